@@ -10,6 +10,10 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+# The example apps read their settings when they are imported. The values are examples.
+os.environ["TWILIO_AUTH_TOKEN"] = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
+os.environ["CONVOSTATE_KEYS"] = "x7iiBl0tHjvhJ5yrfV3ABILCQgSMgjK8u-1eHxxMpg8"
+
 IN_CI = os.environ.get("CI") == "true"
 
 

@@ -1,0 +1,85 @@
+"""The counter demos count, on the simulator, in every framework alike."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from importlib.abc import MetaPathFinder
+from typing import TYPE_CHECKING
+
+import pytest
+
+from convostate.testing import TwilioSimulator
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import ModuleType
+
+FRAMEWORKS = {"counter_flask": "flask", "counter_bottle": "bottle", "counter_pyramid": "pyramid"}
+US = "+15550100099"
+
+every_counter = pytest.mark.parametrize("name", ["counter", *FRAMEWORKS])
+
+
+def counter(name: str) -> ModuleType:
+    return import_module(f"convostate.demo.{name}")
+
+
+@every_counter
+def test_a_counter_counts_the_texts_of_a_conversation(name: str) -> None:
+    phone = TwilioSimulator(counter(name).app).phone("+15550100001", texting=US)
+
+    replies = [phone.text("hello") for _ in range(3)]
+
+    assert [reply.error for reply in replies] == [None] * 3
+    assert [message for reply in replies for message in reply.messages] == [
+        "You've sent 1 message in this conversation so far",
+        "You've sent 2 messages in this conversation so far",
+        "You've sent 3 messages in this conversation so far",
+    ]
+
+
+@every_counter
+def test_two_numbers_do_not_see_each_others_count(name: str) -> None:
+    twilio = TwilioSimulator(counter(name).app)
+    ada, bob = (twilio.phone(number, texting=US) for number in ("+15550100001", "+15550100002"))
+
+    ada.text("hello")
+
+    assert bob.text("hello").messages == ["You've sent 1 message in this conversation so far"]
+    assert ada.text("again").messages == ["You've sent 2 messages in this conversation so far"]
+
+
+@every_counter
+def test_a_counter_refuses_a_text_that_is_signed_with_another_token(name: str) -> None:
+    phone = TwilioSimulator(counter(name).app, auth_token="another").phone(
+        "+15550100001", texting=US
+    )
+
+    assert phone.text("hello").status == 403
+
+
+class Missing(MetaPathFinder):
+    """Makes one package impossible to find, as where it is not installed."""
+
+    def __init__(self, package: str) -> None:
+        self.package = package
+
+    def find_spec(self, fullname: str, path: Sequence[str] | None, target: object = None) -> None:
+        if fullname.partition(".")[0] == self.package:
+            raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
+
+
+@pytest.mark.parametrize(("name", "package"), FRAMEWORKS.items())
+def test_without_its_framework_a_counter_says_what_to_install(
+    name: str, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = [module for module in sys.modules if module.partition(".")[0] == package]
+    for module in [*loaded, f"convostate.demo.{name}"]:
+        monkeypatch.delitem(sys.modules, module, raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Missing(package), *sys.meta_path])
+
+    with pytest.raises(ModuleNotFoundError, match=f"pip install {package}$") as refused:
+        counter(name)
+
+    assert refused.value.name == package
