@@ -10,8 +10,6 @@ try:
     from pyramid.config import Configurator
     from pyramid.response import Response
 except ModuleNotFoundError as error:
-    if error.name and error.name.partition(".")[0] != "pyramid":
-        raise
     raise ModuleNotFoundError(
         "this demo needs Pyramid: pip install pyramid", name="pyramid"
     ) from error

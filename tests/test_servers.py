@@ -1,0 +1,100 @@
+"""The counters on real servers: gunicorn with two workers, and waitress."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from contextlib import closing, contextmanager
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode, urlsplit
+
+import pytest
+from twilio.request_validator import RequestValidator
+
+from convostate.testing import TwilioSimulator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+US = "+15550100099"
+BIN = Path(sys.executable).parent
+GUNICORN = [str(BIN / "gunicorn"), "--workers=2", "--bind=127.0.0.1:0"]
+WAITRESS = [str(BIN / "waitress-serve"), "--listen=127.0.0.1:0"]
+COUNTERS = ["counter", "counter_flask", "counter_bottle", "counter_pyramid"]
+
+
+@contextmanager
+def serving(command: Sequence[str], app: str) -> Iterator[str]:
+    """Run a server on a free port, and give the URL of its webhook."""
+    with subprocess.Popen([*command, app], stderr=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stderr
+            # Both say where they listen, and from then on a connection waits to be served.
+            addresses = (re.search(r"http://127\.0\.0\.1:\d+", line) for line in server.stderr)
+            yield f"{next(filter(None, addresses))[0]}/sms"
+        finally:
+            server.terminate()
+            server.communicate(timeout=30)  # seconds: gunicorn's own patience with its workers
+
+
+@pytest.fixture(
+    scope="module",
+    params=[(server, counter) for server in (GUNICORN, WAITRESS) for counter in COUNTERS],
+    ids=lambda param: f"{Path(param[0][0]).name} {param[1]}",
+)
+def url(request: pytest.FixtureRequest) -> Iterator[str]:
+    server, counter = request.param
+    with serving(server, f"convostate.demo.{counter}:app") as url:
+        yield url
+
+
+def test_two_numbers_count_up_over_http_and_do_not_see_each_other(url: str) -> None:
+    twilio = TwilioSimulator(url)
+    ada, bob = (twilio.phone(number, texting=US) for number in ("+15550100001", "+15550100002"))
+
+    replies = [phone.text("hello") for phone in (ada, ada, bob, ada, bob)]
+
+    assert [message.split()[2] for reply in replies for message in reply.messages] == [
+        "1", "2", "1", "3", "2",
+    ]  # fmt: skip
+
+
+def post(url: str, body: bytes, signature: str) -> int:
+    """Send one signed form, and return the status."""
+    address = urlsplit(url)
+    headers = {
+        "Content-Type": "application/x-www-form-urlencoded",
+        "X-Twilio-Signature": signature,
+    }
+    with closing(HTTPConnection(address.netloc, timeout=30)) as connection:  # seconds
+        connection.request("POST", address.path, body, headers)
+        return connection.getresponse().status
+
+
+def each_byte_changed(sent: bytes) -> Iterator[bytes]:
+    """All that differ from `sent` in the lowest bit of one byte."""
+    for place, byte in enumerate(sent):
+        yield sent[:place] + bytes([byte ^ 1]) + sent[place + 1 :]
+
+
+def test_what_twilios_own_library_signs_is_accepted_and_every_changed_byte_refused(
+    url: str,
+) -> None:
+    sid = "0123456789abcdef" * 2
+    fields = {"AccountSid": f"AC{sid}", "MessageSid": f"SM{sid}", "From": "+15550100003", "To": US,
+              "Body": "hello & goodbye", "FromCity": ""}  # fmt: skip
+    body = urlencode(fields).encode()
+    validator = RequestValidator(os.environ["TWILIO_AUTH_TOKEN"])
+    signature = validator.compute_signature(url, fields)
+
+    assert post(url, body, signature) == 200
+    assert {post(url, body, wrong.decode()) for wrong in each_byte_changed(signature.encode())} == {
+        403
+    }
+    # A changed byte can also break the form itself.
+    assert {post(url, wrong, signature) for wrong in each_byte_changed(body)} <= {400, 403}
+    assert post(f"{url}/", body, signature) == 403
