@@ -1,0 +1,136 @@
+"""Twilio's side of one account: what it keeps between webhooks, and what it does with messages."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from convostate.testing import params
+from convostate.testing.fetch import Faults, Fetcher
+from convostate.testing.jar import Jar
+from convostate.testing.webhook import Webhook
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from convostate.testing.clock import Clock
+    from convostate.testing.message import Message
+    from convostate.testing.reply import Reply
+
+# Twilio's standard keywords: https://help.twilio.com/articles/223134027
+_STOP = frozenset(("stop", "stopall", "unsubscribe", "cancel", "end", "quit", "optout", "revoke"))
+_START = frozenset(("start", "yes", "unstop"))
+
+
+@dataclass(frozen=True)
+class Urls:
+    """What is configured for the application's numbers; "" where nothing is.
+
+    Attributes:
+        method: ``POST`` or ``GET``, for `webhook` and `voice`.
+    """
+
+    webhook: str
+    method: Literal["POST", "GET"]
+    fallback: str
+    voice: str
+    status_callback: str
+
+
+@dataclass
+class Account:
+    """One account at Twilio; several threads may use it.
+
+    Attributes:
+        sid: ``AC…``.
+        token: Its auth token.
+        statuses: What becomes of a message once it is sent, in order, where a URL is told of it.
+        arrived: Every message but the replies: those sent through REST, and those that a reply
+            sends to other people.
+    """
+
+    sid: str
+    token: str
+    clock: Clock
+    fetcher: Fetcher
+    urls: Urls
+    statuses: Sequence[str]
+    arrived: list[Message] = field(default_factory=list)
+    _jars: dict[tuple[str, str], Jar] = field(default_factory=dict)
+    _opted_out: set[tuple[str, str]] = field(default_factory=set)
+    _last_texted: dict[str, str] = field(default_factory=dict)
+    _untold: deque[tuple[str, Message]] = field(default_factory=deque)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def jar(self, to: str, from_: str) -> Jar:
+        """The cookies that come with webhooks of this To and From."""
+        with self._lock:
+            return self._jars.setdefault((to, from_), Jar(self.clock))
+
+    def deliver(self, webhook: Webhook) -> Reply:
+        """Tell the app, do what it answers, and then tell it what became of the messages."""
+        reply = webhook.deliver(self.fetcher)
+        for message in reply.sent:
+            self._send(message, arrives=message.to != reply.params.get("From"))
+        reply.statuses = self.deliver_statuses()
+        return reply
+
+    def send(self, message: Message) -> None:
+        """Send a message from the REST API; a status callback waits until the sender has its answer."""
+        self._send(message, arrives=True)
+
+    def _send(self, message: Message, *, arrives: bool) -> None:
+        if arrives:
+            self.arrived.append(message)
+        if message.status_callback or self.urls.status_callback:
+            self._untold.extend((status, message) for status in self.statuses)
+
+    def deliver_statuses(self) -> list[Reply]:
+        """Tell the app what has become of the messages that were sent since the last time."""
+        replies = []
+        for _ in range(len(self._untold)):  # what the app sends meanwhile waits for the next time
+            try:
+                status, message = self._untold.popleft()
+            except IndexError:  # another thread told the rest
+                break
+            url = message.status_callback or self.urls.status_callback
+            replies.append(self.message_status(url, status, message, {}, Faults()))
+        return replies
+
+    def message_status(
+        self,
+        url: str,
+        status: str,
+        message: Message,
+        extra: Mapping[str, params.ParamValue],
+        faults: Faults,
+    ) -> Reply:
+        """Tell a URL what has become of one message."""
+        told = params.message_status(self.sid, message, status, self.clock.now())
+        webhook = Webhook("message-status", url, "POST", params.changed(told, extra), faults=faults)
+        return webhook.deliver(self.fetcher)
+
+    def hear(self, ours: str, theirs: str, body: str) -> None:
+        """Take note of what a person writes: STOP blocks `ours` for them, START unblocks it."""
+        self._last_texted[theirs] = ours
+        if ":" in theirs:  # Twilio handles the keywords of SMS and MMS only
+            return
+        word = body.strip().casefold()
+        if word in _STOP:
+            self._opted_out.add((ours, theirs))
+        elif word in _START:
+            self._opted_out.discard((ours, theirs))
+
+    def opted_out(self, ours: str, theirs: str) -> bool:
+        """Whether this person has sent STOP to this number, and no START since."""
+        return (ours, theirs) in self._opted_out
+
+    def sender_for(self, theirs: str) -> str:
+        """The number that a Messaging Service takes: the one this person wrote to last, or ""."""
+        return self._last_texted.get(theirs, "")
+
+    def meet(self, ours: str, theirs: str) -> None:
+        """Make a person known who has not written yet."""
+        self._last_texted.setdefault(theirs, ours)

@@ -1,0 +1,147 @@
+"""One HTTP exchange between Twilio and an app: what is sent, what comes back, or why nothing does."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import ssl
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+from urllib.parse import urlsplit
+
+from werkzeug.datastructures import Headers
+
+from convostate.errors import UsageError
+
+# Error 11750; one byte more is read, to tell.
+MAX_DOCUMENT_BYTES = 64 * 1024
+
+Trouble = Literal["ct", "rt"]
+"""Twilio's words for its retry policy: no connection, or no reply in time."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What Twilio sends.
+
+    Attributes:
+        url: The whole URL, as signed but for a port that Twilio leaves out of a signature; never a
+            fragment, a user name or a password.
+        headers: In the order sent, without Content-Length.
+    """
+
+    method: str
+    url: str
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    body: bytes = field(default=b"", repr=False)
+
+    @property
+    def target(self) -> str:
+        """The request target: path and query."""
+        parts = urlsplit(self.url)
+        query = self.url.partition("?")[1] + parts.query
+        return (parts.path or "/") + query
+
+
+@dataclass(frozen=True)
+class Response:
+    """What an app answers.
+
+    Attributes:
+        body: At most 65,537 bytes: Twilio reads no document longer than 65,536.
+        exception: What an app in this process raised instead of answering.
+        state: The conversation's State as the app left it, where the app runs in this process
+            inside the middleware.
+    """
+
+    status: int
+    headers: Headers
+    body: bytes = field(repr=False)
+    exception: BaseException | None = field(default=None, repr=False)
+    state: dict[Any, Any] | None = field(default=None, repr=False)
+
+
+class DeliveryError(Exception):
+    """No response came.
+
+    Attributes:
+        code: Twilio's error code.
+        trouble: The word of the retry policy that covers it.
+    """
+
+    def __init__(self, code: int, trouble: Trouble, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.trouble = trouble
+
+
+class Transport(Protocol):
+    """A way to an app."""
+
+    def send(self, request: Request, connect_s: float, read_s: float) -> Response:
+        """Send one request and wait for its response.
+
+        Args:
+            request: What to send.
+            connect_s: Seconds to wait for a connection.
+            read_s: Seconds to wait for each part of the reply.
+
+        Raises:
+            DeliveryError: There was no response.
+        """
+        ...
+
+
+class HttpTransport:
+    """Sends every webhook to one server, whatever host its URL names: that server is the app.
+
+    Args:
+        url: Where the server listens, ``http://127.0.0.1:8000``; path and query are not used.
+    """
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise UsageError(f"{url!r} is no URL of a server. Write http://127.0.0.1:8000/sms")
+        self._https, self._host, self._port = parts.scheme == "https", parts.hostname, parts.port
+
+    def send(self, request: Request, connect_s: float, read_s: float) -> Response:
+        """Send one request over a connection of its own."""
+        kind = http.client.HTTPSConnection if self._https else http.client.HTTPConnection
+        connection = kind(self._host, self._port, timeout=connect_s)
+        try:
+            _connect(connection)
+            connection.sock.settimeout(read_s)
+            return _exchange(connection, request)
+        finally:
+            connection.close()
+
+
+def _connect(connection: http.client.HTTPConnection) -> None:
+    try:
+        connection.connect()
+    except socket.gaierror as error:
+        raise DeliveryError(11210, "ct", f"no such host: {error}") from error
+    except ssl.SSLCertVerificationError as error:
+        raise DeliveryError(11237, "ct", f"the certificate is not trusted: {error}") from error
+    except OSError as error:
+        raise DeliveryError(11205, "ct", f"no connection: {error}") from error
+
+
+def _exchange(connection: http.client.HTTPConnection, request: Request) -> Response:
+    try:
+        connection.putrequest(
+            request.method, request.target, skip_host=True, skip_accept_encoding=True
+        )
+        for name, value in request.headers:
+            connection.putheader(name, value.encode("latin-1"))
+        if request.body or request.method == "POST":
+            connection.putheader("Content-Length", str(len(request.body)))
+        connection.endheaders(request.body or None)
+        response = connection.getresponse()
+        body = response.read(MAX_DOCUMENT_BYTES + 1)
+    except TimeoutError as error:
+        raise DeliveryError(11205, "rt", "no reply in time") from error
+    except (OSError, http.client.HTTPException) as error:
+        raise DeliveryError(11200, "rt", f"no whole reply: {error!r}") from error
+    return Response(response.status, Headers(response.getheaders()), body)

@@ -1,0 +1,267 @@
+"""Fetching one document as Twilio's HTTP client does: signed, retried, redirected.
+
+Sources: https://www.twilio.com/docs/usage/security (signature, HTTP authentication),
+https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides (time limits and retries),
+https://www.twilio.com/docs/messaging/twiml (redirects).
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import secrets
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import unquote, urljoin, urlsplit
+
+from convostate.core.signature import sign
+from convostate.errors import UsageError
+from convostate.testing.delivery import DeliveryError, Request, Response, Transport
+from convostate.testing.params import Params, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from convostate.testing.jar import Jar
+
+MAX_REDIRECTS = 10  # error 11215
+_AGAIN_AS_GET = (301, 302, 303)  # what HTTP clients do with a POST, and with Twilio's too
+_AGAIN_AS_IT_IS = (307, 308)
+_URL = re.compile(
+    r"(?P<scheme>https?)://(?:(?P<user>[^/?#@]*)@)?(?P<rest>[^/?#@][^#]*)(?:#.*)?", re.DOTALL
+)
+_WRONG_SIGNATURE = base64.b64encode(bytes(20)).decode()
+
+
+class Secret(NamedTuple):
+    """What signs the webhooks: the auth token, or a shared key."""
+
+    value: str
+    key_id: str = ""
+
+    def headers(self, url: str, pairs: Params) -> list[tuple[str, str]]:
+        """The headers that prove a request."""
+        algorithm = "HMAC_SHA256" if self.key_id else "HMAC_SHA1"
+        signature = ("X-Twilio-Signature", sign(url, pairs, self.value, algorithm))
+        if not self.key_id:
+            return [signature]
+        settings = f"key={self.key_id},algorithm={algorithm}"
+        return [signature, ("X-Twilio-Webhooks-Signature-Settings", settings)]
+
+
+class Url(NamedTuple):
+    """A URL as it was configured at Twilio, taken apart.
+
+    Attributes:
+        sent: What is asked for and signed: without user name, password and fragment.
+        authorization: The Authorization header that a 401 is answered with, or "".
+        retries: How often a failed request is repeated.
+        retried: What is retried: some of ``4xx 5xx ct rt all``.
+        connect_s: Seconds for a connection.
+        read_s: Seconds for each part of a reply.
+    """
+
+    sent: str
+    authorization: str
+    retries: int
+    retried: frozenset[str]
+    connect_s: float
+    read_s: float
+
+    @classmethod
+    def parse(cls, text: str) -> Url:
+        """Take a configured URL apart, connection overrides such as ``#rc=2&rp=5xx`` included.
+
+        Raises:
+            UsageError: It is no http or https URL in ASCII.
+        """
+        match = _URL.fullmatch(text)
+        if match is None or not text.isascii() or " " in text:
+            raise UsageError(f"{text!r} is no webhook URL. Write https://example.com/sms")
+        user = unquote(match["user"] or "")
+        overrides = dict(
+            item.partition("=")[::2] for item in urlsplit(text).fragment.split("&") if item
+        )
+        return cls(
+            f"{match['scheme']}://{match['rest']}",
+            f"Basic {base64.b64encode(user.encode()).decode()}" if user else "",
+            _number(overrides, "rc", 0, 5, 1),
+            frozenset(overrides.get("rp", "ct").split(",")),
+            _number(overrides, "ct", 100, 10_000, 5_000) / 1000,
+            _number(overrides, "rt", 100, 15_000, 15_000) / 1000,
+        )
+
+
+def is_url(text: str) -> bool:
+    """Whether Twilio could fetch it."""
+    try:
+        Url.parse(text)
+    except UsageError:
+        return False
+    return True
+
+
+def _number(overrides: dict[str, str], name: str, low: int, high: int, default: int) -> int:
+    text = overrides.get(name, "")
+    return min(max(int(text), low), high) if text.isdecimal() else default
+
+
+@dataclass
+class Faults:
+    """What goes wrong with the next requests.
+
+    Attributes:
+        broken_signatures: So many requests are signed wrongly.
+        dropped_replies: So many replies are lost on their way: the app has answered, and Twilio waits.
+    """
+
+    broken_signatures: int = 0
+    dropped_replies: int = 0
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One request and what came of it.
+
+    Attributes:
+        url: What was asked for, without the parameters that a GET carries in its query.
+        response: None where none came.
+        error: Twilio's code where the response is of no use, else None.
+        trouble: The word of the retry policy that covers it, or "".
+    """
+
+    url: str
+    request: Request
+    response: Response | None = None
+    error: int | None = None
+    trouble: str = ""
+
+
+@dataclass
+class Errand:
+    """One document to fetch.
+
+    Attributes:
+        url: As configured, or as a ``<Redirect>`` says.
+        jar: The pair's cookies; None where Twilio keeps none.
+        sign_port: Whether the signed URL keeps its port; calls over https sign without it.
+        cookies: The Cookie header of the first request, where it was made up before.
+        storing: Called when a response is there and before its cookies are stored.
+    """
+
+    url: str
+    method: str
+    params: Params
+    jar: Jar | None
+    faults: Faults
+    sign_port: bool = True
+    token: str = field(default_factory=lambda: secrets.token_hex(16))
+    cookies: str | None = None
+    storing: Callable[[], None] = lambda: None
+
+
+class Fetcher:
+    """Twilio's HTTP client.
+
+    Args:
+        transport: The way to the app.
+        secret: What signs.
+    """
+
+    def __init__(self, transport: Transport, secret: Secret) -> None:
+        self._transport = transport
+        self._secret = secret
+
+    def fetch(self, errand: Errand) -> list[Exchange]:
+        """Fetch one document.
+
+        Returns:
+            Every exchange it took; the last one holds the document, or has an `error`.
+
+        Raises:
+            UsageError: The URL is none.
+        """
+        url, method, params = Url.parse(errand.url), errand.method, errand.params
+        exchanges: list[Exchange] = []
+        for _ in range(MAX_REDIRECTS + 1):
+            exchanges += self._ask(errand, url, method, params)
+            response = exchanges[-1].response
+            if response is None or exchanges[-1].error is not None or response.status < 300:
+                return exchanges
+            location = response.headers.get("Location", "")
+            if response.status in _AGAIN_AS_GET:
+                method, params = "GET", []
+            elif method == "GET":
+                params = []  # they stand in the query of the URL that redirected; Location is whole
+            if not is_url(urljoin(url.sent, location)):
+                exchanges[-1] = replace(exchanges[-1], error=11100)
+                return exchanges
+            url = Url.parse(urljoin(url.sent, location))
+        exchanges[-1] = replace(exchanges[-1], error=11215)
+        return exchanges
+
+    def _ask(self, errand: Errand, url: Url, method: str, params: Params) -> list[Exchange]:
+        """Ask one URL: with a repetition where it wants a password, and the retries it asks for."""
+        request = self._request(errand, url, method, params)
+        exchanges: list[Exchange] = []
+        for _ in range(url.retries + 1):
+            exchanges.append(self._send(errand, url, request))
+            response = exchanges[-1].response
+            if response is not None and url.authorization and _asks_for_password(response):
+                header = ("Authorization", url.authorization)
+                request = replace(request, headers=(*request.headers, header))
+                exchanges.append(self._send(errand, url, request))
+            trouble = exchanges[-1].trouble
+            if not trouble or not {trouble, "all"} & url.retried:
+                break
+        return exchanges
+
+    def _request(self, errand: Errand, url: Url, method: str, params: Params) -> Request:
+        sent, pairs, body = url.sent, params, encode(params).encode()
+        if method == "GET":
+            joint = "&" if "?" in sent else "?"
+            sent, pairs, body = f"{sent}{joint}{body.decode()}" if body else sent, [], b""
+        parts = urlsplit(sent)
+        headers = [
+            *[("Host", parts.netloc), ("User-Agent", "TwilioProxy/1.1"), ("Accept", "*/*")],
+            *[("X-Home-Region", "us1"), ("I-Twilio-Idempotency-Token", errand.token)],
+        ]
+        if method == "POST":
+            headers.append(("Content-Type", "application/x-www-form-urlencoded"))
+        proof = self._secret.headers(sent if errand.sign_port else _without_port(sent), pairs)
+        if errand.faults.broken_signatures > 0:
+            errand.faults.broken_signatures -= 1
+            proof[0] = ("X-Twilio-Signature", _WRONG_SIGNATURE)
+        cookies, errand.cookies = errand.cookies, None
+        if cookies is None:
+            cookies = "" if errand.jar is None else errand.jar.header(sent)
+        headers += proof + ([("Cookie", cookies)] if cookies else [])
+        return Request(method, sent, tuple(headers), body)
+
+    def _send(self, errand: Errand, url: Url, request: Request) -> Exchange:
+        try:
+            response = self._transport.send(request, url.connect_s, url.read_s)
+        except DeliveryError as error:
+            return Exchange(url.sent, request, None, error.code, error.trouble)
+        if errand.faults.dropped_replies > 0:
+            errand.faults.dropped_replies -= 1
+            return Exchange(url.sent, request, None, 11205, "rt")
+        errand.storing()
+        if errand.jar is not None:
+            errand.jar.store(request.url, response.headers.getlist("Set-Cookie"))
+        if response.status >= 400:
+            return Exchange(url.sent, request, response, 11200, f"{response.status // 100}xx")
+        followed = response.status in _AGAIN_AS_GET + _AGAIN_AS_IT_IS
+        if response.status >= 300 and not (followed and response.headers.get("Location")):
+            return Exchange(url.sent, request, response, 11200)
+        return Exchange(url.sent, request, response)
+
+
+def _asks_for_password(response: Response) -> bool:
+    challenge = response.headers.get("WWW-Authenticate", "")
+    return response.status == 401 and challenge.lower().startswith("basic")
+
+
+def _without_port(url: str) -> str:
+    """Twilio signs the URLs of calls over https without their port."""
+    return re.sub(r"^(https://(?:\[[^]]*\]|[^/?:]*)):[0-9]+", r"\1", url)

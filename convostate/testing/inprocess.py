@@ -1,0 +1,191 @@
+"""Delivery to a WSGI app in this process, with wsgiref's validator on both sides of the middleware."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+from wsgiref.validate import validator
+
+from werkzeug.datastructures import Headers
+from werkzeug.test import EnvironBuilder
+
+from convostate.testing.delivery import MAX_DOCUMENT_BYTES, Request, Response
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+_MIDDLEWARE = "ConversationMiddleware"
+_CLOCK = "convostate.clock"
+_STATE = "convostate.state"
+_SEEN = "convostate.testing.seen"
+_BODILESS = ("204", "304")
+
+
+class WsgiTransport:
+    """Calls a WSGI app.
+
+    Args:
+        app: Any WSGI app. Where a ``ConversationMiddleware`` is found in it, at ``.wsgi_app`` or
+            ``.app`` or further down, the app inside is checked as well.
+        clock: What the middleware goes by: Unix time in seconds.
+        raise_app_errors: Whether an exception of the app comes out of the call that sent the text,
+            with its traceback; else it counts as a reply with status 500.
+    """
+
+    def __init__(
+        self, app: WSGIApplication, clock: Callable[[], float], *, raise_app_errors: bool
+    ) -> None:
+        self._app = Checked(app)
+        self._clock = clock
+        self._raise_app_errors = raise_app_errors
+        middleware = find_middleware(app)
+        if middleware is not None and not isinstance(middleware.app, Checked):
+            middleware.app = Checked(middleware.app)
+
+    def send(self, request: Request, connect_s: float, read_s: float) -> Response:  # noqa: ARG002  there is no network to wait for
+        """Run the app for one request."""
+        environ = make_environ(request)
+        environ[_CLOCK] = self._clock
+        seen: dict[str, Any] = {}
+        environ[_SEEN] = seen
+        try:
+            status, headers, body = run(self._app, environ)
+        except Exception as error:
+            if self._raise_app_errors:
+                raise
+            return Response(500, Headers(), b"", error, seen.get("state"))
+        return Response(int(status[:3]), Headers(headers), body, None, seen.get("state"))
+
+
+class Checked:
+    """A WSGI app between the checks of `wsgiref.validate`.
+
+    Two things that the validator refuses are let through: a response without a Content-Type, because
+    Twilio has a code for it (12300), and ``read()`` without a size or a Content-Type on a 204, because
+    PEP 3333 allows them and frameworks do them.
+    """
+
+    def __init__(self, app: WSGIApplication) -> None:
+        self.app = app
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Run the app inside the validator."""
+        started: list[tuple[Any, ...]] = []
+
+        def inside(inner: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+            def judged_start(*args: Any) -> Any:
+                started.append(args)
+                return start(*_presentable(args))
+
+            inner["wsgi.input"] = _Input(inner["wsgi.input"], inner.get("CONTENT_LENGTH"))
+            seen = inner.get(_SEEN)
+            if seen is not None and _STATE in inner:
+                seen["state"] = inner[_STATE]
+            return self.app(inner, judged_start)
+
+        def outside(*_: Any) -> Any:
+            return start_response(*started[-1])
+
+        return validator(inside)(environ, outside)
+
+
+class _Input:
+    """A request body whose `read` may be called without a size."""
+
+    def __init__(self, body: Any, content_length: str | None) -> None:
+        self._body = body
+        self._left = int(content_length) if content_length else sys.maxsize
+        self.readline, self.readlines = body.readline, body.readlines
+
+    def read(self, size: int | None = -1) -> Any:
+        return self._body.read(self._left if size is None or size < 0 else size)
+
+    def __iter__(self) -> Any:
+        return iter(self._body)
+
+
+def _presentable(args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The arguments of start_response with the Content-Type that the validator wants to see."""
+    if len(args) < 2 or type(args[0]) is not str or type(args[1]) is not list:
+        return args  # the validator says what is wrong with them
+    status, headers, *rest = args
+    named = [item for item in headers if isinstance(item, tuple) and _is_content_type(*item[:1])]
+    if status.startswith(_BODILESS):
+        return status, [item for item in headers if item not in named], *rest
+    if not named:
+        return status, [*headers, ("Content-Type", "application/x-none")], *rest
+    return args
+
+
+def _is_content_type(name: object = None) -> bool:
+    return isinstance(name, str) and name.lower() == "content-type"
+
+
+def find_middleware(app: Any) -> Any:
+    """The ConversationMiddleware in a stack of WSGI apps, or None.
+
+    It is known by its class's name, so that the simulator does not import what it tests.
+    """
+    for _ in range(20):  # a stack of middleware, not a cycle
+        if any(cls.__name__ == _MIDDLEWARE for cls in type(app).__mro__):
+            return app
+        app = getattr(app, "wsgi_app", None) or getattr(app, "app", None)
+        if app is None:
+            return None
+    return None
+
+
+def make_environ(request: Request) -> dict[str, Any]:
+    """The WSGI environ that a server makes of a request."""
+    parts = urlsplit(request.url)
+    headers = Headers([item for item in request.headers if item[0] != "Content-Type"])
+    builder = EnvironBuilder(
+        method=request.method,
+        base_url=f"{parts.scheme}://{parts.netloc}/",
+        headers=headers,
+        data=request.body,
+        content_type=Headers(request.headers).get("Content-Type"),
+        multithread=True,
+    )
+    try:
+        environ: dict[str, Any] = dict(builder.get_environ())
+    finally:
+        builder.close()
+    # The builder normalises; a server hands over the path and the query as they were sent.
+    path = unquote(parts.path or "/", "latin-1")
+    environ |= {"PATH_INFO": path, "QUERY_STRING": parts.query}
+    environ |= {"RAW_URI": request.target, "REQUEST_URI": request.target}
+    return environ
+
+
+def run(app: WSGIApplication, environ: dict[str, Any]) -> tuple[str, list[tuple[str, str]], bytes]:
+    """Run a WSGI app as a server does, up to the most that Twilio reads.
+
+    Returns:
+        Status line, headers and body.
+    """
+    started: dict[str, Any] = {}
+    written: list[bytes] = []
+
+    def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+        if exc_info and written:
+            raise exc_info[1].with_traceback(exc_info[2])
+        started.update(status=status, headers=list(headers))
+        return written.append
+
+    chunks = app(environ, start_response)
+    try:
+        for chunk in chunks:
+            written.append(chunk)
+            if sum(map(len, written)) > MAX_DOCUMENT_BYTES:
+                break
+    finally:
+        close: Callable[[], Any] | None = getattr(chunks, "close", None)
+        if close is not None:
+            close()
+    if not started:
+        raise AssertionError("the app ended without calling start_response")
+    return started["status"], started["headers"], b"".join(written)[: MAX_DOCUMENT_BYTES + 1]

@@ -1,0 +1,91 @@
+"""What a text, a call or a message status led to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from werkzeug.datastructures import Headers
+
+if TYPE_CHECKING:
+    from convostate.testing.fetch import Exchange
+    from convostate.testing.message import Message
+
+
+@dataclass(eq=False)  # one is itself; its deliveries hold it again
+class Reply:
+    """What came of one webhook: redirects, retries and the fallback URL included.
+
+    Attributes:
+        params: The webhook's parameters; of a repeated name the last value.
+        sent: Every message of the reply, those to other people too, with their SIDs.
+        said: What ``<Say>`` reads to a caller.
+        twiml: The last document as text, or "" where there was none.
+        error: The first error that Twilio would have reported, as its code, or None. The fallback
+            URL may have answered all the same.
+        errors: All of them.
+        exchanges: Every HTTP request and its response, in order.
+        deliveries: The replies to each delivery of the same text, this one, the last, included.
+        statuses: What the app answered when it was told what became of its messages.
+    """
+
+    params: dict[str, str] = field(repr=False)
+    sent: list[Message] = field(default_factory=list, repr=False)
+    said: list[str] = field(default_factory=list)
+    twiml: str = ""
+    errors: list[int] = field(default_factory=list)
+    exchanges: list[Exchange] = field(default_factory=list, repr=False)
+    deliveries: list[Reply] = field(default_factory=list, repr=False)
+    statuses: list[Reply] = field(default_factory=list, repr=False)
+
+    @property
+    def error(self) -> int | None:
+        """The first of `errors`, or None."""
+        return self.errors[0] if self.errors else None
+
+    @property
+    def messages(self) -> list[str]:
+        """The texts that the person gets, in order."""
+        return [message.body for message in self._mine if message.body]
+
+    @property
+    def media(self) -> list[str]:
+        """The URLs of the media that the person gets, in order."""
+        return [url for message in self._mine for url in message.media]
+
+    @property
+    def _mine(self) -> list[Message]:
+        return [message for message in self.sent if message.to == self.params.get("From")]
+
+    @property
+    def status(self) -> int:
+        """The HTTP status of the last response, 0 where none came."""
+        response = self.exchanges[-1].response
+        return 0 if response is None else response.status
+
+    @property
+    def headers(self) -> Headers:
+        """The headers of the last response; names in any case, `getlist` for repeated ones."""
+        response = self.exchanges[-1].response
+        return Headers() if response is None else response.headers
+
+    @property
+    def body(self) -> bytes:
+        """The body of the last response."""
+        response = self.exchanges[-1].response
+        return b"" if response is None else response.body
+
+    @property
+    def exception(self) -> BaseException | None:
+        """What the app raised, where the simulator was told not to raise it."""
+        raised = [exchange.response.exception for exchange in self.exchanges if exchange.response]
+        return next((error for error in raised if error is not None), None)
+
+    @property
+    def state(self) -> dict[Any, Any] | None:
+        """The conversation's State as the app last left it.
+
+        None where the app runs elsewhere, or was not called, or has no ConversationMiddleware.
+        """
+        seen = [exchange.response.state for exchange in self.exchanges if exchange.response]
+        return next((state for state in reversed(seen) if state is not None), None)

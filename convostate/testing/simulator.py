@@ -1,0 +1,184 @@
+"""TwilioSimulator: Twilio as an application meets it, in this process or over HTTP."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Literal
+
+from convostate.errors import UsageError
+from convostate.testing.account import Account, Urls
+from convostate.testing.clock import Clock
+from convostate.testing.delivery import HttpTransport, Transport
+from convostate.testing.fetch import Fetcher, Secret, Url
+from convostate.testing.inprocess import WsgiTransport
+from convostate.testing.messages import HeldSends, Messages, Refusal
+from convostate.testing.phone import Phone, overlap
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from _typeshed.wsgi import WSGIApplication
+    from twilio.rest import Client  # type: ignore[import-untyped, unused-ignore]
+
+    from convostate.testing.message import Message
+    from convostate.testing.reply import Reply
+
+WEBHOOK_URL = "https://example.com/sms"
+OUR_NUMBER = "+15550100099"
+ACCOUNT_SID = "AC" + "0" * 31 + "1"
+
+
+class TwilioSimulator:
+    """A Twilio that texts an app.
+
+    Args:
+        app_or_url: A WSGI app, called in this process between the checks of `wsgiref.validate`; or
+            the URL of a running one, ``http://127.0.0.1:8000/sms``.
+        auth_token: What signs; ``TWILIO_AUTH_TOKEN`` where absent.
+        webhook_url: What is configured at Twilio for incoming messages, connection overrides
+            (``#rc=2&rp=5xx``) and ``user:password@`` included; where absent the URL in
+            `app_or_url`, and for an app in this process ``https://example.com/sms``. Every request
+            goes to the one app, whatever host its URL names.
+        clock: The time; it stands still until ``simulator.clock.advance(hours=4)``. An app in this
+            process gets it as ``environ["convostate.clock"]``; for one elsewhere only cookies age.
+        method: How webhooks are sent: ``POST`` or ``GET``.
+        fallback_url: Whom Twilio asks when a webhook fails.
+        voice_url: Whom Twilio asks about calls; `webhook_url` where absent.
+        status_callback: Whom Twilio tells what becomes of messages that name nobody themselves.
+        statuses: What becomes of them, in order.
+        account_sid: The account; ``TWILIO_ACCOUNT_SID`` where absent, else an invented one.
+        shared_key: (key id, secret) to sign with HMAC-SHA256 instead of the auth token.
+        raise_app_errors: Whether what an app in this process raises comes out of ``phone.text()``,
+            with its traceback; else it is error 11200 and `Reply.exception`, as Twilio sees it.
+
+    Raises:
+        UsageError: There is no token, or a URL is none; the message says what to set.
+    """
+
+    def __init__(
+        self,
+        app_or_url: WSGIApplication | str,
+        auth_token: str | None = None,
+        webhook_url: str | None = None,
+        *,
+        clock: Clock | None = None,
+        method: Literal["POST", "GET"] = "POST",
+        fallback_url: str = "",
+        voice_url: str = "",
+        status_callback: str = "",
+        statuses: Sequence[str] = ("sent", "delivered"),
+        account_sid: str | None = None,
+        shared_key: tuple[str, str] | None = None,
+        raise_app_errors: bool = True,
+    ) -> None:
+        self.clock = Clock() if clock is None else clock
+        token = auth_token or os.environ.get("TWILIO_AUTH_TOKEN", "")
+        if not token and shared_key is None:
+            raise UsageError(
+                "There is no auth token to sign with. Set TWILIO_AUTH_TOKEN to the one that the app "
+                "knows, or pass auth_token=…"
+            )
+        transport: Transport
+        if isinstance(app_or_url, str):
+            default_url, transport = app_or_url, HttpTransport(app_or_url)
+        else:
+            default_url = WEBHOOK_URL
+            transport = WsgiTransport(app_or_url, self.clock, raise_app_errors=raise_app_errors)
+        urls = Urls(webhook_url or default_url, method, fallback_url, voice_url, status_callback)
+        for url in (urls.webhook, fallback_url, voice_url, status_callback):
+            if url:
+                Url.parse(url)
+        secret = Secret(token) if shared_key is None else Secret(shared_key[1], shared_key[0])
+        self._account = Account(
+            account_sid or os.environ.get("TWILIO_ACCOUNT_SID") or ACCOUNT_SID,
+            token,
+            self.clock,
+            Fetcher(transport, secret),
+            urls,
+            statuses,
+        )
+        self._messages = Messages(self._account)
+        self._phones: dict[tuple[str, str], Phone] = {}
+
+    @property
+    def account_sid(self) -> str:
+        """The account whose webhooks these are."""
+        return self._account.sid
+
+    @property
+    def arrived(self) -> list[Message]:
+        """Every message that the app sent of its own accord, to whomever, in order."""
+        return list(self._account.arrived)
+
+    def phone(self, number: str, texting: str = OUR_NUMBER) -> Phone:
+        """A person's phone; the same one for the same two numbers.
+
+        Args:
+            number: The person's address: ``+15550100001``, ``whatsapp:+15550100001``, ``38000``.
+            texting: The application's.
+        """
+        self._account.meet(texting, number)
+        return self._phones.setdefault((number, texting), Phone(self._account, number, texting))
+
+    def overlap(self, texts: Sequence[tuple[Phone, str]]) -> list[Reply]:
+        """Write texts at once: all are on their way, with the cookies of before, when the first is answered.
+
+        Args:
+            texts: A phone and what it writes, each.
+
+        Returns:
+            The replies in the same order; of one pair the cookies of the last one stay.
+        """
+        return overlap(texts)
+
+    def deliver_statuses(self) -> list[Reply]:
+        """Tell the app what has become of what it sent since the last time, and get its answers.
+
+        After a text this happens by itself (`Reply.statuses`). What was sent through `rest_client`
+        outside of one waits for this call, because Twilio, too, answers the sender first.
+        """
+        return self._account.deliver_statuses()
+
+    def rest_client(self) -> Client:
+        """A real ``twilio.rest.Client`` of this account whose messages arrive in `Phone.inbox`.
+
+        Raises:
+            UsageError: The package twilio is not installed.
+        """
+        try:
+            from convostate.testing.rest import make_client  # noqa: PLC0415  an extra
+        except ImportError as error:
+            raise UsageError(
+                'A REST client needs the package twilio. Run: pip install "convostate[twilio]"'
+            ) from error
+        return make_client(self._messages)
+
+    def refuse_sends(
+        self, reason: int | BaseException, times: int | None = None, *, accepted: bool = False
+    ) -> None:
+        """Have Twilio refuse messages of `rest_client`.
+
+        Args:
+            reason: Twilio's code, which the client raises as its TwilioRestException (21610 opted
+                out, 21211 no such number, 30007 filtered, any other); or an exception that comes
+                out of the client as it is, for a network that fails or a worker that dies.
+            times: How many sends; all, until `accept_sends`, where absent.
+            accepted: Whether the message goes out all the same, as when only the answer is lost.
+        """
+        self._messages.refusal = Refusal(reason, times, accepted)
+
+    def accept_sends(self) -> None:
+        """End what `refuse_sends` began."""
+        self._messages.refusal = None
+
+    def hold_sends(self) -> HeldSends:
+        """Slow sends down: their messages arrive, and the client hears nothing until the block ends.
+
+        ::
+
+            with simulator.hold_sends() as sends:
+                thread.start()  # it sends
+                sends.wait()    # its message is in the inbox, and it waits for Twilio
+        """
+        self._messages.held = HeldSends()
+        return self._messages.held

@@ -1,0 +1,146 @@
+"""Reading TwiML back: what a reply makes Twilio do.
+
+Sources: https://www.twilio.com/docs/messaging/twiml (content types, verbs),
+https://www.twilio.com/docs/api/errors (the codes).
+"""
+
+from __future__ import annotations
+
+import codecs
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+from xml.etree import ElementTree as ET
+
+from werkzeug.http import parse_options_header
+
+from convostate.testing.delivery import MAX_DOCUMENT_BYTES, Response
+from convostate.testing.message import Message
+from convostate.testing.params import MAX_BODY_CHARS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Kind = Literal["message", "call"]
+
+_TWIML_TYPES = ("text/xml", "application/xml", "text/html")
+_MESSAGE_VERBS = {
+    "Message": {"to", "from", "action", "method", "statusCallback"},
+    "Redirect": {"method"},
+}
+_NOUNS = {"Body", "Media"}
+_VOICE_VERBS = {
+    *("Connect", "Dial", "Echo", "Enqueue", "Gather", "Hangup", "Leave", "Message", "Pause", "Pay"),
+    *("Play", "Prompt", "Queue", "Record", "Redirect", "Refer", "Reject", "Say", "Sms", "Start"),
+    *("Stop",),
+}
+
+
+@dataclass
+class Document:
+    """What one response says.
+
+    Attributes:
+        messages: What it sends, in order.
+        said: What ``<Say>`` reads to a caller.
+        redirect: The URL, which may be relative or empty, and the method of the next document.
+        error: Twilio's error code, or None.
+        fatal: Whether Twilio cannot use the document and asks the fallback URL.
+        twiml: The document as text, or "" where it is none.
+    """
+
+    messages: list[Message] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
+    redirect: tuple[str, str] | None = None
+    error: int | None = None
+    fatal: bool = False
+    twiml: str = ""
+
+
+def read(response: Response, kind: Kind) -> Document:
+    """Read a response with a status below 300.
+
+    Args:
+        response: The response.
+        kind: Whether it answers a message or a call: their verbs differ.
+    """
+    if response.status == 204:
+        return Document()
+    content_type, options = parse_options_header(response.headers.get("Content-Type"))
+    text = response.body.decode(_charset(options), "replace")
+    if len(response.body) > MAX_DOCUMENT_BYTES:
+        return Document(error=11750, fatal=True, twiml=text[:MAX_DOCUMENT_BYTES])
+    if content_type not in (*_TWIML_TYPES, "text/plain"):
+        return Document(error=12300, fatal=True)
+    if not response.body:
+        return Document(error=11770, fatal=True)
+    if content_type == "text/plain":
+        body = text.strip()
+        return Document([Message(body)] if body and kind == "message" else [])
+    try:
+        root = ET.fromstring(response.body)  # noqa: S314  the developer's own app wrote it
+    except (ET.ParseError, LookupError):
+        return Document(error=12100, fatal=True, twiml=text)
+    if root.tag != "Response":
+        return Document(error=12102, fatal=True, twiml=text)
+    return _interpret(root, kind, text)
+
+
+def _charset(options: dict[str, str]) -> str:
+    try:
+        return codecs.lookup(options.get("charset", "utf-8")).name
+    except LookupError:
+        return "utf-8"
+
+
+def _interpret(root: ET.Element, kind: Kind, text: str) -> Document:
+    document = Document(twiml=text)
+    if _own_text(root) or any(not _known(verb, kind) for verb in root):
+        document.error = 12200
+    for verb in root:
+        if verb.tag == "Redirect":
+            method = verb.get("method", "POST").upper()
+            document.redirect = (_own_text(verb), method if method in ("GET", "POST") else "POST")
+            break  # "All verbs after <Redirect> are unreachable and ignored"
+        if verb.tag in ("Message", "Sms"):
+            message = _message(verb)
+            if len(message.body) > MAX_BODY_CHARS or not (message.body or message.media):
+                document.error = document.error or 14103
+            else:
+                document.messages.append(message)
+        if kind == "call":
+            document.said += [_own_text(say) for say in verb.iter("Say")]
+    return document
+
+
+def _known(verb: ET.Element, kind: Kind) -> bool:
+    """Whether Twilio's schema has this verb; of a call's, the names alone are checked."""
+    if kind == "call":
+        return verb.tag in _VOICE_VERBS
+    attributes = _MESSAGE_VERBS.get("Message" if verb.tag == "Sms" else verb.tag)
+    return (
+        attributes is not None
+        and set(verb.keys()) <= attributes
+        and all(noun.tag in _NOUNS and not len(noun) for noun in verb)
+    )
+
+
+def _message(verb: ET.Element) -> Message:
+    bodies = [_own_text(noun) for noun in verb.iter("Body")]
+    return Message(
+        "\n".join(bodies) if bodies else _own_text(verb),
+        tuple(_own_text(noun) for noun in verb.iter("Media")),
+        verb.get("to", ""),
+        verb.get("from", ""),
+        verb.get("statusCallback", ""),
+    )
+
+
+def _own_text(element: ET.Element) -> str:
+    """The text directly in an element, without blanks around it."""
+    return "".join(_texts(element)).strip()
+
+
+def _texts(element: ET.Element) -> Iterator[str]:
+    yield element.text or ""
+    for child in element:
+        yield child.tail or ""
