@@ -6,12 +6,16 @@ A python block starts with a comment that names its file; a console block holds 
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
+
+from convostate import Settings
 
 README = Path(__file__).parent.parent / "README.md"
 BLOCK = re.compile(r"^```(python|console)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -83,3 +87,23 @@ def test_every_python_file_of_the_readme_is_used_by_a_command() -> None:
     assert files
     for file in files:
         assert re.search(rf"^\$ .*{file}|^from {Path(file).stem} import", used, re.MULTILINE), file
+
+
+def default_shown(value: object) -> str:
+    """Spell a default as its variable would hold it."""
+    if isinstance(value, timedelta):
+        return f"`{value // timedelta(hours=1)}h`"
+    if isinstance(value, tuple):
+        value = ",".join(value)
+    return "" if value in (None, "", dataclasses.MISSING) else f"`{value}`"
+
+
+def test_the_table_of_settings_is_their_declaration() -> None:
+    rows = [
+        f"| `{field.name}` | `{field.metadata['variable']}` | {default_shown(field.default)} "
+        f"| {field.metadata['meaning']} |"
+        for field in dataclasses.fields(Settings)
+    ]
+    table = ["| setting | environment variable | default | meaning |", "|---|---|---|---|", *rows]
+
+    assert "\n".join(table) in README.read_text(encoding="utf-8")
