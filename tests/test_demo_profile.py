@@ -76,7 +76,7 @@ def test_a_phone_that_writes_capitals_is_understood(twilio: TwilioSimulator) -> 
 
 
 def test_what_somebody_texts_cannot_break_the_twiml(twilio: TwilioSimulator) -> None:
-    assert texts(twilio, "name <b>&</Message>\x00\x08\ufffe") == ["Hello <b>&</Message>."]
+    assert texts(twilio, "name <b>&</Message>\x01\x08\ufffe") == ["Hello <b>&</Message>."]
 
 
 def test_the_longest_words_and_lists_fit_into_a_cookie(twilio: TwilioSimulator) -> None:

@@ -13,9 +13,17 @@ import subprocess
 import sys
 from datetime import timedelta
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from convostate import Settings
+from convostate.demo import counter
+from convostate.testing import TwilioSimulator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import pytest
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 README = Path(__file__).parent.parent / "README.md"
 BLOCK = re.compile(r"^```(python|console)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -107,3 +115,21 @@ def test_the_table_of_settings_is_their_declaration() -> None:
     table = ["| setting | environment variable | default | meaning |", "|---|---|---|---|", *rows]
 
     assert "\n".join(table) in README.read_text(encoding="utf-8")
+
+
+def behind_a_proxy(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    """Call the counter as a proxy does that was given https://example.com/sms."""
+    environ |= {
+        "HTTP_HOST": "10.0.0.7:8000",
+        "HTTP_X_FORWARDED_HOST": environ["HTTP_HOST"],
+        "wsgi.url_scheme": "http",
+    }
+    return counter.app(environ, start_response)
+
+
+def test_the_log_line_behind_a_proxy_is_the_shown_one(caplog: pytest.LogCaptureFixture) -> None:
+    reply = TwilioSimulator(behind_a_proxy).phone("+15550100001").text("hello")
+
+    assert reply.status == 403
+    (line,) = caplog.messages
+    assert f"```text\n{line}\n```" in README.read_text(encoding="utf-8")
