@@ -1,0 +1,1 @@
+"""Bytes and values in, values out: no clock, no randomness, no I/O."""

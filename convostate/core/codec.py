@@ -1,0 +1,192 @@
+"""State ⇄ bytes: CBOR (RFC 8949), exact types only.
+
+What goes in comes out equal and of the same type, or does not go in: a value of any other type, a
+subclass included, is a `StateError` that names its place. Encodings that CBOR leaves open:
+
+    tuple               tag 0x7475706C ("tupl") around an array
+    set                 tag 258 around an array
+    datetime            tag 0; with seconds in its offset tag 0x7475706D around its ISO 8601 text
+    negative zero       Decimal("-0") and the like: tag 0x7475706E around the text
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from math import isnan
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import cbor2
+
+from convostate.errors import SealError, StateError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+MAX_DEPTH = 32  # containers within containers; deeper ones are cyclic or a mistake
+
+# Numbers of the range that RFC 8949 §9.2 leaves to whoever comes first; spelled "tupl" and the next.
+_TUPLE_TAG = 0x7475706C
+_DATETIME_TAG = 0x7475706D
+_DECIMAL_TAG = 0x7475706E
+_SET_TAG = 258  # https://www.iana.org/assignments/cbor-tags
+
+_ATOMS = frozenset({str, int, bool, type(None), bytes, date, UUID})
+_KEYS = frozenset({str, int})
+
+
+class _Unfit(Exception):  # noqa: N818  # never leaves this file
+    """A value that cannot be kept, with the way to it, innermost first."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.way: list[str] = []
+
+
+def encode(state: Mapping[Any, Any] | None) -> bytes:
+    """Turn a state into CBOR.
+
+    Args:
+        state: A dict of None, bool, int, float, str, bytes, list, dict (with str or int keys), set,
+            tuple, aware datetime, date, finite Decimal and UUID, at most 32 deep; or None.
+
+    Raises:
+        StateError: It holds something else; names the place and the type, never the value.
+    """
+    try:
+        return cbor2.dumps(None if state is None else _fit(dict(state), 0))
+    except _Unfit as unfit:
+        place, problem = "$" + "".join(reversed(unfit.way)), unfit.problem
+    except UnicodeEncodeError:
+        place, problem = (
+            _place_of_surrogate(state),
+            "a str with a lone surrogate, which UTF-8 cannot carry",
+        )
+    raise StateError(f"the state cannot be kept: at {place} is {problem}")
+
+
+def decode(data: bytes) -> dict[Any, Any] | None:
+    """Turn CBOR back into the state it was made from.
+
+    Raises:
+        SealError: ``malformed``, the bytes are not those of a state.
+    """
+    try:
+        state = cbor2.loads(data, semantic_decoders=_DECODERS)
+    except Exception:  # noqa: BLE001  # a hostile or newer value has many ways to fail, and one meaning
+        state = NotImplemented
+    if state is not None and type(state) is not dict:
+        raise SealError("malformed", "the token's content is not a state")
+    return state
+
+
+def _fit(value: Any, depth: int) -> Any:
+    """Check `value` and replace what CBOR alone would change; the same object where nothing is to do."""
+    kind = type(value)
+    if kind is float and isnan(value):
+        raise _Unfit("a float that is not a number, which never equals itself")
+    if kind in _ATOMS or kind is float:
+        return value
+    if depth > MAX_DEPTH:
+        raise _Unfit(f"a {kind.__name__} more than {MAX_DEPTH} deep")
+    fit = _FITTERS.get(kind)
+    if fit is None:
+        raise _Unfit(f"a {kind.__module__}.{kind.__qualname__}".replace("builtins.", ""))
+    return fit(value, depth)
+
+
+def _fit_dict(value: dict[Any, Any], depth: int) -> dict[Any, Any]:
+    fitted = value
+    for key, item in value.items():
+        if type(key) not in _KEYS:
+            raise _Unfit(f"a dict with a key of type {type(key).__name__}; keys are str or int")
+        if type(item) in _ATOMS:
+            continue
+        try:
+            changed = _fit(item, depth + 1)
+        except _Unfit as unfit:
+            unfit.way.append(_step(key))
+            raise
+        if changed is not item:
+            fitted = dict(value) if fitted is value else fitted
+            fitted[key] = changed
+    return fitted
+
+
+def _fit_items(value: list[Any], depth: int) -> list[Any]:
+    fitted = value
+    for index, item in enumerate(value):
+        if type(item) in _ATOMS:
+            continue
+        try:
+            changed = _fit(item, depth + 1)
+        except _Unfit as unfit:
+            unfit.way.append(f"[{index}]")
+            raise
+        if changed is not item:
+            fitted = list(value) if fitted is value else fitted
+            fitted[index] = changed
+    return fitted
+
+
+def _fit_datetime(value: datetime, _depth: int) -> Any:
+    offset = value.utcoffset()
+    if offset is None:
+        raise _Unfit("a datetime without a time zone; give it one, such as timezone.utc")
+    return (
+        value
+        if offset % timedelta(minutes=1) == timedelta(0)
+        else cbor2.CBORTag(_DATETIME_TAG, value.isoformat())
+    )
+
+
+def _fit_decimal(value: Decimal, _depth: int) -> Any:
+    if not value.is_finite():
+        raise _Unfit("a Decimal that is not finite")
+    return (
+        cbor2.CBORTag(_DECIMAL_TAG, str(value)) if value.is_zero() and value.is_signed() else value
+    )
+
+
+_FITTERS: dict[type, Callable[[Any, int], Any]] = {
+    dict: _fit_dict,
+    list: _fit_items,
+    tuple: lambda value, depth: cbor2.CBORTag(_TUPLE_TAG, _fit_items(list(value), depth)),
+    set: lambda value, depth: cbor2.CBORTag(_SET_TAG, _fit_items(list(value), depth)),
+    datetime: _fit_datetime,
+    Decimal: _fit_decimal,
+}
+
+# Not a tag hook: that one is handed the lists within as tuples.
+_DECODERS: dict[int, Callable[[Any, bool], Any]] = {
+    _TUPLE_TAG: lambda value, _immutable: tuple(value),
+    _SET_TAG: lambda value, _immutable: set(value),
+    _DATETIME_TAG: lambda value, _immutable: datetime.fromisoformat(value),
+    _DECIMAL_TAG: lambda value, _immutable: Decimal(value),
+}
+
+
+def _step(key: Any) -> str:
+    return f".{key}" if isinstance(key, str) and key.isidentifier() else f"[{key!r}]"
+
+
+def _place_of_surrogate(value: Any, place: str = "$") -> str:
+    """The place of the first str that UTF-8 cannot carry; empty where there is none."""
+    if isinstance(value, str):
+        return place if any("\ud800" <= char <= "\udfff" for char in value) else ""
+    if isinstance(value, dict):
+        steps = [(item, place + ascii(_step(key))[1:-1]) for key, item in value.items()]
+        steps += [(key, f"{place} (a key)") for key in value if isinstance(key, str)]
+    elif isinstance(value, (list, tuple, set)):
+        steps = [(item, f"{place}[{index}]") for index, item in enumerate(value)]
+    else:
+        return ""
+    return next(filter(None, (_place_of_surrogate(item, step) for item, step in steps)), "")
+
+
+def heaviest(state: Mapping[Any, Any], count: int = 3) -> list[tuple[str, int]]:
+    """The keys that take the most room, with their bytes, heaviest first."""
+    sizes = [(_step(key).lstrip("."), len(encode({key: item}))) for key, item in state.items()]
+    return sorted(sizes, key=lambda size: -size[1])[:count]

@@ -1,0 +1,184 @@
+"""The strict form parser: what was signed is what is read.
+
+Rules of this file:
+
+1. One spelling. Encoders of ``application/x-www-form-urlencoded`` escape the same byte in the same
+   way everywhere, never escape a letter or a digit, and never leave a blank, a control or a
+   non-ASCII byte bare. A text that does otherwise is refused, so that no change of a byte can leave
+   the meaning as it was. (Hexadecimal digits may be upper or lower case, but not both in one text.)
+2. One reading. Whatever two form parsers of this field read differently is refused: ``;`` as a
+   separator, a missing ``=``, NUL, invalid UTF-8, names that some of them strip or fold.
+3. Nothing is repaired. A form either parses whole or is malformed.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+from urllib.parse import unquote_plus
+
+from convostate.errors import RequestError
+
+# Django's DATA_UPLOAD_MAX_NUMBER_FIELDS and Werkzeug's max_form_parts; the largest known webhook
+# of Twilio's, a WhatsApp message with ads and media, has about 60.
+MAX_FIELDS = 1000
+
+IDENTITY = frozenset(
+    "AccountSid From To Body MessageSid SmsSid SmsMessageSid CallSid Direction MessageStatus SmsStatus CallStatus".split()
+)
+"""Fields that decide who talks to whom about what: one value each."""
+
+# What Twilio sends in nearly every webhook
+# (https://www.twilio.com/docs/messaging/guides/webhook-request, https://www.twilio.com/docs/voice/twiml).
+# Only a shortcut: names that are not here get the closer look of _check_names.
+_USUAL = IDENTITY | frozenset(
+    """ApiVersion NumMedia NumSegments MessagingServiceSid ProfileName WaId Forwarded MessageType ReferralNumMedia
+    FromCity FromState FromZip FromCountry ToCity ToState ToZip ToCountry OptOutType AddOns ChannelMetadata
+    MediaUrl0 MediaContentType0 ErrorCode ErrorUrl RawDlrDoneDate ButtonText ButtonPayload ButtonType
+    Caller CallerCity CallerState CallerZip CallerCountry CallerName Called CalledCity CalledState CalledZip
+    CalledCountry CallToken ForwardedFrom ParentCallSid Digits SpeechResult Confidence StirVerstat
+    """.split()
+)
+
+_FORM_BYTES = bytes(byte for byte in range(0x21, 0x7F) if byte != ord(";"))
+_QUERY_BYTES = _FORM_BYTES
+# Twilio's names are words with dots, dashes and digits; parameters that a client application adds
+# may be freer. What would shift the boundary between name, value and URL is never part of a name.
+_BAD_NAME = re.compile(r"[&=?#%/;+\x00-\x1f\x7f]|^\s|\s$|^$")
+_NAME_TRIMMINGS = " \t\r\n[]\ufeff\u200b"
+
+
+def _escapes(digits: str) -> dict[str, str]:
+    """The two digits of every allowed escape, and the byte (as a Latin-1 character) they stand for."""
+    return {
+        f"{digits[byte >> 4]}{digits[byte & 15]}": chr(byte)
+        for byte in range(1, 256)  # 0: no two parsers agree on what NUL does to a value
+        if not (byte < 128 and chr(byte).isalnum())
+    }
+
+
+_UPPER, _LOWER = _escapes("0123456789ABCDEF"), _escapes("0123456789abcdef")
+
+
+class Form(NamedTuple):
+    """A parsed form.
+
+    Attributes:
+        first: Name to value; of a repeated name the first one, as Werkzeug reads it.
+        pairs: Every (name, value) in the order received, or None where no name is repeated.
+    """
+
+    first: dict[str, str]
+    pairs: list[tuple[str, str]] | None
+
+    def items(self) -> list[tuple[str, str]]:
+        """Every (name, value), repeated names included."""
+        return list(self.first.items()) if self.pairs is None else self.pairs
+
+
+EMPTY = Form({}, None)
+
+
+def parse_form(raw: bytes) -> Form:
+    """Read the body of a form.
+
+    Args:
+        raw: The body as received, bounded by the caller; at most 1000 fields.
+
+    Raises:
+        RequestError: 400, the bytes are not the one spelling of a form.
+    """
+    if not raw:
+        return EMPTY
+    if raw.translate(None, _FORM_BYTES):
+        raise _malformed("it holds bytes that a form escapes")
+    return _parse(raw.decode("ascii"), bare_names=False)
+
+
+def parse_query(query: str) -> Form:
+    """Read the query of a GET webhook: the developer's own part, then what Twilio appended.
+
+    A name without ``=`` and an empty field are the developer's and pass. (The query is signed byte
+    for byte as received, so they cannot hide anything.)
+
+    Raises:
+        RequestError: 400, a name or value has more than one reading.
+    """
+    if not query:
+        return EMPTY
+    if not query.isascii() or query.encode("ascii").translate(None, _QUERY_BYTES):
+        raise _malformed("its query holds bytes that a URL escapes")
+    return _parse(query, bare_names=True)
+
+
+def names_of_query(query: str) -> set[str]:
+    """The names in the query of a POST, as generously as any framework would find them."""
+    return {unquote_plus(field.partition("=")[0]) for field in query.replace(";", "&").split("&")}
+
+
+def _parse(text: str, *, bare_names: bool) -> Form:
+    if text.count("&") >= MAX_FIELDS:
+        raise _malformed(f"it has more than {MAX_FIELDS} fields")
+    try:
+        return _read(text, _UPPER, bare_names)
+    except KeyError:
+        pass
+    try:
+        return _read(text, _LOWER, bare_names)
+    except KeyError:
+        raise _malformed("it holds an escape that no encoder writes") from None
+
+
+def _read(text: str, escapes: dict[str, str], bare_names: bool) -> Form:
+    first: dict[str, str] = {}
+    pairs: list[tuple[str, str]] | None = None
+    for field in text.replace("+", " ").split("&"):
+        name, equals, value = field.partition("=")
+        if not equals and not bare_names:
+            raise _malformed("a field has no =")
+        if "%" in field:
+            name, value = _unescape(name, escapes), _unescape(value, escapes)
+        if name in first:
+            pairs = list(first.items()) if pairs is None else pairs
+        elif name or equals:
+            first[name] = value
+        else:
+            continue
+        if pairs is not None:
+            pairs.append((name, value))
+    if not _USUAL.issuperset(first):
+        _check_names(first)
+    return Form(first, pairs)
+
+
+def _unescape(text: str, escapes: dict[str, str]) -> str:
+    head, *rest = text.split("%")
+    if not rest:
+        return text
+    decoded = head + "".join([escapes[part[:2]] + part[2:] for part in rest])
+    if decoded.isascii():
+        return decoded
+    try:
+        return decoded.encode("latin-1").decode("utf-8")
+    except UnicodeDecodeError:
+        raise _malformed("a value is not UTF-8") from None
+
+
+def _check_names(names: dict[str, str]) -> None:
+    identity = {name.casefold() for name in IDENTITY}
+    for name in names.keys() - _USUAL:
+        if _BAD_NAME.search(name):
+            raise _malformed(
+                "a name holds a character that belongs to a URL, or a blank at its end"
+            )
+        folded = name.strip(_NAME_TRIMMINGS)
+        # Twilio's voice SDKs send the developer's own parameters, and `to` is a usual one of them:
+        # https://www.twilio.com/docs/voice/sdks/javascript/twiliodevice#deviceconnectconnectoptions
+        if folded in IDENTITY or (folded.casefold() in identity and "CallSid" not in names):
+            raise RequestError(
+                403, "form", "a name is another spelling of one that decides who talks to whom"
+            )
+
+
+def _malformed(why: str) -> RequestError:
+    return RequestError(400, "form", f"malformed form: {why}")

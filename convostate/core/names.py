@@ -1,0 +1,71 @@
+"""Keyed names: how a conversation, a request and a log line are called without telling who talks.
+
+HMAC-SHA256 under keys derived from the index key, which does not rotate: a name that changed would be
+another conversation. Each name is the first 16 bytes, as 22 characters of base64url.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from typing import TYPE_CHECKING
+
+from convostate.core.encoding import prefixed, to_base64url
+from convostate.core.signature import without_port
+
+if TYPE_CHECKING:
+    from convostate.core.keys import Key
+    from convostate.core.pair import PhonePair
+
+NAME_BYTES = 16  # 2^64 conversations until two share a name by chance
+IDEMPOTENCY_BYTES = 8
+
+
+def conversation_context(pair: PhonePair) -> bytes:
+    """The identity of a conversation as bytes: what its tokens are bound to, and its name is made from."""
+    return prefixed(pair.account_sid.encode(), pair.ours.encode(), pair.theirs.encode())
+
+
+def idempotency_hash(token: str) -> bytes:
+    """8 bytes that tell two values of I-Twilio-Idempotency-Token apart; zeros where there is none."""
+    if not token:
+        return bytes(IDEMPOTENCY_BYTES)
+    return hashlib.sha256(token.encode("utf-8", "replace")).digest()[:IDEMPOTENCY_BYTES]
+
+
+class Names:
+    """Makes the names of one installation.
+
+    Args:
+        index_key: The key that never rotates.
+    """
+
+    __slots__ = ("_fingerprint", "_index", "_log")
+
+    def __init__(self, index_key: Key) -> None:
+        self._index = hmac.new(index_key.derive("index"), digestmod="sha256")
+        self._fingerprint = hmac.new(index_key.derive("fingerprint"), digestmod="sha256")
+        self._log = hmac.new(index_key.derive("log"), digestmod="sha256")
+
+    def conversation(self, context: bytes) -> str:
+        """The name of a conversation in a server-side store."""
+        return _name(self._index, context)
+
+    def log_id(self, context: bytes) -> str:
+        """The name of a conversation in the log; not the one in the store."""
+        return _name(self._log, context)
+
+    def fingerprint(self, method: str, signed: str) -> str:
+        """The name of a request: the same for every repeated delivery, whatever port its URL spells.
+
+        Args:
+            method: GET and POST of one URL are two requests.
+            signed: The signed string, URL first.
+        """
+        return _name(self._fingerprint, f"{method} {without_port(signed)}".encode())
+
+
+def _name(primed: hmac.HMAC, message: bytes) -> str:
+    mac = primed.copy()
+    mac.update(message)
+    return to_base64url(mac.digest()[:NAME_BYTES])

@@ -1,0 +1,179 @@
+"""Token format v1: a sealed value that opens only where it belongs and only while it lasts.
+
+    token  0x01 ‖ KID[8] ‖ N[24] ‖ XAES-256-GCM(key, N, P, A)
+    key    what the sealing key KID derives for the purpose (`keys.py`)
+    N      nonce, random, 24 bytes
+    A      each with its u32 length before it: version, KID, purpose, account, ours, theirs
+           (and for a recorded reply the fingerprint of its request)
+    P      issued, expires, started (u64, Unix time in ms) ‖ length (u32) ‖ data ‖ zeros
+           up to a multiple of 64 bytes, the data being CBOR (`codec.py`)
+
+Integers are big-endian. In a cookie a token is base64url without padding, in a server-side store the
+raw bytes. There is no compression: beside text of an attacker's choice the length would tell.
+
+XAES-256-GCM: https://c2sp.org/XAES-256-GCM (192-bit random nonces, so that one key seals 2^80
+values). It derives a fresh AES-256-GCM key from the first half of the nonce:
+
+    L = AES(key, 0^128);  K1 = L « 1, with 0x87 xored in where a bit falls out
+    K = AES(key, 00 01 58 00 ‖ N[:12] ⊕ K1) ‖ AES(key, 00 02 58 00 ‖ N[:12] ⊕ K1)
+    sealed = AES-256-GCM(K, N[12:], P, A)
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Literal, NamedTuple
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext, algorithms, modes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from convostate.core.encoding import prefixed
+from convostate.core.keys import KID_BYTES, Key, Keyring
+from convostate.errors import SealError
+
+SealingPurpose = Literal["cookie", "state", "reply"]
+
+VERSION = 1
+NONCE_BYTES = 24
+HEAD_BYTES = 1 + KID_BYTES + NONCE_BYTES  # 33: version, KID and nonce name one sealing for ever
+TAG_BYTES = 16
+PADDING_BYTES = 64  # lengths leak in steps of this size only
+SKEW_MS = 60_000  # how far the clocks of two hosts may differ; iron-session allows as much
+
+_FRAME = struct.Struct(">QQQI")
+_SHORTEST_TOKEN_BYTES = HEAD_BYTES + PADDING_BYTES + TAG_BYTES
+
+
+class Opened(NamedTuple):
+    """What a token held.
+
+    Attributes:
+        issued_ms: When it was sealed, Unix time in ms.
+        expires_ms: The first moment at which it no longer opens.
+        started_ms: When the conversation began.
+        data: The bytes that were sealed.
+    """
+
+    issued_ms: int
+    expires_ms: int
+    started_ms: int
+    data: bytes
+
+
+class XAES:
+    """XAES-256-GCM under one key. Safe to share between threads: AES contexts are lent, never shared."""
+
+    __slots__ = ("_algorithm", "_idle", "_subkey")
+
+    def __init__(self, key: bytes) -> None:
+        self._algorithm = algorithms.AES(key)
+        self._idle: list[CipherContext] = []
+        block = int.from_bytes(self._encrypt(bytes(16)), "big")
+        self._subkey = (block << 1) & ((1 << 128) - 1) ^ (0x87 if block >> 127 else 0)
+
+    def _encrypt(self, blocks: bytes) -> bytes:
+        """AES of each 16-byte block on its own. A context costs 25 times one use of it, so it is kept."""
+        try:
+            context = self._idle.pop()
+        except IndexError:
+            context = Cipher(self._algorithm, modes.ECB()).encryptor()  # noqa: S305  # one block at a time, as C2SP has it
+        encrypted = context.update(blocks)
+        self._idle.append(context)
+        return encrypted
+
+    def _gcm(self, nonce: bytes) -> AESGCM:
+        half = int.from_bytes(nonce[:12], "big")
+        first = ((0x00015800 << 96) | half) ^ self._subkey
+        second = ((0x00025800 << 96) | half) ^ self._subkey
+        return AESGCM(self._encrypt(((first << 128) | second).to_bytes(32, "big")))
+
+    def encrypt(self, nonce: bytes, plaintext: bytes, associated: bytes) -> bytes:
+        """Seal `plaintext` under a 24-byte nonce; 16 bytes longer."""
+        return self._gcm(nonce).encrypt(nonce[12:], plaintext, associated)
+
+    def decrypt(self, nonce: bytes, sealed: bytes, associated: bytes) -> bytes:
+        """Open what `encrypt` gave.
+
+        Raises:
+            InvalidTag: Any of the three differs.
+        """
+        return self._gcm(nonce).decrypt(nonce[12:], sealed, associated)
+
+
+class Sealer:
+    """Seals and opens the tokens of one purpose, with everything derived at start-up.
+
+    Args:
+        keyring: The first key seals, all open.
+        purpose: Where the tokens live; a token of another purpose does not open.
+        longest_ms: The longest span of time that a token may have, in ms.
+    """
+
+    __slots__ = ("_ciphers", "_head", "_longest_ms")
+
+    def __init__(self, keyring: Keyring, purpose: SealingPurpose, longest_ms: int) -> None:
+        def associated(key: Key) -> bytes:
+            return prefixed(bytes([VERSION]), key.kid, purpose.encode("ascii"))
+
+        self._ciphers = {
+            key.kid: (XAES(key.derive(purpose)), associated(key)) for key in keyring.keys
+        }
+        self._head = bytes([VERSION]) + keyring.keys[0].kid
+        self._longest_ms = longest_ms
+
+    def seal(self, content: Opened, context: bytes, nonce: bytes) -> bytes:
+        """Seal.
+
+        Args:
+            content: The data and its span.
+            context: What the token is bound to: `prefixed` account, ours, theirs (and fingerprint).
+            nonce: 24 random bytes, never used before.
+
+        Returns:
+            The token's raw bytes.
+        """
+        cipher, associated = self._ciphers[self._head[1:]]
+        issued_ms, expires_ms, started_ms, data = content
+        plain = _FRAME.pack(issued_ms, expires_ms, started_ms, len(data)) + data
+        plain += bytes(-len(plain) % PADDING_BYTES)
+        return self._head + nonce + cipher.encrypt(nonce, plain, associated + context)
+
+    def open(self, token: bytes, context: bytes, now_ms: int) -> Opened:
+        """Open a token.
+
+        Raises:
+            SealError: It is not a token, of another version, of an unknown key, changed or moved,
+                or outside its span of time. Every fault is one of these.
+        """
+        if len(token) < HEAD_BYTES:
+            raise SealError("malformed", "the value is too short for a token")
+        if token[0] != VERSION:
+            raise SealError("version", "the token is of another format version")
+        found = self._ciphers.get(token[1 : 1 + KID_BYTES])
+        if found is None:
+            raise SealError("unknown-key", "the token was sealed with a key that is not configured")
+        if (
+            len(token) < _SHORTEST_TOKEN_BYTES
+            or (len(token) - HEAD_BYTES - TAG_BYTES) % PADDING_BYTES
+        ):
+            raise SealError("malformed", "the value has not the length of a token")
+        cipher, associated = found
+        try:
+            plain = cipher.decrypt(
+                token[1 + KID_BYTES : HEAD_BYTES], token[HEAD_BYTES:], associated + context
+            )
+        except InvalidTag:
+            raise SealError(
+                "forged", "the token was changed, or belongs to another conversation"
+            ) from None
+        issued_ms, expires_ms, started_ms, length = _FRAME.unpack_from(plain)
+        end = _FRAME.size + length
+        if len(plain) - end not in range(PADDING_BYTES) or any(plain[end:]):
+            raise SealError("malformed", "the token's content has not the length it says")
+        if (
+            not issued_ms - SKEW_MS <= now_ms < expires_ms
+            or expires_ms - issued_ms > self._longest_ms
+        ):
+            raise SealError("expired", "the token is outside its span of time")
+        return Opened(issued_ms, expires_ms, started_ms, plain[_FRAME.size : end])

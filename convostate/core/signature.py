@@ -1,0 +1,233 @@
+"""Twilio's request signature: making it, checking it.
+
+    signed string = URL ‖ for each name, sorted: for each distinct value, sorted: name ‖ value
+    X-Twilio-Signature = base64(HMAC-SHA1(auth token, signed string))
+                      or base64(HMAC-SHA256(shared key, signed string))
+
+Source: https://www.twilio.com/docs/usage/security; shared keys:
+https://www.twilio.com/docs/usage/webhooks/webhook-shared-keys. A GET or JSON webhook signs its URL
+alone; the URL of a JSON webhook carries the hash of its body as ``bodySHA256``.
+
+Rules of this file: the URL is cut, never parsed and rebuilt; comparison takes constant time and goes
+through every candidate secret; a header only ever selects among configured secrets.
+"""
+
+from __future__ import annotations
+
+import binascii
+import hashlib
+import hmac
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from convostate.core.form import Form
+from convostate.errors import RequestError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+HMAC_SHA1 = "HMAC_SHA1"
+HMAC_SHA256 = "HMAC_SHA256"
+_DIGESTS = {HMAC_SHA1: "sha1", HMAC_SHA256: "sha256"}
+_SIGNATURE_CHARS = {28, 44}  # base64 of 20 bytes of SHA-1, of 32 bytes of SHA-256
+
+_ORIGIN = re.compile(
+    r"(?P<scheme>https?)://(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?(?=[/?]|$)"
+)
+_DEFAULT_PORTS = {"http": "80", "https": "443"}
+
+
+class Request(NamedTuple):
+    """A request as it arrived: nothing in it is proven.
+
+    Attributes:
+        method: ``POST``, ``GET`` or another.
+        url: Scheme, authority, raw path and raw query; no fragment.
+        query: The raw query, without its ``?``.
+        content_type: The Content-Type header, or "".
+        body: The whole body.
+        signature: The X-Twilio-Signature header, or "".
+        scheme: The X-Twilio-Webhooks-Signature-Settings header, or "".
+    """
+
+    method: str
+    url: str
+    query: str
+    content_type: str
+    body: bytes
+    signature: str
+    scheme: str
+
+
+class Signer:
+    """One secret and its algorithm, primed so that a signature costs no key schedule."""
+
+    __slots__ = ("_primed",)
+
+    def __init__(self, secret: str, algorithm: str = HMAC_SHA1) -> None:
+        self._primed = hmac.new(secret.encode("utf-8"), digestmod=_DIGESTS[algorithm])
+
+    def sign(self, signed: bytes) -> bytes:
+        """The base64 text of the signature of `signed`."""
+        mac = self._primed.copy()
+        mac.update(signed)
+        return binascii.b2a_base64(mac.digest(), newline=False)
+
+
+class Secrets:
+    """Every secret that may sign a webhook, and which one each request has to match.
+
+    Args:
+        tokens: Auth tokens for webhooks of any account.
+        account_tokens: The auth tokens of each account; where given, `tokens` no longer answer for
+            accounts, and an account that is not named is refused.
+        shared_keys: The secret of each shared key id.
+    """
+
+    def __init__(
+        self,
+        tokens: Sequence[str] = (),
+        account_tokens: Mapping[str, Sequence[str]] | None = None,
+        shared_keys: Mapping[str, str] | None = None,
+    ) -> None:
+        self._tokens = tuple(Signer(token) for token in tokens)
+        self._accounts = {
+            account: tuple(Signer(token) for token in listed)
+            for account, listed in (account_tokens or {}).items()
+        }
+        self._shared = {
+            key_id: (Signer(key, HMAC_SHA256),) for key_id, key in (shared_keys or {}).items()
+        }
+
+    def __repr__(self) -> str:
+        return f"Secrets({len(self._tokens)} tokens, {len(self._accounts)} accounts, {len(self._shared)} shared keys)"
+
+    def candidates(self, scheme: str, account_sid: str) -> Sequence[Signer]:
+        """The secrets one of which must have signed a request.
+
+        Args:
+            scheme: The unsigned header that names a shared key: it only selects.
+            account_sid: The account that the request claims, or "" where it names none.
+        """
+        algorithm, key_id = _read_scheme(scheme)
+        if algorithm == HMAC_SHA256:
+            return self._shared.get(key_id, ())
+        if algorithm != HMAC_SHA1 or key_id:
+            return ()
+        if not self._accounts:
+            return self._tokens
+        return self._accounts.get(account_sid, ()) if account_sid else self.every()
+
+    def every(self) -> Sequence[Signer]:
+        """Every auth token there is, whatever its account."""
+        return (
+            *self._tokens,
+            *(signer for signers in self._accounts.values() for signer in signers),
+        )
+
+
+def _read_scheme(header: str) -> tuple[str, str]:
+    """Read ``key=<id>,algorithm=<name>`` into (algorithm, key id); an absent header is (HMAC_SHA1, "")."""
+    if not header:
+        return HMAC_SHA1, ""
+    fields: dict[str, str] = {}
+    for part in header.split(","):
+        name, equals, value = part.strip().partition("=")
+        if not equals or name in fields:
+            return "", ""
+        fields[name] = value
+    return fields.get("algorithm", HMAC_SHA1).upper(), fields.get("key", "")
+
+
+def signed_string(url: str, form: Form) -> str:
+    """What Twilio signs: the URL, then each name and its distinct values, all sorted, with nothing between."""
+    first, pairs = form
+    if pairs is None:
+        return url + "".join([name + first[name] for name in sorted(first)])
+    return url + "".join([name + value for name, value in sorted(set(pairs))])
+
+
+def sign(
+    url: str, params: Iterable[tuple[str, str]], secret: str, algorithm: str = HMAC_SHA1
+) -> str:
+    """Sign a webhook as Twilio does.
+
+    Args:
+        url: The URL as configured at Twilio, without fragment; for a GET or JSON webhook with the
+            whole query.
+        params: The form parameters in any order, repeated names allowed; none for GET and JSON.
+        secret: The account's auth token, or the shared key's secret.
+        algorithm: ``HMAC_SHA1`` for an auth token, ``HMAC_SHA256`` for a shared key.
+
+    Returns:
+        The value of the X-Twilio-Signature header: 28 or 44 characters of base64.
+    """
+    signed = signed_string(url, Form({}, list(params)))
+    return Signer(secret, algorithm).sign(signed.encode("utf-8")).decode("ascii")
+
+
+def url_variants(url: str) -> list[str]:
+    """The spellings of one URL that Twilio may have signed: as it is, then with its port toggled.
+
+    Twilio's own libraries try both, "since sig generation on back end is inconsistent". An absent
+    port toggles to the scheme's default one, a present one to none.
+
+    Returns:
+        One or two URLs; none where the text is not ASCII, or its authority is not a host with an
+        optional port (Twilio drops the user name and password before it signs).
+    """
+    match = _ORIGIN.match(url)
+    if match is None or not url.isascii():
+        return []
+    port = match["port"]
+    if port is None:
+        return [url, f"{url[: match.end()]}:{_DEFAULT_PORTS[match['scheme']]}{url[match.end() :]}"]
+    if int(port) > 65535:
+        return []
+    return [url, url[: match.end("host")] + url[match.end() :]]
+
+
+def without_port(url: str) -> str:
+    """The one spelling of a URL for the fingerprint of a request."""
+    match = _ORIGIN.match(url)
+    return url[: match.end("host")] + url[match.end() :] if match else url
+
+
+def verify(url: str, form: Form, signature: str, signers: Sequence[Signer]) -> str:
+    """Check a signature against every candidate secret.
+
+    Args:
+        url: The URL that was asked for.
+        form: The parameters that are part of the signed string.
+        signature: The X-Twilio-Signature header.
+        signers: What `Secrets.candidates` gives.
+
+    Returns:
+        The signed string that matched.
+
+    Raises:
+        RequestError: 403, no candidate made this signature.
+    """
+    if not signature:
+        raise RequestError(403, "unsigned", "the request carries no X-Twilio-Signature")
+    given = signature.encode("latin-1", "replace")
+    if len(given) in _SIGNATURE_CHARS:
+        params = signed_string("", form)
+        for variant in url_variants(url):
+            signed = variant + params
+            raw = signed.encode("utf-8")
+            matched = False
+            for signer in signers:
+                matched |= hmac.compare_digest(signer.sign(raw), given)
+            if matched:
+                return signed
+    raise RequestError(403, "signature", "the signature does not match")
+
+
+def body_hash_matches(query: str, body: bytes) -> bool:
+    """Tell whether a URL's query holds exactly one ``bodySHA256``, and it is that of `body`."""
+    hashes = [field[11:] for field in query.split("&") if field.startswith("bodySHA256=")]
+    if len(hashes) != 1 or query.lower().count("bodysha256") != 1:
+        return False
+    digest = hashlib.sha256(body).hexdigest()
+    return hmac.compare_digest(digest.encode("ascii"), hashes[0].encode("utf-8", "replace"))

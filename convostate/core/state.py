@@ -1,0 +1,195 @@
+"""State: the dict of one conversation, as the app sees it during one turn."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from convostate.errors import ConvostateError, SealError, StateError, StoreError, UsageError
+
+if TYPE_CHECKING:
+    from convostate.core.pair import PhonePair
+
+_ENDED = UsageError(
+    "This conversation has been ended in this turn. Write before end(), or call clear() instead of it."
+)
+
+
+def _moment(time_ms: int) -> datetime:
+    return datetime.fromtimestamp(time_ms / 1000, timezone.utc)
+
+
+class State(dict[Any, Any]):
+    """What is remembered of one conversation: a dict that is kept when the turn succeeds.
+
+    Keys are str or int; values are None, bool, int, float, str, bytes, list, dict, set, tuple, aware
+    datetime, date, finite Decimal and UUID. It is kept when the app answers with a status below 400,
+    and left as it was when it answers otherwise or raises.
+
+    Attributes:
+        pair: Who talks to whom.
+        is_new: No conversation was going on: this text begins one.
+        started_at: When the conversation began (aware, UTC).
+        expires_at: When it ends unless another turn follows: as opened; for a new one, now and the
+            lifetime (aware, UTC).
+        lost: Why an earlier state could not be opened or read, or None.
+
+    `ended`, `touched`, `locked` and `lifetime_ms` are read by `finish`.
+    """
+
+    __slots__ = (
+        "_expires_ms",
+        "_longest_ms",
+        "_started_ms",
+        "ended",
+        "is_new",
+        "lifetime_ms",
+        "locked",
+        "lost",
+        "pair",
+        "touched",
+    )
+
+    def __init__(
+        self,
+        content: dict[Any, Any] | None,
+        *,
+        pair: PhonePair,
+        started_ms: int,
+        expires_ms: int,
+        lifetime_ms: int,
+        lost: SealError | StoreError | None = None,
+        locked: ConvostateError | None = None,
+    ) -> None:
+        """Open a state.
+
+        Args:
+            content: What was kept, or None where nothing was.
+            pair: Who talks to whom.
+            started_ms: Unix time in ms.
+            expires_ms: Unix time in ms.
+            lifetime_ms: The lifetime of the settings, in ms.
+            lost: Why an earlier state did not open.
+            locked: The error that every write raises, for a state that cannot be written.
+        """
+        super().__init__(content or ())
+        self.pair = pair
+        self.is_new = content is None
+        self.lost = lost
+        self._started_ms = started_ms
+        self._expires_ms = expires_ms
+        self.lifetime_ms = self._longest_ms = lifetime_ms
+        self.locked = locked
+        self.touched = self.ended = False
+
+    def __repr__(self) -> str:
+        return f"State(keys={list(self)!r})"
+
+    __str__ = __repr__
+    __hash__ = None  # mutable, as any dict
+
+    @property
+    def started_at(self) -> datetime:
+        """When the conversation began."""
+        return _moment(self._started_ms)
+
+    @property
+    def expires_at(self) -> datetime:
+        """When it ends unless another turn follows."""
+        return _moment(self._expires_ms)
+
+    @property
+    def lifetime(self) -> timedelta:
+        """How long the state is kept after this turn; may be set, shorter than the settings say only."""
+        return timedelta(milliseconds=self.lifetime_ms)
+
+    @lifetime.setter
+    def lifetime(self, lifetime: timedelta) -> None:
+        """Shorten the lifetime for this turn's write.
+
+        Raises:
+            UsageError: It is not a timedelta of 1 s up to the lifetime of the settings.
+        """
+        self._touch()
+        longest = timedelta(milliseconds=self._longest_ms)
+        if type(lifetime) is not timedelta or not timedelta(seconds=1) <= lifetime <= longest:
+            raise UsageError(
+                "state.lifetime takes a timedelta of 1 s up to the lifetime of the settings, "
+                f"{self._longest_ms // 1000} s. Raise CONVOSTATE_LIFETIME, or give a shorter one."
+            )
+        self.lifetime_ms = int(lifetime / timedelta(milliseconds=1))
+
+    def end(self) -> None:
+        """End the conversation with this turn: nothing of it is kept, and the next text begins a new one.
+
+        Raises:
+            UsageError, StateError: The state cannot be written.
+        """
+        self._touch()
+        self.ended = True
+        self.locked = _ENDED
+
+    def lock(self, error: ConvostateError) -> None:
+        """Make every further write raise `error`; called where the turn is over."""
+        self.locked = error
+
+    def _touch(self) -> None:
+        if self.locked is not None:
+            self._refuse()
+        self.touched = True
+
+    def _refuse(self) -> NoReturn:
+        # A new one each time: an error that is raised twice keeps the tracebacks of both.
+        raise type(self.locked)(*self.locked.args)  # type: ignore[misc, union-attr]  # set, and takes its args
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self._touch()
+        super().__setitem__(key, value)
+
+    def __delitem__(self, key: Any) -> None:
+        self._touch()
+        super().__delitem__(key)
+
+    def __ior__(self, other: Any) -> State:  # type: ignore[misc]  # dict's own has two overloads
+        self._touch()
+        super().update(other)
+        return self
+
+    def clear(self) -> None:
+        """Remove all items; the conversation goes on."""
+        self._touch()
+        super().clear()
+
+    def pop(self, *args: Any) -> Any:
+        """As `dict.pop`."""
+        self._touch()
+        return super().pop(*args)
+
+    def popitem(self) -> tuple[Any, Any]:
+        """As `dict.popitem`."""
+        self._touch()
+        return super().popitem()
+
+    def setdefault(self, key: Any, default: Any = None) -> Any:
+        """As `dict.setdefault`."""
+        self._touch()
+        return super().setdefault(key, default)
+
+    def update(self, *args: Any, **items: Any) -> None:
+        """As `dict.update`."""
+        self._touch()
+        super().update(*args, **items)
+
+
+READ_ONLY_IN_COOKIE = StateError(
+    "this state is read-only: a message status has no cookie jar. "
+    "Keep the state at the server: set CONVOSTATE_STORE=redis://…"
+)
+READ_ONLY_STATUS = StateError(
+    "this state is read-only: a message status never begins a conversation. "
+    "Write only where state.is_new is false."
+)
+OVER = UsageError(
+    "The turn is over and its state is written: this change would be lost. "
+    "Change the state before the response ends, or use Conversations.turn()."
+)

@@ -1,0 +1,132 @@
+"""Webhook: the typed facts of a proven request.
+
+Parameters and their meaning: https://www.twilio.com/docs/messaging/guides/webhook-request (messages),
+https://www.twilio.com/docs/messaging/guides/track-outbound-message-status (message statuses),
+https://www.twilio.com/docs/voice/twiml (calls).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from convostate.core.pair import PhonePair
+from convostate.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Kind = Literal["message", "message-status", "call", "other"]
+OptOut = Literal["STOP", "START", "HELP"]
+
+# https://help.twilio.com/articles/223134027: the whole body, in any case, surrounding blanks aside.
+# Twilio counts YES as START too; here it is an answer like any other: reminders ask for it.
+_KEYWORDS: dict[str, OptOut] = {
+    **dict.fromkeys("stop stopall unsubscribe cancel end quit optout revoke".split(), "STOP"),
+    **dict.fromkeys("start unstop".split(), "START"),
+    **dict.fromkeys("help info".split(), "HELP"),
+}
+_LONGEST_KEYWORD_CHARS = 40  # the longest one, and generous blanks around it
+_INCOMING = frozenset({"received", "receiving"})
+
+# How Twilio names callers that it does not know or may not tell
+# (https://help.twilio.com/articles/223179988). They are many people, so they are no one's address.
+_WITHHELD = frozenset(
+    "anonymous unknown restricted blocked unavailable private "
+    "+266696687 +7378742833 +2562533 +8656696 +86282452253".split()
+)
+
+
+@dataclass(frozen=True)
+class Webhook:
+    """A request that Twilio has signed.
+
+    Attributes:
+        kind: ``message`` (somebody wrote), ``message-status`` (what became of a message that was
+            sent), ``call`` or ``other`` (recordings, JSON events, …).
+        pair: Who talks to whom, or None where the webhook names no two ends of ours: recording
+            callbacks, events, withheld callers, the far leg of ``<Dial>``.
+        params: The parameters, read-only; of a repeated name the first value. For a JSON webhook
+            those of the query.
+        url: The URL that was signed, for a GET with its query.
+    """
+
+    kind: Kind
+    pair: PhonePair | None
+    params: Mapping[str, str] = field(repr=False)
+    url: str = field(repr=False)
+
+    @property
+    def account_sid(self) -> str:
+        """The account the webhook speaks for, or ""."""
+        return self.params.get("AccountSid", "")
+
+    @property
+    def message_sid(self) -> str:
+        """The message's SID, or ""."""
+        return self.params.get("MessageSid") or self.params.get("SmsSid", "")
+
+    @property
+    def body(self) -> str:
+        """The text as written, or ""."""
+        return self.params.get("Body", "")
+
+    @property
+    def media(self) -> tuple[str, ...]:
+        """The URLs of the attached media, in order."""
+        count = self.params.get("NumMedia", "0")
+        if not (count.isascii() and count.isdigit() and len(count) <= 3):
+            return ()
+        urls = (self.params.get(f"MediaUrl{index}") for index in range(int(count)))
+        return tuple(url for url in urls if url)
+
+    @property
+    def opt_out_type(self) -> OptOut | None:
+        """``STOP``, ``START`` or ``HELP`` where the message is just that, else None.
+
+        Twilio's own word for it where Advanced Opt-Out sends one, which knows other languages too.
+        """
+        if self.kind != "message":
+            return None
+        declared = self.params.get("OptOutType", "")
+        if declared in ("STOP", "START", "HELP"):
+            return declared  # type: ignore[return-value]  # mypy does not narrow by `in`
+        body = self.body
+        if len(body) > _LONGEST_KEYWORD_CHARS:
+            return None
+        return _KEYWORDS.get(body.strip().casefold())
+
+
+def kind_of(params: Mapping[str, str]) -> Kind:
+    """Tell what a form webhook is about.
+
+    Raises nothing: what is not known is ``other``.
+    """
+    if "MessageStatus" in params:
+        return "message-status"
+    if "MessageSid" in params or "SmsSid" in params:
+        # statuses of the API before 2014 carry SmsStatus alone
+        return "message" if params.get("SmsStatus", "received") in _INCOMING else "message-status"
+    return "call" if "CallSid" in params else "other"
+
+
+def pair_of(kind: Kind, params: Mapping[str, str]) -> PhonePair | None:
+    """Find the two ends of the conversation, ours first."""
+    if kind == "other":
+        return None
+    theirs, ours = params.get("From", ""), params.get("To", "")
+    if kind == "message-status":
+        if params.get("MessageStatus") not in _INCOMING:
+            ours, theirs = theirs, ours
+    elif kind == "call":
+        direction = params.get("Direction")
+        if direction == "outbound-api":
+            ours, theirs = theirs, ours
+        elif direction != "inbound":  # outbound-dial joins two ends that need not be ours
+            return None
+        if theirs.casefold() in _WITHHELD:
+            return None
+    try:
+        return PhonePair(params.get("AccountSid", ""), ours, theirs)
+    except UsageError:
+        return None

@@ -1,0 +1,196 @@
+"""How the value of each setting is read: in its Python type, or as the string its variable would hold.
+
+Every reader takes the variable's name and the value, and raises a `UsageError` that shows neither a
+secret nor the value, and ends with what to set.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+from convostate.core.keys import Keyring
+from convostate.core.pair import is_address
+from convostate.errors import UsageError
+
+SERVER_SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "redis+cluster")
+
+
+def _wrong(variable: str, why: str, advice: str) -> UsageError:
+    return UsageError(f"{variable} {why}. Set {variable}={advice}")
+
+
+def _text(variable: str, value: Any) -> str:
+    if not isinstance(value, str) or not value or not value.isprintable():
+        raise _wrong(variable, "is empty or not a printable text", "<text>")
+    return value
+
+
+def _token(variable: str, value: Any) -> str:
+    token = _text(variable, value)
+    if "," in token:
+        raise UsageError(
+            f"{variable} holds a comma, and it takes exactly one token. Set the others with CONVOSTATE_AUTH_TOKENS=<token>,<token>"
+        )
+    if " " in token or "=" in token:
+        raise _wrong(variable, "holds a character that no token has", "<token>")
+    return token
+
+
+def _list(variable: str, value: Any) -> tuple[str, ...]:
+    parts = value.split(",") if isinstance(value, str) else value
+    if not isinstance(parts, (tuple, list)):
+        raise _wrong(variable, "is not a list", "<item>,<item>")
+    items = tuple(part.strip() if isinstance(part, str) else part for part in parts)
+    if not all(isinstance(item, str) and item for item in items) or not items:
+        raise _wrong(variable, "has an empty item", "<item>,<item>")
+    return items
+
+
+def _tokens(variable: str, value: Any) -> tuple[str, ...]:
+    return tuple(_token(variable, item) for item in _list(variable, value))
+
+
+def _named(variable: str, value: Any) -> list[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        return [
+            (name, secret)
+            for name, listed in value.items()
+            for secret in ([listed] if isinstance(listed, str) else listed)
+        ]
+    pairs = [item.partition("=") for item in _list(variable, value)]
+    if not all(equals and name.strip() and secret.strip() for name, equals, secret in pairs):
+        raise _wrong(variable, "is not a list of name=secret", "<name>=<secret>,<name>=<secret>")
+    return [(name.strip(), secret.strip()) for name, _, secret in pairs]
+
+
+def _account_tokens(variable: str, value: Any) -> dict[str, tuple[str, ...]]:
+    accounts: dict[str, tuple[str, ...]] = {}
+    for account, token in _named(variable, value):
+        if not re.fullmatch(r"AC[0-9a-f]{32}", account):
+            raise _wrong(
+                variable,
+                "names something that is no account SID",
+                "AC<32 hexadecimal digits>=<token>",
+            )
+        accounts[account] = (*accounts.get(account, ()), _token(variable, token))
+    return accounts
+
+
+def _shared_keys(variable: str, value: Any) -> dict[str, str]:
+    named = _named(variable, value)
+    if len({key_id for key_id, _ in named}) != len(named):
+        raise _wrong(variable, "names a key id twice", "<key_id>=<secret>,<key_id>=<secret>")
+    return {_token(variable, key_id): _text(variable, secret) for key_id, secret in named}
+
+
+def _account(variable: str, value: Any) -> str:
+    account = _text(variable, value)
+    if not is_address(account):
+        raise _wrong(variable, "is no account SID", "AC<32 hexadecimal digits>")
+    return account
+
+
+def _keyring(variable: str, value: Any) -> Keyring:
+    if isinstance(value, Keyring):
+        return value
+    try:
+        return Keyring.parse(value if isinstance(value, str) else ",".join(_list(variable, value)))
+    except UsageError as error:
+        raise UsageError(f"{variable}: {error}") from None
+
+
+def _store(variable: str, value: Any) -> str:
+    store = _text(variable, value)
+    scheme, colon, rest = store.partition("://")
+    if store in ("cookie", "memory") or (scheme in SERVER_SCHEMES and colon and rest):
+        return store
+    known = ", ".join(f"{name}://…" for name in SERVER_SCHEMES)
+    raise UsageError(
+        f"{variable} is none of cookie, memory, {known}. Set {variable}=redis://localhost:6379/0"
+    )
+
+
+def _public_url(variable: str, value: Any) -> str:
+    url = _text(variable, value).rstrip("/")
+    advice = "https://example.com, scheme and host as Twilio was given them"
+    try:
+        parts = urlsplit(url)
+        odd = parts.username is not None or parts.query or parts.fragment or parts.port == 0
+    except ValueError:
+        raise _wrong(variable, "is not a URL", advice) from None
+    if (
+        parts.scheme not in ("http", "https")
+        or not parts.hostname
+        or odd
+        or not url.isascii()
+        or " " in url
+    ):
+        raise _wrong(variable, "is not an origin with an optional prefix", advice)
+    return url
+
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def _lifetime(variable: str, value: Any) -> timedelta:
+    if isinstance(value, timedelta):
+        return timedelta(seconds=int(value.total_seconds()))
+    match = re.fullmatch(r"([0-9]{1,7})\s*([smhd])", value) if isinstance(value, str) else None
+    if match is None:
+        raise _wrong(variable, "is not a number of s, m, h or d", "4h")
+    return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
+
+
+def _cookie_name(variable: str, value: Any) -> str:
+    name = _text(variable, value)
+    # RFC 6265 §4.1.1 takes any token; these names need no thought from any parser.
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", name):
+        raise _wrong(
+            variable, "is not 1 to 64 letters, digits, dots, dashes and underscores", "convostate"
+        )
+    return name
+
+
+def _one_of(*allowed: str) -> Callable[[str, Any], str]:
+    def read(variable: str, value: Any) -> str:
+        if value not in allowed:
+            raise _wrong(variable, f"is none of {', '.join(allowed)}", allowed[0])
+        return str(value)
+
+    return read
+
+
+def _number(least: int, most: int, advice: str) -> Callable[[str, Any], int]:
+    def read(variable: str, value: Any) -> int:
+        number = (
+            int(value) if isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}", value) else value
+        )
+        if type(number) is not int or not least <= number <= most:
+            raise _wrong(variable, f"is not a whole number from {least} to {most}", advice)
+        return number
+
+    return read
+
+
+READERS: dict[str, Callable[[str, Any], Any]] = {
+    "auth_token": _token,
+    "auth_tokens": _tokens,
+    "account_tokens": _account_tokens,
+    "shared_keys": _shared_keys,
+    "account_sid": _account,
+    "keys": _keyring,
+    "index_key": _keyring,
+    "store": _store,
+    "public_url": _public_url,
+    "paths": _list,
+    "lifetime": _lifetime,
+    "cookie_name": _cookie_name,
+    "on_outage": _one_of("refuse", "empty"),
+    "on_opt_out": _one_of("end", "keep"),
+    "max_waiting": _number(0, 1000, "8"),
+    "max_body_bytes": _number(1024, 16 * 1024 * 1024, "262144"),
+}

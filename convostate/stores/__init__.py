@@ -1,0 +1,50 @@
+"""Where conversations are kept: in Twilio's cookies, in memory, or in Redis."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from convostate.errors import UsageError
+from convostate.stores.contract import Store
+from convostate.stores.cookie import CookieStore
+from convostate.stores.memory import MemoryStore
+
+if TYPE_CHECKING:
+    from convostate.stores.redis import RedisStore
+
+__all__ = ["CookieStore", "MemoryStore", "RedisStore", "Store"]
+
+
+def store_for(url: str, *, cookie_name: str, max_waiting: int) -> Store:
+    """The store that CONVOSTATE_STORE names.
+
+    Args:
+        url: ``cookie``, ``memory`` or the URL of a Redis, as the settings take it.
+        cookie_name: For the cookie store.
+        max_waiting: For a store that remembers: how many turns of one conversation may wait at once.
+
+    Raises:
+        UsageError: The extra that the URL needs is missing, or the URL is wrong.
+    """
+    if url == "cookie":
+        return CookieStore(cookie_name)
+    if url == "memory":
+        return MemoryStore(max_waiting=max_waiting)
+    try:
+        from convostate.stores.redis import RedisStore  # noqa: PLC0415  # an extra, loaded on first use
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"CONVOSTATE_STORE={url.partition(':')[0]}://… needs the package {error.name}. "
+            'Run: pip install "convostate[redis]"'
+        ) from error
+    store: Store = RedisStore.from_url(url, max_waiting=max_waiting)
+    return store
+
+
+def __getattr__(name: str) -> Any:
+    # Loaded on first use: redis is an extra, and costs more to import than all of this package.
+    if name == "RedisStore":
+        from convostate.stores.redis import RedisStore  # noqa: PLC0415
+
+        return RedisStore
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,130 @@
+"""Store: what a place that keeps conversations must do. `convostate.testing.StoreContract` tests it.
+
+A turn is `begin`, then `commit` or `abort`. A store that remembers (`server_side`) lets the turns of one
+conversation run one after another, in the order of their begin, and answers a request that it has
+answered before with the recorded reply. It sees keyed names and sealed bytes, never keys, numbers or
+plaintext.
+
+What is not an error: a conversation that is not there or has expired is token None; ending or erasing
+one that is not there does nothing. Errors are `StoreError` only: ``down`` (no answer, or an error of the
+server's), ``busy`` (waited too long, or too many wait), ``lost`` (the lease is gone: nothing was written).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+from convostate.core.outcome import Claim, End, Keep, Leave, Outcome, Reply
+
+__all__ = [
+    "Begun",
+    "Claim",
+    "End",
+    "Headers",
+    "Keep",
+    "Leave",
+    "Outcome",
+    "Replay",
+    "Reply",
+    "Store",
+]
+
+Headers = list[tuple[str, str]]
+
+LEASE_S = 16  # Twilio gives a webhook up after 15 s (https://www.twilio.com/docs/api/errors/11205)
+WAIT_S = 8  # what is left of those 15 s must do for the turn itself
+REPLY_S = 600  # how long a repeated delivery is answered from the record
+OPT_OUT_S = 30 * 24 * 3600  # how long a STOP is remembered; the longest lifetime there is
+OUTSIDE_REPLIES = (
+    16  # recorded replies that erase() finds; a person writes fewer texts in 10 minutes
+)
+
+
+class Begun(NamedTuple):
+    """A turn that may run.
+
+    Attributes:
+        claim: What was asked for.
+        token: The sealed state, or None where there is none. Empty where there is a value that is no
+            token at all.
+        lease: What `commit` and `abort` recognise the turn by; the store's own.
+        opted_out: The person's STOP stands.
+    """
+
+    claim: Claim
+    token: bytes | None
+    lease: object = None
+    opted_out: bool = False
+
+
+class Replay(NamedTuple):
+    """A request that was answered before.
+
+    Attributes:
+        sealed: The reply as it was given to `commit`.
+    """
+
+    sealed: bytes
+
+
+class Store(Protocol):
+    """Where conversations are kept."""
+
+    @property
+    def server_side(self) -> bool:
+        """Whether it remembers between requests by itself; a cookie does not."""
+        ...
+
+    def begin(self, claim: Claim, cookies: str, now: float) -> Begun | Replay:
+        """Begin a turn: wait for the conversation's earlier turns, then hold it.
+
+        Args:
+            claim: The conversation and the request.
+            cookies: The Cookie header as received, or "".
+            now: Unix time in seconds.
+
+        Raises:
+            StoreError: ``down`` or ``busy``; the turn is not held.
+        """
+        ...
+
+    def write(self, begun: Begun, token: bytes | None, lifetime_s: float, now: float) -> None:
+        """Write the state (None: no state) and go on holding the turn, whose later commit counts on it.
+
+        Raises:
+            StoreError: ``lost`` or ``down``; after ``lost`` nothing is written.
+        """
+        ...
+
+    def commit(self, begun: Begun, outcome: Outcome, reply: Reply | None, now: float) -> Headers:
+        """Carry out what a turn came to, record its reply, and let the next turn begin.
+
+        Returns:
+            The headers to add to the response.
+
+        Raises:
+            StoreError: ``lost`` or ``down``; after ``lost`` nothing is written.
+        """
+        ...
+
+    def abort(self, begun: Begun) -> None:
+        """Let the next turn begin; nothing is written. Never raises, and may be called after a commit."""
+        ...
+
+    def peek(self, claim: Claim, now: float) -> bytes | None:
+        """Read the sealed state without waiting, or None.
+
+        Raises:
+            StoreError: ``down``.
+        """
+        ...
+
+    def erase(self, claim: Claim, *, replies: bool) -> None:
+        """Remove the state, so that no turn in flight can bring it back; with `replies` those as well.
+
+        A standing STOP stays.
+
+        Raises:
+            StoreError: ``down``.
+        """
+        ...

@@ -1,0 +1,102 @@
+"""CookieStore: the state travels in Twilio's own cookie, and nothing is kept here.
+
+Twilio keeps one cookie per To/From pair, sends it back with that pair's next message, and drops it
+after four hours (https://help.twilio.com/articles/223136287). What this store cannot promise: of two
+texts in quick succession the last writer wins, and an older cookie of the same pair that is still
+within its time can be replayed.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from werkzeug.http import http_date
+from werkzeug.sansio.http import parse_cookie
+
+from convostate.core.encoding import from_base64url, to_base64url
+from convostate.core.outcome import Claim, Leave, Outcome, Reply
+from convostate.core.seal import HEAD_BYTES
+from convostate.errors import UsageError
+from convostate.stores.contract import Begun, Headers
+
+# RFC 6265 §6.1: what a client must take at least, name and attributes included. Twilio names no bound.
+COOKIE_BYTES = 4096
+_NEEDS_SERVER = (
+    "The cookie store keeps nothing at the server: a cookie comes and goes with a text of the person's. "
+    "Set CONVOSTATE_STORE=redis://…"
+)
+
+_date = lru_cache(maxsize=64)(http_date)  # the same for all the turns of one second
+
+
+class CookieStore:
+    """Keeps each conversation in its own cookie.
+
+    Args:
+        cookie_name: 1 to 64 letters, digits, dots, dashes and underscores.
+    """
+
+    server_side = False
+
+    def __init__(self, cookie_name: str = "convostate") -> None:
+        self._name = cookie_name
+        attributes = self._header("", 4 * 3600, 0, secure=True)
+        self.most_bytes = (COOKIE_BYTES - len(attributes)) * 3 // 4
+
+    def begin(self, claim: Claim, cookies: str, now: float) -> Begun:
+        """Find the token: of two cookies of our name the first well-formed one counts."""
+        if self._name not in cookies:
+            return Begun(claim, None)
+        # gunicorn and waitress join two Cookie headers with a comma, which no cookie may hold.
+        found = parse_cookie(cookies.replace(",", ";")).getlist(self._name)
+        for text in found:
+            token = from_base64url(text) if len(text) <= COOKIE_BYTES else None
+            if token is not None and len(token) >= HEAD_BYTES:
+                return Begun(claim, token)
+        return Begun(claim, b"" if found else None)
+
+    def commit(self, begun: Begun, outcome: Outcome, reply: Reply | None, now: float) -> Headers:
+        """Send the token; with every answer, because Twilio's pages disagree on what the four hours count from."""
+        if isinstance(outcome, Leave):
+            return []
+        text = to_base64url(outcome.token)
+        return [
+            (
+                "Set-Cookie",
+                self._header(text, int(outcome.lifetime_s), now, secure=begun.claim.secure),
+            )
+        ]
+
+    def abort(self, begun: Begun) -> None:
+        """Nothing was held."""
+
+    def write(self, begun: Begun, token: bytes | None, lifetime_s: float, now: float) -> None:
+        """Not possible.
+
+        Raises:
+            UsageError: Always.
+        """
+        raise UsageError(_NEEDS_SERVER)
+
+    def peek(self, claim: Claim, now: float) -> bytes | None:
+        """Not possible.
+
+        Raises:
+            UsageError: Always.
+        """
+        raise UsageError(_NEEDS_SERVER)
+
+    def erase(self, claim: Claim, *, replies: bool) -> None:
+        """Not possible.
+
+        Raises:
+            UsageError: Always.
+        """
+        raise UsageError(_NEEDS_SERVER)
+
+    def _header(self, value: str, lifetime_s: int, now: float, *, secure: bool) -> str:
+        """Spell a Set-Cookie header; `werkzeug.http.dump_cookie` gives the same text in ten times the time."""
+        return (
+            f"{self._name}={value}; Expires={_date(int(now) + lifetime_s)}; Max-Age={lifetime_s}; "
+            f"{'Secure; ' if secure else ''}HttpOnly; Path=/; SameSite=Lax"
+        )

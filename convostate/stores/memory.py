@@ -1,0 +1,186 @@
+"""MemoryStore: conversations in this process's memory, for tests, demos and one-process servers.
+
+It keeps every promise of `Store` (turns in order, repeated deliveries answered from the record), for
+the threads and greenlets of one process. Another process does not see any of it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from threading import Condition
+
+from convostate.core.outcome import Claim, End, Keep, Outcome, Reply
+from convostate.errors import StoreError
+from convostate.stores.contract import LEASE_S, OPT_OUT_S, REPLY_S, WAIT_S, Begun, Headers, Replay
+
+
+class _Lease:
+    """One turn's hold of a conversation, or its place in the queue."""
+
+    __slots__ = ("ends",)
+
+    def __init__(self) -> None:
+        self.ends = 0.0  # by time.monotonic()
+
+
+@dataclass
+class _Conversation:
+    """What is kept under one name. Times are Unix time in seconds, but for the leases."""
+
+    token: bytes | None = None
+    expires: float = 0.0
+    opted_out_until: float = 0.0
+    replies: dict[str, tuple[Reply, bytes, float]] = field(default_factory=dict)
+    holder: _Lease | None = None
+    queue: deque[_Lease] = field(default_factory=deque)
+
+    def state(self, now: float) -> bytes | None:
+        return self.token if now < self.expires else None
+
+    def idle(self, now: float) -> bool:
+        self.replies = {name: kept for name, kept in self.replies.items() if now < kept[2]}
+        nothing_kept = self.state(now) is None and not self.replies and now >= self.opted_out_until
+        return nothing_kept and self.holder is None and not self.queue
+
+
+class MemoryStore:
+    """Keeps conversations in memory.
+
+    Args:
+        max_waiting: How many turns of one conversation may wait at once.
+        wait_s: How long one may wait, in seconds.
+        lease_s: How long a turn may hold its conversation, in seconds.
+    """
+
+    server_side = True
+    most_bytes = None
+
+    def __init__(
+        self, *, max_waiting: int = 8, wait_s: float = WAIT_S, lease_s: float = LEASE_S
+    ) -> None:
+        self._max_waiting = max_waiting
+        self._wait_s = wait_s
+        self._lease_s = lease_s
+        self._conversations: dict[str, _Conversation] = {}
+        self._changed = Condition()
+        self._sweep_at = 1024  # conversations; doubled when a sweep finds them all in use
+
+    def __repr__(self) -> str:
+        return f"MemoryStore({len(self._conversations)} conversations)"
+
+    def begin(self, claim: Claim, cookies: str, now: float) -> Begun | Replay:
+        """Wait for the earlier turns, then hold the conversation or find the recorded reply."""
+        with self._changed:
+            kept = self._find(claim.name, now)
+            lease = _Lease()
+            kept.queue.append(lease)
+            try:
+                replay = self._wait(kept, claim, lease, now)
+                if replay is not None:
+                    return replay
+                kept.holder = lease
+                lease.ends = time.monotonic() + self._lease_s
+                return Begun(claim, kept.state(now), lease, now < kept.opted_out_until)
+            finally:
+                kept.queue.remove(lease)
+                self._changed.notify_all()
+
+    def _wait(self, kept: _Conversation, claim: Claim, lease: _Lease, now: float) -> Replay | None:
+        moment = time.monotonic()
+        deadline = moment + self._wait_s
+        arrived = True
+        while True:
+            if kept.holder is not None and kept.holder.ends <= moment:
+                kept.holder = None
+            replay = self._recorded(kept, claim, now)
+            if replay is not None or (kept.holder is None and kept.queue[0] is lease):
+                return replay
+            if arrived and len(kept.queue) > self._max_waiting + (kept.holder is None):
+                raise StoreError("busy", "too many texts of this conversation wait at once")
+            if moment >= deadline:
+                raise StoreError("busy", "the earlier texts of this conversation took too long")
+            ends = deadline if kept.holder is None else min(deadline, kept.holder.ends)
+            self._changed.wait(ends - moment)
+            moment, arrived = time.monotonic(), False
+
+    def write(self, begun: Begun, token: bytes | None, lifetime_s: float, now: float) -> None:
+        """Write the state and go on holding the conversation."""
+        with self._changed:
+            kept = self._held(begun, now)
+            kept.token, kept.expires = token, now + lifetime_s
+
+    def commit(self, begun: Begun, outcome: Outcome, reply: Reply | None, now: float) -> Headers:
+        """Carry out the outcome, record the reply, wake the next turn."""
+        claim = begun.claim
+        with self._changed:
+            kept = self._held(begun, now)
+            if isinstance(outcome, Keep):
+                kept.token, kept.expires = outcome.token, now + outcome.lifetime_s
+            elif isinstance(outcome, End):
+                kept.token = None
+            if outcome.opted_out is not None:
+                kept.opted_out_until = now + OPT_OUT_S if outcome.opted_out else 0.0
+            if reply is not None and claim.fingerprint is not None:
+                kept.replies[claim.fingerprint] = (reply, claim.idempotency, now + REPLY_S)
+            self._release(claim.name, kept, now)
+        return []
+
+    def abort(self, begun: Begun) -> None:
+        """Wake the next turn."""
+        with self._changed:
+            kept = self._conversations.get(begun.claim.name)
+            if kept is not None and kept.holder is begun.lease:
+                kept.holder = None
+                self._changed.notify_all()
+
+    def peek(self, claim: Claim, now: float) -> bytes | None:
+        """Read the sealed state without waiting."""
+        with self._changed:
+            kept = self._conversations.get(claim.name)
+            return None if kept is None else kept.state(now)
+
+    def erase(self, claim: Claim, *, replies: bool) -> None:
+        """Remove the state and take the lease from a turn in flight."""
+        with self._changed:
+            kept = self._conversations.get(claim.name)
+            if kept is not None:
+                kept.token = kept.holder = None
+                if replies:
+                    kept.replies.clear()
+                self._changed.notify_all()
+
+    def _find(self, name: str, now: float) -> _Conversation:
+        if len(self._conversations) >= self._sweep_at:
+            in_use = {key: kept for key, kept in self._conversations.items() if not kept.idle(now)}
+            self._conversations = in_use
+            self._sweep_at = max(1024, 2 * len(in_use))
+        return self._conversations.setdefault(name, _Conversation())
+
+    def _held(self, begun: Begun, now: float) -> _Conversation:
+        kept = self._conversations.get(begun.claim.name)
+        if kept is None or begun.lease is None or kept.holder is not begun.lease:
+            raise StoreError(
+                "lost", "the turn took longer than its lease, or its conversation was ended"
+            )
+        return kept
+
+    def _release(self, name: str, kept: _Conversation, now: float) -> None:
+        kept.holder = None
+        if kept.idle(now):
+            del self._conversations[name]
+        self._changed.notify_all()
+
+    @staticmethod
+    def _recorded(kept: _Conversation, claim: Claim, now: float) -> Replay | None:
+        if claim.fingerprint is None:
+            return None
+        reply, idempotency, expires = kept.replies.get(claim.fingerprint, (None, b"", 0.0))
+        if (
+            reply is None
+            or now >= expires
+            or (reply.redirects and idempotency != claim.idempotency)
+        ):
+            return None
+        return Replay(reply.sealed)

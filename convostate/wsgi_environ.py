@@ -1,0 +1,52 @@
+"""What the app finds in the environ: `state_from` and `webhook_from`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from convostate.core.state import State
+from convostate.core.webhook import Webhook
+from convostate.errors import UsageError
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+STATE_KEY = "convostate.state"
+WEBHOOK_KEY = "convostate.webhook"
+CLOCK_KEY = "convostate.clock"
+"""A callable that gives Unix time, for tests; no HTTP client can set such a key."""
+
+
+def webhook_from(environ: WSGIEnvironment) -> Webhook:
+    """The proven webhook of this request.
+
+    Raises:
+        UsageError: There is none; the message says why.
+    """
+    webhook = environ.get(WEBHOOK_KEY)
+    if type(webhook) is Webhook:
+        return webhook
+    if WEBHOOK_KEY in environ:
+        raise UsageError(
+            "This path is not guarded, so nobody has proven the request. Add it to CONVOSTATE_PATHS"
+        )
+    raise UsageError(
+        "This request did not come through ConversationMiddleware. Wrap the app: ConversationMiddleware(app)"
+    )
+
+
+def state_from(environ: WSGIEnvironment) -> State:
+    """The state of this request's conversation: a dict that is kept when the app succeeds.
+
+    Raises:
+        UsageError: There is none; the message says whether the app is not wrapped, the path not
+            guarded, or the webhook without a phone pair.
+    """
+    state = environ.get(STATE_KEY)
+    if isinstance(state, State):
+        return state
+    webhook = webhook_from(environ)
+    raise UsageError(
+        f"This webhook (kind {webhook.kind}) names no pair of phones, so it belongs to no conversation. "
+        "Use webhook_from(environ), or ask for state only where webhook.pair is not None"
+    )

@@ -1,0 +1,140 @@
+"""environ → Request: the bytes and the URL as they arrived, nothing interpreted.
+
+What servers hand over differs (gunicorn: RAW_URI; waitress, uWSGI, mod_wsgi: REQUEST_URI; wsgiref:
+neither), and PATH_INFO is decoded, so the raw target is taken only where it agrees with what the app
+will route by.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote_to_bytes
+
+from convostate.core.signature import Request
+from convostate.errors import RequestError
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+_ABSOLUTE = re.compile(
+    r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*"
+)  # RFC 9112 §3.2.2: an origin may stand before the path
+_SAFE = "/;=,:@!$&'()*+~"  # RFC 3986 §3.3: what a path segment holds unescaped
+
+
+def read_request(environ: WSGIEnvironment, public_url: str | None, max_body_bytes: int) -> Request:
+    """Read the request whole.
+
+    Args:
+        environ: The server's.
+        public_url: The origin and prefix that Twilio was given, without a slash at its end; None to
+            believe the request's own.
+        max_body_bytes: The longest body that is read.
+
+    Raises:
+        RequestError: 400 a broken length, 413 too long.
+    """
+    get = environ.get
+    query = get("QUERY_STRING", "")
+    return Request(
+        environ["REQUEST_METHOD"],
+        url_of(environ, public_url, query),
+        query,
+        get("CONTENT_TYPE") or "",
+        read_body(environ, max_body_bytes),
+        get("HTTP_X_TWILIO_SIGNATURE") or "",
+        get("HTTP_X_TWILIO_WEBHOOKS_SIGNATURE_SETTINGS") or "",
+    )
+
+
+def read_body(environ: WSGIEnvironment, most: int) -> bytes:
+    """Read exactly the body, never a byte past it: a server's stream may block there.
+
+    Raises:
+        RequestError: 400 the length is no number or the body is shorter, 413 it is longer than `most`.
+    """
+    length = environ.get("CONTENT_LENGTH")
+    stream = environ["wsgi.input"]
+    if length:
+        if not (length.isascii() and length.isdigit()):
+            raise RequestError(400, "length", "Content-Length is not a number")
+        wanted = int(length) if len(length) < 10 else most + 1
+        if wanted > most:
+            raise RequestError(413, "length", f"the body is longer than {most} bytes")
+        body = _read(stream, wanted)
+        if len(body) != wanted:
+            raise RequestError(400, "length", "the body is shorter than its Content-Length")
+        return body
+    if not environ.get("wsgi.input_terminated"):
+        return b""
+    body = _read(stream, most + 1)
+    if len(body) > most:
+        raise RequestError(413, "length", f"the body is longer than {most} bytes")
+    return body
+
+
+def _read(stream: Any, wanted: int) -> bytes:
+    body: bytes = stream.read(wanted)
+    if len(body) == wanted or not body:
+        return body
+    chunks = [body]
+    missing = wanted - len(body)
+    while missing > 0 and (chunk := stream.read(missing)):
+        chunks.append(chunk)
+        missing -= len(chunk)
+    return b"".join(chunks)
+
+
+def url_of(environ: WSGIEnvironment, public_url: str | None, query: str) -> str:
+    """The URL that Twilio asked for, as far as it can be told without trusting a forwarding header."""
+    target = raw_path(environ, public_url is None) + (
+        f"?{query}" if query or _bare_mark(environ) else ""
+    )
+    if public_url is not None:
+        return public_url + target
+    return f"{environ['wsgi.url_scheme']}://{authority(environ)}{target}"
+
+
+def authority(environ: WSGIEnvironment) -> str:
+    """The host, with its port where the request spells one."""
+    host: str = environ.get("HTTP_HOST") or ""
+    if host:
+        return host
+    port = str(environ.get("SERVER_PORT", ""))
+    default = {"https": "443", "http": "80"}.get(environ["wsgi.url_scheme"])
+    name = str(environ.get("SERVER_NAME", ""))
+    return name if port in ("", default) else f"{name}:{port}"
+
+
+def _raw_target(environ: WSGIEnvironment) -> str:
+    raw: str = environ.get("RAW_URI") or environ.get("REQUEST_URI") or ""
+    if raw[:1] != "/" and (absolute := _ABSOLUTE.match(raw)):
+        raw = raw[absolute.end() :]
+    return raw.partition("#")[0]
+
+
+def _bare_mark(environ: WSGIEnvironment) -> bool:
+    """Whether the target ends in a ``?`` with nothing behind it: Twilio signs it as it was configured."""
+    return _raw_target(environ).endswith("?")
+
+
+def raw_path(environ: WSGIEnvironment, with_mount: bool) -> str:
+    """The path as it was spelled on the wire, or rebuilt as PEP 3333 has it where that is not known.
+
+    Args:
+        environ: The server's.
+        with_mount: Put SCRIPT_NAME before a raw path that lacks it: a proxy cut it off, and a
+            middleware such as ProxyFix put it back.
+    """
+    mount, inner = environ.get("SCRIPT_NAME", ""), environ.get("PATH_INFO", "")
+    raw, mark, query = _raw_target(environ).partition("?")
+    if raw and (query if mark else "") == environ.get("QUERY_STRING", ""):
+        decoded = unquote_to_bytes(raw).decode("latin-1") if "%" in raw else raw
+        if decoded == mount + inner:
+            return raw
+        if decoded == inner:
+            return quote(mount, safe=_SAFE, encoding="latin-1") + raw if with_mount else raw
+    return quote(mount, safe=_SAFE, encoding="latin-1") + quote(
+        inner, safe=_SAFE, encoding="latin-1"
+    )
