@@ -15,7 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from convostate import Settings
+from convostate import ConversationMiddleware, Settings
 from convostate.demo import counter
 from convostate.testing import TwilioSimulator
 
@@ -117,17 +117,17 @@ def test_the_table_of_settings_is_their_declaration() -> None:
     assert "\n".join(table) in README.read_text(encoding="utf-8")
 
 
-def behind_a_proxy(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-    """Call the counter as a proxy does that was given https://example.com/sms."""
-    environ |= {
-        "HTTP_HOST": "10.0.0.7:8000",
-        "HTTP_X_FORWARDED_HOST": environ["HTTP_HOST"],
-        "wsgi.url_scheme": "http",
-    }
-    return counter.app(environ, start_response)
-
-
 def test_the_log_line_behind_a_proxy_is_the_shown_one(caplog: pytest.LogCaptureFixture) -> None:
+    app = ConversationMiddleware(counter.count)  # another one may have logged a minute ago
+
+    def behind_a_proxy(environ: WSGIEnvironment, respond: StartResponse) -> Iterable[bytes]:
+        environ |= {
+            "HTTP_HOST": "10.0.0.7:8000",
+            "HTTP_X_FORWARDED_HOST": environ["HTTP_HOST"],
+            "wsgi.url_scheme": "http",
+        }
+        return app(environ, respond)
+
     reply = TwilioSimulator(behind_a_proxy).phone("+15550100001").text("hello")
 
     assert reply.status == 403
