@@ -9,9 +9,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from convostate.testing.contract import StoreContract
-
     from convostate.testing.clock import Clock
+    from convostate.testing.contract import StoreContract
     from convostate.testing.simulator import TwilioSimulator
 
 __all__ = ["Clock", "StoreContract", "TwilioSimulator"]

@@ -65,6 +65,7 @@ class Jar:
             for header in set_cookies:
                 cookie = parse(header, url, self._clock())
                 if cookie is not None:
+                    cookies.pop((cookie.name, "", "/"), None)  # what `put` made is now set for real
                     cookies[cookie.name, cookie.domain, cookie.path] = cookie
             if cookies != self._cookies:
                 self._before, self._cookies = self._cookies, cookies

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from convostate.testing.message import Message
 
 
-@dataclass(eq=False)  # one is itself; its deliveries hold it again
+@dataclass(eq=False, repr=False)  # its deliveries hold it again
 class Reply:
     """What came of one webhook: redirects, retries and the fallback URL included.
 
@@ -29,14 +29,17 @@ class Reply:
         statuses: What the app answered when it was told what became of its messages.
     """
 
-    params: dict[str, str] = field(repr=False)
-    sent: list[Message] = field(default_factory=list, repr=False)
+    params: dict[str, str]
+    sent: list[Message] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
     twiml: str = ""
     errors: list[int] = field(default_factory=list)
-    exchanges: list[Exchange] = field(default_factory=list, repr=False)
-    deliveries: list[Reply] = field(default_factory=list, repr=False)
-    statuses: list[Reply] = field(default_factory=list, repr=False)
+    exchanges: list[Exchange] = field(default_factory=list)
+    deliveries: list[Reply] = field(default_factory=list)
+    statuses: list[Reply] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        return f"Reply(messages={self.messages}, status={self.status}, error={self.error})"
 
     @property
     def error(self) -> int | None:

@@ -69,6 +69,7 @@ def read(response: Response, kind: Kind) -> Document:
     text = response.body.decode(_charset(options), "replace")
     if len(response.body) > MAX_DOCUMENT_BYTES:
         return Document(error=11750, fatal=True, twiml=text[:MAX_DOCUMENT_BYTES])
+    content_type = content_type.lower()
     if content_type not in (*_TWIML_TYPES, "text/plain"):
         return Document(error=12300, fatal=True)
     if not response.body:
@@ -127,11 +128,11 @@ def _known(verb: ET.Element, kind: Kind) -> bool:
 def _message(verb: ET.Element) -> Message:
     bodies = [_own_text(noun) for noun in verb.iter("Body")]
     return Message(
-        "\n".join(bodies) if bodies else _own_text(verb),
-        tuple(_own_text(noun) for noun in verb.iter("Media")),
-        verb.get("to", ""),
-        verb.get("from", ""),
-        verb.get("statusCallback", ""),
+        body="\n".join(bodies) if bodies else _own_text(verb),
+        media=tuple(_own_text(noun) for noun in verb.iter("Media")),
+        to=verb.get("to", ""),
+        from_=verb.get("from", ""),
+        status_callback=verb.get("statusCallback", ""),
     )
 
 
