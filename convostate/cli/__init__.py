@@ -1,0 +1,68 @@
+"""The command line, one module for each command.
+
+What a command finds goes to standard output, what goes wrong to standard error, in one line that
+begins with "convostate:". Exit status 0: fine; 1: what was checked is not; 2: it could not be checked.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from convostate.cli.chat import chat
+from convostate.cli.explain import explain
+from convostate.cli.keygen import keygen
+from convostate.cli.sign import sign
+from convostate.errors import ConvostateError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class OneLineErrors(click.Group):
+    """A group whose errors are one line on standard error and exit status 2."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Run a command, and exit."""
+        if not standalone_mode:
+            return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
+        try:
+            status = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
+        except click.ClickException as error:
+            _fail(error.format_message())
+        except ConvostateError as error:
+            _fail(str(error))
+        except click.Abort:
+            sys.exit(130)  # as shells report an interrupt
+        sys.exit(status if isinstance(status, int) else 0)
+
+
+def _fail(message: str) -> None:
+    click.echo(f"convostate: {' '.join(message.split())}", err=True)
+    sys.exit(2)
+
+
+@click.group(
+    cls=OneLineErrors,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.version_option(package_name="convostate")
+@click.pass_context
+def main(context: click.Context) -> None:
+    """Conversation state for apps that answer Twilio texts."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+for command in (chat, explain, keygen, sign):
+    main.add_command(command)

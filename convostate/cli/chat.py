@@ -1,0 +1,90 @@
+"""``convostate chat``."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from convostate.cli.session import Session, command_help
+from convostate.cli.tryout import DEMO, is_app, is_url, simulate
+from convostate.errors import UsageError
+from convostate.testing.simulator import OUR_NUMBER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_PERSON = "+15550100001"
+
+
+@click.command(
+    short_help="Text an app as if through Twilio.", epilog="\b\nIn a chat:\n" + command_help()
+)
+@click.argument("words", nargs=-1, metavar="[APP|URL] [MESSAGE]...")
+@click.option("--as", "number", default=_PERSON, show_default=True, help="Who texts.")
+@click.option("--texting", default=OUR_NUMBER, show_default=True, help="The app's number.")
+@click.option(
+    "--webhook-url", help="The URL configured at Twilio, where it is not that of the app."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print each turn as a line of JSON.")
+@click.pass_context
+def chat(
+    context: click.Context,
+    words: tuple[str, ...],
+    number: str,
+    texting: str,
+    webhook_url: str | None,
+    as_json: bool,
+) -> None:
+    """Text an app as if through Twilio: no account, tunnel or number needed.
+
+    APP is module:name; without one it is the demo, a counter. URL is that of a running app. With
+    messages it prints what they lead to and ends; without, it takes them from the terminal or a
+    pipe. Exit status 1: Twilio would have reported an error.
+    """
+    target, messages = (DEMO, words)
+    if words and (is_app(words[0]) or is_url(words[0])):
+        target, messages = words[0], words[1:]
+    typing = not messages and sys.stdin.isatty()
+    session = Session(
+        simulate(target, webhook_url),
+        number,
+        texting,
+        remote=is_url(target),
+        as_json=as_json,
+        echo=not typing,
+    )
+    for line in messages or (_typed() if typing else _piped()):
+        _enter(session, line, forgiving=typing)
+        if session.over:
+            break
+    context.exit(1 if session.failed and not typing else 0)
+
+
+def _enter(session: Session, line: str, *, forgiving: bool) -> None:
+    """Enter a line; a person may mistype and go on."""
+    try:
+        session.enter(line)
+    except UsageError as error:
+        if not forgiving:
+            raise
+        click.echo(f"convostate: {error}", err=True)
+
+
+def _piped() -> Iterator[str]:
+    for line in sys.stdin:
+        if text := line.rstrip("\r\n"):
+            yield text
+
+
+def _typed() -> Iterator[str]:
+    with contextlib.suppress(ImportError):  # Windows has none
+        import readline  # noqa: F401, PLC0415  gives input() a history
+    click.echo("/help shows what else there is, Ctrl-D ends.", err=True)
+    with contextlib.suppress(EOFError):
+        while True:
+            if text := input("> "):
+                yield text
+    click.echo()

@@ -1,0 +1,172 @@
+"""A chat with an app: what is typed, what it leads to, and how both are shown."""
+
+from __future__ import annotations
+
+import json
+import re
+import traceback
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from convostate.errors import UsageError
+from convostate.testing.codes import explain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from convostate.testing.phone import Phone
+    from convostate.testing.reply import Reply
+    from convostate.testing.simulator import TwilioSimulator
+
+COMMANDS = {
+    "/wait 4h": "let time pass: 90s, 30m, 4h, 2d",
+    "/as +15550100002": "go on as another person",
+    "/state": "show the conversation's state after the last text",
+    "/resend": "have Twilio deliver the last text once more",
+    "/stop": "text STOP",
+    "/help": "show this",
+    "/quit": "end, as Ctrl-D does",
+}
+_SPAN = re.compile(r"(\d{1,6}) ?([smhd])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+class Session:
+    """What is said between some people and one app.
+
+    Args:
+        simulator: The Twilio between them.
+        number: Who texts first.
+        texting: The app's number.
+        remote: Whether the app runs elsewhere, so that only cookies age and no state can be seen.
+        as_json: Whether each turn is printed as a line of JSON.
+        echo: Whether what is typed is printed as well, because nobody saw it typed.
+
+    Attributes:
+        failed: Whether Twilio would have reported an error.
+        over: Whether ``/quit`` was typed.
+    """
+
+    def __init__(
+        self,
+        simulator: TwilioSimulator,
+        number: str,
+        texting: str,
+        *,
+        remote: bool,
+        as_json: bool,
+        echo: bool,
+    ) -> None:
+        self._simulator = simulator
+        self._texting = texting
+        self._phone = simulator.phone(number, texting=texting)
+        self._remote = remote
+        self._as_json = as_json
+        self._echo = echo
+        self._state: dict[Any, Any] | None = None
+        self._read: dict[tuple[str, str], int] = {}
+        self.failed = False
+        self.over = False
+
+    def enter(self, line: str) -> None:
+        """Take one line: a text, or a command, which begins with a slash; ``//`` texts a slash.
+
+        Raises:
+            UsageError: It is no command, or one that cannot be followed.
+        """
+        if line.startswith("/") and not line.startswith("//"):
+            self._command(line)
+            return
+        text = line.removeprefix("/")
+        if self._echo and not self._as_json:
+            click.echo(f"> {text}")
+        self._show(text, self._phone.text(text))
+
+    def _command(self, line: str) -> None:
+        name, _, argument = line.partition(" ")
+        commands: dict[str, Callable[[str], None]] = {
+            "/wait": self._wait,
+            "/as": self._as,
+            "/state": lambda _: self._note(line, state=self._shown_state()),
+            "/resend": lambda _: self._show(line, self._resend()),
+            "/stop": lambda _: self.enter("STOP"),
+            "/help": lambda _: click.echo(command_help()),
+            "/quit": self._quit,
+        }
+        if name not in commands:
+            raise UsageError(f"There is no command {name}. Type /help, or // to text a slash")
+        commands[name](argument.strip())
+
+    def _wait(self, argument: str) -> None:
+        span = _SPAN.fullmatch(argument)
+        if span is None:
+            raise UsageError("How long? Write /wait 90s, 30m, 4h or 2d")
+        self._simulator.clock.advance(**{_UNITS[span[2]]: int(span[1])})
+        only = "; only Twilio's cookies age: the app has a clock of its own" if self._remote else ""
+        self._note(f"/wait {argument}", waited=f"{argument} later{only}")
+
+    def _as(self, argument: str) -> None:
+        if not argument or " " in argument:
+            raise UsageError("As whom? Write /as +15550100002")
+        self._phone = self._simulator.phone(argument, texting=self._texting)
+        self._state = None
+        self._note(f"/as {argument}", now=f"texting as {argument}")
+
+    def _resend(self) -> Reply:
+        if self._echo and not self._as_json:
+            click.echo("> /resend")
+        return self._phone.resend()
+
+    def _quit(self, _: str) -> None:
+        self.over = True
+
+    def _shown_state(self) -> str:
+        if self._remote:
+            raise UsageError(
+                "The state is inside the server. Start the chat with module:name instead"
+            )
+        return "no state was seen" if self._state is None else repr(dict(self._state))
+
+    def _note(self, command: str, **what: str) -> None:
+        """Say what a command did."""
+        if self._as_json:
+            click.echo(json.dumps({"command": command, **what}, ensure_ascii=False))
+        else:
+            click.echo(f"-- {' '.join(what.values())}")
+
+    def _show(self, text: str, reply: Reply) -> None:
+        self._state = reply.state if reply.state is not None else self._state
+        messages = reply.messages + [message.body for message in self._news(self._phone)]
+        if self._as_json:
+            turn = {
+                "from": self._phone.number,
+                "to": self._phone.texting,
+                "text": text,
+                "messages": messages,
+                "media": reply.media,
+                "status": reply.status,
+                "error": reply.error,
+            }
+            click.echo(json.dumps(turn, ensure_ascii=False))
+        else:
+            for shown in [*messages, *reply.media]:
+                click.echo("< " + shown.replace("\n", "\n  "))
+        if reply.exception is not None:
+            click.echo("".join(traceback.format_exception(reply.exception)), nl=False, err=True)
+        for code in reply.errors:
+            self.failed = True
+            answered = f": the app answered {reply.status}" if reply.status >= 400 else ""
+            click.echo(f"convostate: Twilio reports {explain(code)}{answered}", err=True)
+
+    def _news(self, phone: Phone) -> list[Any]:
+        """What the app has sent to this phone of its own accord since the last look."""
+        pair = (phone.number, phone.texting)
+        inbox = phone.inbox
+        read, self._read[pair] = self._read.get(pair, 0), len(inbox)
+        return inbox[read:]
+
+
+def command_help() -> str:
+    """The commands of a chat, one a line."""
+    return "\n".join(f"{name:<17} {what}" for name, what in COMMANDS.items())

@@ -1,0 +1,52 @@
+"""``convostate sign``."""
+
+from __future__ import annotations
+
+import json
+import shlex
+
+import click
+
+from convostate.cli.signing import read_params, read_url, signing_secret, signing_settings
+from convostate.core.signature import sign as sign_url
+from convostate.testing.params import encode
+
+
+@click.command()
+@click.argument("url", callback=read_url)
+@click.argument("params", nargs=-1, metavar="[NAME=VALUE]...", callback=read_params)
+@click.option("--curl", is_flag=True, help="Print a curl command that sends the signed request.")
+@click.option(
+    "--shared-key", "key_id", default="", help="Sign with this key of CONVOSTATE_SHARED_KEYS."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+def sign(url: str, params: list[tuple[str, str]], curl: bool, key_id: str, as_json: bool) -> None:
+    """Print the X-Twilio-Signature of a request.
+
+    With parameters it is a POST, without any a GET of the URL and its query. Values are written as
+    they are meant, not as a form escapes them. The token is TWILIO_AUTH_TOKEN.
+    """
+    account_sid = dict(params).get("AccountSid", "")
+    secret, algorithm = signing_secret(signing_settings(), account_sid, key_id)
+    signature = sign_url(url, params, secret, algorithm)
+    headers = {"X-Twilio-Signature": signature}
+    if key_id:
+        settings = f"key={key_id},algorithm={algorithm}"
+        headers["X-Twilio-Webhooks-Signature-Settings"] = settings
+    command = _curl(url, params, headers)
+    if as_json:
+        shown = {"signature": signature, "url": url, "params": params, "headers": headers}
+        click.echo(json.dumps({**shown, "curl": command} if curl else shown, ensure_ascii=False))
+        return
+    click.echo(signature)
+    if curl:
+        click.echo(command)
+
+
+def _curl(url: str, params: list[tuple[str, str]], headers: dict[str, str]) -> str:
+    words = ["curl"]
+    for name, value in headers.items():
+        words += ["-H", f"{name}: {value}"]
+    if params:
+        words += ["--data-raw", encode(params)]  # what was signed, escaped as Twilio does
+    return shlex.join([*words, url])

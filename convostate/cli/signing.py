@@ -1,0 +1,77 @@
+"""What `sign` and `explain` have in common: the secrets of the environment, URLs and parameters."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from convostate.core.keys import Keyring
+from convostate.errors import UsageError
+from convostate.settings import Settings
+from convostate.testing.fetch import Url
+
+if TYPE_CHECKING:
+    import click
+
+_VARIABLES = (
+    "TWILIO_AUTH_TOKEN",
+    "TWILIO_ACCOUNT_SID",
+    "CONVOSTATE_AUTH_TOKENS",
+    "CONVOSTATE_ACCOUNT_TOKENS",
+    "CONVOSTATE_SHARED_KEYS",
+)
+
+
+def signing_settings() -> Settings:
+    """The settings that have to do with signatures; whatever else is set is not looked at.
+
+    Raises:
+        UsageError: There is no token, or one is wrong.
+    """
+    known = {name: os.environ[name] for name in _VARIABLES if name in os.environ}
+    return Settings.from_environ({**known, "CONVOSTATE_KEYS": Keyring.generate()})
+
+
+def signing_secret(settings: Settings, account_sid: str, key_id: str = "") -> tuple[str, str]:
+    """The secret and the algorithm that Twilio signs with.
+
+    Args:
+        settings: Where the secrets are.
+        account_sid: The account that the webhook names, or "".
+        key_id: The shared key to sign with, or "" for an auth token.
+
+    Raises:
+        UsageError: There is none for this account or key.
+    """
+    if key_id:
+        if key_id not in settings.shared_keys:
+            raise UsageError(
+                "There is no such shared key. Set CONVOSTATE_SHARED_KEYS=<key_id>=<secret>"
+            )
+        return settings.shared_keys[key_id], "HMAC_SHA256"
+    named = settings.account_tokens.get(account_sid, ())
+    tokens = [*named, *filter(None, [settings.auth_token]), *settings.auth_tokens]
+    if not tokens:
+        raise UsageError(
+            "There is no auth token for this account. Set TWILIO_AUTH_TOKEN=<the account's auth token>"
+        )
+    return tokens[0], "HMAC_SHA1"
+
+
+def read_url(_: click.Context, __: click.Parameter, text: str) -> str:
+    """A URL as Twilio signs it: without user name, password and fragment."""
+    return Url.parse(text).sent
+
+
+def read_params(
+    _: click.Context, __: click.Parameter, texts: tuple[str, ...]
+) -> list[tuple[str, str]]:
+    """Parameters written as ``name=value``.
+
+    Raises:
+        UsageError: One has no ``=``.
+    """
+    pairs = [text.partition("=") for text in texts]
+    if not all(name and equals for name, equals, _ in pairs):
+        raise UsageError("A parameter is written as name=value, such as From=+15550100001")
+    return [(name, value) for name, _, value in pairs]

@@ -1,0 +1,132 @@
+"""An app to try out: found, given what it needs to start, and texted by a simulated Twilio."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import secrets
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from convostate.core.keys import Keyring
+from convostate.errors import UsageError
+from convostate.guarded_paths import guard
+from convostate.settings import Settings
+from convostate.testing.clock import Clock
+from convostate.testing.inprocess import find_middleware
+from convostate.testing.simulator import ACCOUNT_SID, WEBHOOK_URL, TwilioSimulator
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+
+    from _typeshed.wsgi import WSGIApplication
+
+DEMO = "convostate.demo.counter:app"
+_APP = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+_URL = re.compile(r"https?://.*", re.DOTALL)
+_TOKENS = (
+    "TWILIO_AUTH_TOKEN",
+    "CONVOSTATE_AUTH_TOKENS",
+    "CONVOSTATE_ACCOUNT_TOKENS",
+    "CONVOSTATE_SHARED_KEYS",
+)
+
+
+def is_url(word: str) -> bool:
+    """Whether a word of the command line is the URL of a running app."""
+    return _URL.fullmatch(word) is not None
+
+
+def is_app(word: str) -> bool:
+    """Whether a word of the command line names an app, ``module:name``."""
+    return _APP.fullmatch(word) is not None
+
+
+def use_throwaway_secrets(environ: MutableMapping[str, str] = os.environ) -> None:
+    """Set a sealing key and an auth token where the environment has none."""
+    if not environ.get("CONVOSTATE_KEYS"):
+        environ["CONVOSTATE_KEYS"] = Keyring.generate()
+    if not any(environ.get(name) for name in _TOKENS):
+        environ["TWILIO_AUTH_TOKEN"] = secrets.token_hex(16)
+
+
+def load_app(name: str) -> WSGIApplication:
+    """Import an app, looking in the working directory first, as servers do.
+
+    Args:
+        name: ``module:name``.
+
+    Raises:
+        UsageError: There is no such app, or importing it fails for want of another module.
+    """
+    module, _, path = name.partition(":")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        app: Any = importlib.import_module(module)
+    except ImportError as error:
+        raise UsageError(f"Cannot import {module}: {error}") from error
+    for part in path.split("."):
+        app = getattr(app, part, None)
+    if not callable(app):
+        raise UsageError(f"{name} is no WSGI app. Write module:name, such as {DEMO}")
+    found: WSGIApplication = app
+    return found
+
+
+def simulate(
+    target: str, webhook_url: str | None = None, clock: Clock | None = None
+) -> TwilioSimulator:
+    """A Twilio for an app: it signs with a secret that the app knows, and texts a path it guards.
+
+    Args:
+        target: ``module:name``, which is imported, or the URL of a running app.
+        webhook_url: The webhook's URL where it is another one.
+        clock: The time; the present one, ticking, where absent.
+
+    Raises:
+        UsageError: There is no such app, or its settings are wrong.
+    """
+    clock = Clock(ticking=True) if clock is None else clock
+    if is_url(target):
+        if not os.environ.get("TWILIO_AUTH_TOKEN"):
+            raise UsageError(
+                "A running app has a token already. Set TWILIO_AUTH_TOKEN to the one it was started with"
+            )
+        return TwilioSimulator(target, webhook_url=webhook_url, clock=clock)
+    use_throwaway_secrets()
+    app = load_app(target)
+    middleware = find_middleware(app)
+    settings = Settings.from_environ() if middleware is None else middleware.settings
+    return TwilioSimulator(
+        app,
+        webhook_url=webhook_url or _webhook_url(settings),
+        clock=clock,
+        raise_app_errors=False,
+        **_signing(settings),
+    )
+
+
+def _signing(settings: Settings) -> dict[str, Any]:
+    """The arguments of the simulator that say who signs, so that the app accepts it."""
+    if settings.auth_token and (settings.account_sid or not settings.account_tokens):
+        return {
+            "auth_token": settings.auth_token,
+            "account_sid": settings.account_sid or ACCOUNT_SID,
+        }
+    for account_sid, tokens in settings.account_tokens.items():
+        return {"auth_token": tokens[0], "account_sid": account_sid}
+    for token in settings.auth_tokens:
+        return {"auth_token": token, "account_sid": settings.account_sid or ACCOUNT_SID}
+    return {"shared_key": next(iter(settings.shared_keys.items()))}
+
+
+def _webhook_url(settings: Settings) -> str:
+    """``/sms`` where it is guarded, else the first guarded path that is written out."""
+    origin = settings.public_url or WEBHOOK_URL.removesuffix("/sms")
+    written = (path for path in settings.paths if not set(path) & set("*?["))
+    path = "/sms" if guard(settings.paths)("/sms") else next(written, "/sms")
+    return f"{origin}{path}"
