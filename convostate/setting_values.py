@@ -133,6 +133,13 @@ def _public_url(variable: str, value: Any) -> str:
     return url
 
 
+def _paths(variable: str, value: Any) -> tuple[str, ...]:
+    patterns = _list(variable, value)
+    if not all(pattern.startswith(("/", "*")) for pattern in patterns):  # would guard nothing
+        raise _wrong(variable, "has a pattern that begins with neither / nor *", "/sms,/voice/*")
+    return patterns
+
+
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -186,7 +193,7 @@ READERS: dict[str, Callable[[str, Any], Any]] = {
     "index_key": _keyring,
     "store": _store,
     "public_url": _public_url,
-    "paths": _list,
+    "paths": _paths,
     "lifetime": _lifetime,
     "cookie_name": _cookie_name,
     "on_outage": _one_of("refuse", "empty"),

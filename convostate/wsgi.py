@@ -71,9 +71,7 @@ class ConversationMiddleware:
     def __init__(
         self, app: WSGIApplication, settings: Settings | None = None, *, store: Store | None = None
     ) -> None:
-        if isinstance(app, ConversationMiddleware) or isinstance(
-            getattr(app, "wsgi_app", None), ConversationMiddleware
-        ):
+        if _is_wrapped(app):
             raise UsageError(
                 "This app is wrapped already. Wrap it once, with one ConversationMiddleware(app)"
             )
@@ -111,13 +109,9 @@ class ConversationMiddleware:
         try:
             request = read_request(environ, self.settings.public_url, self.settings.max_body_bytes)
             webhook, signed = authenticate(request, self._secrets)
-        except RequestError as error:
-            self._refusals.log(error, request, environ)
-            return _refuse(start_response, error.status)
         except Exception as error:  # noqa: BLE001  # what surprises the verification is not proven
-            # no traceback: its frames hold the request
-            logger.error("refused a request with 403: %s while verifying it", type(error).__name__)  # noqa: TRY400
-            return _refuse(start_response, 403)
+            self._refusals.log(error, request, environ)
+            return _refuse(start_response, error.status if isinstance(error, RequestError) else 403)
         inner = dict(environ)
         inner["wsgi.input"] = BytesIO(request.body)
         inner["CONTENT_LENGTH"] = str(len(request.body))
@@ -259,6 +253,15 @@ class ConversationMiddleware:
 
     def _say(self, what: str, reason: str, context: bytes) -> None:
         logger.warning("conversation %s: %s (%s)", self._terms.names.log_id(context), what, reason)
+
+
+def _is_wrapped(app: object) -> bool:
+    """Whether the middleware is in a stack of WSGI apps, under `app` or `wsgi_app` as most name it."""
+    for _ in range(20):  # a stack of middleware, not a cycle
+        if app is None or isinstance(app, ConversationMiddleware):
+            break
+        app = getattr(app, "wsgi_app", None) or getattr(app, "app", None)
+    return isinstance(app, ConversationMiddleware)
 
 
 def _empty(status: int) -> Answer:

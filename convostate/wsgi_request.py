@@ -97,9 +97,17 @@ def url_of(environ: WSGIEnvironment, public_url: str | None, query: str) -> str:
 
 
 def authority(environ: WSGIEnvironment) -> str:
-    """The host, with its port where the request spells one."""
+    """The host, with its port where the request spells one.
+
+    Raises:
+        RequestError: 400, it reaches into the path.
+    """
     host: str = environ.get("HTTP_HOST") or ""
     if host:
+        if (
+            "/" in host or "?" in host
+        ):  # would move the path's beginning, and so what was signed for
+            raise RequestError(400, "host", "the Host header is not a host")
         return host
     port = str(environ.get("SERVER_PORT", ""))
     default = {"https": "443", "http": "80"}.get(environ["wsgi.url_scheme"])

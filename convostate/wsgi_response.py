@@ -38,7 +38,7 @@ class _Collector:
     def start_response(
         self, status: str, headers: list[tuple[str, str]], exc_info: OptExcInfo | None = None, /
     ) -> Callable[[bytes], None]:
-        if exc_info is not None:
+        if exc_info:
             try:
                 if self.size:  # a server would have sent the headers by now
                     raise exc_info[1].with_traceback(exc_info[2])  # type: ignore[union-attr]  # given by PEP 3333
@@ -84,6 +84,8 @@ def collect(app: WSGIApplication, environ: WSGIEnvironment) -> Answer:
         close = getattr(iterable, "close", None)
         if close is not None:
             close()
+    if collector.size > MAX_RESPONSE_BYTES:  # the app swallowed what write() raised
+        raise ResponseTooLargeError
     if collector.status is None:
         raise AssertionError("the app never called start_response")
     return Answer(collector.status, collector.headers, b"".join(collector.chunks))
