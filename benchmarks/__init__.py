@@ -1,0 +1,1 @@
+"""What convostate costs, beside what it replaces: `python -m benchmarks`."""

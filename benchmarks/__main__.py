@@ -1,0 +1,44 @@
+"""`python -m benchmarks [CASE …]`: measure, and print the tables."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from benchmarks.cases import CASES
+from benchmarks.environment import environment
+from benchmarks.report import as_json, table
+from benchmarks.scale import FULL, ONCE, QUICK
+
+SCALES = {"full": FULL, "quick": QUICK, "once": ONCE}
+
+
+@click.command()
+@click.argument("cases", nargs=-1, type=click.Choice(list(CASES)), metavar="[CASE]...")
+@click.option("--json", "json_too", is_flag=True, help="Print JSON instead of tables.")
+@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw FILE.svg.")
+@click.option("--quick", "scale", flag_value="quick", help="Smaller counts: a few seconds a case.")
+@click.option("--once", "scale", flag_value="once", help="Tiny counts: does every case still run?")
+def main(cases: tuple[str, ...], json_too: bool, plot: Path | None, scale: str | None) -> None:
+    """Measure what convostate costs, beside what it replaces."""
+    where = environment()
+    if not json_too:
+        print("\n".join(f"{name:10} {value}" for name, value in where.items()), flush=True)
+    results = {}
+    for name in cases or CASES:
+        results[name] = CASES[name](SCALES[scale or "full"])
+        if not json_too:
+            print(f"\n{table(name, results[name])}", flush=True)
+    if json_too:
+        shown = {name: as_json(result) for name, result in results.items()}
+        print(json.dumps({"environment": where, "cases": shown}, ensure_ascii=False, indent=1))
+    if plot is not None:
+        from benchmarks.plot import draw  # noqa: PLC0415  # matplotlib is heavy, and an extra
+
+        draw(results, where, plot)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+"""The app that is measured: it counts the texts of a conversation, in plain WSGI and in Flask.
+
+Bare, it answers the same without remembering. `factory` names in the cases point here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flask import Flask, Response, request
+
+from benchmarks.measure import Work
+from benchmarks.webhooks import KEY, KINDS, TOKEN, environ_of
+from convostate import ConversationMiddleware, Keyring, Settings, state_from
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+CONTENT_TYPE = "text/xml; charset=utf-8"
+
+
+def twiml(number: int) -> bytes:
+    """The answer to a text."""
+    return f"<Response><Message>This is text number {number}</Message></Response>".encode()
+
+
+def bare(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:  # noqa: ARG001
+    """Answer without remembering."""
+    start_response("200 OK", [("Content-Type", CONTENT_TYPE)])
+    return [twiml(2)]
+
+
+def counting(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    """Count in the conversation's state."""
+    state = state_from(environ)
+    number = state["texts"] = state.get("texts", 0) + 1
+    start_response("200 OK", [("Content-Type", CONTENT_TYPE)])
+    return [twiml(number)]
+
+
+def flask_app(answer: Callable[[], int], *, reads_form: bool = False) -> Flask:
+    """A Flask app whose one view answers with the number that `answer` gives."""
+    app = Flask(__name__)
+
+    @app.post("/sms")
+    def sms() -> Response:
+        if reads_form:
+            _ = request.form["Body"]
+        return Response(twiml(answer()), content_type=CONTENT_TYPE)
+
+    return app
+
+
+def _count_in_state() -> int:
+    state = state_from(request.environ)
+    number: int = state.get("texts", 0) + 1
+    state["texts"] = number
+    return number
+
+
+def settings(store: str = "cookie", **more: Any) -> Settings:
+    """The settings of every wrapped app here."""
+    return Settings(auth_token=TOKEN, keys=Keyring.parse(KEY), store=store, **more)
+
+
+def make(app: str, *, store: str = "cookie", reads_form: bool = False) -> WSGIApplication:
+    """Make one of the apps.
+
+    Args:
+        app: ``bare``, ``wrapped``, ``passing`` (wrapped, for webhooks without a pair),
+            ``flask`` or ``flask wrapped``.
+        store: As CONVOSTATE_STORE.
+        reads_form: The Flask view reads a field of the form, as most do.
+    """
+    if app == "bare":
+        return bare
+    if app == "flask":
+        return flask_app(lambda: 2, reads_form=reads_form)
+    inside: WSGIApplication = {"wrapped": counting, "passing": bare}.get(app) or flask_app(
+        _count_in_state, reads_form=reads_form
+    )
+    return ConversationMiddleware(inside, settings(store))
+
+
+def serve(app: WSGIApplication, environ: WSGIEnvironment) -> tuple[str, list[tuple[str, str]]]:
+    """Ask an app as a server would; its status and headers."""
+    told: list[Any] = []
+    body = app(environ, lambda *said: told.extend(said))  # type: ignore[arg-type]  # nothing here calls write()
+    for _ in body:
+        pass
+    if hasattr(body, "close"):
+        body.close()
+    return told[0], told[1]
+
+
+def cookie_from(headers: list[tuple[str, str]]) -> str:
+    """What a client sends back of an answer's cookies."""
+    cookies = [value.partition(";")[0] for name, value in headers if name.lower() == "set-cookie"]
+    return "; ".join(cookies)
+
+
+def answering(
+    app: WSGIApplication, kind: str = "sms", conversations: int = 500, *, in_cookie: bool = True
+) -> Work:
+    """Make a contender of an app: each call is one webhook of a running conversation.
+
+    Args:
+        app: The app.
+        kind: ``sms``, ``whatsapp`` or ``json``.
+        conversations: How many there are; the calls go round them.
+        in_cookie: All of them are the same conversation, whose cookie each call brings.
+
+    Raises:
+        RuntimeError: The app does not answer 200.
+    """
+    make_webhook = KINDS[kind]
+    if in_cookie:
+        conversations = 1
+    cookies = {}
+    for number in range(conversations):
+        status, headers = serve(app, environ_of(make_webhook(number)))
+        if not status.startswith("200"):
+            raise RuntimeError(f"the app answered {status}")
+        cookies[number] = cookie_from(headers)
+
+    def inputs(calls: int) -> list[dict[str, Any]]:
+        numbers = [index % conversations for index in range(calls)]
+        return [environ_of(make_webhook(number), cookies[number]) for number in numbers]
+
+    return Work(inputs, lambda environ: serve(app, environ))
+
+
+def contender(app: str, kind: str = "sms", store: str = "cookie", reads_form: bool = False) -> Work:
+    """The factory of the apps above; see `make` and `answering`."""
+    in_cookie = store == "cookie"
+    return answering(make(app, store=store, reads_form=reads_form), kind, in_cookie=in_cookie)

@@ -1,0 +1,53 @@
+"""Drawing ratios as bars: what convostate costs, with what it is held against as 1."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure as Canvas
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from benchmarks.result import Result
+
+# Mid-tones: readable on a white page and on a black one.
+WITHIN, OVER, BARE, TEXT = "#2f8f6b", "#c2603a", "#6d7fa3", "#808080"
+_COLOURS = {True: WITHIN, False: OVER, None: BARE}
+
+
+def draw(results: Mapping[str, Result], where: Mapping[str, str], path: Path) -> None:
+    """Draw every ratio of every case as a bar with its spread, and its bound as a line.
+
+    Args:
+        results: The cases.
+        where: The environment, for the line below.
+        path: The SVG file.
+    """
+    bars = [
+        figure
+        for result in results.values()
+        for figure in result.figures
+        if figure.unit == "×" and not figure.missing
+    ]
+    canvas = Canvas(figsize=(9, 1.2 + 0.34 * len(bars)), layout="constrained")
+    FigureCanvasSVG(canvas)
+    axes = canvas.add_subplot()
+    for place, bar in enumerate(bars):
+        spread = [[max(bar.value - bar.low, 0)], [max(bar.high - bar.value, 0)]]
+        axes.barh(place, bar.value, xerr=spread, color=_COLOURS[bar.within], ecolor=TEXT)
+        axes.text(bar.high, place, f"  {bar.value:.2f}", va="center", color=TEXT, fontsize=9)
+        if bar.bound is not None:
+            axes.plot([bar.bound] * 2, [place - 0.45, place + 0.45], color=TEXT, linewidth=1.5)
+    axes.set_yticks(range(len(bars)), [bar.label for bar in bars], color=TEXT, fontsize=9)
+    axes.invert_yaxis()
+    axes.tick_params(colors=TEXT)
+    axes.margins(x=0.12)
+    for side, spine in axes.spines.items():
+        spine.set_visible(side == "left")
+        spine.set_color(TEXT)
+    note = f"1 = what it is compared with; upright lines are bounds. {where['date']}, {where['python']}"
+    axes.set_xlabel(note, color=TEXT, fontsize=9)
+    canvas.savefig(path, format="svg", transparent=True)

@@ -1,0 +1,154 @@
+"""Signed webhooks as Twilio sends them: what every case feeds to every contender.
+
+Parameters and their order: https://www.twilio.com/docs/messaging/guides/webhook-request. No two
+requests are the same, because a store that remembers answers a repeated one from its record.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from io import BytesIO
+from itertools import count
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+
+from convostate.core.signature import sign
+
+TOKEN = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
+KEY = "x7iiBl0tHjvhJ5yrfV3ABILCQgSMgjK8u-1eHxxMpg8"
+ACCOUNT = "AC00000000000000000000000000000001"
+OURS = "+15550100099"
+ORIGIN = "https://example.com"
+PATH = "/sms"
+FORM = "application/x-www-form-urlencoded"
+
+_numbers = count(1)
+
+
+class Signed(NamedTuple):
+    """A webhook that is ready to be sent.
+
+    Attributes:
+        url: As signed.
+        params: The form's; empty for JSON.
+        body: The bytes of the request.
+        content_type: Of the body.
+        signature: The X-Twilio-Signature header.
+    """
+
+    url: str
+    params: dict[str, str]
+    body: bytes
+    content_type: str
+    signature: str
+
+
+def phone(number: int) -> str:
+    """A person's phone number."""
+    return f"+1555{number % 10_000_000:07d}"
+
+
+def sms(conversation: int = 1, body: str = "Is my table for two still free at nine?") -> Signed:
+    """A text message of 20 fields, with a SID of its own."""
+    sid = f"SM{next(_numbers):032x}"
+    return _form(
+        {
+            "ToCountry": "US", "ToState": "CA", "SmsMessageSid": sid, "NumMedia": "0",
+            "ToCity": "SAN FRANCISCO", "FromZip": "94107", "SmsSid": sid, "FromState": "CA",
+            "SmsStatus": "received", "FromCity": "SAN FRANCISCO", "Body": body,
+            "FromCountry": "US", "To": OURS, "MessagingServiceSid": f"MG{1:032x}",
+            "ToZip": "94105", "NumSegments": "1", "MessageSid": sid, "AccountSid": ACCOUNT,
+            "From": phone(conversation), "ApiVersion": "2010-04-01",
+        }
+    )  # fmt: skip
+
+
+def whatsapp(conversation: int = 1) -> Signed:
+    """A WhatsApp message of 40 fields, such as an advertisement brings, with a SID of its own."""
+    sid = f"MM{next(_numbers):032x}"
+    number = phone(conversation)
+    context = {"type": "whatsapp", "data": {"context": {"ProfileName": "Ada", "WaId": number[1:]}}}
+    params = {
+        "SmsMessageSid": sid, "NumMedia": "4", "ProfileName": "Ada", "MessageType": "image",
+        "SmsSid": sid, "WaId": number[1:], "SmsStatus": "received", "Body": "Caffè für zwei?",
+        "To": f"whatsapp:{OURS}", "NumSegments": "1", "ReferralNumMedia": "1",
+        "MessageSid": sid, "AccountSid": ACCOUNT, "From": f"whatsapp:{number}",
+        "ApiVersion": "2010-04-01", "MessagingServiceSid": f"MG{1:032x}",
+        "ChannelMetadata": json.dumps(context), "Forwarded": "true", "ButtonText": "Book now",
+        "ButtonPayload": "book-2-21:00", "Latitude": "37.7749", "Longitude": "-122.4194",
+        "Address": "1 Market Street, San Francisco", "Label": "The corner",
+        "ReferralMediaUrl": f"https://example.com/media/{sid}", "ReferralCtwaClid": "A" * 60,
+        "ReferralMediaContentType": "image/jpeg", "ReferralBody": "Two for one on Mondays",
+        "ReferralHeadline": "Caffè & cake", "ReferralSourceId": "120208000000000000",
+        "ReferralSourceType": "ad", "ReferralSourceUrl": "https://fb.me/0aBcDeFgH",
+    }  # fmt: skip
+    for index in range(4):
+        media = f"{ORIGIN}/2010-04-01/Accounts/{ACCOUNT}/Messages/{sid}/Media/ME{index:032x}"
+        params |= {f"MediaUrl{index}": media, f"MediaContentType{index}": "image/jpeg"}
+    return _form(params)
+
+
+def event(conversation: int = 1) -> Signed:
+    """A JSON webhook of about 1 kB: it names no pair of phones, so it is proven and passed on."""
+    number = next(_numbers)
+    what = {"id": f"EZ{number:032x}", "type": "com.twilio.messaging.inbound-message.received"}
+    people = [{"address": phone(conversation), "sid": f"MB{index:032x}"} for index in range(10)]
+    body = json.dumps([{**what, "data": {"accountSid": ACCOUNT, "participants": people}}]).encode()
+    url = f"{ORIGIN}{PATH}?bodySHA256={hashlib.sha256(body).hexdigest()}"
+    return Signed(url, {}, body, "application/json", sign(url, [], TOKEN))
+
+
+KINDS = {"sms": sms, "whatsapp": whatsapp, "json": event}
+
+
+def _form(params: dict[str, str]) -> Signed:
+    url = ORIGIN + PATH
+    return Signed(url, params, urlencode(params).encode(), FORM, sign(url, params.items(), TOKEN))
+
+
+def headers_of(webhook: Signed, cookie: str = "") -> dict[str, str]:
+    """The headers that Twilio's proxy sends with a webhook."""
+    headers = {
+        "Host": "example.com",
+        "User-Agent": "TwilioProxy/1.1",
+        "Content-Length": str(len(webhook.body)),
+        "Content-Type": webhook.content_type,
+        "Accept": "*/*",
+        "I-Twilio-Idempotency-Token": "5c1b1a2e-0b5c-4d3e-9a3e-1b7a4a5b6c7d",
+        "X-Home-Region": "us1",
+        "X-Twilio-Signature": webhook.signature,
+    }
+    return {**headers, "Cookie": cookie} if cookie else headers
+
+
+def environ_of(webhook: Signed, cookie: str = "") -> dict[str, Any]:
+    """The webhook as gunicorn hands it to a WSGI app."""
+    target = webhook.url.removeprefix(ORIGIN)
+    path, _, query = target.partition("?")
+    environ: dict[str, Any] = {
+        "wsgi.errors": None,
+        "wsgi.version": (1, 0),
+        "wsgi.multithread": False,
+        "wsgi.multiprocess": True,
+        "wsgi.run_once": False,
+        "wsgi.file_wrapper": None,
+        "wsgi.input_terminated": True,
+        "wsgi.input": BytesIO(webhook.body),
+        "wsgi.url_scheme": "https",
+        "SERVER_SOFTWARE": "gunicorn",
+        "SERVER_NAME": "0.0.0.0",  # noqa: S104  # what gunicorn says; nothing listens
+        "SERVER_PORT": "8000",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "REQUEST_METHOD": "POST",
+        "QUERY_STRING": query,
+        "RAW_URI": target,
+        "REMOTE_ADDR": "127.0.0.1",
+        "REMOTE_PORT": "50000",
+        "PATH_INFO": path,
+        "SCRIPT_NAME": "",
+    }
+    for name, value in headers_of(webhook, cookie).items():
+        key = name.upper().replace("-", "_")
+        environ[key if key.startswith("CONTENT_") else f"HTTP_{key}"] = value
+    return environ

@@ -1,0 +1,59 @@
+"""The fresh process of one contender: `python -m benchmarks.worker MODULE:FUNCTION OPTIONS`.
+
+Reads a line of JSON ``[calls, chunk]`` for each turn and answers with a line of JSON: the µs of one
+call in each chunk. It ends with its input.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import sys
+from importlib import import_module
+from time import perf_counter_ns
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from benchmarks.measure import Work
+
+OURS = ("benchmarks", "convostate")
+
+
+def build(factory: str, options: str) -> Work:
+    """Make the contender."""
+    module, _, function = factory.partition(":")
+    work: Work = getattr(import_module(module), function)(**json.loads(options))
+    return work
+
+
+def turn(work: Work, calls: int, chunk: int) -> list[float]:
+    """Time `calls` calls: for each chunk the µs of one call."""
+    inputs = work.inputs(calls)
+    call = work.call
+    times = []
+    gc.collect()
+    for start in range(0, calls, chunk):
+        part = inputs[start : start + chunk]
+        begun = perf_counter_ns()
+        for item in part:
+            call(item)
+        times.append((perf_counter_ns() - begun) / len(part) / 1000)
+    return times
+
+
+def main() -> None:
+    """Answer the lines of standard input."""
+    try:
+        work = build(*sys.argv[1:])
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith(OURS):
+            raise
+        print(json.dumps({"missing": error.name}), flush=True)
+        return
+    print(json.dumps({"ready": True}), flush=True)
+    for line in sys.stdin:
+        print(json.dumps({"us": turn(work, *json.loads(line))}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
