@@ -7,6 +7,7 @@
 proves each webhook, opens the state of its To/From pair, and seals what the app left.
 """
 
+from convostate.conversations import Conversations
 from convostate.core.keys import Keyring
 from convostate.core.pair import PhonePair
 from convostate.core.state import State
@@ -28,6 +29,7 @@ from convostate.wsgi_environ import state_from, webhook_from
 __all__ = [
     "ConversationExistsError",
     "ConversationMiddleware",
+    "Conversations",
     "ConvostateError",
     "Keyring",
     "OptedOutError",
