@@ -1,0 +1,125 @@
+"""The headers of a turn's reply: the app's own, untouched, and ours, once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from werkzeug.http import parse_set_header
+
+from tests.served import XML, answering, bare, counting, serve, signed, wrapped
+
+COOKIE = "convostate="
+
+
+def given(headers: list[tuple[str, str]], status: str = "200 OK") -> Any:
+    """What the server is given for an app's headers."""
+    return serve(wrapped(answering([b"<Response/>"], headers, status)), signed()).headers
+
+
+def test_w05_a_header_list_that_the_app_uses_again_stays_as_it_was() -> None:
+    shared = [*XML, ("Vary", "Accept"), ("Cache-Control", "max-age=1")]
+    before = list(shared)
+    middleware = wrapped(answering([b"<Response/>"], shared))
+
+    replies = [serve(middleware, signed()) for _ in range(3)]
+
+    assert shared == before
+    assert [len(reply.headers.getlist("Set-Cookie")) for reply in replies] == [1, 1, 1]
+
+
+class List(list[tuple[str, str]]):
+    pass
+
+
+class Pair(tuple[str, str]):
+    __slots__ = ()
+
+
+class Text(str):
+    __slots__ = ()
+
+
+@pytest.mark.parametrize("headers", [
+    tuple(XML), List(XML), [list(XML[0])], [Pair(XML[0])], [("Content-Type", b"text/xml")],
+    [(Text("Content-Type"), "text/xml")], [("Content-Type",)], [("Content-Type", "a", "b")], None,
+], ids=["a tuple", "a list's subclass", "a list for a header", "a tuple's subclass", "bytes",
+        "a str's subclass", "one part", "three parts", "None"])  # fmt: skip
+def test_w05_headers_that_are_no_list_of_pairs_of_str_are_an_error(headers: Any) -> None:
+    with pytest.raises(AssertionError, match="header"):
+        serve(wrapped(answering([b""], headers), inside=False), signed())
+
+
+@pytest.mark.parametrize("status", ["200", "200OK", b"200 OK", "OK", "2x0 OK", None, "", 200])
+def test_w05_a_status_that_is_no_status_is_an_error(status: Any) -> None:
+    with pytest.raises(AssertionError, match="status"):
+        serve(wrapped(answering([b""], list(XML), status), inside=False), signed())
+
+
+def test_w06_a_head_request_is_405_with_no_body_and_says_what_is_allowed() -> None:
+    served = serve(wrapped(counting), bare(method="HEAD"))
+
+    assert (served.status, served.body) == (405, b"")
+    assert parse_set_header(served.headers["Allow"]).as_set() == {"get", "post"}
+
+
+@pytest.mark.parametrize("status", ["204 No Content", "304 Not Modified"])
+def test_w06_a_status_without_a_body_keeps_none_and_carries_the_cookie(status: str) -> None:
+    served = serve(wrapped(answering([], [], status), inside=False), signed(), outside=False)
+
+    assert (served.status, served.body) == (int(status[:3]), b"")
+    assert "Content-Type" not in served.headers
+    assert served.cookie
+
+
+def test_w06_a_content_length_stays_the_apps() -> None:
+    assert given([*XML, ("Content-Length", "11")]).getlist("Content-Length") == ["11"]
+    assert given(XML).getlist("Content-Length") == []
+
+
+def test_w07_the_apps_own_cookies_keep_their_order_and_ours_comes_once() -> None:
+    own = ["b=2; Path=/", "a=1", "b=3; HttpOnly"]
+    cookies = given([*XML, *(("Set-Cookie", cookie) for cookie in own)]).getlist("Set-Cookie")
+
+    assert cookies[:3] == own
+    assert [cookie.startswith(COOKIE) for cookie in cookies] == [False, False, False, True]
+
+
+def test_w08_other_headers_keep_their_order_their_case_and_their_doubles() -> None:
+    own = [("content-type", "text/xml; charset=utf-8"), ("X-B", "1"), ("x-a", "\xe9"), ("X-B", "2")]
+
+    assert [item for item in given(own) if item[0].lower() not in ("cache-control", "vary", "set-cookie")] == own  # fmt: skip
+
+
+@pytest.mark.parametrize(("own", "control", "vary"), [
+    ([], ["no-store"], ["Cookie"]),
+    ([("Cache-Control", "private"), ("Vary", "Accept")], ["private, no-store"], ["Accept, Cookie"]),
+    ([("cache-control", "No-Store"), ("VARY", "cookie")], ["No-Store"], ["cookie"]),
+    ([("Cache-Control", "a, no-store ,b"), ("Vary", "x,Cookie")], ["a, no-store ,b"], ["x,Cookie"]),
+    ([("Cache-Control", ""), ("Vary", "")], ["no-store"], ["Cookie"]),
+    ([("Vary", "A"), ("Vary", "B")], ["no-store"], ["A, Cookie", "B"]),
+    ([("Vary", "Set-Cookie, Cookie2")], ["no-store"], ["Set-Cookie, Cookie2, Cookie"]),
+], ids=["none", "merged", "there in another case", "there among others", "empty", "two", "alike"])  # fmt: skip
+def test_w08_cache_control_and_vary_are_merged_and_never_overwritten(
+    own: Any, control: list[str], vary: list[str]
+) -> None:
+    headers = given([*XML, *own])
+
+    assert headers["Content-Type"] == "text/xml"
+    assert headers.getlist("Cache-Control") == control
+    assert headers.getlist("Vary") == vary
+
+
+def test_w08_a_store_at_the_server_does_not_vary_by_cookie() -> None:
+    served = serve(wrapped(answering([b"<Response/>"]), store="memory"), signed())
+
+    assert served.headers["Cache-Control"] == "no-store"
+    assert "Vary" not in served.headers
+    assert "Set-Cookie" not in served.headers
+
+
+def test_w08_an_error_of_the_apps_is_not_cached_either_and_sets_nothing() -> None:
+    headers = given(XML, "404 Not Found")
+
+    assert headers["Cache-Control"] == "no-store"
+    assert "Set-Cookie" not in headers
