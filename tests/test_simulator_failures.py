@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import base64
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from twilio.request_validator import RequestValidator
 
 from convostate.testing import TwilioSimulator
-from convostate.testing.phone import Phone
 from tests.answering import Answer, Answering, Asked, message, setting
+
+if TYPE_CHECKING:
+    from convostate.testing.phone import Phone
 
 US, ADA = "+15550100099", "+15550100001"
 TOKEN = "the-token"

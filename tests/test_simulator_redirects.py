@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from twilio.request_validator import RequestValidator
 
 from convostate.testing import TwilioSimulator
-from convostate.testing.phone import Phone
 from tests.answering import Answer, Answering, Asked, message
+
+if TYPE_CHECKING:
+    from convostate.testing.phone import Phone
 
 US, ADA = "+15550100099", "+15550100001"
 TOKEN = "the-token"

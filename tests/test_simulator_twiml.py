@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from convostate.testing import TwilioSimulator
-from convostate.testing.reply import Reply
 from tests.answering import Answer, Answering
+
+if TYPE_CHECKING:
+    from convostate.testing.reply import Reply
 
 US, ADA, BOB = "+15550100099", "+15550100001", "+15550100002"
 

@@ -245,5 +245,5 @@ def test_without_a_token_it_says_what_to_set(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize("url", ["/sms", "ftp://example.com/", "https://", "https://exämple.com/"])
 def test_what_is_no_webhook_url_is_refused(url: str) -> None:
-    with pytest.raises(UsageError, match="Write https://example.com/sms"):
+    with pytest.raises(UsageError, match=r"Write https://example\.com/sms"):
         TwilioSimulator(Answering(), TOKEN, url)

@@ -11,10 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from convostate.cli.chat import chat
-from convostate.cli.explain import explain
-from convostate.cli.keygen import keygen
-from convostate.cli.sign import sign
+from convostate.cli import chat, explain, keygen, sign
 from convostate.errors import ConvostateError
 
 if TYPE_CHECKING:
@@ -64,5 +61,5 @@ def main(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (chat, explain, keygen, sign):
+for command in (chat.chat, explain.explain, keygen.keygen, sign.sign):
     main.add_command(command)

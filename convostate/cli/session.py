@@ -88,7 +88,7 @@ class Session:
         commands: dict[str, Callable[[str], None]] = {
             "/wait": self._wait,
             "/as": self._as,
-            "/state": lambda _: self._note(line, state=self._shown_state()),
+            "/state": lambda _: self._show_state(),
             "/resend": lambda _: self._show(line, self._resend()),
             "/stop": lambda _: self.enter("STOP"),
             "/help": lambda _: click.echo(command_help()),
@@ -121,12 +121,16 @@ class Session:
     def _quit(self, _: str) -> None:
         self.over = True
 
-    def _shown_state(self) -> str:
+    def _show_state(self) -> None:
         if self._remote:
             raise UsageError(
                 "The state is inside the server. Start the chat with module:name instead"
             )
-        return "no state was seen" if self._state is None else repr(dict(self._state))
+        state = None if self._state is None else dict(self._state)
+        if self._as_json:
+            click.echo(json.dumps({"command": "/state", "state": state}, default=repr))
+        else:
+            click.echo(f"-- {'no state was seen' if state is None else state}")
 
     def _note(self, command: str, **what: str) -> None:
         """Say what a command did."""

@@ -140,6 +140,8 @@ def _exchange(connection: http.client.HTTPConnection, request: Request) -> Respo
         connection.endheaders(request.body or None)
         response = connection.getresponse()
         body = response.read(MAX_DOCUMENT_BYTES + 1)
+        if response.length and len(body) <= MAX_DOCUMENT_BYTES:
+            raise http.client.IncompleteRead(body, response.length)
     except TimeoutError as error:
         raise DeliveryError(11205, "rt", "no reply in time") from error
     except (OSError, http.client.HTTPException) as error:

@@ -1,0 +1,70 @@
+"""The command line as a whole: help, errors, the module."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from convostate import Keyring, UsageError
+from convostate.cli import main
+
+
+def test_without_a_command_it_prints_its_help() -> None:
+    for words in ([], ["--help"], ["-h"]):
+        result = CliRunner().invoke(main, words)
+
+        assert (result.exit_code, result.stderr) == (0, "")
+        assert "Conversation state for apps that answer Twilio texts." in result.stdout
+
+
+@pytest.mark.parametrize("name", sorted(main.commands))
+def test_every_command_has_a_help_and_a_summary_in_one_line(name: str) -> None:
+    command = main.commands[name]
+
+    assert not command.get_short_help_str(limit=200).endswith("...")
+    assert CliRunner().invoke(main, [name, "--help"]).exit_code == 0
+    assert all(option.help for option in command.params if isinstance(option, click.Option))
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["bogus"], "No such command 'bogus'."),
+        (["keygen", "extra"], "Got unexpected extra argument (extra)"),
+        (["chat", "--bogus"], "No such option '--bogus'."),
+    ],
+)
+def test_a_wrong_command_line_is_one_line_and_status_2(words: list[str], says: str) -> None:
+    result = CliRunner().invoke(main, words)
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == f"convostate: {says}\n"
+
+
+def test_a_caller_in_python_gets_the_exceptions_themselves() -> None:
+    with pytest.raises(UsageError, match="name=value"):
+        main(["sign", "https://example.com/", "From"], standalone_mode=False)
+
+
+def test_an_interrupt_is_status_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted() -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Keyring, "generate", interrupted)
+
+    assert CliRunner().invoke(main, ["keygen"]).exit_code == 130
+
+
+def test_the_package_runs_as_a_module() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "convostate", "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stdout.startswith("convostate, version ")
