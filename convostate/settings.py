@@ -153,16 +153,20 @@ class Settings:
         return f"Settings(store={self.store.partition(':')[0]!r}, {', '.join(shown)}, …)"
 
     @classmethod
-    def from_environ(cls, environ: Mapping[str, str] = os.environ) -> Settings:
+    def from_environ(cls, environ: Mapping[str, str] = os.environ, **given: Any) -> Settings:
         """Read the settings from environment variables; an empty one counts as not set.
+
+        Args:
+            environ: The variables.
+            **given: Settings that go before their variables.
 
         Raises:
             UsageError: A variable is missing or wrong; the message ends with what to do.
         """
-        given: dict[str, Any] = {
+        found: dict[str, Any] = {
             f.name: environ.get(f.metadata["variable"], "").strip() for f in fields(cls)
         }
-        return cls(**{name: value for name, value in given.items() if value})
+        return cls(**{name: value for name, value in found.items() if value} | given)
 
     def secrets(self) -> Secrets:
         """What may sign a webhook."""

@@ -1,0 +1,182 @@
+"""Django: inside a webhook `request.session` is the conversation's state.
+
+    MIDDLEWARE = [
+        "django.contrib.sessions.middleware.SessionMiddleware",
+        "convostate.frameworks.django.ConversationSessionMiddleware",  # right after it
+        ...
+    ]
+
+and in wsgi.py ``application = ConversationMiddleware(get_wsgi_application())``. Everywhere else, and in
+a webhook that names no pair of phones, the project's own sessions go on as before.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+
+from convostate.wsgi_environ import CLOCK_KEY, STATE_KEY
+
+try:
+    from django.conf import settings
+    from django.contrib.sessions.backends.base import VALID_KEY_CHARS, SessionBase
+    from django.utils.crypto import get_random_string
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        "this adapter needs Django: pip install django", name="django"
+    ) from error
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from django.http import HttpRequest, HttpResponse
+
+    from convostate.core.state import State
+
+_KEY = "_session_key"  # in the state, beside Django's own _session_expiry
+_SECOND = timedelta(seconds=1)
+
+
+class ConversationSession(SessionBase):  # type: ignore[misc]  # Django has no types
+    """A State as `request.session`.
+
+    Django's own base class works on the State, so everything that it documents is here. What it keeps
+    of its own accord is in the State too: the session's key and its expiry.
+    """
+
+    def __init__(self, state: State, clock: Callable[[], float] = time.time) -> None:
+        self._session_cache = state
+        self._clock = clock
+        self._handed_back = False
+        super().__init__(self.session_key)
+
+    @property
+    def accessed(self) -> bool:
+        """Whether the session was read or written."""
+        if self._handed_back:
+            # SessionMiddleware asks for this first, and leaves alone a session without it.
+            raise AttributeError("accessed")
+        return self._accessed
+
+    @accessed.setter
+    def accessed(self, accessed: bool) -> None:
+        self._accessed = accessed
+
+    @property
+    def session_key(self) -> str | None:
+        """A random name of this conversation; None until save(), create() or cycle_key()."""
+        key: str | None = self._session_cache.get(_KEY)
+        return key
+
+    @property
+    def _session_key(self) -> str | None:
+        return self.session_key
+
+    @_session_key.setter
+    def _session_key(self, key: str | None) -> None:
+        if self._validate_session_key(key) and key != self.session_key:
+            self._session_cache[_KEY] = key
+        elif key is None and self.session_key is not None:
+            del self._session_cache[_KEY]
+
+    def clear(self) -> None:
+        """Remove all items; the conversation goes on."""
+        key = self.session_key
+        self._session_cache.clear()
+        self._session_key = key
+        self.accessed = self.modified = True
+
+    def is_empty(self) -> bool:
+        """Whether there is neither a key nor an item."""
+        return not self._session_cache
+
+    def exists(self, session_key: str) -> bool:
+        """Whether this conversation has that key."""
+        return session_key == self.session_key
+
+    def create(self) -> None:
+        """Give the session another key."""
+        self._session_key = get_random_string(32, VALID_KEY_CHARS)
+        self.modified = True
+
+    def save(self, must_create: bool = False) -> None:
+        """Give the session a key; its items are kept when the view succeeds."""
+        if must_create or self.session_key is None:
+            self.create()
+
+    def delete(self, session_key: str | None = None) -> None:
+        """Remove all items, unless the key is another one's."""
+        if session_key is None or session_key == self.session_key:
+            self._session_cache.clear()
+
+    def load(self) -> dict[Any, Any]:
+        """The items."""
+        return dict(self._session_cache)
+
+    @classmethod
+    def clear_expired(cls) -> None:
+        """Nothing: what has expired is gone by itself."""
+
+    def set_expiry(self, value: int | datetime | timedelta | None) -> None:
+        """Shorten the lifetime: seconds after the last text, or a moment. 0 and None leave it as it is."""
+        super().set_expiry(self._now() + value if isinstance(value, timedelta) else value)
+
+    def get_session_cookie_age(self) -> int:
+        """The conversation's lifetime in seconds."""
+        return int(self._session_cache.lifetime / _SECOND)
+
+    def get_expiry_age(self, **kwargs: Any) -> int:
+        """Seconds until the session expires: at most the conversation's lifetime."""
+        age: int = super().get_expiry_age(**{"modification": self._now(), **kwargs})
+        return min(age, self.get_session_cookie_age())
+
+    def get_expiry_date(self, **kwargs: Any) -> datetime:
+        """When the session expires: within the conversation's lifetime."""
+        kwargs = {"modification": self._now(), **kwargs}
+        date: datetime = super().get_expiry_date(**kwargs)
+        latest: datetime = kwargs["modification"] + self._session_cache.lifetime
+        return min(date, latest)
+
+    async def aset_expiry(self, value: int | datetime | timedelta | None) -> None:
+        """As `set_expiry`."""
+        self.set_expiry(value)
+
+    async def aget_expiry_age(self, **kwargs: Any) -> int:
+        """As `get_expiry_age`."""
+        return self.get_expiry_age(**kwargs)
+
+    async def aget_expiry_date(self, **kwargs: Any) -> datetime:
+        """As `get_expiry_date`."""
+        return self.get_expiry_date(**kwargs)
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self._clock(), timezone.utc if settings.USE_TZ else None)
+
+    def hand_back(self) -> None:
+        """Shorten the conversation's lifetime to the session's, and keep SessionMiddleware out of it."""
+        state: State = self._session_cache
+        if state.locked is None and "_session_expiry" in state:
+            age = timedelta(seconds=self.get_expiry_age())
+            if age < _SECOND:
+                state.end()
+            else:
+                state.lifetime = age
+        self._handed_back = True
+
+
+class ConversationSessionMiddleware:
+    """Django middleware, to stand right after SessionMiddleware."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Serve one request."""
+        state = request.META.get(STATE_KEY)
+        if state is None:
+            return self.get_response(request)
+        request.session = ConversationSession(state, request.META.get(CLOCK_KEY, time.time))
+        response = self.get_response(request)
+        request.session.hand_back()
+        return response

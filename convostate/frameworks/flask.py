@@ -1,0 +1,138 @@
+"""Flask: inside a webhook `flask.session` is the conversation's state.
+
+    ConvoState(app)  # settings from environment variables
+
+Everywhere else, and in a webhook that names no pair of phones, the app's own sessions go on as before.
+"""
+
+from __future__ import annotations
+
+import copy
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from convostate.errors import UsageError
+from convostate.frameworks.state_view import StateView
+from convostate.wsgi import ConversationMiddleware
+from convostate.wsgi_environ import STATE_KEY
+
+try:
+    from flask.sessions import SessionMixin
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        "this adapter needs Flask: pip install flask", name="flask"
+    ) from error
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+    from flask import Flask, Request, Response
+
+    from convostate.core.state import State
+    from convostate.settings import Settings
+    from convostate.stores import Store
+
+
+class ConversationSession(StateView, SessionMixin):
+    """A State as `flask.session`.
+
+    Attributes:
+        new: No conversation was going on: this text begins one.
+        accessed: Whether a view asked for the session.
+    """
+
+    def __init__(self, state: State) -> None:
+        super().__init__(state)
+        self.new = state.is_new
+        self.accessed = False
+
+    @property
+    def modified(self) -> bool:
+        """Whether an item was set or removed; changes within items are kept without it."""
+        return self.state.touched
+
+    @modified.setter
+    def modified(self, modified: bool) -> None:
+        self.state.touched = modified
+
+    @property
+    def permanent(self) -> bool:
+        """Whether ``PERMANENT_SESSION_LIFETIME`` shortens the lifetime."""
+        return bool(self.get("_permanent", False))
+
+    @permanent.setter
+    def permanent(self, permanent: bool) -> None:
+        # Apps set it before every request. Where nothing is kept, it has nothing to say.
+        if self.state.locked is None:
+            self["_permanent"] = bool(permanent)
+
+
+class ConvoState:
+    """Wraps a Flask app's `wsgi_app` and its sessions.
+
+    Args:
+        app: The app, or None to call `init_app` later.
+        settings: None reads them from the environment variables.
+        store: A store of your own; None takes the one that the settings name.
+
+    Raises:
+        UsageError: The settings are wrong, or the app is wrapped already.
+    """
+
+    def __init__(
+        self,
+        app: Flask | None = None,
+        settings: Settings | None = None,
+        *,
+        store: Store | None = None,
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: Flask) -> None:
+        """Wrap an app.
+
+        Raises:
+            UsageError: The settings are wrong, or the app is wrapped already.
+        """
+        inner = app.wsgi_app
+        if "convostate" in app.extensions or isinstance(inner, ConversationMiddleware):
+            raise UsageError(
+                "This app is wrapped already. Call ConvoState(app) once, and no ConversationMiddleware(app)"
+            )
+
+        def with_sessions(
+            environ: WSGIEnvironment, start_response: StartResponse
+        ) -> Iterable[bytes]:
+            # An extension that was set up later, such as Flask-Session, brings another interface.
+            if app.session_interface is not app.extensions["convostate"]:
+                _serve_conversations(app)
+            return inner(environ, start_response)
+
+        app.wsgi_app = ConversationMiddleware(with_sessions, self._settings, store=self._store)  # type: ignore[method-assign]  # Flask's own way
+        _serve_conversations(app)
+
+
+def _serve_conversations(app: Flask) -> None:
+    """Give the app a session interface that is its own one, save where there is a conversation."""
+    # A copy, because all apps share Flask's default one.
+    interface: Any = copy.copy(app.session_interface)
+    open_own, save_own = interface.open_session, interface.save_session
+
+    def open_session(app: Flask, request: Request) -> SessionMixin | None:
+        state: State | None = request.environ.get(STATE_KEY)
+        own: SessionMixin | None = open_own(app, request) if state is None else None
+        return own if state is None else ConversationSession(state)
+
+    def save_session(app: Flask, session: SessionMixin, response: Response) -> None:
+        if not isinstance(session, ConversationSession):
+            save_own(app, session, response)
+        elif session.permanent and session.state.locked is None:
+            longest = max(app.permanent_session_lifetime, timedelta(seconds=1))
+            session.state.lifetime = min(longest, session.state.lifetime)
+
+    interface.open_session, interface.save_session = open_session, save_session
+    app.session_interface = app.extensions["convostate"] = interface

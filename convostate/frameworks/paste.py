@@ -1,0 +1,40 @@
+"""PasteDeploy: the middleware as a filter of an ini file.
+
+    [filter:convostate]
+    use = egg:convostate
+    paths = /sms
+    store = redis://localhost
+
+A setting that the section does not name comes from its environment variable.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from convostate.errors import UsageError
+from convostate.settings import Settings
+from convostate.wsgi import ConversationMiddleware
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from _typeshed.wsgi import WSGIApplication
+
+
+def main(
+    app: WSGIApplication,
+    global_conf: Mapping[str, str],  # noqa: ARG001  PasteDeploy's own: [DEFAULT] belongs to all sections
+    **settings: Any,
+) -> ConversationMiddleware:
+    """Wrap an app with the settings of a ``[filter:…]`` section.
+
+    Raises:
+        UsageError: A setting has another name or a wrong value.
+    """
+    names = [field.name for field in fields(Settings)]
+    unknown = ", ".join(sorted(settings.keys() - set(names)))
+    if unknown:
+        raise UsageError(f"There is no setting {unknown}. Use one of: {', '.join(names)}")
+    return ConversationMiddleware(app, Settings.from_environ(**settings))

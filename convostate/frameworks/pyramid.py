@@ -1,0 +1,113 @@
+"""Pyramid: `request.conversation` is the State, and `request.session` too, if you like.
+
+    config.include("convostate.frameworks.pyramid")
+    ...
+    app = ConversationMiddleware(config.make_wsgi_app())
+
+With the setting ``convostate.session = true`` a webhook's `request.session` is the conversation's state;
+everywhere else it comes from the app's own session factory.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Any
+
+from convostate.frameworks.state_view import StateView
+from convostate.wsgi_environ import STATE_KEY, state_from
+
+try:
+    from pyramid.exceptions import ConfigurationError
+    from pyramid.interfaces import ISession, ISessionFactory
+    from pyramid.settings import asbool
+    from zope.interface import implementer
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        "this adapter needs Pyramid: pip install pyramid", name="pyramid"
+    ) from error
+
+if TYPE_CHECKING:
+    from pyramid.config import Configurator
+    from pyramid.registry import Registry
+    from pyramid.request import Request
+
+    from convostate.core.state import State
+
+_LAST = 1  # set_session_factory() acts in phase 0, wherever it stands in the configuration
+
+
+@implementer(ISession)
+class ConversationSession(StateView):
+    """A State as `request.session`.
+
+    Attributes:
+        created: When the conversation began, in seconds of Unix time.
+        new: No conversation was going on: this text begins one.
+    """
+
+    def __init__(self, state: State) -> None:
+        super().__init__(state)
+        self.created = int(state.started_at.timestamp())
+        self.new = state.is_new
+
+    def changed(self) -> None:
+        """Mark the state as changed; changes within items are kept without it."""
+        self.state.update()
+
+    def invalidate(self) -> None:
+        """Remove all items; what is written afterwards is kept."""
+        self.state.clear()
+
+    def flash(self, msg: Any, queue: str = "", allow_duplicate: bool = True) -> None:
+        """Add a message to a queue."""
+        messages = self.setdefault(f"_f_{queue}", [])
+        if allow_duplicate or msg not in messages:
+            messages.append(msg)
+
+    def pop_flash(self, queue: str = "") -> list[Any]:
+        """Empty a queue, and return what was in it."""
+        messages: list[Any] = self.pop(f"_f_{queue}", [])
+        return messages
+
+    def peek_flash(self, queue: str = "") -> list[Any]:
+        """What is in a queue."""
+        messages: list[Any] = self.get(f"_f_{queue}", [])
+        return messages
+
+    def new_csrf_token(self) -> str:
+        """Make another token against forged requests."""
+        token = self["_csrft_"] = secrets.token_hex(20)
+        return token
+
+    def get_csrf_token(self) -> str:
+        """The token against forged requests, made if there is none."""
+        token: str | None = self.get("_csrft_")
+        return self.new_csrf_token() if token is None else token
+
+
+def includeme(config: Configurator) -> None:
+    """Add `request.conversation`, and with ``convostate.session = true`` the sessions."""
+    config.add_request_method(_conversation, "conversation", property=True)
+    if asbool((config.registry.settings or {}).get("convostate.session")):
+        config.action("convostate.session", _serve_conversations, (config.registry,), order=_LAST)
+
+
+def _conversation(request: Request) -> State:
+    return state_from(request.environ)
+
+
+def _serve_conversations(registry: Registry) -> None:
+    own = registry.queryUtility(ISessionFactory)
+
+    def session_of(request: Request) -> Any:
+        state = request.environ.get(STATE_KEY)
+        if state is not None:
+            return ConversationSession(state)
+        if own is None:
+            raise ConfigurationError(
+                "No session factory is registered for pages that are no webhooks. "
+                "Call config.set_session_factory(…)"
+            )
+        return own(request)
+
+    registry.registerUtility(session_of, ISessionFactory)
