@@ -94,6 +94,9 @@ class ConversationMiddleware:
         self._refusals = RefusalLog(self._secrets)
         self._guards = guard(settings.paths)
         self._told_of_cookies = False
+        self._wanted = {"cache-control": ("Cache-Control", "no-store")}
+        if not store.server_side:
+            self._wanted["vary"] = ("Vary", "Cookie")
 
     def __repr__(self) -> str:
         return f"ConversationMiddleware({self.settings!r})"
@@ -228,24 +231,27 @@ class ConversationMiddleware:
     def _with_ours(self, headers: Headers) -> Headers:
         """The app's headers with what a turn's reply says about caches, merged and in a list of its own."""
         merged: Headers = []
-        wanted = {"cache-control": "no-store"}
-        if not self.store.server_side:
-            wanted["vary"] = "Cookie"
+        wanted = self._wanted.copy()
         for name, value in headers:
             lower = name.lower()
             ours = wanted.pop(lower, None)
-            if ours is not None and ours.lower() not in [
-                part.strip().lower() for part in value.split(",")
-            ]:
-                value = f"{value}, {ours}" if value else ours  # noqa: PLW2901  # merged into the app's own
-            elif lower == "set-cookie" and not self.store.server_side and not self._told_of_cookies:
-                self._told_of_cookies = True
-                logger.warning(
-                    "the app sets a cookie of its own beside the conversation's: Twilio promises to keep one cookie only"
-                )
+            if ours is not None:
+                merged.append((name, _joined(value, ours[1])))
+                continue
+            if lower == "set-cookie":
+                self._tell_of_cookies()
             merged.append((name, value))
-        merged += [(name.title(), value) for name, value in wanted.items()]
+        merged.extend(wanted.values())
         return merged
+
+    def _tell_of_cookies(self) -> None:
+        """Say once what an app that sets cookies of its own cannot count on."""
+        if not self.store.server_side and not self._told_of_cookies:
+            self._told_of_cookies = True
+            logger.warning(
+                "the app sets a cookie of its own beside the conversation's: "
+                "Twilio promises to keep one cookie only"
+            )
 
     def _unavailable(self, error: StoreError, context: bytes) -> Answer:
         self._say(f"answered 503: {error}", error.reason, context)
@@ -262,6 +268,13 @@ def _is_wrapped(app: object) -> bool:
             break
         app = getattr(app, "wsgi_app", None) or getattr(app, "app", None)
     return isinstance(app, ConversationMiddleware)
+
+
+def _joined(value: str, ours: str) -> str:
+    """A header's value with our word in it, once."""
+    if ours.lower() in (part.strip().lower() for part in value.split(",")):
+        return value
+    return f"{value}, {ours}" if value else ours
 
 
 def _empty(status: int) -> Answer:

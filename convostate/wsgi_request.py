@@ -87,62 +87,52 @@ def _read(stream: Any, wanted: int) -> bytes:
 
 
 def url_of(environ: WSGIEnvironment, public_url: str | None, query: str) -> str:
-    """The URL that Twilio asked for, as far as it can be told without trusting a forwarding header."""
-    target = raw_path(environ, public_url is None) + (
-        f"?{query}" if query or _bare_mark(environ) else ""
-    )
+    """The URL that Twilio asked for, as far as it can be told without trusting a forwarding header.
+
+    Args:
+        environ: The server's.
+        public_url: As for `read_request`.
+        query: QUERY_STRING.
+    """
+    target = _target(environ, query, with_mount=public_url is None)
     if public_url is not None:
         return public_url + target
-    return f"{environ['wsgi.url_scheme']}://{authority(environ)}{target}"
+    host = environ.get("HTTP_HOST") or _server_host(environ)
+    return f"{environ['wsgi.url_scheme']}://{host}{target}"
 
 
-def authority(environ: WSGIEnvironment) -> str:
-    """The host, with its port where the request spells one.
-
-    Raises:
-        RequestError: 400, it reaches into the path.
-    """
-    host: str = environ.get("HTTP_HOST") or ""
-    if host:
-        if (
-            "/" in host or "?" in host
-        ):  # would move the path's beginning, and so what was signed for
-            raise RequestError(400, "host", "the Host header is not a host")
-        return host
+def _server_host(environ: WSGIEnvironment) -> str:
     port = str(environ.get("SERVER_PORT", ""))
     default = {"https": "443", "http": "80"}.get(environ["wsgi.url_scheme"])
     name = str(environ.get("SERVER_NAME", ""))
     return name if port in ("", default) else f"{name}:{port}"
 
 
-def _raw_target(environ: WSGIEnvironment) -> str:
-    raw: str = environ.get("RAW_URI") or environ.get("REQUEST_URI") or ""
-    if raw[:1] != "/" and (absolute := _ABSOLUTE.match(raw)):
-        raw = raw[absolute.end() :]
-    return raw.partition("#")[0]
-
-
-def _bare_mark(environ: WSGIEnvironment) -> bool:
-    """Whether the target ends in a ``?`` with nothing behind it: Twilio signs it as it was configured."""
-    return _raw_target(environ).endswith("?")
-
-
-def raw_path(environ: WSGIEnvironment, with_mount: bool) -> str:
-    """The path as it was spelled on the wire, or rebuilt as PEP 3333 has it where that is not known.
+def _target(environ: WSGIEnvironment, query: str, *, with_mount: bool) -> str:
+    """The path and query as spelled on the wire, or rebuilt as PEP 3333 has it where that is not known.
 
     Args:
         environ: The server's.
+        query: QUERY_STRING.
         with_mount: Put SCRIPT_NAME before a raw path that lacks it: a proxy cut it off, and a
             middleware such as ProxyFix put it back.
     """
     mount, inner = environ.get("SCRIPT_NAME", ""), environ.get("PATH_INFO", "")
-    raw, mark, query = _raw_target(environ).partition("?")
-    if raw and (query if mark else "") == environ.get("QUERY_STRING", ""):
-        decoded = unquote_to_bytes(raw).decode("latin-1") if "%" in raw else raw
+    raw: str = environ.get("RAW_URI") or environ.get("REQUEST_URI") or ""
+    if raw[:1] != "/" and (absolute := _ABSOLUTE.match(raw)):
+        raw = raw[absolute.end() :]
+    path, mark, raw_query = raw.partition("#")[0].partition("?")
+    tail = (
+        f"?{query}" if query or mark else ""
+    )  # Twilio signs a bare ? at the end as it was configured
+    if path and raw_query == query:
+        decoded = unquote_to_bytes(path).decode("latin-1") if "%" in path else path
         if decoded == mount + inner:
-            return raw
+            return path + tail
         if decoded == inner:
-            return quote(mount, safe=_SAFE, encoding="latin-1") + raw if with_mount else raw
-    return quote(mount, safe=_SAFE, encoding="latin-1") + quote(
-        inner, safe=_SAFE, encoding="latin-1"
-    )
+            return (_quoted(mount) if with_mount else "") + path + tail
+    return _quoted(mount) + _quoted(inner) + tail
+
+
+def _quoted(path: str) -> str:
+    return quote(path, safe=_SAFE, encoding="latin-1")

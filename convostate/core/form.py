@@ -60,16 +60,38 @@ def _escapes(digits: str) -> dict[str, str]:
 _UPPER, _LOWER = _escapes("0123456789ABCDEF"), _escapes("0123456789abcdef")
 
 
+class Shape(NamedTuple):
+    """What a set of usual names alone tells, computed once and kept: Twilio sends few such sets.
+
+    Attributes:
+        ordered: The names in the order in which they are signed.
+        senders: How often ``From`` stands in the names.
+        receivers: How often ``To`` does.
+        sids: How often ``Sid`` does.
+    """
+
+    ordered: tuple[str, ...]
+    senders: int
+    receivers: int
+    sids: int
+
+
+_SHAPES: dict[tuple[str, ...], Shape] = {}
+_MOST_SHAPES = 512  # of usual names only, so 512 of them take less than 1 MB
+
+
 class Form(NamedTuple):
     """A parsed form.
 
     Attributes:
         first: Name to value; of a repeated name the first one, as Werkzeug reads it.
         pairs: Every (name, value) in the order received, or None where no name is repeated.
+        shape: What the names alone tell, where all are usual and none is repeated, else None.
     """
 
     first: dict[str, str]
     pairs: list[tuple[str, str]] | None
+    shape: Shape | None = None
 
     def items(self) -> list[tuple[str, str]]:
         """Every (name, value), repeated names included."""
@@ -92,7 +114,26 @@ def parse_form(raw: bytes) -> Form:
         return EMPTY
     if raw.translate(None, _FORM_BYTES):
         raise _malformed("it holds bytes that a form escapes")
-    return _parse(raw.decode("ascii"), bare_names=False)
+    text = raw.decode("ascii")
+    return _parse_known(text) or _parse(text, bare_names=False)
+
+
+def _parse_known(text: str) -> Form | None:
+    """Read a form whose names came in this order before: half the time of `_parse`, and the same result."""
+    if text.count("&") >= MAX_FIELDS:
+        return None
+    fields = text.replace("+", " ").split("&")
+    try:
+        first = dict([field.split("=", 1) for field in fields])
+        shape = _SHAPES.get(tuple(first))
+        if shape is None or len(first) != len(fields):
+            return None
+        for name, value in first.items():
+            if "%" in value:
+                first[name] = _unescape(value, _UPPER)
+    except (ValueError, KeyError):
+        return None
+    return Form(first, None, shape)
 
 
 def parse_query(query: str) -> Form:
@@ -148,14 +189,23 @@ def _read(text: str, escapes: dict[str, str], bare_names: bool) -> Form:
             pairs.append((name, value))
     if not _USUAL.issuperset(first):
         _check_names(first)
-    return Form(first, pairs)
+        return Form(first, pairs)
+    return Form(first, pairs, _shape_of(tuple(first)) if pairs is None else None)
+
+
+def _shape_of(names: tuple[str, ...]) -> Shape:
+    senders, receivers, sids = (
+        sum(name.count(part) for name in names) for part in ("From", "To", "Sid")
+    )
+    shape = Shape(tuple(sorted(names)), senders, receivers, sids)
+    if len(_SHAPES) < _MOST_SHAPES:
+        _SHAPES[names] = shape
+    return shape
 
 
 def _unescape(text: str, escapes: dict[str, str]) -> str:
-    head, *rest = text.split("%")
-    if not rest:
-        return text
-    decoded = head + "".join([escapes[part[:2]] + part[2:] for part in rest])
+    parts = text.split("%")
+    decoded = parts[0] + "".join([escapes[part[:2]] + part[2:] for part in parts[1:]])
     if decoded.isascii():
         return decoded
     try:

@@ -44,8 +44,11 @@ class PhonePair:
     theirs: str
 
     def __post_init__(self) -> None:
-        for name in ("account_sid", "ours", "theirs"):
-            value = getattr(self, name)
+        for name, value in (
+            ("account_sid", self.account_sid),
+            ("ours", self.ours),
+            ("theirs", self.theirs),
+        ):
             if not isinstance(value, str) or not is_address(value):
                 raise UsageError(
                     f"PhonePair: {name} is not an address. "

@@ -18,6 +18,7 @@ import binascii
 import hashlib
 import hmac
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from convostate.core.form import Form
@@ -32,7 +33,7 @@ _DIGESTS = {HMAC_SHA1: "sha1", HMAC_SHA256: "sha256"}
 _SIGNATURE_CHARS = {28, 44}  # base64 of 20 bytes of SHA-1, of 32 bytes of SHA-256
 
 _ORIGIN = re.compile(
-    r"(?P<scheme>https?)://(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?(?=[/?]|$)"
+    r"(?P<scheme>https?)://(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?"
 )
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 
@@ -141,9 +142,10 @@ def _read_scheme(header: str) -> tuple[str, str]:
 
 def signed_string(url: str, form: Form) -> str:
     """What Twilio signs: the URL, then each name and its distinct values, all sorted, with nothing between."""
-    first, pairs = form
+    first, pairs, shape = form
     if pairs is None:
-        return url + "".join([name + first[name] for name in sorted(first)])
+        ordered = sorted(first) if shape is None else shape.ordered
+        return url + "".join([name + first[name] for name in ordered])
     return url + "".join([name + value for name, value in sorted(set(pairs))])
 
 
@@ -166,25 +168,30 @@ def sign(
     return Signer(secret, algorithm).sign(signed.encode("utf-8")).decode("ascii")
 
 
-def url_variants(url: str) -> list[str]:
+def url_variants(url: str) -> Sequence[str]:
     """The spellings of one URL that Twilio may have signed: as it is, then with its port toggled.
 
     Twilio's own libraries try both, "since sig generation on back end is inconsistent". An absent
     port toggles to the scheme's default one, a present one to none.
 
     Returns:
-        One or two URLs; none where the text is not ASCII, or its authority is not a host with an
-        optional port (Twilio drops the user name and password before it signs).
+        Two URLs; none where the text is not ASCII, or its authority is not a host with an optional
+        port (Twilio drops the user name and password before it signs).
     """
-    match = _ORIGIN.match(url)
-    if match is None or not url.isascii():
-        return []
-    port = match["port"]
-    if port is None:
-        return [url, f"{url[: match.end()]}:{_DEFAULT_PORTS[match['scheme']]}{url[match.end() :]}"]
-    if int(port) > 65535:
-        return []
-    return [url, url[: match.end("host")] + url[match.end() :]]
+    start = url.find("/", 8)  # behind https:// or http://x
+    origin = url[:start] if start > 0 else url.partition("?")[0]
+    other = _toggle_port(origin)
+    return (url, other + url[len(origin) :]) if other and url.isascii() else ()
+
+
+@lru_cache(maxsize=64)  # origins; an installation has one or a few
+def _toggle_port(origin: str) -> str:
+    match = _ORIGIN.fullmatch(origin)
+    if match is None or int(match["port"] or 0) > 65535:
+        return ""
+    if match["port"] is None:
+        return f"{origin}:{_DEFAULT_PORTS[match['scheme']]}"
+    return origin[: match.end("host")]
 
 
 def without_port(url: str) -> str:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 FORM = "application/x-www-form-urlencoded"
 FIRST_FAILING_STATUS = 400  # Twilio discards such a reply and calls the fallback URL (error 11217)
 _ENDED = codec.encode(None)
+_OPTED_OUT = {"STOP": True, "START": False, "HELP": None, None: None}
 _MESSAGE_SIDS = ("MessageSid", "SmsSid", "SmsMessageSid")
 
 
@@ -96,7 +97,7 @@ def _is_form(content_type: str) -> bool:
 
 def _check_identity(form: Form) -> None:
     """Each field that decides who talks to whom has one value."""
-    params, pairs = form
+    params, pairs, _shape = form
     if pairs is not None:
         names = [name for name, _ in pairs if name in IDENTITY]
         if len(names) != len(set(names)):
@@ -244,7 +245,7 @@ def finish(turn: Turn, status: int, now: float, nonce: bytes, terms: Terms) -> O
     state.lock(OVER)
     if status >= FIRST_FAILING_STATUS:
         return None
-    opted_out = {"STOP": True, "START": False}.get(turn.opt_out or "")
+    opted_out = _OPTED_OUT.get(turn.opt_out)
     if turn.read_only:
         return Leave()
     now_ms = int(now * 1000)
@@ -253,12 +254,17 @@ def finish(turn: Turn, status: int, now: float, nonce: bytes, terms: Terms) -> O
         lifetime_ms = min(lifetime_ms, turn.expires_ms - now_ms)
         if lifetime_ms <= 0:
             return Leave()
-    content = Opened(now_ms, now_ms + lifetime_ms, turn.started_ms, _ENDED)
+    expires_ms = now_ms + lifetime_ms
     if state.ended or (turn.opt_out == "STOP" and terms.ends_on_opt_out):
-        return End(terms.sealer.seal(content, turn.context, nonce), lifetime_ms / 1000, opted_out)
-    if state.is_new and not state and not state.touched:
+        data = _ENDED
+    elif state.is_new and not state and not state.touched:
         return Leave(opted_out)
-    token = terms.sealer.seal(content._replace(data=codec.encode(state)), turn.context, nonce)
+    else:
+        data = codec.encode(state)
+    content = Opened(now_ms, expires_ms, turn.started_ms, data)
+    token = terms.sealer.seal(content, turn.context, nonce)
+    if data is _ENDED:
+        return End(token, lifetime_ms / 1000, opted_out)
     if terms.most_bytes is not None and len(token) > terms.most_bytes:
         raise _too_large(state, len(token), terms.most_bytes)
     return Keep(token, lifetime_ms / 1000, opted_out)

@@ -29,6 +29,12 @@ _NEEDS_SERVER = (
 _date = lru_cache(maxsize=64)(http_date)  # the same for all the turns of one second
 
 
+def _token(text: str) -> bytes | None:
+    """The bytes of a well-formed token, or None."""
+    token = from_base64url(text) if len(text) <= COOKIE_BYTES else None
+    return token if token is not None and len(token) >= HEAD_BYTES else None
+
+
 class CookieStore:
     """Keeps each conversation in its own cookie.
 
@@ -40,6 +46,7 @@ class CookieStore:
 
     def __init__(self, cookie_name: str = "convostate") -> None:
         self._name = cookie_name
+        self._start = f"{cookie_name}="
         attributes = self._header("", 4 * 3600, 0, secure=True)
         self.most_bytes = (COOKIE_BYTES - len(attributes)) * 3 // 4
 
@@ -47,13 +54,13 @@ class CookieStore:
         """Find the token: of two cookies of our name the first well-formed one counts."""
         if self._name not in cookies:
             return Begun(claim, None)
+        if cookies.startswith(self._start):  # Twilio sends this one cookie and nothing else
+            token = _token(cookies[len(self._start) :])
+            if token is not None:
+                return Begun(claim, token)
         # gunicorn and waitress join two Cookie headers with a comma, which no cookie may hold.
         found = parse_cookie(cookies.replace(",", ";")).getlist(self._name)
-        for text in found:
-            token = from_base64url(text) if len(text) <= COOKIE_BYTES else None
-            if token is not None and len(token) >= HEAD_BYTES:
-                return Begun(claim, token)
-        return Begun(claim, b"" if found else None)
+        return Begun(claim, next(filter(None, map(_token, found)), b"" if found else None))
 
     def commit(self, begun: Begun, outcome: Outcome, reply: Reply | None, now: float) -> Headers:
         """Send the token; with every answer, because Twilio's pages disagree on what the four hours count from."""
