@@ -53,6 +53,11 @@ _STATUS = {
 RUNNING: ContextVar[tuple[str, ...]] = ContextVar("convostate.running", default=())
 """The names of the conversations whose turns run in this context: a second turn would wait for itself."""
 
+_NAMELESS, _NAMELESS_PLAIN = (
+    Claim(""),
+    Claim("", secure=False),
+)  # a cookie needs no name to be found by
+
 
 class ConversationMiddleware:
     """Wraps a WSGI app: proves each webhook, opens its conversation's state, seals what the app left.
@@ -94,9 +99,9 @@ class ConversationMiddleware:
         self._refusals = RefusalLog(self._secrets)
         self._guards = guard(settings.paths)
         self._told_of_cookies = False
-        self._wanted = {"cache-control": ("Cache-Control", "no-store")}
+        self._cache_headers = {"cache-control": ("Cache-Control", "no-store")}
         if not store.server_side:
-            self._wanted["vary"] = ("Vary", "Cookie")
+            self._cache_headers["vary"] = ("Vary", "Cookie")
 
     def __repr__(self) -> str:
         return f"ConversationMiddleware({self.settings!r})"
@@ -193,7 +198,7 @@ class ConversationMiddleware:
         now = clock()
         status = int(answer.status[:3])
         outcome = finish(turn, status, now, os.urandom(NONCE_BYTES), self._terms)
-        answer = answer._replace(headers=self._with_ours(answer.headers))
+        self._add_ours(answer.headers)
         if outcome is None or begun is None:
             return answer
         reply = None
@@ -218,7 +223,7 @@ class ConversationMiddleware:
     ) -> Claim:
         secure = request.url.startswith("https:")
         if not self.store.server_side:
-            return Claim("", secure=secure)
+            return _NAMELESS if secure else _NAMELESS_PLAIN
         names = self._terms.names
         return Claim(
             names.conversation(context),
@@ -228,21 +233,18 @@ class ConversationMiddleware:
             secure,
         )
 
-    def _with_ours(self, headers: Headers) -> Headers:
-        """The app's headers with what a turn's reply says about caches, merged and in a list of its own."""
-        merged: Headers = []
-        wanted = self._wanted.copy()
-        for name, value in headers:
+    def _add_ours(self, headers: Headers) -> None:
+        """Merge what a turn's reply says about caches into the collected headers."""
+        missing = self._cache_headers
+        for index, (name, value) in enumerate(headers):
             lower = name.lower()
-            ours = wanted.pop(lower, None)
-            if ours is not None:
-                merged.append((name, _joined(value, ours[1])))
-                continue
-            if lower == "set-cookie":
+            if lower in self._cache_headers:
+                ours = self._cache_headers[lower]
+                headers[index] = (name, _joined(value, ours[1]))
+                missing = {other: header for other, header in missing.items() if other != lower}
+            elif lower == "set-cookie":
                 self._tell_of_cookies()
-            merged.append((name, value))
-        merged.extend(wanted.values())
-        return merged
+        headers += missing.values()
 
     def _tell_of_cookies(self) -> None:
         """Say once what an app that sets cookies of its own cannot count on."""

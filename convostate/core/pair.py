@@ -13,9 +13,14 @@ from convostate.errors import UsageError
 MAX_ADDRESS_CHARS = 256  # the longest known kind, a SIP address, stays below; facts: opaque strings
 
 
-def is_address(text: str) -> bool:
+def is_address(text: object) -> bool:
     """Tell whether `text` can be one end of a conversation: 1 to 256 printable characters, no space."""
-    return 0 < len(text) <= MAX_ADDRESS_CHARS and text.isprintable() and " " not in text
+    return (
+        type(text) is str
+        and 0 < len(text) <= MAX_ADDRESS_CHARS
+        and text.isprintable()
+        and " " not in text
+    )
 
 
 def mask(text: str) -> str:
@@ -44,16 +49,11 @@ class PhonePair:
     theirs: str
 
     def __post_init__(self) -> None:
-        for name, value in (
-            ("account_sid", self.account_sid),
-            ("ours", self.ours),
-            ("theirs", self.theirs),
-        ):
-            if not isinstance(value, str) or not is_address(value):
-                raise UsageError(
-                    f"PhonePair: {name} is not an address. "
-                    f"Give 1 to {MAX_ADDRESS_CHARS} printable characters without a space."
-                )
+        if not (is_address(self.account_sid) and is_address(self.ours) and is_address(self.theirs)):
+            raise UsageError(
+                "PhonePair: the account or one of the two addresses is not an address. "
+                f"Give 1 to {MAX_ADDRESS_CHARS} printable characters without a space."
+            )
 
     def __repr__(self) -> str:
         return (

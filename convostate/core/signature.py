@@ -110,6 +110,8 @@ class Secrets:
             scheme: The unsigned header that names a shared key: it only selects.
             account_sid: The account that the request claims, or "" where it names none.
         """
+        if not scheme and not self._accounts:
+            return self._tokens
         algorithm, key_id = _read_scheme(scheme)
         if algorithm == HMAC_SHA256:
             return self._shared.get(key_id, ())
