@@ -247,3 +247,14 @@ def test_without_a_token_it_says_what_to_set(monkeypatch: pytest.MonkeyPatch) ->
 def test_what_is_no_webhook_url_is_refused(url: str) -> None:
     with pytest.raises(UsageError, match=r"Write https://example\.com/sms"):
         TwilioSimulator(Answering(), TOKEN, url)
+
+
+def test_a_proxy_may_cut_a_prefix_off_the_path_that_twilio_signs() -> None:
+    url = "https://example.com/bots/sms?a=/bots"
+    [asked] = told(Answering(), "hello", webhook_url=url, stripped_prefix="/bots/")
+    [other] = told(Answering(), "hello", webhook_url=url, stripped_prefix="/bot")
+
+    assert asked.environ["RAW_URI"] == "/sms?a=/bots"
+    assert asked.path == "/sms"
+    assert validates(asked, url)
+    assert other.path == "/bots/sms"

@@ -9,6 +9,7 @@ import secrets
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from convostate.core.keys import Keyring
 from convostate.errors import UsageError
@@ -106,6 +107,8 @@ def simulate(
         webhook_url=webhook_url or _webhook_url(settings),
         clock=clock,
         raise_app_errors=False,
+        # what stands behind the host in CONVOSTATE_PUBLIC_URL, a proxy cuts off
+        stripped_prefix=urlsplit(settings.public_url or "").path,
         **_signing(settings),
     )
 

@@ -35,12 +35,17 @@ class Request:
     headers: tuple[tuple[str, str], ...] = field(repr=False)
     body: bytes = field(default=b"", repr=False)
 
-    @property
-    def target(self) -> str:
-        """The request target: path and query."""
-        parts = urlsplit(self.url)
-        query = self.url.partition("?")[1] + parts.query
-        return (parts.path or "/") + query
+    def target(self, stripped_prefix: str = "") -> str:
+        """The request target: path and query.
+
+        Args:
+            stripped_prefix: What a proxy cuts off the path, such as ``/bots``.
+        """
+        path = urlsplit(self.url).path or "/"
+        if path == stripped_prefix or path.startswith(f"{stripped_prefix}/"):
+            path = path.removeprefix(stripped_prefix) or "/"
+        _, mark, query = self.url.partition("?")
+        return path + mark + query
 
 
 @dataclass(frozen=True)
@@ -97,9 +102,11 @@ class HttpTransport:
 
     Args:
         url: Where the server listens, ``http://127.0.0.1:8000``; path and query are not used.
+        stripped_prefix: What a proxy in front of the server cuts off each path.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, stripped_prefix: str = "") -> None:
+        self._prefix = stripped_prefix
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise UsageError(f"{url!r} is no URL of a server. Write http://127.0.0.1:8000/sms")
@@ -112,7 +119,7 @@ class HttpTransport:
         try:
             _connect(connection)
             connection.sock.settimeout(read_s)
-            return _exchange(connection, request)
+            return _exchange(connection, request, self._prefix)
         finally:
             connection.close()
 
@@ -128,10 +135,10 @@ def _connect(connection: http.client.HTTPConnection) -> None:
         raise DeliveryError(11205, "ct", f"no connection: {error}") from error
 
 
-def _exchange(connection: http.client.HTTPConnection, request: Request) -> Response:
+def _exchange(connection: http.client.HTTPConnection, request: Request, prefix: str) -> Response:
     try:
         connection.putrequest(
-            request.method, request.target, skip_host=True, skip_accept_encoding=True
+            request.method, request.target(prefix), skip_host=True, skip_accept_encoding=True
         )
         for name, value in request.headers:
             connection.putheader(name, value.encode("latin-1"))

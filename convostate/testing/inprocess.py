@@ -33,11 +33,18 @@ class WsgiTransport:
         clock: What the middleware goes by: Unix time in seconds.
         raise_app_errors: Whether an exception of the app comes out of the call that sent the text,
             with its traceback; else it counts as a reply with status 500.
+        stripped_prefix: What a proxy in front of the app cuts off each path.
     """
 
     def __init__(
-        self, app: WSGIApplication, clock: Callable[[], float], *, raise_app_errors: bool
+        self,
+        app: WSGIApplication,
+        clock: Callable[[], float],
+        *,
+        raise_app_errors: bool,
+        stripped_prefix: str = "",
     ) -> None:
+        self._prefix = stripped_prefix
         self._app = Checked(app)
         self._clock = clock
         self._raise_app_errors = raise_app_errors
@@ -47,7 +54,7 @@ class WsgiTransport:
 
     def send(self, request: Request, connect_s: float, read_s: float) -> Response:  # noqa: ARG002  there is no network to wait for
         """Run the app for one request."""
-        environ = make_environ(request)
+        environ = make_environ(request, self._prefix)
         environ[_CLOCK] = self._clock
         seen: dict[str, Any] = {}
         environ[_SEEN] = seen
@@ -138,7 +145,7 @@ def find_middleware(app: Any) -> Any:
     return None
 
 
-def make_environ(request: Request) -> dict[str, Any]:
+def make_environ(request: Request, stripped_prefix: str = "") -> dict[str, Any]:
     """The WSGI environ that a server makes of a request."""
     parts = urlsplit(request.url)
     headers = Headers([item for item in request.headers if item[0] != "Content-Type"])
@@ -155,10 +162,10 @@ def make_environ(request: Request) -> dict[str, Any]:
     finally:
         builder.close()
     # The builder normalises; a server hands over the path and the query as they were sent.
-    path = unquote(parts.path or "/", "latin-1")
-    environ |= {"PATH_INFO": path, "QUERY_STRING": parts.query}
-    environ |= {"RAW_URI": request.target, "REQUEST_URI": request.target}
-    return environ
+    target = request.target(stripped_prefix)
+    path, _, query = target.partition("?")
+    environ |= {"PATH_INFO": unquote(path, "latin-1"), "QUERY_STRING": query}
+    return environ | {"RAW_URI": target, "REQUEST_URI": target}
 
 
 def run(app: WSGIApplication, environ: dict[str, Any]) -> tuple[str, list[tuple[str, str]], bytes]:

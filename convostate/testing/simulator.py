@@ -46,6 +46,8 @@ class TwilioSimulator:
         voice_url: Whom Twilio asks about calls; `webhook_url` where absent.
         status_callback: Whom Twilio tells what becomes of messages that name nobody themselves.
         statuses: What becomes of them, in order.
+        stripped_prefix: What a proxy in front of the app cuts off each path: with ``/bots`` Twilio's
+            ``https://example.com/bots/sms`` reaches the app as ``/sms``.
         account_sid: The account; ``TWILIO_ACCOUNT_SID`` where absent, else an invented one.
         shared_key: (key id, secret) to sign with HMAC-SHA256 instead of the auth token.
         raise_app_errors: Whether what an app in this process raises comes out of ``phone.text()``,
@@ -67,6 +69,7 @@ class TwilioSimulator:
         voice_url: str = "",
         status_callback: str = "",
         statuses: Sequence[str] = ("sent", "delivered"),
+        stripped_prefix: str = "",
         account_sid: str | None = None,
         shared_key: tuple[str, str] | None = None,
         raise_app_errors: bool = True,
@@ -79,11 +82,17 @@ class TwilioSimulator:
                 "knows, or pass auth_token=…"
             )
         transport: Transport
+        prefix = stripped_prefix.rstrip("/")
         if isinstance(app_or_url, str):
-            default_url, transport = app_or_url, HttpTransport(app_or_url)
+            default_url, transport = app_or_url, HttpTransport(app_or_url, prefix)
         else:
             default_url = WEBHOOK_URL
-            transport = WsgiTransport(app_or_url, self.clock, raise_app_errors=raise_app_errors)
+            transport = WsgiTransport(
+                app_or_url,
+                self.clock,
+                raise_app_errors=raise_app_errors,
+                stripped_prefix=prefix,
+            )
         urls = Urls(webhook_url or default_url, method, fallback_url, voice_url, status_callback)
         for url in (urls.webhook, fallback_url, voice_url, status_callback):
             if url:
