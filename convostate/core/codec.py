@@ -56,7 +56,7 @@ def encode(state: Mapping[Any, Any] | None) -> bytes:
         StateError: It holds something else; names the place and the type, never the value.
     """
     try:
-        return cbor2.dumps(None if state is None else _fit(dict(state), 0))
+        return cbor2.dumps(None if state is None else _fit_dict(dict(state), 0))
     except _Unfit as unfit:
         place, problem = "$" + "".join(reversed(unfit.way)), unfit.problem
     except UnicodeEncodeError:

@@ -88,22 +88,11 @@ class XAES:
         self._idle.append(context)
         return encrypted
 
-    def _gcm(self, nonce: bytes) -> AESGCM:
+    def at(self, nonce: bytes) -> AESGCM:
+        """The AES-256-GCM key of one 24-byte nonce; the rest of the nonce is GCM's own."""
         tail = (int.from_bytes(nonce[:12], "big") ^ self._subkey).to_bytes(12, "big")
         first, second = self._heads
         return AESGCM(self._encrypt(first + tail + second + tail))
-
-    def encrypt(self, nonce: bytes, plaintext: bytes, associated: bytes) -> bytes:
-        """Seal `plaintext` under a 24-byte nonce; 16 bytes longer."""
-        return self._gcm(nonce).encrypt(nonce[12:], plaintext, associated)
-
-    def decrypt(self, nonce: bytes, sealed: bytes, associated: bytes) -> bytes:
-        """Open what `encrypt` gave.
-
-        Raises:
-            InvalidTag: Any of the three differs.
-        """
-        return self._gcm(nonce).decrypt(nonce[12:], sealed, associated)
 
 
 class Sealer:
@@ -142,7 +131,9 @@ class Sealer:
         issued_ms, expires_ms, started_ms, data = content
         plain = _FRAME.pack(issued_ms, expires_ms, started_ms, len(data)) + data
         plain += bytes(-len(plain) % PADDING_BYTES)
-        return self._head + nonce + cipher.encrypt(nonce, plain, associated + context)
+        return (
+            self._head + nonce + cipher.at(nonce).encrypt(nonce[12:], plain, associated + context)
+        )
 
     def open(self, token: bytes, context: bytes, now_ms: int) -> Opened:
         """Open a token.
@@ -165,9 +156,8 @@ class Sealer:
             raise SealError("malformed", "the value has not the length of a token")
         cipher, associated = found
         try:
-            plain = cipher.decrypt(
-                token[1 + KID_BYTES : HEAD_BYTES], token[HEAD_BYTES:], associated + context
-            )
+            nonce = token[1 + KID_BYTES : HEAD_BYTES]
+            plain = cipher.at(nonce).decrypt(nonce[12:], token[HEAD_BYTES:], associated + context)
         except InvalidTag:
             raise SealError(
                 "forged", "the token was changed, or belongs to another conversation"

@@ -91,7 +91,7 @@ class Webhook:
         declared = self.params.get("OptOutType", "")
         if declared in ("STOP", "START", "HELP"):
             return declared  # type: ignore[return-value]  # mypy does not narrow by `in`
-        body = self.body
+        body = self.params.get("Body", "")
         if len(body) > _LONGEST_KEYWORD_CHARS:
             return None
         return _KEYWORDS.get(body.strip().casefold())
