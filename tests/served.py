@@ -123,7 +123,10 @@ def wrapped(
 
 def serve(app: WSGIApplication, environ: WSGIEnvironment, *, outside: bool = True) -> Served:
     """Serve one request as a server does; with `outside` false the request breaks the rules on purpose."""
-    errors = environ["wsgi.errors"]
+    environ = dict(environ)  # linters put themselves into it
+    errors, body = environ["wsgi.errors"], environ["wsgi.input"]
+    if type(body) is BytesIO:
+        body.seek(0)
     started: list[Any] = []
     written: list[bytes] = []
 
