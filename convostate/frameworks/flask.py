@@ -98,22 +98,27 @@ class ConvoState:
         Raises:
             UsageError: The settings are wrong, or the app is wrapped already.
         """
-        inner = app.wsgi_app
-        if "convostate" in app.extensions or isinstance(inner, ConversationMiddleware):
-            raise UsageError(
-                "This app is wrapped already. Call ConvoState(app) once, and no ConversationMiddleware(app)"
-            )
-
-        def with_sessions(
-            environ: WSGIEnvironment, start_response: StartResponse
-        ) -> Iterable[bytes]:
-            # An extension that was set up later, such as Flask-Session, brings another interface.
-            if app.session_interface is not app.extensions["convostate"]:
-                _serve_conversations(app)
-            return inner(environ, start_response)
-
-        app.wsgi_app = ConversationMiddleware(with_sessions, self._settings, store=self._store)  # type: ignore[method-assign]  # Flask's own way
+        if "convostate" in app.extensions:
+            raise UsageError("This app is wrapped already. Call ConvoState(app) once")
+        inner = _LatestSessions(app)
+        app.wsgi_app = ConversationMiddleware(inner, self._settings, store=self._store)  # type: ignore[method-assign]  # Flask's own way
         _serve_conversations(app)
+
+
+class _LatestSessions:
+    """A Flask app whose session interface serves conversations, also if it was set only later.
+
+    An extension such as Flask-Session may bring its own after `ConvoState(app)`.
+    """
+
+    def __init__(self, flask_app: Flask) -> None:
+        self._flask_app = flask_app
+        self.app = flask_app.wsgi_app  # by this name a stack of middleware is followed
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if self._flask_app.session_interface is not self._flask_app.extensions["convostate"]:
+            _serve_conversations(self._flask_app)
+        return self.app(environ, start_response)
 
 
 def _serve_conversations(app: Flask) -> None:

@@ -1,0 +1,25 @@
+"""The one Django project of the tests; a process has a single one."""
+
+from __future__ import annotations
+
+import django
+from django.conf import settings
+
+SESSIONS = "django.contrib.sessions.middleware.SessionMiddleware"
+CONVERSATIONS = "convostate.frameworks.django.ConversationSessionMiddleware"
+CSRF = "django.middleware.csrf.CsrfViewMiddleware"
+
+
+def configure() -> None:
+    """Set it up, once."""
+    if not settings.configured:
+        settings.configure(
+            ALLOWED_HOSTS=["*"],
+            INSTALLED_APPS=["django.contrib.sessions"],
+            MIDDLEWARE=[SESSIONS, CONVERSATIONS, CSRF],
+            ROOT_URLCONF="tests.apps.survey_django",
+            SECRET_KEY="an example",
+            SESSION_ENGINE="django.contrib.sessions.backends.signed_cookies",
+            USE_TZ=True,
+        )
+        django.setup()

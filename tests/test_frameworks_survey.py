@@ -1,0 +1,98 @@
+"""One survey over redirects, the same in every framework, on every store, in process and on gunicorn."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from convostate import Settings
+from convostate.testing import TwilioSimulator
+from tests.apps import survey
+from tests.test_servers import serving
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FRAMEWORKS = ["flask", "bottle", "pyramid", "django"]
+STORES = ["cookie", "memory"]
+ADA, BOB = ("Ada", "36", "yes & no"), ("Bob+", "half a century — 50", "")
+
+
+@pytest.fixture(params=STORES)
+def store_setting(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(params=FRAMEWORKS)
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def app(name: str, store_setting: str) -> Any:
+    make_app = import_module(f"tests.apps.survey_{name}").make_app
+    return make_app(Settings.from_environ(store=store_setting, paths=survey.PATHS))
+
+
+@pytest.fixture
+def url(name: str, store_setting: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    monkeypatch.setenv("CONVOSTATE_STORE", store_setting)
+    monkeypatch.setenv("CONVOSTATE_PATHS", ",".join(survey.PATHS))
+    # One worker: the memory store remembers within a process.
+    gunicorn = [str(Path(sys.executable).with_name("gunicorn")), "--threads=2"]
+    command = [*gunicorn, "--bind=127.0.0.1:0", f"--chdir={Path(__file__).parent.parent}"]
+    with serving(command, f"tests.apps.survey_{name}:make_app()") as url:
+        yield url
+
+
+def test_the_survey_remembers_who_answered_what(app: Any) -> None:
+    phone = TwilioSimulator(app).phone("+15550100001")
+
+    assert survey.converse(phone, ADA) == survey.transcript(ADA)
+    assert survey.converse(phone, BOB) == survey.transcript(BOB)  # it began anew
+
+
+def test_two_people_answer_in_turns_and_are_not_mixed_up(app: Any) -> None:
+    twilio = TwilioSimulator(app)
+    ada, bob = twilio.phone("+15550100001"), twilio.phone("+15550100002")
+
+    replies = [
+        (ada.text(ada_says).messages, bob.text(bob_says).messages)
+        for ada_says, bob_says in zip(("hi", *ADA), ("hello", *BOB), strict=True)
+    ]
+
+    assert list(zip(*replies, strict=True)) == [
+        tuple(survey.transcript(ADA)),
+        tuple(survey.transcript(BOB)),
+    ]
+
+
+def test_a_forged_text_does_not_move_the_survey(app: Any) -> None:
+    phone = TwilioSimulator(app).phone("+15550100001")
+    phone.text("hi")
+
+    phone.break_signature()
+    assert phone.text("Mallory").status == 403
+
+    assert phone.text("Ada").messages == [survey.QUESTIONS[1]]
+
+
+def test_a_conversation_that_expired_begins_anew(app: Any) -> None:
+    twilio = TwilioSimulator(app)
+    phone = twilio.phone("+15550100001")
+    phone.text("hi")
+
+    twilio.clock.advance(hours=4, seconds=1)
+
+    assert phone.text("Ada").messages == [survey.WELCOME, survey.QUESTIONS[0]]
+
+
+def test_on_gunicorn_the_survey_remembers_who_answered_what(url: str) -> None:
+    twilio = TwilioSimulator(url)
+
+    assert survey.converse(twilio.phone("+15550100001"), ADA) == survey.transcript(ADA)
+    assert survey.converse(twilio.phone("+15550100002"), BOB) == survey.transcript(BOB)
