@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from flask import Flask, Response, request
 
 from benchmarks.measure import Work
+from benchmarks.states import STATES
 from benchmarks.webhooks import KEY, KINDS, TOKEN, environ_of
-from convostate import ConversationMiddleware, Keyring, Settings, state_from
+from convostate import ConversationMiddleware, Keyring, Settings, State, state_from
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -32,12 +33,24 @@ def bare(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[by
     return [twiml(2)]
 
 
-def counting(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-    """Count in the conversation's state."""
-    state = state_from(environ)
-    number = state["texts"] = state.get("texts", 0) + 1
-    start_response("200 OK", [("Content-Type", CONTENT_TYPE)])
-    return [twiml(number)]
+def count(state: State, beginning: dict[str, Any]) -> int:
+    """Count in the conversation's state, which begins with `beginning`."""
+    if not state:
+        state.update(beginning)
+    number: int = state.get("texts", 0) + 1
+    state["texts"] = number
+    return number
+
+
+def counting(beginning: dict[str, Any]) -> WSGIApplication:
+    """Make the plain app that counts."""
+
+    def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        number = count(state_from(environ), beginning)
+        start_response("200 OK", [("Content-Type", CONTENT_TYPE)])
+        return [twiml(number)]
+
+    return app
 
 
 def flask_app(answer: Callable[[], int], *, reads_form: bool = False) -> Flask:
@@ -53,34 +66,37 @@ def flask_app(answer: Callable[[], int], *, reads_form: bool = False) -> Flask:
     return app
 
 
-def _count_in_state() -> int:
-    state = state_from(request.environ)
-    number: int = state.get("texts", 0) + 1
-    state["texts"] = number
-    return number
-
-
 def settings(store: str = "cookie", **more: Any) -> Settings:
     """The settings of every wrapped app here."""
     return Settings(auth_token=TOKEN, keys=Keyring.parse(KEY), store=store, **more)
 
 
-def make(app: str, *, store: str = "cookie", reads_form: bool = False) -> WSGIApplication:
+def make(
+    app: str, *, store: str = "cookie", size: str = "count", reads_form: bool = False
+) -> WSGIApplication:
     """Make one of the apps.
 
     Args:
         app: ``bare``, ``wrapped``, ``passing`` (wrapped, for webhooks without a pair),
-            ``flask`` or ``flask wrapped``.
+            ``unguarded``, ``flask`` or ``flask wrapped``.
         store: As CONVOSTATE_STORE.
+        size: One of `STATES`.
         reads_form: The Flask view reads a field of the form, as most do.
     """
     if app == "bare":
         return bare
     if app == "flask":
         return flask_app(lambda: 2, reads_form=reads_form)
-    inside: WSGIApplication = {"wrapped": counting, "passing": bare}.get(app) or flask_app(
-        _count_in_state, reads_form=reads_form
-    )
+    beginning = STATES[size]
+    if app == "flask wrapped":
+        flask = flask_app(
+            lambda: count(state_from(request.environ), beginning), reads_form=reads_form
+        )
+        flask.wsgi_app = ConversationMiddleware(flask.wsgi_app, settings(store))  # type: ignore[method-assign]  # as Flask documents it
+        return flask
+    if app == "unguarded":
+        return ConversationMiddleware(bare, settings(store, paths=("/voice/*", "/texts")))
+    inside = bare if app == "passing" else counting(beginning)
     return ConversationMiddleware(inside, settings(store))
 
 
@@ -132,7 +148,13 @@ def answering(
     return Work(inputs, lambda environ: serve(app, environ))
 
 
-def contender(app: str, kind: str = "sms", store: str = "cookie", reads_form: bool = False) -> Work:
+def contender(
+    app: str,
+    kind: str = "sms",
+    store: str = "cookie",
+    size: str = "count",
+    reads_form: bool = False,
+) -> Work:
     """The factory of the apps above; see `make` and `answering`."""
-    in_cookie = store == "cookie"
-    return answering(make(app, store=store, reads_form=reads_form), kind, in_cookie=in_cookie)
+    made = make(app, store=store, size=size, reads_form=reads_form)
+    return answering(made, kind, in_cookie=store == "cookie")

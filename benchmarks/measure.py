@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 ROOT = Path(__file__).parent.parent
-INSTALL = 'pip install -e ".[bench]"'
 
 
 class Work(NamedTuple):

@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 
+INSTALL = 'pip install -e ".[bench]"'
+
+
 class Figure(NamedTuple):
     """One number of the table.
 
@@ -63,9 +66,9 @@ def counted(label: str, value: float, unit: str, bound: float | None = None) -> 
     return Figure(label, value, unit, value, value, bound)
 
 
-def absent(label: str, package: str, install: str) -> Figure:
-    """A row of what could not be measured."""
-    return Figure(label, 0, "", 0, 0, None, f"not installed ({package}): {install}")
+def absent(label: str, package: str) -> Figure:
+    """A row of what could not be measured, because `package` is not there."""
+    return Figure(label, 0, "", 0, 0, None, f"not installed ({package}): {INSTALL}")
 
 
 def less(first: Iterable[float], second: Iterable[float]) -> list[float]:

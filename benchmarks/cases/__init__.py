@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks.cases import overhead
+from benchmarks.cases import flask, imports, overhead, primitives, sizes, unguarded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,4 +14,9 @@ if TYPE_CHECKING:
 
 CASES: dict[str, Callable[[Scale], Result]] = {
     "overhead": overhead.run,
+    "primitives": primitives.run,
+    "flask": flask.run,
+    "unguarded": unguarded.run,
+    "sizes": sizes.run,
+    "imports": imports.run,
 }
