@@ -30,7 +30,6 @@ FORM = "application/x-www-form-urlencoded"
 FIRST_FAILING_STATUS = 400  # Twilio discards such a reply and calls the fallback URL (error 11217)
 _ENDED = codec.encode(None)
 _OPTED_OUT = {"STOP": True, "START": False, "HELP": None, None: None}
-_MESSAGE_SIDS = ("MessageSid", "SmsSid", "SmsMessageSid")
 
 
 def authenticate(request: Request, secrets: Secrets) -> tuple[Webhook, str]:
@@ -104,7 +103,8 @@ def _check_identity(form: Form) -> None:
             raise RequestError(
                 403, "identity", "a field that decides who talks to whom is repeated"
             )
-    if len({params[name] for name in _MESSAGE_SIDS if name in params}) > 1:
+    sid = params.get("MessageSid") or params.get("SmsSid") or params.get("SmsMessageSid")
+    if not params.get("SmsSid", sid) == sid == params.get("SmsMessageSid", sid):
         raise RequestError(403, "identity", "the message has two SIDs")
 
 
