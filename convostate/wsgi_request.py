@@ -93,11 +93,16 @@ def url_of(environ: WSGIEnvironment, public_url: str | None, query: str) -> str:
         environ: The server's.
         public_url: As for `read_request`.
         query: QUERY_STRING.
+
+    Raises:
+        RequestError: 400, the Host header reaches into the path.
     """
     target = _target(environ, query, with_mount=public_url is None)
     if public_url is not None:
         return public_url + target
     host = environ.get("HTTP_HOST") or _server_host(environ)
+    if "/" in host or "?" in host:  # what was signed for another path would serve for this one
+        raise RequestError(400, "host", "the Host header is not a host")
     return f"{environ['wsgi.url_scheme']}://{host}{target}"
 
 
@@ -122,9 +127,8 @@ def _target(environ: WSGIEnvironment, query: str, *, with_mount: bool) -> str:
     if raw[:1] != "/" and (absolute := _ABSOLUTE.match(raw)):
         raw = raw[absolute.end() :]
     path, mark, raw_query = raw.partition("#")[0].partition("?")
-    tail = (
-        f"?{query}" if query or mark else ""
-    )  # Twilio signs a bare ? at the end as it was configured
+    # Twilio signs a bare ? at the end as it was configured.
+    tail = f"?{query}" if query or (mark and not raw_query) else ""
     if path and raw_query == query:
         decoded = unquote_to_bytes(path).decode("latin-1") if "%" in path else path
         if decoded == mount + inner:
