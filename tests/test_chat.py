@@ -34,6 +34,11 @@ APPS = {
     "failing": "raise ZeroDivisionError('in the app')",
     "talking": "return [b'one\\ntwo']",
     "silent": "return []",
+    "counting": (
+        "state = environ.get('convostate.state', {});"
+        "state['n'] = state.get('n', 0) + 1;"
+        "return [str(state['n']).encode()]"
+    ),
 }
 APP = """
 def app(environ, start_response):
@@ -266,6 +271,22 @@ def test_another_webhook_url_can_be_named() -> None:
     assert result.exit_code == 0
 
 
+@pytest.mark.usefixtures("folder")
+def test_an_app_that_is_not_wrapped_can_be_for_this_chat() -> None:
+    bare = chat("app_counting:app", "hello", "again")
+    wrapped = chat("app_counting:app", "--wrap", "hello", "again")
+
+    assert bare.stdout == "> hello\n< 1\n> again\n< 1\n"
+    assert wrapped.stdout == "> hello\n< 1\n> again\n< 2\n"
+    assert wrapped.stderr == "convostate: wrapped app_counting:app, for now\n"
+
+
+def test_an_app_that_is_wrapped_is_not_wrapped_again() -> None:
+    result = chat("--wrap", "hello", "again")
+
+    assert (result.stdout, result.stderr) == (f"> hello\n{FIRST}> again\n{SECOND}", "")
+
+
 @pytest.fixture
 def url() -> Iterator[str]:
     """The counter on a server."""
@@ -298,6 +319,10 @@ def test_a_running_app_needs_its_own_token(url: str) -> None:
     assert (missing.exit_code, wrong.exit_code) == (2, 1)
     assert "Set TWILIO_AUTH_TOKEN to the one it was started with" in missing.stderr
     assert "11200 HTTP retrieval failure: the app answered 403" in wrong.stderr
+
+
+def test_a_running_app_cannot_be_wrapped(url: str) -> None:
+    assert "leave out --wrap" in chat("--wrap", url, "hello").stderr
 
 
 def test_a_running_app_keeps_its_state_to_itself(url: str) -> None:

@@ -129,6 +129,14 @@ def test_a_text_is_delivered_once_unless_told_otherwise() -> None:
     assert len(phone_of(app).text("one").deliveries) == len(app.asked) == 1
 
 
+def test_phones_are_known_by_their_numbers() -> None:
+    twilio = TwilioSimulator(Answering(), TOKEN)
+
+    assert twilio.phone(ADA, texting=US) is twilio.phone(ADA, texting=US)
+    assert twilio.phone(ADA, texting=US) is not twilio.phone(BOB, texting=US)
+    assert repr(twilio.phone(ADA)) == f"Phone('{ADA}', texting='{US}')"
+
+
 def test_a_text_that_is_never_delivered_is_refused() -> None:
     with pytest.raises(UsageError, match="deliveries=1"):
         phone_of(Answering()).text("one", deliveries=0)

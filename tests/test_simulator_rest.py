@@ -225,6 +225,18 @@ def test_held_sends_have_arrived_but_are_not_answered(simulator: TwilioSimulator
     assert client.messages.create(to=ADA, from_=US, body="no longer held").sid
 
 
+def test_whoever_waits_in_vain_for_a_send_or_for_its_release_hears_of_it(
+    simulator: TwilioSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("convostate.testing.messages._PATIENCE_S", 0.01)
+
+    with simulator.hold_sends() as sends:
+        with pytest.raises(TimeoutError, match="no message was sent"):
+            sends.wait()
+        with pytest.raises(TimeoutError, match="never released"):
+            simulator.rest_client().messages.create(to=ADA, from_=US, body="hello")
+
+
 def test_other_credentials_and_other_resources_are_refused(simulator: TwilioSimulator) -> None:
     client = simulator.rest_client()
     stranger = simulator.rest_client()

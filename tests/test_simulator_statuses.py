@@ -38,6 +38,21 @@ def test_a_message_status_has_the_two_ends_swapped() -> None:
     assert (reply.status, reply.error) == (204, None)
 
 
+def test_a_sid_is_the_same_under_all_its_names_unless_told_otherwise() -> None:
+    app = Answering()
+    phone = phone_of(app)
+    phone.deliver_status(MessageSid="SM1")
+    phone.text("hello", MessageSid="SM2")
+    phone.text("hello", MessageSid="SM3", SmsSid="SM4", SmsMessageSid=None)
+    status, text, mixed = forms(app)
+
+    assert (status["MessageSid"], status["SmsSid"]) == ("SM1", "SM1")
+    assert "SmsMessageSid" not in status
+    assert (text["MessageSid"], text["SmsSid"], text["SmsMessageSid"]) == ("SM2", "SM2", "SM2")
+    assert (mixed["MessageSid"], mixed["SmsSid"]) == ("SM3", "SM4")
+    assert "SmsMessageSid" not in mixed
+
+
 def test_a_delivery_has_its_date_and_a_failure_its_code() -> None:
     app = Answering()
     start = datetime(2027, 1, 15, 8, 0, tzinfo=timezone.utc).timestamp()

@@ -140,6 +140,15 @@ def test_an_mms_carries_its_media() -> None:
     )
 
 
+def test_a_message_of_another_channel_tells_less_of_its_writer() -> None:
+    app = Answering()
+    TwilioSimulator(app, TOKEN).phone("messenger:12345", texting="messenger:67890").text("hello")
+    form = dict(app.asked[0].form)
+
+    assert form["MessageType"] == "text"
+    assert not {"WaId", "ProfileName"} & form.keys()
+
+
 def test_a_whatsapp_message_names_its_writer_and_no_place() -> None:
     app = Answering()
     TwilioSimulator(app, TOKEN).phone(f"whatsapp:{ADA}", texting=f"whatsapp:{US}").text("hello")

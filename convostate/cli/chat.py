@@ -28,6 +28,7 @@ _PERSON = "+15550100001"
 @click.option(
     "--webhook-url", help="The URL configured at Twilio, where it is not that of the app."
 )
+@click.option("--wrap", is_flag=True, help="Wrap an app that is not wrapped, for this chat.")
 @click.option("--json", "as_json", is_flag=True, help="Print each turn as a line of JSON.")
 @click.pass_context
 def chat(
@@ -36,6 +37,7 @@ def chat(
     number: str,
     texting: str,
     webhook_url: str | None,
+    wrap: bool,
     as_json: bool,
 ) -> None:
     """Text an app as if through Twilio: no account, tunnel or number needed.
@@ -49,7 +51,7 @@ def chat(
         target, messages = words[0], words[1:]
     typing = not messages and sys.stdin.isatty()
     session = Session(
-        simulate(target, webhook_url),
+        simulate(target, webhook_url, wrap=wrap),
         number,
         texting,
         remote=is_url(target),

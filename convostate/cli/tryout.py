@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+import click
+
 from convostate.core.keys import Keyring
 from convostate.errors import UsageError
 from convostate.guarded_paths import guard
@@ -18,6 +20,7 @@ from convostate.settings import Settings
 from convostate.testing.clock import Clock
 from convostate.testing.inprocess import find_middleware
 from convostate.testing.simulator import ACCOUNT_SID, WEBHOOK_URL, TwilioSimulator
+from convostate.wsgi import ConversationMiddleware
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -79,7 +82,11 @@ def load_app(name: str) -> WSGIApplication:
 
 
 def simulate(
-    target: str, webhook_url: str | None = None, clock: Clock | None = None
+    target: str,
+    webhook_url: str | None = None,
+    clock: Clock | None = None,
+    *,
+    wrap: bool = False,
 ) -> TwilioSimulator:
     """A Twilio for an app: it signs with a secret that the app knows, and texts a path it guards.
 
@@ -87,12 +94,17 @@ def simulate(
         target: ``module:name``, which is imported, or the URL of a running app.
         webhook_url: The webhook's URL where it is another one.
         clock: The time; the present one, ticking, where absent.
+        wrap: Whether an app that is not wrapped is, with the settings of the environment.
 
     Raises:
         UsageError: There is no such app, or its settings are wrong.
     """
     clock = Clock(ticking=True) if clock is None else clock
     if is_url(target):
+        if wrap:
+            raise UsageError(
+                "A running app cannot be wrapped. Give module:name, or leave out --wrap"
+            )
         if not os.environ.get("TWILIO_AUTH_TOKEN"):
             raise UsageError(
                 "A running app has a token already. Set TWILIO_AUTH_TOKEN to the one it was started with"
@@ -101,6 +113,9 @@ def simulate(
     use_throwaway_secrets()
     app = load_app(target)
     middleware = find_middleware(app)
+    if wrap and middleware is None:
+        app = middleware = ConversationMiddleware(app)
+        click.echo(f"convostate: wrapped {target}, for now", err=True)
     settings = Settings.from_environ() if middleware is None else middleware.settings
     return TwilioSimulator(
         app,

@@ -1,5 +1,8 @@
 """What an application's tests need: a Twilio that is simulated, and the contract of stores.
 
+    phone = TwilioSimulator(app).phone("+15550100001", texting="+15550100099")
+    assert phone.text("hello").messages == ["Hi!"]
+
 Nothing here is imported before it is asked for, so that the pytest plugin costs nothing unused.
 """
 
@@ -11,11 +14,21 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from convostate.testing.clock import Clock
     from convostate.testing.contract import StoreContract
+    from convostate.testing.message import Message
+    from convostate.testing.phone import Phone
+    from convostate.testing.reply import Reply
     from convostate.testing.simulator import TwilioSimulator
 
-__all__ = ["Clock", "StoreContract", "TwilioSimulator"]
+__all__ = ["Clock", "Message", "Phone", "Reply", "StoreContract", "TwilioSimulator"]
 
-_HOMES = {"Clock": "clock", "StoreContract": "contract", "TwilioSimulator": "simulator"}
+_HOMES = {
+    "Clock": "clock",
+    "Message": "message",
+    "Phone": "phone",
+    "Reply": "reply",
+    "StoreContract": "contract",
+    "TwilioSimulator": "simulator",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -61,7 +60,7 @@ class Account:
     _jars: dict[tuple[str, str], Jar] = field(default_factory=dict)
     _opted_out: set[tuple[str, str]] = field(default_factory=set)
     _last_texted: dict[str, str] = field(default_factory=dict)
-    _untold: deque[tuple[str, Message]] = field(default_factory=deque)
+    _untold: list[tuple[str, Message]] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def jar(self, to: str, from_: str) -> Jar:
@@ -85,19 +84,19 @@ class Account:
         if arrives:
             self.arrived.append(message)
         if message.status_callback or self.urls.status_callback:
-            self._untold.extend((status, message) for status in self.statuses)
+            with self._lock:
+                self._untold += [(status, message) for status in self.statuses]
 
     def deliver_statuses(self) -> list[Reply]:
         """Tell the app what has become of the messages that were sent since the last time."""
-        replies = []
-        for _ in range(len(self._untold)):  # what the app sends meanwhile waits for the next time
-            try:
-                status, message = self._untold.popleft()
-            except IndexError:  # another thread told the rest
-                break
-            url = message.status_callback or self.urls.status_callback
-            replies.append(self.message_status(url, status, message, {}, Faults()))
-        return replies
+        with self._lock:
+            untold, self._untold = self._untold, []  # what the app sends meanwhile waits
+        return [
+            self.message_status(
+                message.status_callback or self.urls.status_callback, status, message, {}, Faults()
+            )
+            for status, message in untold
+        ]
 
     def message_status(
         self,

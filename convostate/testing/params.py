@@ -34,6 +34,7 @@ _GSM = frozenset(
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
     "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
 )
+_SID_NAMES = {"SmsSid", "SmsMessageSid"}
 _GSM_ESCAPED = frozenset("^{}\\[~]|€\f")  # two characters each
 
 
@@ -48,7 +49,12 @@ def encode(params: Iterable[tuple[str, str]]) -> str:
 
 
 def changed(params: Params, extra: Mapping[str, ParamValue]) -> Params:
-    """The parameters with those in `extra` put in place, appended or left out."""
+    """The parameters with those in `extra` put in place, appended or left out.
+
+    A message has one SID under several names: a new MessageSid is put under all of them.
+    """
+    if "MessageSid" in extra:
+        extra = {**dict.fromkeys(_SID_NAMES & dict(params).keys(), extra["MessageSid"]), **extra}
     values = {
         name: [] if value is None else [str(value)] if isinstance(value, str | int) else list(value)
         for name, value in extra.items()
