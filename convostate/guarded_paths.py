@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from fnmatch import translate
 from functools import lru_cache
+from posixpath import normpath
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ def guard(patterns: tuple[str, ...]) -> Callable[[str], bool]:
 
     Returns:
         A function of PATH_INFO as the server gives it. Slashes are collapsed, one at the end is
-        dropped and case is folded first, as the most generous router would.
+        dropped and case is folded first, as the most generous router would; one that also resolves
+        ``.`` and ``..`` finds no way around.
     """
     if "*" in patterns:
         return lambda _path: True
@@ -28,7 +30,8 @@ def guard(patterns: tuple[str, ...]) -> Callable[[str], bool]:
     @lru_cache(maxsize=1024)  # paths; an attacker's many paths only push each other out
     def guarded(path: str) -> bool:
         normal = _normal(path.encode("latin-1", "replace").decode("utf-8", "replace"))
-        return any(match(normal) for match in matches)
+        resolved = normpath(normal)
+        return any(match(normal) or match(resolved) for match in matches)
 
     return guarded
 

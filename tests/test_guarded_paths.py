@@ -1,0 +1,138 @@
+"""Guarded paths: what the patterns catch is proven, and everything else is passed on byte for byte."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import Any
+
+import pytest
+
+from convostate import UsageError
+from convostate.guarded_paths import guard
+from tests.answering import Answering
+from tests.served import bare, serve, settings, signed, wrapped
+
+
+@pytest.mark.parametrize(("patterns", "path"), [
+    (("/sms",), "/sms"),
+    (("/sms",), "/sms/"),
+    (("/sms",), "/sms//"),
+    (("/sms",), "//sms"),
+    (("/sms",), "///sms"),
+    (("/sms",), "/SMS"),
+    (("/SMS",), "/sms"),
+    (("/sms/",), "/sms"),
+    (("//sms",), "/sms"),
+    (("/a/sms",), "/a//sms"),
+    (("/sms*",), "/sms-status"),
+    (("/voice/*",), "/voice/menu/1"),
+    (("/voice/*",), "/voice//menu"),
+    (("/sms", "/voice/*"), "/voice/x"),
+    (("/v?ice",), "/voice"),
+    (("/[sv]ms",), "/vms"),
+    (("/stra\u00dfe",), "/STRASSE"),
+    (("/caf\u00e9",), "/caf\u00c3\u00a9"),
+    (("/caf\u00e9",), "/CAF\u00c3\u0089"),
+    (("/sms",), "/./sms"),
+    (("/sms",), "/x/../sms"),
+    (("/sms",), "/x/%2e%2e/../../sms/."),
+    (("/sms",), "/../sms"),
+    (("/sms/*",), "/sms/../page"),
+    (("/",), ""),
+    (("/",), "/"),
+    (("/",), "//"),
+    (("*",), ""),
+    (("*",), "/any/thing"),
+    (("*sms",), "/any/sms"),
+    (("/a*",), "/a\nb"),
+])  # fmt: skip
+def test_a_path_is_guarded(patterns: tuple[str, ...], path: str) -> None:
+    assert guard(patterns)(path)
+
+
+@pytest.mark.parametrize(("patterns", "path"), [
+    (("/sms",), "/"),
+    (("/sms",), ""),
+    (("/sms",), "/sm"),
+    (("/sms",), "/sms2"),
+    (("/sms",), "/sms/x"),
+    (("/sms",), "/x/sms"),
+    (("/sms",), "/sms\n"),
+    (("/sms",), "/sms%20"),
+    (("/voice/*",), "/voice"),
+    (("/v?ice",), "/vice"),
+    (("/[!s]ms",), "/sms"),
+    (("/a.c",), "/abc"),
+    (("/",), "/x"),
+    (("/sms",), "/sms/../page"),
+    (("/sms",), "/.../sms"),
+])  # fmt: skip
+def test_a_path_is_not_guarded(patterns: tuple[str, ...], path: str) -> None:
+    assert not guard(patterns)(path)
+
+
+@pytest.mark.parametrize("paths", ["sms", "/sms,voice", "?sms", "", " ", "/sms,,/x", ()])
+def test_patterns_that_would_guard_nothing_do_not_start(paths: Any) -> None:
+    with pytest.raises(UsageError, match=r"CONVOSTATE_PATHS.*Set CONVOSTATE_PATHS="):
+        settings(paths=paths)
+
+
+@pytest.mark.parametrize("path", ["/sms", "/sms/", "//sms", "/SMS", "/x//SMS/"])
+def test_a_guarded_path_in_any_spelling_reaches_the_app_only_when_proven(path: str) -> None:
+    app = Answering()
+    middleware = wrapped(app, paths="/sms,/x/sms")
+
+    assert serve(middleware, bare(PATH_INFO=path, REQUEST_URI=path)).status == 403
+    assert app.asked == []
+    assert serve(middleware, signed(url=f"https://example.com{path}")).status == 200
+    assert len(app.asked) == 1
+
+
+class Everything:
+    """An app that a server would pass on as it is: its own iterable, its own list, its own errors."""
+
+    def __init__(self) -> None:
+        self.headers = [("Content-Type", "text/html"), ("Set-Cookie", "own=1")]
+        self.chunks = iter([b"\x00\xff", b"<html>"])
+        self.environ: Any = None
+
+    def __call__(self, environ: Any, start_response: Any) -> Any:
+        self.environ = environ
+        start_response("299 Own", self.headers)
+        return self.chunks
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "HEAD", "BREW"])
+def test_w20_a_path_that_is_not_guarded_passes_through_byte_for_byte(method: str) -> None:
+    app, started = Everything(), []  # type: Everything, list[Any]
+    body = BytesIO(b"From=%2B1&\xff\x00 any bytes")
+    environ = bare("https://example.com/page?a=%ff", method, HTTP_COOKIE="convostate=x; own=2")
+    environ |= {"wsgi.input": body, "CONTENT_TYPE": "text/plain", "CONTENT_LENGTH": "-7"}
+    before = dict(environ)
+
+    def start_response(*args: Any) -> Any:
+        started.append(args)
+
+    chunks = wrapped(app, inside=False, paths="/sms")(environ, start_response)
+
+    assert chunks is app.chunks
+    assert started == [("299 Own", app.headers)]
+    assert started[0][1] is app.headers
+    assert app.environ is environ
+    assert {name: environ[name] for name in before} == before
+    assert body.tell() == 0
+
+
+def test_w20_what_is_not_guarded_keeps_its_exceptions() -> None:
+    def app(_environ: Any, _start_response: Any) -> Any:
+        raise LookupError("of the app")
+
+    with pytest.raises(LookupError):
+        serve(wrapped(app, inside=False, paths="/sms"), bare("https://example.com/x"))
+
+
+def test_w20_by_default_every_path_is_guarded() -> None:
+    app = Answering()
+
+    assert serve(wrapped(app), bare("https://example.com/any", "GET")).status == 403
+    assert app.asked == []
