@@ -10,6 +10,9 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from convostate.stores import Store
+    from tests.conversing import World
+
 # The example apps read their settings when they are imported. The values are examples.
 os.environ["TWILIO_AUTH_TOKEN"] = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
 os.environ["CONVOSTATE_KEYS"] = "x7iiBl0tHjvhJ5yrfV3ABILCQgSMgjK8u-1eHxxMpg8"
@@ -38,3 +41,19 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     if IN_CI:
         refuse_skip(report)
     return report
+
+
+@pytest.fixture(params=["memory"])
+def store() -> Store:
+    """A server-side store with nothing in it."""
+    from convostate.stores import MemoryStore
+
+    return MemoryStore()
+
+
+@pytest.fixture
+def world(store: Store) -> World:
+    """An installation with that store."""
+    from tests.conversing import World
+
+    return World(store)
