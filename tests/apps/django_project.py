@@ -7,6 +7,7 @@ from django.conf import settings
 
 SESSIONS = "django.contrib.sessions.middleware.SessionMiddleware"
 CONVERSATIONS = "convostate.frameworks.django.ConversationSessionMiddleware"
+VIEW = "tests.view"  # in the environ: what the paths /turn and /visit run
 CSRF = "django.middleware.csrf.CsrfViewMiddleware"
 
 
@@ -17,7 +18,7 @@ def configure() -> None:
             ALLOWED_HOSTS=["*"],
             INSTALLED_APPS=["django.contrib.sessions"],
             MIDDLEWARE=[SESSIONS, CONVERSATIONS, CSRF],
-            ROOT_URLCONF="tests.apps.survey_django",
+            ROOT_URLCONF="tests.apps.django_urls",
             SECRET_KEY="an example",
             SESSION_ENGINE="django.contrib.sessions.backends.signed_cookies",
             USE_TZ=True,

@@ -1,0 +1,117 @@
+"""Apps whose one view runs what a test hands it: in a turn of a conversation, or on a browser's visit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flask import Flask, session
+from pyramid.config import Configurator
+from pyramid.response import Response
+from pyramid.session import SignedCookieSessionFactory
+from werkzeug.test import Client
+
+from convostate import ConversationMiddleware, Settings
+from convostate.frameworks.flask import ConvoState
+from convostate.testing import TwilioSimulator
+from tests.apps import django_project
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from _typeshed.wsgi import WSGIApplication
+    from pyramid.request import Request
+
+    from convostate.testing.reply import Reply
+
+    View = Callable[[Any], str]
+    Step = Callable[[Any], Any]
+
+BROWSER = ("/visit",)
+
+
+def flask_app(view: View, settings: Settings) -> WSGIApplication:
+    app = Flask(__name__)
+    app.secret_key = "an example"
+    app.testing = True  # what a view raises comes out
+    for path in ("/turn", *BROWSER):
+        app.add_url_rule(path, path, lambda: view(session), methods=["GET", "POST"])
+    ConvoState(app, settings)
+    return app
+
+
+def pyramid_app(view: View, settings: Settings) -> WSGIApplication:
+    def run(request: Request) -> Response:
+        return Response(view(request.session))
+
+    config = Configurator(settings={"convostate.session": "true"})
+    config.include("convostate.frameworks.pyramid")
+    config.set_session_factory(SignedCookieSessionFactory("an example"))
+    for path in ("/turn", *BROWSER):
+        config.add_route(path, path)
+        config.add_view(run, route_name=path)
+    return ConversationMiddleware(config.make_wsgi_app(), settings)
+
+
+def django_app(view: View, settings: Settings) -> WSGIApplication:
+    django_project.configure()
+    from django.core.wsgi import get_wsgi_application
+
+    app = get_wsgi_application()
+
+    def with_view(environ: Any, start_response: Any) -> Any:
+        return app(environ | {django_project.VIEW: view}, start_response)
+
+    return ConversationMiddleware(with_view, settings)
+
+
+APPS = {"flask": flask_app, "pyramid": pyramid_app, "django": django_app}
+
+
+class Turns:
+    """A conversation with an app of one framework, and a browser that visits it.
+
+    Args:
+        make_app: One of `APPS`, or alike.
+        **settings: Changes to them.
+    """
+
+    def __init__(
+        self, make_app: Callable[[View, Settings], WSGIApplication], **settings: Any
+    ) -> None:
+        given: dict[str, Any] = {"store": "memory", "paths": "/turn", **settings}
+        self.app = make_app(self._view, Settings.from_environ(**given))
+        self.twilio = TwilioSimulator(self.app, webhook_url="https://example.com/turn")
+        self.phone = self.twilio.phone("+15550100001")
+        self.browser = Client(self.app)
+        self.reply: Reply
+        self._step: Step = lambda _session: None
+        self._result: Any = None
+
+    def _view(self, session: Any) -> str:
+        self._result = None
+        self._result = self._step(session)
+        return "<Response/>"
+
+    def turn(self, step: Step = lambda _session: None, body: str = "hi") -> Any:
+        """Run `step` on the session in a webhook; what it returns."""
+        self._step = step
+        self.reply = self.phone.text(body)
+        assert self.reply.errors == []
+        return self._result
+
+    def status(self, step: Step) -> Any:
+        """Run `step` on the session in a message-status webhook; what it returns."""
+        self._step = step
+        assert self.phone.deliver_status().status == 200
+        return self._result
+
+    def visit(self, step: Step = lambda _session: None) -> Any:
+        """Run `step` on the session of a browser's page; what it returns."""
+        self._step = step
+        assert self.browser.get(BROWSER[0], buffered=True).status_code == 200
+        return self._result
+
+    @property
+    def state(self) -> dict[Any, Any]:
+        """What the conversation holds after the last turn."""
+        return dict(self.reply.state or {})

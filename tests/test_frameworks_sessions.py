@@ -1,0 +1,247 @@
+"""What every framework's session promises, kept by the one that is a conversation's state."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from datetime import date, datetime, timedelta, timezone
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import pytest
+from markupsafe import Markup
+
+from convostate import StateError
+from tests.apps.turns import APPS, Turns
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+every_framework = pytest.mark.parametrize("app", APPS.values(), ids=APPS)
+
+
+@pytest.fixture(params=APPS)
+def turns(request: pytest.FixtureRequest) -> Turns:
+    return Turns(APPS[request.param])
+
+
+def put(**items: Any) -> Callable[[Any], None]:
+    return lambda session: session.update(items)
+
+
+def every(session: Any) -> dict[Any, Any]:
+    return dict(session.items())
+
+
+def test_what_is_set_is_there_in_the_next_turn_and_what_is_deleted_is_not(turns: Turns) -> None:
+    turns.turn(lambda session: session.__setitem__("name", "Ada"))
+    assert turns.turn(lambda session: session["name"]) == "Ada"
+
+    turns.turn(lambda session: session.__setitem__("name", "Grace"))
+    assert turns.turn(every) == {"name": "Grace"}
+
+    turns.turn(lambda session: session.__delitem__("name"))
+    assert turns.turn(every) == {}
+
+
+def test_the_session_is_the_state(turns: Turns) -> None:
+    turns.turn(put(name="Ada"))
+
+    assert turns.state == {"name": "Ada"}
+
+
+def test_a_change_within_an_item_is_kept_without_a_word(turns: Turns) -> None:
+    turns.turn(put(cart={"items": [1]}))
+    turns.turn(lambda session: session["cart"]["items"].append(2))
+
+    assert turns.turn(every) == {"cart": {"items": [1, 2]}}
+
+
+def test_what_was_taken_out_of_a_failed_turn_is_still_there(turns: Turns) -> None:
+    turns.turn(put(cart=[1]))
+
+    def fail(session: Any) -> None:
+        session["cart"].append(2)
+        del session["cart"]
+        raise KeyboardInterrupt  # no framework makes a page of it
+
+    with pytest.raises(KeyboardInterrupt):
+        turns.turn(fail)
+
+    assert turns.turn(every) == {"cart": [1]}
+
+
+def test_reading_gives_what_a_dict_gives(turns: Turns) -> None:
+    turns.turn(put(a=1, b=None))
+
+    def read(session: Any) -> None:
+        assert session["a"] == session.get("a") == 1
+        assert session.get("c") is None
+        assert session.get("c", 3) == 3
+        assert "a" in session
+        assert "b" in session
+        assert "c" not in session
+        with pytest.raises(KeyError):
+            session["c"]
+        assert list(session.keys()) == ["a", "b"]
+        assert list(session.values()) == [1, None]
+        assert list(session.items()) == [("a", 1), ("b", None)]
+
+    turns.turn(read)
+
+
+def test_writing_does_what_a_dict_does(turns: Turns) -> None:
+    turns.turn(put(a=1, b=2))
+
+    def write(session: Any) -> None:
+        assert session.pop("a") == 1
+        assert session.pop("a", 5) == 5
+        with pytest.raises(KeyError):
+            session.pop("a")
+        with pytest.raises(KeyError):
+            del session["a"]
+        assert session.setdefault("b", 7) == 2
+        session.setdefault("c", []).append(7)
+        session.update({"d": 4})
+
+    turns.turn(write)
+
+    assert turns.turn(every) == {"b": 2, "c": [7], "d": 4}
+
+
+def test_a_cleared_session_is_empty_and_can_be_filled_again(turns: Turns) -> None:
+    turns.turn(put(a=1))
+
+    def renew(session: Any) -> None:
+        session.clear()
+        assert every(session) == {}
+        session["b"] = 2
+
+    turns.turn(renew)
+    assert turns.turn(every) == {"b": 2}
+
+    turns.turn(lambda session: session.clear())
+    assert turns.turn(every) == {}
+
+
+TYPES: dict[str, Any] = {
+    "tuple": (1, ("a", [2])),
+    "uuid": UUID("12345678123456781234567812345678"),
+    "aware": datetime(2026, 7, 31, 9, 0, 0, 123456, timezone(timedelta(hours=2))),
+    "utc": datetime(2026, 7, 31, tzinfo=timezone.utc),
+    "bytes": b"\x00\xff",
+    "date": date(2026, 7, 31),
+    "decimal": Decimal("3.50"),
+    "set": {1, 2},
+    "dict": {" t": 1, "nested": {"di": None, 3: "three"}},
+    "numbers": [True, 1, 1.5, 2**70],
+}
+
+
+def with_types(value: Any) -> Any:
+    """The value with the type of every part, because 1 == True == 1.0."""
+    if isinstance(value, dict):
+        return {key: with_types(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value), [with_types(item) for item in value]
+    return type(value), value
+
+
+@pytest.mark.parametrize("name", TYPES)
+@pytest.mark.parametrize("store", ["memory", "cookie"])
+@every_framework
+def test_a_value_comes_back_equal_and_of_its_type(app: Any, store: str, name: str) -> None:
+    turns = Turns(app, store=store)
+    turns.turn(put(value=TYPES[name]))
+
+    back = turns.turn(lambda session: session["value"])
+
+    assert with_types(back) == with_types(TYPES[name])
+    if isinstance(back, datetime):
+        assert back.isoformat() == TYPES[name].isoformat()
+
+
+OTHERS = {
+    "markupsafe.Markup": Markup("<b>"),
+    "datetime without a time zone": datetime(2026, 7, 31),  # noqa: DTZ001  what is refused
+    "collections.OrderedDict": OrderedDict(a=1),
+    "object": object(),
+}
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_a_value_that_cannot_be_kept_is_an_error_that_names_its_place(
+    turns: Turns, kind: str
+) -> None:
+    turns.turn(put(cart=[1]))
+
+    with pytest.raises(StateError, match=rf"at \$\.cart\[1\]\.it is a {kind}"):
+        turns.turn(lambda session: session["cart"].append({"it": OTHERS[kind]}))
+
+    assert turns.turn(every) == {"cart": [1]}
+
+
+def test_a_browser_has_its_own_session_and_never_a_conversation(turns: Turns) -> None:
+    turns.turn(put(name="Ada"))
+    assert turns.visit(every) == {}
+
+    turns.visit(put(user="admin"))
+
+    assert turns.visit(every) == {"user": "admin"}
+    assert turns.turn(every) == {"name": "Ada"}
+
+
+def test_a_webhook_sets_no_cookie_of_the_frameworks(turns: Turns) -> None:
+    turns.turn(put(name="Ada"))
+
+    assert turns.reply.headers.getlist("Set-Cookie") == []  # the memory store needs none
+    assert turns.reply.headers["Cache-Control"] == "no-store"
+
+
+@every_framework
+def test_with_the_cookie_store_the_one_cookie_is_the_conversations(app: Any) -> None:
+    turns = Turns(app, store="cookie")
+    turns.turn(put(name="Ada"))
+
+    (cookie,) = turns.reply.headers.getlist("Set-Cookie")
+    assert cookie.startswith("convostate=")
+    assert turns.reply.headers.getlist("Vary") == ["Cookie"]
+    assert "Ada" not in cookie
+
+
+@every_framework
+def test_a_session_cookie_from_before_is_neither_read_nor_answered(app: Any) -> None:
+    turns = Turns(app)
+    turns.visit(put(user="admin"))
+    (cookie,) = (turns.browser._cookies or {}).values()
+    turns.phone.jar.put(cookie.key, cookie.value)
+
+    assert turns.turn(every) == {}
+    turns.turn(put(name="Ada"))
+
+    assert turns.reply.headers.getlist("Set-Cookie") == []
+
+
+def test_a_message_status_reads_the_session_and_cannot_begin_one(turns: Turns) -> None:
+    def refused(session: Any) -> None:
+        assert every(session) == {}
+        with pytest.raises(StateError, match="read-only"):
+            session["name"] = "Ada"
+
+    turns.status(refused)
+
+    turns.turn(put(name="Ada"))
+    turns.status(lambda session: session.update({"name": "Grace"}))
+    assert turns.turn(every) == {"name": "Grace"}
+
+
+def test_a_webhook_without_a_pair_has_the_frameworks_own_session(turns: Turns) -> None:
+    turns.turn(put(name="Ada"))
+
+    assert turns.status(every) == {"name": "Ada"}
+    turns._step = every
+    reply = turns.phone.call(To=None, From=None, CallSid=None, RecordingSid="RE" + "0" * 32)
+
+    assert reply.status == 200
+    assert turns._result == {}
