@@ -1,0 +1,51 @@
+-- BEGIN: find the recorded reply, or take the lease, or take a place in the queue.
+-- Asking again with the same turn's token is harmless: that is how a waiting turn goes on.
+--
+-- KEYS  1 state  2 lease  3 queue of waiting turns' tokens  4 opt-out
+--       5 newest reply  6 older reply to this request        (5 and 6 absent: no reply is looked for)
+-- ARGV  1 nonce, echoed  2 '1' where this may be a repetition (not read here)  3 token of the turn
+--       4 lease, ms  5 hand-over, ms  6 life of a place in the queue, ms  7 most that may wait
+--       8 idempotency, 8 bytes  9 name of the request, 22 bytes
+-- A recorded reply: token of its turn [16] ‖ redirects [1] ‖ idempotency [8] ‖ name [22]
+--       ‖ name of the reply before it, or 22 zero bytes [22] ‖ sealed reply
+--
+-- RETURNS  {nonce, 'replay', sealed reply}
+--          {nonce, 'yours', state or nil, '1' where a STOP stands or nil}
+--          {nonce, 'wait'}   ask again when the list KEYS[2] ‖ token rings, or 0.25 s later
+--          {nonce, 'full'}
+local nonce, me = ARGV[1], ARGV[3]
+local found = redis.call('MGET', KEYS[2], KEYS[4], KEYS[5] or KEYS[4], KEYS[6] or KEYS[4])
+local holder, opted_out = found[1], found[2]
+
+if KEYS[5] then
+  local reply = found[3]
+  if not reply or reply:sub(26, 47) ~= ARGV[9] then reply = found[4] end
+  -- The same request after a redirect to the same URL is a new one.
+  if reply and (reply:byte(17) ~= 1 or reply:sub(18, 25) == ARGV[8]) then
+    if holder == me then release(ARGV[5]) else redis.call('LREM', KEYS[3], 0, me) end
+    return {nonce, 'replay', reply:sub(70)}
+  end
+end
+
+local mine = holder == me
+if not holder then
+  local first = redis.call('LINDEX', KEYS[3], 0)
+  if first and first ~= me then
+    release(ARGV[5]) -- the holder has died: the turn that has waited longest is next
+  else
+    if first then redis.call('LPOP', KEYS[3]) end
+    mine = true
+  end
+end
+if mine then
+  local state = redis.call('GET', KEYS[1]) -- not in MGET, which hides a key of another type
+  redis.call('SET', KEYS[2], me, 'PX', ARGV[4])
+  return {nonce, 'yours', state, opted_out}
+end
+
+if not redis.call('LPOS', KEYS[3], me) then
+  if redis.call('LLEN', KEYS[3]) >= tonumber(ARGV[7]) then return {nonce, 'full'} end
+  redis.call('RPUSH', KEYS[3], me)
+end
+redis.call('PEXPIRE', KEYS[3], ARGV[6])
+return {nonce, 'wait'}

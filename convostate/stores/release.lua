@@ -1,0 +1,15 @@
+-- Stands before every script that lets a turn go.
+-- KEYS  2 lease  3 queue
+
+-- Give the lease to the first turn that waits, for handoff_ms, and ring its wake list; or free it.
+-- A ring is only a hint: BEGIN alone tells whose the lease is.
+local function release(handoff_ms)
+  local waiter = redis.call('LPOP', KEYS[3])
+  -- A server out of memory refuses SET. A lease that stayed would then block the conversation.
+  if not waiter or redis.pcall('SET', KEYS[2], waiter, 'PX', handoff_ms).err then
+    redis.call('DEL', KEYS[2])
+    return
+  end
+  redis.call('RPUSH', KEYS[2] .. waiter, '1')
+  redis.call('PEXPIRE', KEYS[2] .. waiter, handoff_ms)
+end

@@ -1,0 +1,20 @@
+-- WRITE: write the state in the middle of a turn, which goes on with a whole lease.
+--
+-- KEYS  1 state  2 lease
+-- ARGV  1 nonce, echoed  2 '1' where this may be a repetition  3 token of the turn  4 lease, ms
+--       5 first 33 bytes of the state that the turn began with or wrote last, or ''
+--       6 the state, or '' for none  7 its lifetime, ms
+--
+-- RETURNS  {nonce, 'done'}
+--          {nonce, 'lost'}  as COMMIT: nothing is written
+if redis.call('GET', KEYS[2]) ~= ARGV[3] then return {ARGV[1], 'lost'} end
+local head = redis.call('GETRANGE', KEYS[1], 0, 32)
+local repeated = ARGV[2] == '1' and head == ARGV[6]:sub(1, 33)
+if head ~= '' and head ~= ARGV[5] and not repeated then return {ARGV[1], 'lost'} end
+if ARGV[6] == '' then
+  redis.call('DEL', KEYS[1])
+else
+  redis.call('SET', KEYS[1], ARGV[6], 'PX', ARGV[7])
+end
+redis.call('PEXPIRE', KEYS[2], ARGV[4])
+return {ARGV[1], 'done'}
