@@ -5,7 +5,8 @@ Rules of this file:
 1. One spelling. Encoders of ``application/x-www-form-urlencoded`` escape the same byte in the same
    way everywhere, never escape a letter or a digit, and never leave a blank, a control or a
    non-ASCII byte bare. A text that does otherwise is refused, so that no change of a byte can leave
-   the meaning as it was. (Hexadecimal digits may be upper or lower case, but not both in one text.)
+   the meaning as it was. (Hexadecimal digits may be upper or lower case, but not both in one form;
+   and where one escape alone holds a letter, it is upper case, as nearly every encoder writes it.)
 2. One reading. Whatever two form parsers of this field read differently is refused: ``;`` as a
    separator, a missing ``=``, NUL, invalid UTF-8, names that some of them strip or fold.
 3. Nothing is repaired. A form either parses whole or is malformed.
@@ -28,6 +29,9 @@ IDENTITY = frozenset(
 )
 """Fields that decide who talks to whom about what: one value each."""
 
+# Those whose values are addresses and SIDs.
+_GUARDED = frozenset("From ForwardedFrom To AccountSid MessageSid SmsSid CallSid".split())
+
 # What Twilio sends in nearly every webhook
 # (https://www.twilio.com/docs/messaging/guides/webhook-request, https://www.twilio.com/docs/voice/twiml).
 # Only a shortcut: names that are not here get the closer look of _check_names.
@@ -44,20 +48,24 @@ _FORM_BYTES = bytes(byte for byte in range(0x21, 0x7F) if byte != ord(";"))
 _QUERY_BYTES = _FORM_BYTES
 # Twilio's names are words with dots, dashes and digits; parameters that a client application adds
 # may be freer. What would shift the boundary between name, value and URL is never part of a name.
+_BAD_ESCAPE = "it holds an escape that no encoder writes"
 _BAD_NAME = re.compile(r"[&=?#%/;+\x00-\x1f\x7f]|^\s|\s$|^$")
 _NAME_TRIMMINGS = " \t\r\n[]\ufeff\u200b"
 
 
-def _escapes(digits: str) -> dict[str, str]:
+def _escapes(digits: str, second: str) -> dict[str, str]:
     """The two digits of every allowed escape, and the byte (as a Latin-1 character) they stand for."""
     return {
-        f"{digits[byte >> 4]}{digits[byte & 15]}": chr(byte)
+        f"{digits[byte >> 4]}{second[byte & 15]}": chr(byte)
         for byte in range(1, 256)  # 0: no two parsers agree on what NUL does to a value
         if not (byte < 128 and chr(byte).isalnum())
     }
 
 
-_UPPER, _LOWER = _escapes("0123456789ABCDEF"), _escapes("0123456789abcdef")
+_DIGITS, _digits = "0123456789ABCDEF", "0123456789abcdef"
+_UPPER, _LOWER = _escapes(_DIGITS, _DIGITS), _escapes(_digits, _digits)
+_EITHER = _UPPER | _LOWER | _escapes(_DIGITS, _digits) | _escapes(_digits, _DIGITS)
+_LOWER_ESCAPE = re.compile("%[0-9a-f]?[a-f]")
 
 
 class Shape(NamedTuple):
@@ -68,12 +76,14 @@ class Shape(NamedTuple):
         senders: How often ``From`` stands in the names.
         receivers: How often ``To`` does.
         sids: How often ``Sid`` does.
+        guarded: Those whose values say who talks to whom.
     """
 
     ordered: tuple[str, ...]
     senders: int
     receivers: int
     sids: int
+    guarded: tuple[str, ...]
 
 
 _SHAPES: dict[tuple[str, ...], Shape] = {}
@@ -115,11 +125,11 @@ def parse_form(raw: bytes) -> Form:
     if raw.translate(None, _FORM_BYTES):
         raise _malformed("it holds bytes that a form escapes")
     text = raw.decode("ascii")
-    return _parse_known(text) or _parse(text, bare_names=False)
+    return _parse_known(text) or _parse_strictly(text)
 
 
 def _parse_known(text: str) -> Form | None:
-    """Read a form whose names came in this order before: half the time of `_parse`, and the same result."""
+    """Read a form whose names came in this order before: half the time of `_parse_strictly`, and the same result."""
     if text.count("&") >= MAX_FIELDS:
         return None
     fields = text.replace("+", " ").split("&")
@@ -139,8 +149,8 @@ def _parse_known(text: str) -> Form | None:
 def parse_query(query: str) -> Form:
     """Read the query of a GET webhook: the developer's own part, then what Twilio appended.
 
-    A name without ``=`` and an empty field are the developer's and pass. (The query is signed byte
-    for byte as received, so they cannot hide anything.)
+    A name without ``=``, an empty field and a lower-case escape are the developer's and pass. (The
+    query is signed byte for byte as received, so they cannot hide anything.)
 
     Raises:
         RequestError: 400, a name or value has more than one reading.
@@ -149,7 +159,11 @@ def parse_query(query: str) -> Form:
         return EMPTY
     if not query.isascii() or query.encode("ascii").translate(None, _QUERY_BYTES):
         raise _malformed("its query holds bytes that a URL escapes")
-    return _parse(query, bare_names=True)
+    _check_length(query)
+    try:
+        return _read(query, _EITHER, bare_names=True)
+    except KeyError:
+        raise _malformed(_BAD_ESCAPE) from None
 
 
 def names_of_query(query: str) -> set[str]:
@@ -157,20 +171,26 @@ def names_of_query(query: str) -> set[str]:
     return {unquote_plus(field.partition("=")[0]) for field in query.replace(";", "&").split("&")}
 
 
-def _parse(text: str, *, bare_names: bool) -> Form:
+def _parse_strictly(text: str) -> Form:
+    _check_length(text)
+    try:
+        return _read(text, _UPPER, bare_names=False)
+    except KeyError:
+        # One lower-case escape may be an upper-case one with one byte changed.
+        if len(_LOWER_ESCAPE.findall(text)) < 2:
+            raise _malformed(_BAD_ESCAPE) from None
+    try:
+        return _read(text, _LOWER, bare_names=False)
+    except KeyError:
+        raise _malformed(_BAD_ESCAPE) from None
+
+
+def _check_length(text: str) -> None:
     if text.count("&") >= MAX_FIELDS:
         raise _malformed(f"it has more than {MAX_FIELDS} fields")
-    try:
-        return _read(text, _UPPER, bare_names)
-    except KeyError:
-        pass
-    try:
-        return _read(text, _LOWER, bare_names)
-    except KeyError:
-        raise _malformed("it holds an escape that no encoder writes") from None
 
 
-def _read(text: str, escapes: dict[str, str], bare_names: bool) -> Form:
+def _read(text: str, escapes: dict[str, str], *, bare_names: bool) -> Form:
     first: dict[str, str] = {}
     pairs: list[tuple[str, str]] | None = None
     for field in text.replace("+", " ").split("&"):
@@ -197,7 +217,8 @@ def _shape_of(names: tuple[str, ...]) -> Shape:
     senders, receivers, sids = (
         sum(name.count(part) for name in names) for part in ("From", "To", "Sid")
     )
-    shape = Shape(tuple(sorted(names)), senders, receivers, sids)
+    guarded = tuple(name for name in names if name in _GUARDED)
+    shape = Shape(tuple(sorted(names)), senders, receivers, sids, guarded)
     if len(_SHAPES) < _MOST_SHAPES:
         _SHAPES[names] = shape
     return shape

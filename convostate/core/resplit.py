@@ -12,8 +12,10 @@ The guard looks at the whole signed string. Wherever the name of an address (`Fr
 right before an address, or the name of a SID right before a SID, there must begin that very
 parameter. The true sender stands in every re-split too, so a second one shows. Excepted are a closed
 list of longer names, and addresses that lie wholly inside the body of a message, where people may
-write what they like. SIDs are never excepted: the true MessageSid stands behind the true sender, so
-a body that swallows the one swallows the other.
+write what they like, unless a letter follows at once: so would the name of the parameter behind a true
+sender that a forged body has swallowed. SIDs are never excepted: the true MessageSid stands behind the
+true sender. And no value may be lengthened by the parameters behind it: a number holds no letters, a
+SID is 34 characters. (The name of a client: or sip: address can be, because it may be any text.)
 """
 
 from __future__ import annotations
@@ -31,14 +33,33 @@ if TYPE_CHECKING:
 # An optional channel, then + and two digits, or five digits. Shorter ones refuse too much: 17 of
 # 20,000 voice webhooks with a random 700-byte CallToken for three digits, none for these.
 # The channel is bounded so that a hostile text costs linear time.
-_ADDRESS = r"(?:[A-Za-z]{2,24}:)?(?:\+[0-9]{2}|[0-9]{5})"
+_CHANNEL = r"(?:[A-Za-z]{2,24}:)?"
+_NUMBER = rf"{_CHANNEL}(?:\+[0-9]{{2}}|[0-9]{{5}})"
+# Channels on which an address need not be a number, such as client:alice or whatsapp:US.1349.
+_NAMED = r"(?:client|sips?|rcs|whatsapp|messenger|instagram):[!-~]"
+_ADDRESS = f"(?:{_NUMBER}|{_NAMED})"
 _SID = r"[A-Z]{2}[0-9a-f]{32}"
 
 _SENDERS = re.compile(f"From(?={_ADDRESS})")
 _RECEIVERS = re.compile(f"To(?={_ADDRESS})")
-_SIDS = re.compile(f"Sid(?:(?<=AccountSid)|(?<=MessageSid)|(?<=SmsSid)|(?<=CallSid))(?={_SID})")
-_starts_as_address = re.compile(_ADDRESS).match
-_starts_as_sid = re.compile(_SID).match
+# A form's SIDs stand right behind their names; `=` between them is left of a URL that was signed whole.
+_GUARDED_SIDS = "Sid(?:(?<=AccountSid)|(?<=MessageSid)|(?<=SmsSid)|(?<=CallSid))"
+_SIDS_OF_URL = re.compile(f"{_GUARDED_SIDS}(?={_SID})")
+_SIDS_OF_FORM = re.compile(f"{_GUARDED_SIDS}(?==?{_SID})")
+
+# In a body people may write addresses, but not where a letter follows at once: there the name of the
+# next parameter might begin, and the address be the true sender's.
+_QUOTED = rf"(?={_NUMBER}){_CHANNEL}\+?[0-9]+(?![0-9A-Za-z@])"
+_QUOTED_SENDERS = re.compile(f"From{_QUOTED}")
+_QUOTED_RECEIVERS = re.compile(f"To{_QUOTED}")
+
+# A whole value. Letters behind a number, or anything behind a SID, would be the next parameter.
+_whole_address = re.compile(
+    rf"(?:client|sips?):[!-~]|{_NUMBER}[^A-Za-z]*\Z|(?!{_NUMBER}){_NAMED}"
+).match
+_whole_sid = re.compile(_SID).fullmatch
+_PLAIN = rf"(?:{_SID}|(?:[a-z]{{2,24}}:)?\+?[0-9]+)"
+_all_plain = re.compile(rf"{_PLAIN}(?:\n{_PLAIN})*").fullmatch
 
 # Every parameter of Twilio's whose name is, or ends in, one of the guarded names.
 _SENDER_NAMES = ("From", "ForwardedFrom")
@@ -58,10 +79,10 @@ _SID_NAMES = (
 )
 
 
-def _count(first: dict[str, str], names: tuple[str, ...], starts: Callable[[str], object]) -> int:
+def _count(first: dict[str, str], names: tuple[str, ...], whole: Callable[[str], object]) -> int:
     found = 0
     for name in names:
-        if name in first and starts(first[name]):
+        if name in first and whole(first[name]):
             found += 1
     return found
 
@@ -75,7 +96,8 @@ def check_split(signed: str, form: Form, body: str) -> None:
         body: The message's text as it stands in `signed` (escaped, for a GET).
 
     Raises:
-        RequestError: 403, an address or a SID stands where no parameter begins.
+        RequestError: 403, an address or a SID stands where no parameter begins, or goes on with what
+            might be the next parameter.
     """
     first, _pairs, shape = form
     if (
@@ -83,13 +105,19 @@ def check_split(signed: str, form: Form, body: str) -> None:
         and signed.count("From") == shape.senders
         and signed.count("To") == shape.receivers
         and signed.count("Sid") == shape.sids
+        and _all_plain("\n".join([first[name] for name in shape.guarded]))
     ):
         return  # these words stand in the names of the parameters and nowhere else
-    senders = _count(first, _SENDER_NAMES, _starts_as_address) + len(_SENDERS.findall(body))
-    receivers = _count(first, _RECEIVER_NAMES, _starts_as_address) + len(_RECEIVERS.findall(body))
+    senders = _count(first, _SENDER_NAMES, _whole_address) + len(_QUOTED_SENDERS.findall(body))
+    receivers = _count(first, _RECEIVER_NAMES, _whole_address) + len(
+        _QUOTED_RECEIVERS.findall(body)
+    )
+    sids = _count(first, _SID_NAMES, _whole_sid)
+    if first:  # a fallback may be told the whole URL of a GET that failed
+        sids += len(_SIDS_OF_FORM.findall(first.get("ErrorUrl", "")))
     if (
         len(_SENDERS.findall(signed)) != senders
         or len(_RECEIVERS.findall(signed)) != receivers
-        or len(_SIDS.findall(signed)) != _count(first, _SID_NAMES, _starts_as_sid)
+        or len((_SIDS_OF_FORM if first else _SIDS_OF_URL).findall(signed)) != sids
     ):
         raise RequestError(403, "re-split", "a name and its value stand where no parameter begins")

@@ -177,19 +177,21 @@ def url_variants(url: str) -> Sequence[str]:
     port toggles to the scheme's default one, a present one to none.
 
     Returns:
-        Two URLs; none where the text is not ASCII, or its authority is not a host with an optional
-        port (Twilio drops the user name and password before it signs).
+        Two URLs; none where the text is not printable ASCII, or its authority is not a host with an
+        optional port (Twilio drops the user name and password before it signs).
     """
     start = url.find("/", 8)  # behind https:// or http://x
     origin = url[:start] if start > 0 else url.partition("?")[0]
     other = _toggle_port(origin)
-    return (url, other + url[len(origin) :]) if other and url.isascii() else ()
+    if not other or not url.isascii() or not url.isprintable() or " " in url:
+        return ()
+    return url, other + url[len(origin) :]
 
 
 @lru_cache(maxsize=64)  # origins; an installation has one or a few
 def _toggle_port(origin: str) -> str:
     match = _ORIGIN.fullmatch(origin)
-    if match is None or int(match["port"] or 0) > 65535:
+    if match is None or not 0 < int(match["port"] or 80) <= 65535:
         return ""
     if match["port"] is None:
         return f"{origin}:{_DEFAULT_PORTS[match['scheme']]}"
