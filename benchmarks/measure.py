@@ -63,16 +63,8 @@ class Effort(NamedTuple):
     chunk: int = 20
 
 
-class NotInstalledError(Exception):
-    """A contender needs a package that is not there; the text is the package's import name."""
-
-
 class Process:
-    """One contender's process.
-
-    Raises:
-        NotInstalledError: On entering, the contender needs a package that is not there.
-    """
+    """One contender's process, from entering to leaving."""
 
     def __init__(self, contender: Contender) -> None:
         self._command = [
@@ -84,15 +76,12 @@ class Process:
         self._process = subprocess.Popen(
             self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
         )
-        try:
-            missing: str = self._answer().get("missing", "")
-        except BaseException:
-            self.__exit__(None, None, None)
-            raise
-        if missing:
-            self.__exit__(None, None, None)
-            raise NotInstalledError(missing)
         return self
+
+    def ready(self) -> str:
+        """Wait until the contender is made; the package that it lacks, or ""."""
+        missing: str = self._answer().get("missing", "")
+        return missing
 
     def __exit__(
         self,
@@ -136,28 +125,20 @@ def compare(contenders: Sequence[Contender], effort: Effort) -> Rounds:
     us: dict[str, list[float]] = {}
     missing: dict[str, str] = {}
     with ExitStack() as stack:
-        processes: dict[str, Process] = {}
-        for contender in contenders:
-            started = _start(contender, stack)
-            if isinstance(started, Process):
-                processes[contender.label] = started
+        processes = {
+            contender.label: stack.enter_context(Process(contender)) for contender in contenders
+        }
+        for label, process in processes.items():
+            if lacks := process.ready():
+                missing[label] = lacks
             else:
-                missing[contender.label] = started
-        labels = list(processes)
+                us[label] = []
+        labels = list(us)
         for label in labels:
             processes[label].time(effort.calls, effort.chunk)
-            us[label] = []
         for _ in range(effort.rounds):
             for label in labels:
                 times = processes[label].time(effort.calls, effort.chunk)
                 us[label].append(statistics.median(times))
             labels.append(labels.pop(0))
     return Rounds(us, missing)
-
-
-def _start(contender: Contender, stack: ExitStack) -> Process | str:
-    """The contender's process, or the package that it lacks."""
-    try:
-        return stack.enter_context(Process(contender))
-    except NotInstalledError as error:
-        return str(error)

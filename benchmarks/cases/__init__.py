@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks.cases import flask, imports, overhead, primitives, sizes, unguarded
+from benchmarks.cases import flask, imports, overhead, primitives, sizes, unguarded, worst
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,4 +19,5 @@ CASES: dict[str, Callable[[Scale], Result]] = {
     "unguarded": unguarded.run,
     "sizes": sizes.run,
     "imports": imports.run,
+    "worst": worst.run,
 }
