@@ -127,15 +127,13 @@ def _target(environ: WSGIEnvironment, query: str, *, with_mount: bool) -> str:
     if raw[:1] != "/" and (absolute := _ABSOLUTE.match(raw)):
         raw = raw[absolute.end() :]
     path, mark, raw_query = raw.partition("#")[0].partition("?")
-    # Twilio signs a bare ? at the end as it was configured.
-    tail = f"?{query}" if query or (mark and not raw_query) else ""
-    if path and raw_query == query:
+    if path[:1] == "/" and raw_query == query:
         decoded = unquote_to_bytes(path).decode("latin-1") if "%" in path else path
         if decoded == mount + inner:
-            return path + tail
+            return path + mark + query  # a bare ? is signed as well
         if decoded == inner:
-            return (_quoted(mount) if with_mount else "") + path + tail
-    return _quoted(mount) + _quoted(inner) + tail
+            return (_quoted(mount) if with_mount else "") + path + mark + query
+    return _quoted(mount) + _quoted(inner) + (f"?{query}" if query else "")
 
 
 def _quoted(path: str) -> str:
