@@ -7,68 +7,8 @@ import os
 import pty
 import subprocess
 import sys
-import threading
-from typing import TYPE_CHECKING, Any
-from wsgiref.simple_server import WSGIRequestHandler, make_server
 
-import pytest
-from click.testing import CliRunner
-
-from convostate.cli import main
-from convostate.demo.counter import app as counter
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from click.testing import Result
-
-BOB = "+15550100002"
-FIRST, SECOND, THIRD = (
-    f"< You've sent {count} in this conversation so far\n"
-    for count in ("1 message", "2 messages", "3 messages")
-)
-# Some apps to chat with; each is a module of its own.
-APPS = {
-    "echo": "return [environ['wsgi.input'].read(int(environ['CONTENT_LENGTH']))]",
-    "failing": "raise ZeroDivisionError('in the app')",
-    "talking": "return [b'one\\ntwo']",
-    "silent": "return []",
-    "counting": (
-        "state = environ.get('convostate.state', {});"
-        "state['n'] = state.get('n', 0) + 1;"
-        "return [str(state['n']).encode()]"
-    ),
-}
-APP = """
-def app(environ, start_response):
-    start_response("200 OK", [("Content-Type", "text/plain")])
-    {}
-
-text = "no app"
-"""
-
-
-def chat(*words: str, stdin: str = "", **environ: str | None) -> Result:
-    return CliRunner(env=environ).invoke(main, ["chat", *words], input=stdin)
-
-
-def unset() -> dict[str, str]:
-    """The environment of a person who has set nothing."""
-    ours = ("TWILIO_", "CONVOSTATE_")
-    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A working directory that holds the apps; what a test imports from it is forgotten after."""
-    for name, body in APPS.items():
-        (tmp_path / f"app_{name}.py").write_text(APP.format(body), encoding="utf-8")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    yield
-    for name in [name for name in sys.modules if name.startswith("app_")]:
-        del sys.modules[name]
+from tests.chatting import BOB, FIRST, SECOND, THIRD, chat, unset
 
 
 def test_with_nothing_set_it_prints_the_transcript_of_the_counter() -> None:
@@ -119,14 +59,6 @@ def test_several_people_can_write_and_do_not_see_each_other() -> None:
     )
 
 
-@pytest.mark.usefixtures("folder")
-def test_who_texts_whom_can_be_chosen() -> None:
-    result = chat("app_echo:app", "--as", BOB, "--texting", "38000", "hello")
-
-    assert "&To=38000&" in result.stdout
-    assert "&From=%2B15550100002&" in result.stdout
-
-
 def test_a_text_can_be_resent_and_stopped() -> None:
     assert chat("hello", "/resend").stdout == f"> hello\n{FIRST}> /resend\n{SECOND}"
     # STOP ends the conversation once it is answered.
@@ -149,16 +81,6 @@ def test_help_and_quit() -> None:
     assert result.exit_code == 0
 
 
-@pytest.mark.usefixtures("folder")
-def test_two_slashes_text_one() -> None:
-    assert "&Body=%2Fhelp&" in chat("app_echo:app", "//help").stdout
-
-
-@pytest.mark.usefixtures("folder")
-def test_a_message_of_several_lines_is_indented() -> None:
-    assert chat("app_talking:app", "hello").stdout == "> hello\n< one\n  two\n"
-
-
 def test_json_is_one_object_a_line() -> None:
     result = chat("--json", "hello", "/wait 1h", "/state", "/resend")
     turn, wait, state, resent = (json.loads(line) for line in result.stdout.splitlines())
@@ -175,158 +97,6 @@ def test_json_is_one_object_a_line() -> None:
     assert wait == {"command": "/wait 1h", "waited": "1h later"}
     assert state == {"command": "/state", "state": {"messagecount": 1}}
     assert resent["text"] == "/resend"
-
-
-@pytest.mark.usefixtures("folder")
-def test_an_error_that_twilio_reports_is_status_1_and_named() -> None:
-    result = chat("app_failing:app", "hello")
-
-    assert (result.exit_code, result.stdout) == (1, "> hello\n")
-    assert "ZeroDivisionError: in the app\n" in result.stderr
-    assert result.stderr.endswith(
-        "convostate: Twilio reports 11200 HTTP retrieval failure: the app answered 500\n"
-    )
-
-
-@pytest.mark.usefixtures("folder")
-def test_an_empty_reply_is_an_error_without_a_status() -> None:
-    assert chat("app_silent:app", "hello").stderr == (
-        "convostate: Twilio reports 11770 Empty TwiML response body\n"
-    )
-
-
-@pytest.mark.parametrize(
-    ("words", "says"),
-    [
-        (["app_missing:app", "hello"], "Cannot import app_missing: No module named 'app_missing'"),
-        (["app_echo:other"], "app_echo:other is no WSGI app. Write module:name"),
-        (["app_echo:text"], "app_echo:text is no WSGI app. Write module:name"),
-        (["http:///sms", "hello"], "Write http"),
-        (["/wait long"], "Write /wait 90s, 30m, 4h or 2d"),
-        (["/as"], "Write /as +15550100002"),
-        (["/bogus"], "There is no command /bogus. Type /help, or // to text a slash"),
-        (["/resend"], "There is nothing to resend."),
-        (["x" * 1601], "at most 1600"),
-    ],
-)
-@pytest.mark.usefixtures("folder")
-def test_what_cannot_be_done_is_one_line_and_status_2(words: list[str], says: str) -> None:
-    result = chat(*words)
-
-    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
-    assert result.stderr.startswith("convostate: ")
-    assert says in result.stderr
-
-
-def test_an_app_that_does_not_start_says_what_to_set() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "convostate", "chat", "hello"],
-        env={**unset(), "CONVOSTATE_LIFETIME": "5h"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
-    assert "Set CONVOSTATE_LIFETIME=4h" in done.stderr
-
-
-SECRETS: dict[str, dict[str, str]] = {
-    "another token": {"CONVOSTATE_AUTH_TOKENS": "one,two"},
-    "an account's token": {"CONVOSTATE_ACCOUNT_TOKENS": f"AC{'1' * 32}=one"},
-    "a token beside an account's": {
-        "CONVOSTATE_ACCOUNT_TOKENS": f"AC{'1' * 32}=one",
-        "TWILIO_AUTH_TOKEN": "two",
-    },
-    "a token of an account": {
-        "CONVOSTATE_ACCOUNT_TOKENS": f"AC{'1' * 32}=one",
-        "TWILIO_AUTH_TOKEN": "two",
-        "TWILIO_ACCOUNT_SID": f"AC{'2' * 32}",
-    },
-    "a shared key": {"CONVOSTATE_SHARED_KEYS": "k1=one"},
-    "a public URL": {"CONVOSTATE_PUBLIC_URL": "https://sms.example/bots"},
-    "a guarded path": {"CONVOSTATE_PATHS": "/v*,/twilio/sms"},
-    "a guarded /sms": {"CONVOSTATE_PATHS": "/voice,/s*"},
-    "a memory": {"CONVOSTATE_STORE": "memory"},
-}
-
-
-@pytest.mark.parametrize("environ", SECRETS.values(), ids=SECRETS)
-def test_it_texts_an_app_as_its_settings_want_it(environ: dict[str, str]) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "convostate", "chat", "hello", "again"],
-        env={**unset(), **environ},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-    assert (done.stderr, done.stdout) == ("", f"> hello\n{FIRST}> again\n{SECOND}")
-
-
-@pytest.mark.usefixtures("folder")
-def test_another_webhook_url_can_be_named() -> None:
-    result = chat("--webhook-url", "http://example.com/other", "app_echo:app", "hello")
-
-    assert result.exit_code == 0
-
-
-@pytest.mark.usefixtures("folder")
-def test_an_app_that_is_not_wrapped_can_be_for_this_chat() -> None:
-    bare = chat("app_counting:app", "hello", "again")
-    wrapped = chat("app_counting:app", "--wrap", "hello", "again")
-
-    assert bare.stdout == "> hello\n< 1\n> again\n< 1\n"
-    assert wrapped.stdout == "> hello\n< 1\n> again\n< 2\n"
-    assert wrapped.stderr == "convostate: wrapped app_counting:app, for now\n"
-
-
-def test_an_app_that_is_wrapped_is_not_wrapped_again() -> None:
-    result = chat("--wrap", "hello", "again")
-
-    assert (result.stdout, result.stderr) == (f"> hello\n{FIRST}> again\n{SECOND}", "")
-
-
-@pytest.fixture
-def url() -> Iterator[str]:
-    """The counter on a server."""
-
-    class Silent(WSGIRequestHandler):
-        """Writes no log."""
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    with make_server("127.0.0.1", 0, counter, handler_class=Silent) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/sms"
-        server.shutdown()
-        thread.join()
-
-
-def test_a_running_app_is_texted_too(url: str) -> None:
-    result = chat(url, "hello", "/wait 1m", "again")
-
-    assert result.stdout.startswith(f"> hello\n{FIRST}-- 1m later; only Twilio's cookies age")
-    assert result.stdout.endswith(f"> again\n{SECOND}")
-
-
-def test_a_running_app_needs_its_own_token(url: str) -> None:
-    missing = chat(url, "hello", TWILIO_AUTH_TOKEN=None)
-    wrong = chat(url, "hello", TWILIO_AUTH_TOKEN="another")
-
-    assert (missing.exit_code, wrong.exit_code) == (2, 1)
-    assert "Set TWILIO_AUTH_TOKEN to the one it was started with" in missing.stderr
-    assert "11200 HTTP retrieval failure: the app answered 403" in wrong.stderr
-
-
-def test_a_running_app_cannot_be_wrapped(url: str) -> None:
-    assert "leave out --wrap" in chat("--wrap", url, "hello").stderr
-
-
-def test_a_running_app_keeps_its_state_to_itself(url: str) -> None:
-    assert "Start the chat with module:name" in chat(url, "hello", "/state").stderr
 
 
 def test_at_a_terminal_it_prompts_and_forgives_mistakes() -> None:
