@@ -86,8 +86,9 @@ def start(
         try:
             turns.store.write(held.begun, kept.token, kept.lifetime_s, now)
             sent = client.messages.create(to=pair.theirs, from_=pair.ours, **message)
-        except BaseException:
-            _restore(turns, held, before)
+        except BaseException as error:
+            if not _is_lost(error):  # then nothing was written
+                _restore(turns, held, before)
             raise
         # The message is out, and the caller must hear of that, whatever becomes of the lease.
         try:
@@ -113,6 +114,10 @@ def _begin(
     turn = turns.open_new(held)
     turn.state.update(state)  # also where it is empty: what was touched is kept
     return turn
+
+
+def _is_lost(error: BaseException) -> bool:
+    return isinstance(error, StoreError) and error.reason == "lost"
 
 
 def _restore(turns: OwnTurns, held: Held, before: Turn) -> None:

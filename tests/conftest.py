@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterator
+
+    from redis import Redis
 
     from convostate.stores import Store
     from tests.conversing import World
@@ -43,12 +45,26 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     return report
 
 
-@pytest.fixture(params=["memory"])
-def store() -> Store:
-    """A server-side store with nothing in it."""
-    from convostate.stores import MemoryStore
+@pytest.fixture(scope="session")
+def redis() -> Iterator[Redis]:
+    """A client of a redis-server that all tests of this run share."""
+    from tests.one_redis import one_redis
 
-    return MemoryStore()
+    with one_redis() as client:
+        yield client
+
+
+@pytest.fixture(params=["memory", "redis"])
+def store(request: pytest.FixtureRequest) -> Store:
+    """A server-side store with nothing in it."""
+    from convostate.stores import MemoryStore, RedisStore
+
+    if request.param == "memory":
+        return MemoryStore()
+    client = request.getfixturevalue("redis")
+    client.flushall()
+    made: Store = RedisStore(client)
+    return made
 
 
 @pytest.fixture

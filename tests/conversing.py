@@ -9,7 +9,7 @@ from convostate import ConversationMiddleware, Conversations, Settings, state_fr
 from convostate.core.names import Names, conversation_context
 from convostate.core.outcome import Claim
 from convostate.core.pair import PhonePair
-from convostate.stores import MemoryStore
+from convostate.stores import MemoryStore, RedisStore
 from convostate.testing import TwilioSimulator
 from convostate.testing.simulator import ACCOUNT_SID
 
@@ -106,3 +106,6 @@ def end_lease(store: Store) -> None:
             if kept is not None and kept.holder is not None:
                 kept.holder.ends = 0.0
             store._changed.notify_all()
+    elif isinstance(store, RedisStore):
+        client: Any = store._servers._make_client()
+        client.delete(f"cs1:{{{CLAIM.name}}}l")

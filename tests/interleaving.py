@@ -194,9 +194,13 @@ class StepwiseStore:
 
     def abort(self, begun: Begun) -> None:
         actor = _actor()
-        if actor is None or not actor.dead:
-            self._store.abort(begun)
-            self._schedule.let_go(actor)
+        if actor is not None and actor.dead:
+            line = getattr(begun.lease, "line", None)
+            if line is not None:
+                line.close()  # as the system does for a process that is gone
+            return
+        self._store.abort(begun)
+        self._schedule.let_go(actor)
 
     def peek(self, claim: Claim, now: float) -> bytes | None:
         return self._store.peek(claim, now)
