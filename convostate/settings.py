@@ -6,7 +6,7 @@ This is the only file that reads the environment.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -131,9 +131,12 @@ class Settings:
     def __post_init__(self) -> None:
         for declared in fields(self):
             value = getattr(self, declared.name)
-            if value is not None and not (declared.name in _MAY_BE_EMPTY and not value):
+            if value is None or (declared.name in _MAY_BE_EMPTY and not value):  # as if not given
+                unset = declared.default_factory
+                value = declared.default if unset is MISSING else unset()
+            else:
                 value = READERS[declared.name](declared.metadata["variable"], value)
-                object.__setattr__(self, declared.name, value)
+            object.__setattr__(self, declared.name, value)
         self.check(server_side=self.store != "cookie")
 
     def __repr__(self) -> str:

@@ -4,14 +4,15 @@ What goes in comes out equal and of the same type, or does not go in: a value of
 subclass included, is a `StateError` that names its place. Encodings that CBOR leaves open:
 
     tuple               tag 0x7475706C ("tupl") around an array
-    set                 tag 258 around an array
-    datetime            tag 0; with seconds in its offset tag 0x7475706D around its ISO 8601 text
+    set                 tag 258 around an array, in the order of the items' encodings
+    datetime            tag 0; with seconds in its offset tag 0x7475706D around an array of its
+                        local time as ISO 8601 text and its offset in microseconds
     negative zero       Decimal("-0") and the like: tag 0x7475706E around the text
 """
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from math import isnan
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,9 @@ _SET_TAG = 258  # https://www.iana.org/assignments/cbor-tags
 
 _ATOMS = frozenset({str, int, bool, type(None), bytes, date, UUID})
 _KEYS = frozenset({str, int})
+_CONTAINERS = frozenset({dict, list, tuple, set})
+_MICROSECOND = timedelta(microseconds=1)
+_KEY_CHARS = 64  # of a key in a message
 
 
 class _Unfit(Exception):  # noqa: N818  # never leaves this file
@@ -89,7 +93,7 @@ def _fit(value: Any, depth: int) -> Any:
         raise _Unfit("a float that is not a number, which never equals itself")
     if kind in _ATOMS or kind is float:
         return value
-    if depth > MAX_DEPTH:
+    if depth > MAX_DEPTH and kind in _CONTAINERS:
         raise _Unfit(f"a {kind.__name__} more than {MAX_DEPTH} deep")
     fit = _FITTERS.get(kind)
     if fit is None:
@@ -135,11 +139,15 @@ def _fit_datetime(value: datetime, _depth: int) -> Any:
     offset = value.utcoffset()
     if offset is None:
         raise _Unfit("a datetime without a time zone; give it one, such as timezone.utc")
-    return (
-        value
-        if offset % timedelta(minutes=1) == timedelta(0)
-        else cbor2.CBORTag(_DATETIME_TAG, value.isoformat())
-    )
+    if offset % timedelta(minutes=1) == timedelta(0):
+        return value
+    # ISO 8601 has no seconds in an offset, and `datetime.fromisoformat` drops those below one second.
+    local = value.replace(tzinfo=None).isoformat()
+    return cbor2.CBORTag(_DATETIME_TAG, [local, offset // _MICROSECOND])
+
+
+def _datetime(local: str, offset_us: int) -> datetime:
+    return datetime.fromisoformat(local).replace(tzinfo=timezone(offset_us * _MICROSECOND))
 
 
 def _fit_decimal(value: Decimal, _depth: int) -> Any:
@@ -154,7 +162,9 @@ _FITTERS: dict[type, Callable[[Any, int], Any]] = {
     dict: _fit_dict,
     list: _fit_items,
     tuple: lambda value, depth: cbor2.CBORTag(_TUPLE_TAG, _fit_items(list(value), depth)),
-    set: lambda value, depth: cbor2.CBORTag(_SET_TAG, _fit_items(list(value), depth)),
+    set: lambda value, depth: cbor2.CBORTag(
+        _SET_TAG, sorted(_fit_items(list(value), depth), key=cbor2.dumps)
+    ),
     datetime: _fit_datetime,
     Decimal: _fit_decimal,
 }
@@ -163,13 +173,16 @@ _FITTERS: dict[type, Callable[[Any, int], Any]] = {
 _DECODERS: dict[int, Callable[[Any, bool], Any]] = {
     _TUPLE_TAG: lambda value, _immutable: tuple(value),
     _SET_TAG: lambda value, _immutable: set(value),
-    _DATETIME_TAG: lambda value, _immutable: datetime.fromisoformat(value),
+    _DATETIME_TAG: lambda value, _immutable: _datetime(*value),
     _DECIMAL_TAG: lambda value, _immutable: Decimal(value),
 }
 
 
 def _step(key: Any) -> str:
-    return f".{key}" if isinstance(key, str) and key.isidentifier() else f"[{key!r}]"
+    if isinstance(key, int):
+        return f"[{key}]" if key.bit_length() <= 64 else "[…]"  # str() of a huge one raises
+    key = key if len(key) <= _KEY_CHARS else f"{key[:_KEY_CHARS]}…"
+    return f".{key}" if key.isidentifier() else f"[{key!r}]"
 
 
 def _place_of_surrogate(value: Any, place: str = "$") -> str:

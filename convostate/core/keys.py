@@ -52,7 +52,7 @@ class Keyring:
         keys: At least one, all different.
 
     Raises:
-        UsageError: There is none, or one stands twice.
+        UsageError: There is none, one stands twice, or one is no `Key`.
     """
 
     __slots__ = ("keys",)
@@ -60,8 +60,14 @@ class Keyring:
     def __init__(self, keys: tuple[Key, ...]) -> None:
         if not keys:
             raise UsageError(f"There is no sealing key. {_ADVICE}")
+        if not isinstance(keys, tuple) or not all(isinstance(key, Key) for key in keys):
+            raise UsageError(
+                "Keyring takes a tuple of Key objects. For written keys use Keyring.parse(text)"
+            )
         if len({key.kid for key in keys}) != len(keys):
-            raise UsageError("A sealing key is listed twice. List each key once.")
+            raise UsageError(
+                "A sealing key is listed twice. List each key once: CONVOSTATE_KEYS=<new key>,<old key>"
+            )
         self.keys = keys
 
     def __repr__(self) -> str:
@@ -74,6 +80,10 @@ class Keyring:
         Raises:
             UsageError: There is none, or one is not 32 random bytes; the message shows no key.
         """
+        if not isinstance(text, str):
+            raise UsageError(
+                f"A keyring is read from a str, not from bytes or anything else. {_ADVICE}"
+            )
         written = [part.strip() for part in text.split(",")] if text.strip() else []
         return cls(tuple(_parse_key(position, part) for position, part in enumerate(written, 1)))
 
