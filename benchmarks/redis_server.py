@@ -21,7 +21,7 @@ class Server(NamedTuple):
     """A running server.
 
     Attributes:
-        url: For CONVOSTATE_STORE.
+        url: For CONVOSTATE_STORE: its database 0.
         pid: For signals.
         client: To look inside.
         program: Which one runs, and its version.
@@ -31,6 +31,10 @@ class Server(NamedTuple):
     pid: int
     client: Redis
     program: str
+
+    def database(self, number: int) -> str:
+        """The URL of one of its 16 databases."""
+        return f"{self.url.rpartition('/')[0]}/{number}"
 
 
 @contextmanager

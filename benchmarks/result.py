@@ -79,3 +79,9 @@ def less(first: Iterable[float], second: Iterable[float]) -> list[float]:
 def over(first: Iterable[float], second: Iterable[float]) -> list[float]:
     """The ratio, round by round."""
     return [a / b for a, b in zip(first, second, strict=True)]
+
+
+def percentile(values: Iterable[float], percent: float) -> float:
+    """The smallest value that so many percent of all do not exceed."""
+    ordered = sorted(values)
+    return ordered[max(0, -int(-len(ordered) * percent // 100) - 1)]

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks.cases import flask, imports, overhead, primitives, sizes, unguarded, worst
+from benchmarks.cases import (
+    contention,
+    flask,
+    imports,
+    overhead,
+    primitives,
+    redis,
+    sizes,
+    unguarded,
+    worst,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +28,8 @@ CASES: dict[str, Callable[[Scale], Result]] = {
     "flask": flask.run,
     "unguarded": unguarded.run,
     "sizes": sizes.run,
+    "redis": redis.run,
+    "contention": contention.run,
     "imports": imports.run,
     "worst": worst.run,
 }

@@ -16,18 +16,21 @@ IN_COOKIE = ("5 keys", "1 kB", "2.8 kB")
 ON_REDIS = (*IN_COOKIE, "100 kB")
 
 
+def _ours(label: str, store: str, size: str) -> Contender:
+    options = {"app": "wrapped", "store": store, "size": size}
+    return Contender(label, "benchmarks.apps:contender", options)
+
+
 def run(scale: Scale) -> Result:
     """Measure both stores."""
     app = "benchmarks.apps:contender"
     with redis_server() as server:
-        stores = {"cookie": ("cookie", IN_COOKIE), "Redis": (server.url, ON_REDIS)}
         contenders = [
             Contender("bare", app, {"app": "bare"}),
             Contender("validator", "benchmarks.rivals.validator:contender"),
-        ] + [
-            Contender(f"{name}, {size}", app, {"app": "wrapped", "store": store, "size": size})
-            for name, (store, sizes) in stores.items()
-            for size in sizes
+            *(_ours(f"cookie, {size}", "cookie", size) for size in IN_COOKIE),
+            # the conversations are the same: each size has a database of its own
+            *(_ours(f"Redis, {size}", server.database(i), size) for i, size in enumerate(ON_REDIS)),
         ]
         us, _ = compare(contenders, scale.effort)
     figures: list[Figure] = []
