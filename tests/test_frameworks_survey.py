@@ -18,13 +18,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 FRAMEWORKS = ["flask", "bottle", "pyramid", "django"]
-STORES = ["cookie", "memory"]
+STORES = ["cookie", "memory", "redis"]
 ADA, BOB = ("Ada", "36", "yes & no"), ("Bob+", "half a century — 50", "")
 
 
 @pytest.fixture(params=STORES)
 def store_setting(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+    if request.param != "redis":
+        return str(request.param)
+    redis = request.getfixturevalue("redis")
+    redis.flushall()
+    return f"redis://127.0.0.1:{redis.connection_pool.connection_kwargs['port']}"
 
 
 @pytest.fixture(params=FRAMEWORKS)
