@@ -108,4 +108,8 @@ def end_lease(store: Store) -> None:
             store._changed.notify_all()
     elif isinstance(store, RedisStore):
         client: Any = store._servers._make_client()
-        client.delete(f"cs1:{{{CLAIM.name}}}l")
+        lease, queue = (f"cs1:{{{CLAIM.name}}}{what}" for what in "lq")
+        client.delete(lease)
+        for token in client.lrange(queue, 0, -1):  # so that they ask at once
+            client.rpush(lease.encode() + token, "1")
+            client.pexpire(lease.encode() + token, 300)

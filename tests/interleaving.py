@@ -148,9 +148,15 @@ class Schedule:
         step = (actor, label)
         return self.trace.index(step) if step in self.trace else float("inf")
 
-    def is_dead(self, name: str) -> bool:
-        """Whether a thread was killed, or has ended alive."""
+    def is_over(self, name: str) -> bool:
+        """Whether a thread has ended, by itself or killed."""
         return any(a.dead or a.phase == "done" for a in self._actors if a.name == name)
+
+    def let_go_of(self, name: str) -> None:
+        """Say that a thread's hold of the conversation has run out."""
+        for actor in self._actors:
+            if actor.name == name:
+                self.let_go(actor)
 
 
 def _actor() -> Actor | None:
