@@ -35,9 +35,6 @@ LEASE_S = 16  # Twilio gives a webhook up after 15 s (https://www.twilio.com/doc
 WAIT_S = 8  # what is left of those 15 s must do for the turn itself
 REPLY_S = 600  # how long a repeated delivery is answered from the record
 OPT_OUT_S = 30 * 24 * 3600  # how long a STOP is remembered; the longest lifetime there is
-OUTSIDE_REPLIES = (
-    16  # recorded replies that erase() finds; a person writes fewer texts in 10 minutes
-)
 
 
 class Begun(NamedTuple):
@@ -89,7 +86,7 @@ class Store(Protocol):
         ...
 
     def write(self, begun: Begun, token: bytes | None, lifetime_s: float, now: float) -> None:
-        """Write the state (None: no state) and go on holding the turn, whose later commit counts on it.
+        """Write the state (None: no state) and go on holding the turn, with a whole lease again.
 
         Raises:
             StoreError: ``lost`` or ``down``; after ``lost`` nothing is written.
@@ -98,6 +95,9 @@ class Store(Protocol):
 
     def commit(self, begun: Begun, outcome: Outcome, reply: Reply | None, now: float) -> Headers:
         """Carry out what a turn came to, record its reply, and let the next turn begin.
+
+        A lease that has come to its end is lost, whether or not another turn has begun. A state that
+        has expired since `begin` is no reason: the turn goes on with what it was given.
 
         Returns:
             The headers to add to the response.

@@ -106,16 +106,17 @@ class MemoryStore:
             moment, arrived = time.monotonic(), False
 
     def write(self, begun: Begun, token: bytes | None, lifetime_s: float, now: float) -> None:
-        """Write the state and go on holding the conversation."""
+        """Write the state and go on holding the conversation, with a whole lease."""
         with self._changed:
-            kept = self._held(begun, now)
+            kept, lease = self._held(begun)
             kept.token, kept.expires = token, now + lifetime_s
+            lease.ends = time.monotonic() + self._lease_s
 
     def commit(self, begun: Begun, outcome: Outcome, reply: Reply | None, now: float) -> Headers:
         """Carry out the outcome, record the reply, wake the next turn."""
         claim = begun.claim
         with self._changed:
-            kept = self._held(begun, now)
+            kept, _ = self._held(begun)
             if isinstance(outcome, Keep):
                 kept.token, kept.expires = outcome.token, now + outcome.lifetime_s
             elif isinstance(outcome, End):
@@ -158,13 +159,18 @@ class MemoryStore:
             self._sweep_at = max(1024, 2 * len(in_use))
         return self._conversations.setdefault(name, _Conversation())
 
-    def _held(self, begun: Begun, now: float) -> _Conversation:
-        kept = self._conversations.get(begun.claim.name)
-        if kept is None or begun.lease is None or kept.holder is not begun.lease:
+    def _held(self, begun: Begun) -> tuple[_Conversation, _Lease]:
+        kept, lease = self._conversations.get(begun.claim.name), begun.lease
+        if (
+            kept is None
+            or not isinstance(lease, _Lease)
+            or kept.holder is not lease
+            or lease.ends <= time.monotonic()
+        ):
             raise StoreError(
                 "lost", "the turn took longer than its lease, or its conversation was ended"
             )
-        return kept
+        return kept, lease
 
     def _release(self, name: str, kept: _Conversation, now: float) -> None:
         kept.holder = None

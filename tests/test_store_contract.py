@@ -1,0 +1,111 @@
+"""The Store contract, for every store that comes with the package."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from convostate.stores import CookieStore, MemoryStore, RedisStore
+from convostate.testing import StoreContract
+from tests.redis_servers import BINARIES, let_time_pass, redis_server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from convostate.stores import Store
+    from convostate.stores.contract import Begun, Claim
+    from tests.redis_servers import RedisServer
+
+
+class TestCookieStore(StoreContract):
+    server_side = False
+
+    @pytest.fixture
+    def store(self) -> Store:
+        return CookieStore()
+
+
+class TestMemoryStore(StoreContract):
+    wait_s = 1.5
+
+    @pytest.fixture
+    def store(self) -> Store:
+        return MemoryStore(max_waiting=self.max_waiting, wait_s=self.wait_s)
+
+    def waiting(self, store: Store, claim: Claim) -> int:
+        assert isinstance(store, MemoryStore)
+        kept = store._conversations.get(claim.name)
+        return 0 if kept is None else len(kept.queue)
+
+    def expire_lease(self, store: Store, begun: Begun) -> None:
+        assert isinstance(store, MemoryStore)
+        with store._changed:
+            begun.lease.ends = time.monotonic()  # type: ignore[attr-defined]  # the store's own
+            store._changed.notify_all()
+
+
+@pytest.fixture(scope="module", params=BINARIES)
+def server(request: pytest.FixtureRequest) -> Iterator[RedisServer]:
+    with redis_server(binary=BINARIES[request.param]) as server:
+        yield server
+
+
+class TestRedisStore(StoreContract):
+    wait_s = 1.5
+
+    @pytest.fixture
+    def store(self, server: RedisServer) -> Store:
+        self.admin = server.admin
+        self.admin.flushall()
+        return RedisStore.from_url(server.url, max_waiting=self.max_waiting, wait_s=self.wait_s)
+
+    def advance(self, store: Store, seconds: float) -> None:
+        super().advance(store, seconds)
+        let_time_pass(self.admin, seconds)
+
+    def expire_lease(self, store: Store, begun: Begun) -> None:  # noqa: ARG002
+        self.admin.delete(f"cs1:{{{begun.claim.name}}}l")
+
+    def waiting(self, store: Store, claim: Claim) -> int:  # noqa: ARG002
+        waiting = self.admin.llen(f"cs1:{{{claim.name}}}q")
+        assert isinstance(waiting, int)
+        return waiting
+
+
+FORGETFUL = """
+import pytest
+from convostate.stores import CookieStore
+from convostate.testing import StoreContract
+
+class Forgetful(CookieStore):
+    server_side = True
+    def peek(self, claim, now): return None
+    def write(self, begun, token, lifetime_s, now): pass
+    def erase(self, claim, *, replies): pass
+
+class TestForgetful(StoreContract):
+    @pytest.fixture
+    def store(self):
+        return Forgetful()
+    def expire_lease(self, store, begun): pass
+"""
+
+
+def test_a_store_that_promises_and_does_not_keep_it_fails_the_contract(tmp_path: Path) -> None:
+    (tmp_path / "test_forgetful.py").write_text(FORGETFUL, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", tmp_path],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    failed = re.search(r"([0-9]+) failed", done.stdout)
+
+    assert failed is not None, done.stdout
+    assert int(failed[1]) > 20
