@@ -29,8 +29,8 @@ IDENTITY = frozenset(
 )
 """Fields that decide who talks to whom about what: one value each."""
 
-# Those whose values are addresses and SIDs.
-_GUARDED = frozenset("From ForwardedFrom To AccountSid MessageSid SmsSid CallSid".split())
+_ADDRESSES = frozenset("From ForwardedFrom To".split())
+_SIDS = frozenset("AccountSid MessageSid SmsSid SmsMessageSid CallSid ParentCallSid".split())
 
 # What Twilio sends in nearly every webhook
 # (https://www.twilio.com/docs/messaging/guides/webhook-request, https://www.twilio.com/docs/voice/twiml).
@@ -76,14 +76,16 @@ class Shape(NamedTuple):
         senders: How often ``From`` stands in the names.
         receivers: How often ``To`` does.
         sids: How often ``Sid`` does.
-        guarded: Those whose values say who talks to whom.
+        addresses: The names whose values are addresses.
+        numbered: The names whose values are SIDs.
     """
 
     ordered: tuple[str, ...]
     senders: int
     receivers: int
     sids: int
-    guarded: tuple[str, ...]
+    addresses: tuple[str, ...]
+    numbered: tuple[str, ...]
 
 
 _SHAPES: dict[tuple[str, ...], Shape] = {}
@@ -217,8 +219,10 @@ def _shape_of(names: tuple[str, ...]) -> Shape:
     senders, receivers, sids = (
         sum(name.count(part) for name in names) for part in ("From", "To", "Sid")
     )
-    guarded = tuple(name for name in names if name in _GUARDED)
-    shape = Shape(tuple(sorted(names)), senders, receivers, sids, guarded)
+    addresses, numbered = (
+        tuple(name for name in names if name in kind) for kind in (_ADDRESSES, _SIDS)
+    )
+    shape = Shape(tuple(sorted(names)), senders, receivers, sids, addresses, numbered)
     if len(_SHAPES) < _MOST_SHAPES:
         _SHAPES[names] = shape
     return shape

@@ -58,8 +58,7 @@ _whole_address = re.compile(
     rf"(?:client|sips?):[!-~]|{_NUMBER}[^A-Za-z]*\Z|(?!{_NUMBER}){_NAMED}"
 ).match
 _whole_sid = re.compile(_SID).fullmatch
-_PLAIN = rf"(?:{_SID}|(?:[a-z]{{2,24}}:)?\+?[0-9]+)"
-_all_plain = re.compile(rf"{_PLAIN}(?:\n{_PLAIN})*").fullmatch
+_SID_CHARS = 34  # two letters and 32 hexadecimal digits
 
 # Every parameter of Twilio's whose name is, or ends in, one of the guarded names.
 _SENDER_NAMES = ("From", "ForwardedFrom")
@@ -105,9 +104,12 @@ def check_split(signed: str, form: Form, body: str) -> None:
         and signed.count("From") == shape.senders
         and signed.count("To") == shape.receivers
         and signed.count("Sid") == shape.sids
-        and _all_plain("\n".join([first[name] for name in shape.guarded]))
+        and all([len(first[name]) == _SID_CHARS for name in shape.numbered])  # noqa: C419  # half the time of a generator
+        and all([first[name][1:].isdigit() for name in shape.addresses])  # noqa: C419
     ):
-        return  # these words stand in the names of the parameters and nowhere else
+        # These words stand in the names of the parameters and nowhere else, and no value is longer
+        # than a SID or holds more than digits. Nearly every webhook is done here.
+        return
     senders = _count(first, _SENDER_NAMES, _whole_address) + len(_QUOTED_SENDERS.findall(body))
     receivers = _count(first, _RECEIVER_NAMES, _whole_address) + len(
         _QUOTED_RECEIVERS.findall(body)
