@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 if TYPE_CHECKING:
@@ -20,6 +21,10 @@ os.environ["TWILIO_AUTH_TOKEN"] = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
 os.environ["CONVOSTATE_KEYS"] = "x7iiBl0tHjvhJ5yrfV3ABILCQgSMgjK8u-1eHxxMpg8"
 
 IN_CI = os.environ.get("CI") == "true"
+
+# A slow machine is no fault, and in CI every run tries the same examples.
+hypothesis.settings.register_profile("house", deadline=None, derandomize=IN_CI)
+hypothesis.settings.load_profile("house")
 
 
 def refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:

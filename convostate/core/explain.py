@@ -100,8 +100,7 @@ _OTHER_SECRET = (
 )
 _UNKNOWN = (
     "no usual change of the URL or the parameters makes it valid",
-    "compare TWILIO_AUTH_TOKEN with the primary token in the Twilio console (a secondary one signs "
-    "nothing until it is promoted), and CONVOSTATE_PUBLIC_URL with the URL configured there",
+    "compare TWILIO_AUTH_TOKEN with the primary token in the Twilio console (a secondary one signs nothing until it is promoted), and CONVOSTATE_PUBLIC_URL with the URL configured there",
 )
 
 
@@ -120,6 +119,10 @@ def _verifies(asked: Asked, url: str) -> bool:
 
 def _guesses(asked: Asked) -> Iterator[tuple[str, Form, str, str]]:
     """Every (URL, parameters) worth a try, with what it would mean and what to do then."""
+    whole, mark, _fragment = asked.url.partition("#")
+    if mark:
+        advice = "leave out what stands behind the #: Twilio does not sign it"
+        yield whole, asked.form, "would verify without its fragment", advice
     for origin, path in _places(asked):
         url = origin + path
         if url != asked.url:
@@ -163,7 +166,7 @@ def _places(asked: Asked) -> Iterator[tuple[str, str]]:
     host, slash, target = rest.partition("/")
     path, mark, query = (slash + target).partition("?")
     bare = host.rpartition(":")[0] if host.rpartition(":")[2].isdecimal() else host
-    hosts = dict.fromkeys([host, bare, *asked.hosts])
+    hosts = dict.fromkeys([bare, host, *asked.hosts])
     slashed = path.rstrip("/") if path.endswith("/") else path + "/"
     spellings = [
         path,
