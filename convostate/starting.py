@@ -54,7 +54,7 @@ def check_arguments(to: str, from_: str | None, if_exists: str, message: Mapping
         if isinstance(address, str) and _DIALLED.fullmatch(address):
             raise UsageError(
                 f"start(): {name} is not spelled as webhooks will spell it, so the reply would begin "
-                "another conversation. Write it in E.164: +15550100001"
+                "another conversation. Write it in E.164, with its country: +1555…"
             )
     return from_
 

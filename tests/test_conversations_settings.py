@@ -1,0 +1,85 @@
+"""Conversations needs a store that remembers, and says so at once."""
+
+from __future__ import annotations
+
+import traceback
+from typing import TYPE_CHECKING
+
+import pytest
+
+from convostate import Conversations, ConvostateError, UsageError
+from convostate.stores import CookieStore, MemoryStore, RedisStore
+from tests.conversing import ADA, KEY, PAIR, TOKEN, US, World, settings
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+NEEDS_A_SERVER = "a cookie comes and goes with a text.*Set CONVOSTATE_STORE=redis://"
+
+
+def test_the_cookie_store_will_not_do() -> None:
+    with pytest.raises(UsageError, match=NEEDS_A_SERVER):
+        Conversations(settings(store="cookie"))
+    with pytest.raises(UsageError, match=NEEDS_A_SERVER):
+        Conversations(settings(), store=CookieStore())
+
+
+def test_without_settings_they_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match=NEEDS_A_SERVER):
+        Conversations()
+
+    monkeypatch.setenv("CONVOSTATE_STORE", "redis://127.0.0.1:1/0")
+    conversations = Conversations()
+
+    assert type(conversations.store) is RedisStore
+    assert conversations.settings.store == "redis://127.0.0.1:1/0"
+
+
+def test_a_memory_that_nobody_shares_will_not_do() -> None:
+    with pytest.raises(UsageError, match=r"Conversations\(store=middleware\.store\)"):
+        Conversations(settings(store="memory"))
+
+    store = MemoryStore()
+    assert Conversations(settings(store="memory"), store=store).store is store
+
+
+def test_the_middlewares_store_is_the_one_to_share(world: World) -> None:
+    conversations = Conversations(world.middleware.settings, store=world.middleware.store)
+    conversations.start(world.client, to=ADA, from_=US, body="hi", state={"step": 1})
+
+    assert world.phone.text("yes").messages == ["{'step': 1, 'log': ['yes']}"]
+
+
+def test_a_store_of_ones_own_counts_before_the_setting() -> None:
+    store = MemoryStore()
+
+    assert Conversations(settings(store="cookie"), store=store).store is store
+
+
+def test_settings_that_do_not_go_together_are_refused() -> None:
+    with pytest.raises(UsageError, match="Set CONVOSTATE_INDEX_KEY"):
+        Conversations(
+            settings(store="cookie", keys=f"{KEY},GPnE2vWrk5AtH7MJvs9NcoDxTZ4bUYqRLw3XhKe8gF0"),
+            store=MemoryStore(),
+        )
+
+
+def test_nobody_is_named_by_what_is_printed(world: World, redis: Redis) -> None:
+    printed = [repr(world.conversations), repr(RedisStore(redis))]
+    world.put({"body": "secret"})
+    printed.append(repr(world.conversations.peek(**PAIR)))
+    for wrong in (
+        lambda: world.start({}, if_exists="refuse"),
+        lambda: world.start({}, if_exists="secret"),
+        lambda: world.start({"body": object()}),
+        lambda: world.start({}, to=f" {ADA}"),
+        lambda: world.start({}, to=ADA[1:]),
+        lambda: world.start({}, from_=None),
+        lambda: world.conversations.turn(ours=f"{US} ", theirs=ADA).__enter__(),
+    ):
+        with pytest.raises(ConvostateError) as raised:
+            wrong()
+        printed.append("".join(traceback.format_exception_only(raised.value)))
+
+    for secret in (ADA[3:], US[3:], TOKEN, KEY, "secret", "hello"):
+        assert [text for text in printed if secret in text] == []

@@ -1,0 +1,56 @@
+"""What `import convostate` gives, and what it costs: a contract with programs outside this repository."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import convostate
+import convostate.stores
+
+NAMES = {
+    "ConversationMiddleware", "Conversations", "Settings", "State", "Webhook", "PhonePair", "Keyring",
+    "state_from", "webhook_from",
+    "ConvostateError", "UsageError", "RequestError", "SealError", "StateError", "StoreError",
+    "OptedOutError", "ConversationExistsError",
+}  # fmt: skip
+
+# A fresh interpreter: which modules came, and how long the two imports took, in seconds.
+PROBE = """
+import json, sys, time
+began = time.perf_counter()
+import werkzeug
+after_werkzeug = time.perf_counter()
+import convostate
+ended = time.perf_counter()
+print(json.dumps([sorted(sys.modules), after_werkzeug - began, ended - after_werkzeug]))
+"""
+
+
+def test_the_package_gives_exactly_its_public_names() -> None:
+    assert set(convostate.__all__) == NAMES
+    assert len(convostate.__all__) == len(NAMES)
+    assert all(getattr(convostate, name).__name__ == name for name in NAMES)
+
+
+def test_the_stores_are_public_too() -> None:
+    names = ["CookieStore", "MemoryStore", "RedisStore", "Store"]
+
+    assert sorted(convostate.stores.__all__) == names
+    assert all(getattr(convostate.stores, name).__name__ == name for name in names)
+
+
+def test_importing_it_loads_no_extra_and_no_command_line() -> None:
+    probed = subprocess.run(
+        [sys.executable, "-c", PROBE], capture_output=True, text=True, check=True
+    )
+    modules, werkzeug_s, convostate_s = json.loads(probed.stdout)
+    sys.stdout.write(
+        f"werkzeug {werkzeug_s * 1e3:.0f} ms, convostate {convostate_s * 1e3:.0f} ms more"
+    )
+
+    assert "convostate.conversations" in modules
+    loaded = {module.partition(".")[0] for module in modules}
+    assert loaded & {"redis", "hiredis", "twilio", "click", "flask", "convostate.testing"} == set()
+    assert not [m for m in modules if m.startswith(("convostate.testing", "convostate.cli"))]
