@@ -15,12 +15,20 @@ class Scale(NamedTuple):
         processes: Fresh ones for what only the first moments of a process tell.
         writers: How many at once on one conversation.
         turns: Of each of them.
+        conversations: How many there are on one Redis.
+        conversations_with_reply: Up to how many a recorded reply is weighed with each.
+        workers: Kinds of gunicorn's.
+        load_s: How long each app is under load, in seconds.
     """
 
     effort: Effort
     processes: int
     writers: tuple[int, ...]
     turns: int
+    conversations: tuple[int, ...]
+    conversations_with_reply: int
+    workers: tuple[str, ...]
+    load_s: float
 
 
 FULL = Scale(
@@ -28,16 +36,28 @@ FULL = Scale(
     processes=25,
     writers=(1, 4, 16, 64),
     turns=20,
+    conversations=(1_000, 10_000, 100_000, 1_000_000),
+    conversations_with_reply=100_000,
+    workers=("sync", "gthread", "gevent"),
+    load_s=5,
 )
 QUICK = Scale(
     effort=Effort(rounds=7, calls=100),
     processes=5,
     writers=(1, 16, 64),
     turns=5,
+    conversations=(1_000, 100_000),
+    conversations_with_reply=100_000,
+    workers=("sync", "gthread", "gevent"),
+    load_s=1,
 )
 ONCE = Scale(
     effort=Effort(rounds=1, calls=2, chunk=1),
     processes=1,
     writers=(2,),
     turns=1,
+    conversations=(10,),
+    conversations_with_reply=10,
+    workers=("sync",),
+    load_s=0.1,
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from io import BytesIO
 from itertools import count
 from typing import Any, NamedTuple
@@ -23,7 +24,7 @@ ORIGIN = "https://example.com"
 PATH = "/sms"
 FORM = "application/x-www-form-urlencoded"
 
-_numbers = count(1)
+_numbers = count(int.from_bytes(os.urandom(8), "big"))  # another process has others
 
 
 class Signed(NamedTuple):

@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING
 
 from benchmarks.cases import (
     contention,
+    conversations,
     flask,
     imports,
+    outage,
     overhead,
     primitives,
     redis,
     sizes,
+    throughput,
     unguarded,
     worst,
 )
@@ -27,9 +30,12 @@ CASES: dict[str, Callable[[Scale], Result]] = {
     "primitives": primitives.run,
     "flask": flask.run,
     "unguarded": unguarded.run,
+    "worst": worst.run,
+    "imports": imports.run,
     "sizes": sizes.run,
     "redis": redis.run,
     "contention": contention.run,
-    "imports": imports.run,
-    "worst": worst.run,
+    "conversations": conversations.run,
+    "outage": outage.run,
+    "throughput": throughput.run,
 }

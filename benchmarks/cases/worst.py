@@ -6,8 +6,6 @@ is the first refusal of its kind in a minute, which is also explained in the log
 
 from __future__ import annotations
 
-import io
-import logging
 from functools import partial
 from itertools import cycle, islice
 from typing import TYPE_CHECKING, Any
@@ -104,7 +102,6 @@ def contender(told: bool = False) -> Work:
     Args:
         told: Each is the first one that its middleware sees, so that a refusal is explained.
     """
-    logging.basicConfig(stream=io.StringIO())
 
     def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         return (counting({}) if environ.get("convostate.state") is not None else bare)(
