@@ -53,23 +53,25 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
 @pytest.fixture(scope="session")
 def redis() -> Iterator[Redis]:
     """A client of a redis-server that all tests of this run share."""
-    from tests.one_redis import one_redis
+    from tests.redis_servers import redis_server
 
-    with one_redis() as client:
-        yield client
+    with redis_server() as server:
+        yield server.admin
 
 
 @pytest.fixture(params=["memory", "redis"])
-def store(request: pytest.FixtureRequest) -> Store:
+def store(request: pytest.FixtureRequest) -> Iterator[Store]:
     """A server-side store with nothing in it."""
     from convostate.stores import MemoryStore, RedisStore
 
     if request.param == "memory":
-        return MemoryStore()
+        yield MemoryStore()
+        return
     client = request.getfixturevalue("redis")
     client.flushall()
-    made: Store = RedisStore(client)
-    return made
+    made = RedisStore(client)
+    yield made
+    made._servers.route().moved()  # which closes its idle connections
 
 
 @pytest.fixture
