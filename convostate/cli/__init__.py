@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from convostate.cli import chat, explain, keygen, sign
+from convostate.cli import chat, conversation, doctor, explain, keygen, open_token, sign
 from convostate.errors import ConvostateError
 
 if TYPE_CHECKING:
@@ -61,5 +61,15 @@ def main(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (chat.chat, explain.explain, keygen.keygen, sign.sign):
+for command in (
+    chat.chat,
+    conversation.end,
+    conversation.forget,
+    conversation.show,
+    doctor.doctor,
+    explain.explain,
+    keygen.keygen,
+    open_token.open_token,
+    sign.sign,
+):
     main.add_command(command)

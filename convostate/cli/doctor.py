@@ -1,0 +1,80 @@
+"""``convostate doctor``: checks everything that can be checked before the first text."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING
+
+import click
+
+from convostate.cli.findings import Finding, read_settings
+from convostate.cli.redis_health import examine_store
+from convostate.cli.routes import examine_routes
+from convostate.cli.tryout import load_app
+from convostate.errors import UsageError
+from convostate.stores import store_for
+from convostate.testing.inprocess import find_middleware
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from convostate.settings import Settings
+
+
+@click.command(short_help="Check the settings, the store and the app, and say what to do.")
+@click.argument("app", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object a finding.")
+@click.pass_context
+def doctor(context: click.Context, app: str | None, as_json: bool) -> None:
+    """Check every setting, the store, and APP, which is imported: is it wrapped, what is guarded.
+
+    Each fault has a line that says what to do. Exit status 0: no fault, 1: at least one.
+    """
+    faults = 0
+    for finding in _examine(app):
+        faults += finding.level == "fault"
+        if as_json:
+            click.echo(json.dumps(finding._asdict()))
+        else:
+            click.echo(f"{finding.level:6}{finding.what}")
+            if finding.advice:
+                click.echo(f"      → {finding.advice}")
+    context.exit(1 if faults else 0)
+
+
+def _examine(app: str | None) -> Iterator[Finding]:
+    settings, found = read_settings(os.environ)
+    yield from found
+    if settings is None:
+        return
+    try:
+        store = store_for(
+            settings.store, cookie_name=settings.cookie_name, max_waiting=settings.max_waiting
+        )
+    except UsageError as error:
+        what, _, advice = str(error).rpartition(". ")
+        yield Finding("fault", what, advice)
+    else:
+        yield from examine_store(store, settings)
+    if app is not None:
+        yield from _examine_app(app, settings)
+
+
+def _examine_app(name: str, settings: Settings) -> Iterator[Finding]:
+    try:
+        app = load_app(name)
+    except UsageError as error:
+        yield Finding("fault", str(error))
+        return
+    middleware = find_middleware(app)
+    if middleware is None:
+        yield Finding(
+            "fault",
+            f"{name} is not wrapped: nobody proves its webhooks",
+            "Wrap it: app = ConversationMiddleware(app), or app.wsgi_app = ConversationMiddleware(app.wsgi_app)",
+        )
+        yield from examine_routes(app, None, settings)
+        return
+    yield Finding("ok", f"{name} is wrapped")
+    yield from examine_routes(app, middleware.app, middleware.settings)

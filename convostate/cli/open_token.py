@@ -1,0 +1,78 @@
+"""``convostate open``: what a sealed token holds, for whoever has its key."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import timedelta
+
+import click
+
+from convostate.cli.conversation import as_dict, as_text
+from convostate.core.codec import decode
+from convostate.core.encoding import from_base64url
+from convostate.core.names import conversation_context
+from convostate.core.pair import PhonePair
+from convostate.core.seal import Opened, Sealer
+from convostate.core.state import OVER, State
+from convostate.errors import SealError, UsageError
+from convostate.settings import LONGEST_AT_SERVER, Settings
+
+
+@click.command(name="open", short_help="Open a sealed token and print the state in it.")
+@click.argument("token")
+@click.option("--ours", required=True, help="The application's address.")
+@click.option("--theirs", required=True, help="The person's address.")
+@click.option("--account", metavar="SID", help="The account; else TWILIO_ACCOUNT_SID.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+@click.pass_context
+def open_token(
+    context: click.Context, token: str, ours: str, theirs: str, account: str | None, as_json: bool
+) -> None:
+    """Open TOKEN, a cookie's value or the whole `name=value`, or a stored state in base64url.
+
+    It opens with a key of CONVOSTATE_KEYS, and only for the conversation that it was sealed for.
+    Exit status 0: it opens, 1: it does not.
+    """
+    settings = Settings.from_environ()
+    account = account or settings.account_sid
+    if account is None:
+        raise UsageError(
+            "A token belongs to an account. Set TWILIO_ACCOUNT_SID=AC…, or give --account"
+        )
+    pair = PhonePair(account, ours, theirs)
+    raw = from_base64url(token.partition(";")[0].rpartition("=")[2].strip())
+    try:
+        opened = _open(b"" if raw is None else raw, pair, settings)
+        content = decode(opened.data)
+    except SealError as error:
+        fault = {"opens": False, "reason": error.reason}
+        click.echo(json.dumps(fault) if as_json else f"does not open: {error.reason}: {error}")
+        context.exit(1)
+    state = State(
+        content,
+        pair=pair,
+        started_ms=opened.started_ms,
+        expires_ms=opened.expires_ms,
+        lifetime_ms=opened.expires_ms - opened.issued_ms,
+        locked=OVER,
+    )
+    if as_json:
+        click.echo(
+            json.dumps({"opens": True, "ended": content is None, **as_dict(state)}, default=repr)
+        )
+    else:
+        click.echo("the conversation was ended" if content is None else as_text(state))
+
+
+def _open(raw: bytes, pair: PhonePair, settings: Settings) -> Opened:
+    """Try both places where states live; the fault of the cookie is the one that is told."""
+    longest_ms = int(LONGEST_AT_SERVER / timedelta(milliseconds=1))
+    now_ms = int(time.time() * 1000)
+    context = conversation_context(pair)
+    try:
+        return Sealer(settings.keys, "cookie", longest_ms).open(raw, context, now_ms)
+    except SealError as error:
+        if error.reason != "forged":
+            raise
+    return Sealer(settings.keys, "state", longest_ms).open(raw, context, now_ms)

@@ -1,0 +1,195 @@
+"""`convostate doctor` finds each fault, says what to do, and finds it gone when that is done."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner
+
+from convostate import Keyring
+from convostate.cli import main
+from convostate.settings import Settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from click.testing import Result
+    from redis import Redis
+
+FIRST, SECOND = Keyring.generate(), Keyring.generate()
+SOUND = {
+    "TWILIO_AUTH_TOKEN": "the-token",
+    "CONVOSTATE_KEYS": FIRST,
+    "CONVOSTATE_PUBLIC_URL": "https://example.com",
+}
+
+
+def doctor(*words: str, **environ: str | None) -> Result:
+    return CliRunner(env={**SOUND, **environ}).invoke(main, ["doctor", *words])
+
+
+def module(folder: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> str:
+    """An app of the user's, in a file in the working directory."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
+    name = f"texts_{abs(hash((text, str(folder))))}"
+    (folder / f"{name}.py").write_text(text)
+    return f"{name}:app"
+
+
+FLASK = """
+from flask import Flask
+from convostate import ConversationMiddleware
+app = Flask(__name__)
+app.add_url_rule("/sms", "sms", lambda: "", methods=["POST"])
+app.add_url_rule("/call/<int:step>", "call", lambda step: "", methods=["POST"])
+app.add_url_rule("/about", "about", lambda: "")
+"""
+WRAP = "app.wsgi_app = ConversationMiddleware(app.wsgi_app)\n"
+
+
+def test_sound_settings_have_no_fault() -> None:
+    result = doctor()
+
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "fault" not in result.stdout
+    assert "Host" not in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said", "right"),
+    [
+        ({"TWILIO_AUTH_TOKEN": ""}, "Set TWILIO_AUTH_TOKEN=", {"TWILIO_AUTH_TOKEN": "another"}),
+        ({"CONVOSTATE_KEYS": ""}, "convostate keygen", {"CONVOSTATE_KEYS": SECOND}),
+        ({"CONVOSTATE_LIFETIME": "5h"}, "CONVOSTATE_LIFETIME=4h", {"CONVOSTATE_LIFETIME": "4h"}),
+        (
+            {"CONVOSTATE_LIFETIM": "2h"},
+            "Rename it to CONVOSTATE_LIFETIME",
+            {"CONVOSTATE_LIFETIM": None, "CONVOSTATE_LIFETIME": "2h"},
+        ),
+        ({"CONVOSTATE_QQQQQQQQ": "2h"}, "Remove it", {"CONVOSTATE_QQQQQQQQ": None}),
+        (
+            {"CONVOSTATE_STORE": "memory", "CONVOSTATE_KEYS": f"{SECOND},{FIRST}"},
+            "Set CONVOSTATE_INDEX_KEY to the key you had before",
+            {"CONVOSTATE_INDEX_KEY": FIRST},
+        ),
+    ],
+)
+def test_a_wrong_setting_is_a_fault_until_the_advice_is_followed(
+    wrong: dict[str, str | None], said: str, right: dict[str, str | None]
+) -> None:
+    ill = doctor(**wrong)
+    assert ill.exit_code == 1
+    assert said in ill.stdout
+    assert FIRST not in ill.stdout
+
+    well = doctor(**{**wrong, **right})
+    assert well.exit_code == 0
+    assert said not in well.stdout
+
+
+@pytest.mark.parametrize(
+    ("worth_knowing", "said"),
+    [
+        ({"CONVOSTATE_PUBLIC_URL": None}, "the Host header of a request is believed"),
+        ({"CONVOSTATE_PUBLIC_URL": "http://example.com"}, "plain http"),
+        ({"CONVOSTATE_STORE": "memory"}, "another worker does not know them"),
+        ({"CONVOSTATE_STORE": "memory"}, "#rc=3&rp=5xx"),
+    ],
+)
+def test_what_is_worth_knowing_is_a_note_and_no_fault(
+    worth_knowing: dict[str, str | None], said: str
+) -> None:
+    result = doctor(**worth_knowing)
+
+    assert result.exit_code == 0
+    assert said in " ".join(result.stdout.split())
+
+
+def test_an_app_that_is_not_wrapped_is_a_fault_until_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ill = doctor(module(tmp_path, monkeypatch, FLASK))
+    assert ill.exit_code == 1
+    assert "is not wrapped" in ill.stdout
+
+    monkeypatch.setenv("TWILIO_AUTH_TOKEN", "the-token")
+    monkeypatch.setenv("CONVOSTATE_KEYS", FIRST)
+    well = doctor(module(tmp_path, monkeypatch, FLASK + WRAP))
+    assert well.exit_code == 0
+    assert "is wrapped" in well.stdout
+    assert "/about, /call/<int:step>, /sms" in well.stdout
+
+
+def test_a_webhook_that_is_not_guarded_is_a_fault_until_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = module(tmp_path, monkeypatch, FLASK + WRAP)
+    ill = doctor(app, CONVOSTATE_PATHS="/sms")
+    assert ill.exit_code == 1
+    assert "/call/<int:step> looks like a webhook and is not guarded" in ill.stdout
+    assert "Set CONVOSTATE_PATHS=/sms,/call/*" in ill.stdout
+    assert "/about looks" not in ill.stdout
+
+    app = module(tmp_path, monkeypatch, FLASK + WRAP + "\n")
+    well = doctor(app, CONVOSTATE_PATHS="/sms,/call/*")
+    assert well.exit_code == 0
+
+
+@pytest.mark.parametrize("name", ["counter", "counter_flask", "counter_bottle", "counter_pyramid"])
+def test_the_demos_are_found_wrapped(name: str) -> None:
+    result = doctor(f"convostate.demo.{name}:app")
+
+    assert result.exit_code == 0
+    assert f"convostate.demo.{name}:app is wrapped" in result.stdout
+    assert ("does not tell its routes" in result.stdout) == (name == "counter")
+    assert ("guarded by *: /sms" in result.stdout) == (name != "counter")
+
+
+def test_an_app_that_cannot_be_imported_is_a_fault() -> None:
+    result = doctor("no_such_module_at_all:app")
+
+    assert result.exit_code == 1
+    assert "Cannot import no_such_module_at_all" in result.stdout
+
+
+def test_a_redis_is_taken_through_a_turn_and_its_eviction_policy_read(redis: Redis) -> None:
+    url = f"redis://127.0.0.1:{redis.connection_pool.connection_kwargs['port']}/0"
+    redis.config_set("maxmemory-policy", "allkeys-lru")
+    ill = doctor(CONVOSTATE_STORE=url)
+    assert ill.exit_code == 1
+    assert "maxmemory-policy is allkeys-lru" in ill.stdout
+
+    redis.config_set("maxmemory-policy", "noeviction")
+    before = set(redis.scan_iter("*"))
+    well = doctor(CONVOSTATE_STORE=url)
+    assert well.exit_code == 0
+    assert "the store takes a turn" in well.stdout
+    assert set(redis.scan_iter("*")) == before
+
+
+def test_a_redis_that_is_down_is_a_fault_that_does_not_show_its_url() -> None:
+    result = doctor(CONVOSTATE_STORE="redis://:hunter2@127.0.0.1:1/0")
+
+    assert result.exit_code == 1
+    assert "the store does not work" in result.stdout
+    assert "hunter2" not in result.stdout
+
+
+def test_json_has_an_object_a_finding() -> None:
+    result = doctor("--json", CONVOSTATE_LIFETIM="2h")
+
+    found = [json.loads(line) for line in result.stdout.splitlines()]
+    assert result.exit_code == 1
+    assert [item["level"] for item in found] == ["fault", "ok", "ok"]
+    assert found[0]["advice"] == "Rename it to CONVOSTATE_LIFETIME"
+
+
+def test_every_setting_has_a_variable_that_doctor_knows() -> None:
+    environ = {declared.metadata["variable"] for declared in Settings.__dataclass_fields__.values()}
+
+    assert len(environ) == 16
+    assert {"CONVOSTATE_INDEX_KEY", "CONVOSTATE_MAX_BODY_BYTES"} <= environ
