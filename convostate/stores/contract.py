@@ -24,6 +24,7 @@ __all__ = [
     "Keep",
     "Leave",
     "Outcome",
+    "Queue",
     "Replay",
     "Reply",
     "Store",
@@ -62,6 +63,18 @@ class Replay(NamedTuple):
     """
 
     sealed: bytes
+
+
+class Queue(NamedTuple):
+    """Who is at a conversation, as the `queue` of the stores at the server tells, for people to see.
+
+    Attributes:
+        lease_s: How much longer the turn that runs may hold it, in seconds; None where none runs.
+        waiting: How many turns wait.
+    """
+
+    lease_s: float | None
+    waiting: int
 
 
 class Store(Protocol):

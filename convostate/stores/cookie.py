@@ -47,8 +47,12 @@ class CookieStore:
     def __init__(self, cookie_name: str = "convostate") -> None:
         self._name = cookie_name
         self._start = f"{cookie_name}="
-        attributes = self._header("", 4 * 3600, 0, secure=True)
-        self.most_bytes = (COOKIE_BYTES - len(attributes)) * 3 // 4
+        self._attributes_bytes = len(self._header("", 4 * 3600, 0, secure=True))
+        self.most_bytes = (COOKIE_BYTES - self._attributes_bytes) * 3 // 4
+
+    def size_bytes(self, token: bytes) -> int:
+        """How much of the 4096 bytes the cookie of a token takes, attributes included."""
+        return self._attributes_bytes + len(to_base64url(token))
 
     def begin(self, claim: Claim, cookies: str, now: float) -> Begun:
         """Find the token: of two cookies of our name the first well-formed one counts."""

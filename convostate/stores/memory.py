@@ -13,7 +13,16 @@ from threading import Condition
 
 from convostate.core.outcome import Claim, End, Keep, Outcome, Reply
 from convostate.errors import StoreError
-from convostate.stores.contract import LEASE_S, OPT_OUT_S, REPLY_S, WAIT_S, Begun, Headers, Replay
+from convostate.stores.contract import (
+    LEASE_S,
+    OPT_OUT_S,
+    REPLY_S,
+    WAIT_S,
+    Begun,
+    Headers,
+    Queue,
+    Replay,
+)
 
 
 class _Lease:
@@ -141,6 +150,14 @@ class MemoryStore:
         with self._changed:
             kept = self._conversations.get(claim.name)
             return None if kept is None else kept.state(now)
+
+    def queue(self, claim: Claim) -> Queue:
+        """Who is at the conversation."""
+        with self._changed:
+            kept = self._conversations.get(claim.name)
+            lease = None if kept is None else kept.holder
+            left_s = 0.0 if lease is None else lease.ends - time.monotonic()
+            return Queue(left_s if left_s > 0 else None, len(kept.queue) if kept else 0)
 
     def erase(self, claim: Claim, *, replies: bool) -> None:
         """Remove the state and take the lease from a turn in flight."""

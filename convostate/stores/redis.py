@@ -28,7 +28,16 @@ from typing import TYPE_CHECKING, Any
 from convostate.core.outcome import Claim, End, Keep, Outcome, Reply
 from convostate.core.seal import HEAD_BYTES
 from convostate.errors import StoreError
-from convostate.stores.contract import LEASE_S, OPT_OUT_S, REPLY_S, WAIT_S, Begun, Headers, Replay
+from convostate.stores.contract import (
+    LEASE_S,
+    OPT_OUT_S,
+    REPLY_S,
+    WAIT_S,
+    Begun,
+    Headers,
+    Queue,
+    Replay,
+)
 from convostate.stores.redis_connection import BLOCK_S
 from convostate.stores.redis_line import Line, Script, Servers
 from convostate.stores.redis_route import check_client
@@ -49,6 +58,7 @@ ABORT = Script.load("release", "abort")
 WRITE = Script.load("write")
 ERASE = Script.load("release", "erase")
 PEEK = Script.load("peek")
+QUEUE = Script.load("queue")
 
 
 class _Lease:
@@ -221,6 +231,14 @@ class RedisStore:
         state: bytes | None = line.run(PEEK, keys)[1]
         line.let_go()
         return state
+
+    def queue(self, claim: Claim) -> Queue:
+        """Who is at the conversation."""
+        keys = _keys(claim, replies=False)[1:3]
+        line = self._line(keys[0])
+        _, lease_ms, waiting = line.run(QUEUE, keys)
+        line.let_go()
+        return Queue(lease_ms / 1000 if lease_ms > 0 else None, waiting)
 
     def erase(self, claim: Claim, *, replies: bool) -> None:
         """Remove the state and take the lease from a turn in flight."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from convostate.testing import params
 from convostate.testing.fetch import Faults, Fetcher
-from convostate.testing.jar import Jar
+from convostate.testing.jar import Cookie, Jar
 from convostate.testing.webhook import Webhook
 
 if TYPE_CHECKING:
@@ -129,6 +129,23 @@ class Account:
     def sender_for(self, theirs: str) -> str:
         """The number that a Messaging Service takes: the one this person wrote to last, or ""."""
         return self._last_texted.get(theirs, "")
+
+    def export(self) -> dict[str, Any]:
+        """What Twilio keeps of people, as JSON can carry it, for another simulator's `restore`."""
+        with self._lock:
+            return {
+                "jars": [[*pair, jar.cookies()] for pair, jar in self._jars.items()],
+                "opted_out": [list(pair) for pair in self._opted_out],
+                "last_texted": self._last_texted,
+            }
+
+    def restore(self, kept: Mapping[str, Any]) -> None:
+        """Go on with what `export` gave."""
+        for to, from_, cookies in kept["jars"]:
+            self.jar(to, from_).fill(Cookie(*cookie) for cookie in cookies)
+        with self._lock:
+            self._opted_out = {(ours, theirs) for ours, theirs in kept["opted_out"]}
+            self._last_texted = dict(kept["last_texted"])
 
     def meet(self, ours: str, theirs: str) -> None:
         """Make a person known who has not written yet."""

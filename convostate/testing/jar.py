@@ -114,9 +114,13 @@ class Jar:
 
     def take_from(self, other: Jar) -> None:
         """Hold what another pair's jar holds."""
-        theirs = {(c.name, c.domain, c.path): c for c in other.cookies()}
+        self.fill(other.cookies())
+
+    def fill(self, cookies: Iterable[Cookie]) -> None:
+        """Hold these cookies and no others."""
+        held = {(c.name, c.domain, c.path): c for c in cookies}
         with self._lock:
-            self._before, self._cookies = self._cookies, theirs
+            self._before, self._cookies = self._cookies, held
 
 
 def parse(header: str, url: str, now: float) -> Cookie | None:

@@ -53,6 +53,11 @@ class Phone:
             if message.to == self.number and message.from_ in (self.texting, "")
         ]
 
+    @property
+    def opted_out(self) -> bool:
+        """Whether this person's STOP stands: Twilio sends nothing of this number's here (21610)."""
+        return self._account.opted_out(self.texting, self.number)
+
     def text(
         self,
         body: str = "",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from convostate.errors import UsageError
 from convostate.testing.account import Account, Urls
@@ -15,7 +15,7 @@ from convostate.testing.messages import HeldSends, Messages, Refusal
 from convostate.testing.phone import Phone, overlap
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from _typeshed.wsgi import WSGIApplication
     from twilio.rest import Client  # type: ignore[import-untyped, unused-ignore]
@@ -53,6 +53,10 @@ class TwilioSimulator:
         raise_app_errors: Whether what an app in this process raises comes out of ``phone.text()``,
             with its traceback; else it is error 11200 and `Reply.exception`, as Twilio sees it.
 
+    Attributes:
+        app: The app in this process, or None where it runs elsewhere.
+        clock: The time.
+
     Raises:
         UsageError: There is no token, or a URL is none; the message says what to set.
     """
@@ -75,6 +79,7 @@ class TwilioSimulator:
         raise_app_errors: bool = True,
     ) -> None:
         self.clock = Clock() if clock is None else clock
+        self.app = None if isinstance(app_or_url, str) else app_or_url
         token = auth_token or os.environ.get("TWILIO_AUTH_TOKEN", "")
         if not token and shared_key is None:
             raise UsageError(
@@ -115,6 +120,11 @@ class TwilioSimulator:
         return self._account.sid
 
     @property
+    def webhook_url(self) -> str:
+        """What is configured at Twilio for incoming messages."""
+        return self._account.urls.webhook
+
+    @property
     def arrived(self) -> list[Message]:
         """Every message that the app sent of its own accord, to whomever, in order."""
         return list(self._account.arrived)
@@ -147,6 +157,17 @@ class TwilioSimulator:
         outside of one waits for this call, because Twilio, too, answers the sender first.
         """
         return self._account.deliver_statuses()
+
+    def export(self) -> dict[str, Any]:
+        """What Twilio keeps of people (cookies, STOPs), as JSON can carry it.
+
+        For a process that takes over from this one: `restore` of another simulator takes it.
+        """
+        return self._account.export()
+
+    def restore(self, kept: Mapping[str, Any]) -> None:
+        """Go on with what `export` gave."""
+        self._account.restore(kept)
 
     def rest_client(self) -> Client:
         """A real ``twilio.rest.Client`` of this account whose messages arrive in `Phone.inbox`.
