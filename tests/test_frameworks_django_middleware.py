@@ -94,3 +94,15 @@ def test_a_streamed_response_may_still_write() -> None:
         )
 
         assert [phone.text("hi").messages for _ in range(2)] == [["1"], ["2"]]
+
+
+def test_before_djangos_session_middleware_it_says_where_to_stand(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with override_settings(MIDDLEWARE=[django_project.CONVERSATIONS, django_project.SESSIONS]):
+        turns = Turns(django_app)
+    turns._step = lambda session: session.update({"a": 1})
+
+    assert turns.phone.text("hi").status == 500
+    assert "after SessionMiddleware" in caplog.text
+    assert turns.visit(lambda session: dict(session.items())) == {}

@@ -16,6 +16,7 @@ import time
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
+from convostate.errors import UsageError
 from convostate.wsgi_environ import CLOCK_KEY, STATE_KEY
 
 try:
@@ -93,7 +94,7 @@ class ConversationSession(SessionBase):  # type: ignore[misc]  # Django has no t
 
     def exists(self, session_key: str) -> bool:
         """Whether this conversation has that key."""
-        return session_key == self.session_key
+        return session_key is not None and session_key == self.session_key
 
     def create(self) -> None:
         """Give the session another key."""
@@ -109,14 +110,6 @@ class ConversationSession(SessionBase):  # type: ignore[misc]  # Django has no t
         """Remove all items, unless the key is another one's."""
         if session_key is None or session_key == self.session_key:
             self._session_cache.clear()
-
-    def load(self) -> dict[Any, Any]:
-        """The items."""
-        return dict(self._session_cache)
-
-    @classmethod
-    def clear_expired(cls) -> None:
-        """Nothing: what has expired is gone by itself."""
 
     def set_expiry(self, value: int | datetime | timedelta | None) -> None:
         """Shorten the lifetime: seconds after the last text, or a moment. 0 and None leave it as it is."""
@@ -176,7 +169,13 @@ class ConversationSessionMiddleware:
         state = request.META.get(STATE_KEY)
         if state is None:
             return self.get_response(request)
-        request.session = ConversationSession(state, request.META.get(CLOCK_KEY, time.time))
+        session = ConversationSession(state, request.META.get(CLOCK_KEY, time.time))
+        request.session = session
         response = self.get_response(request)
-        request.session.hand_back()
+        if request.session is not session:
+            raise UsageError(
+                "Another middleware has replaced the conversation's session. "
+                "Put ConversationSessionMiddleware after SessionMiddleware"
+            )
+        session.hand_back()
         return response
