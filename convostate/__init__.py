@@ -7,24 +7,30 @@
 proves each webhook, opens the state of its To/From pair, and seals what the app left.
 """
 
-from convostate.conversations import Conversations
-from convostate.core.keys import Keyring
-from convostate.core.pair import PhonePair
-from convostate.core.state import State
-from convostate.core.webhook import Webhook
-from convostate.errors import (
-    ConversationExistsError,
-    ConvostateError,
-    OptedOutError,
-    RequestError,
-    SealError,
-    StateError,
-    StoreError,
-    UsageError,
-)
-from convostate.settings import Settings
-from convostate.wsgi import ConversationMiddleware
-from convostate.wsgi_environ import state_from, webhook_from
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from convostate.conversations import Conversations
+    from convostate.core.keys import Keyring
+    from convostate.core.pair import PhonePair
+    from convostate.core.state import State
+    from convostate.core.webhook import Webhook
+    from convostate.errors import (
+        ConversationExistsError,
+        ConvostateError,
+        OptedOutError,
+        RequestError,
+        SealError,
+        StateError,
+        StoreError,
+        UsageError,
+    )
+    from convostate.settings import Settings
+    from convostate.wsgi import ConversationMiddleware
+    from convostate.wsgi_environ import state_from, webhook_from
 
 __all__ = [
     "ConversationExistsError",
@@ -45,3 +51,29 @@ __all__ = [
     "state_from",
     "webhook_from",
 ]
+
+# Where each name lives; the errors are in errors.py.
+_HOMES = {
+    "ConversationMiddleware": "wsgi",
+    "Conversations": "conversations",
+    "Keyring": "core.keys",
+    "PhonePair": "core.pair",
+    "Settings": "settings",
+    "State": "core.state",
+    "Webhook": "core.webhook",
+    "state_from": "wsgi_environ",
+    "webhook_from": "wsgi_environ",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # On first use: pytest imports this package for its plugin in every run, also where nobody uses it.
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(import_module(f"{__name__}.{_HOMES.get(name, 'errors')}"), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return __all__

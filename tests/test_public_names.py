@@ -6,6 +6,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 import convostate
 import convostate.stores
 
@@ -23,6 +25,7 @@ began = time.perf_counter()
 import werkzeug
 after_werkzeug = time.perf_counter()
 import convostate
+from convostate import *
 ended = time.perf_counter()
 print(json.dumps([sorted(sys.modules), after_werkzeug - began, ended - after_werkzeug]))
 """
@@ -39,6 +42,12 @@ def test_the_stores_are_public_too() -> None:
 
     assert sorted(convostate.stores.__all__) == names
     assert all(getattr(convostate.stores, name).__name__ == name for name in names)
+
+
+def test_a_name_that_is_not_public_is_no_attribute() -> None:
+    assert dir(convostate) == sorted(NAMES)
+    with pytest.raises(AttributeError, match="Conversation_Middleware"):
+        convostate.Conversation_Middleware  # noqa: B018
 
 
 def test_importing_it_loads_no_extra_and_no_command_line() -> None:
