@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from convostate.cli.session import Session, command_help
-from convostate.cli.tryout import DEMO, is_app, is_url, simulate
+from convostate.cli.tryout import DEMO, find_start, is_app, is_url, simulate
 from convostate.errors import UsageError
 from convostate.testing.simulator import OUR_NUMBER
 
@@ -29,6 +29,7 @@ _PERSON = "+15550100001"
     "--webhook-url", help="The URL configured at Twilio, where it is not that of the app."
 )
 @click.option("--wrap", is_flag=True, help="Wrap an app that is not wrapped, for this chat.")
+@click.option("--start", is_flag=True, help="Have the app write first, by start() of its module.")
 @click.option("--json", "as_json", is_flag=True, help="Print each turn as a line of JSON.")
 @click.pass_context
 def chat(
@@ -38,6 +39,7 @@ def chat(
     texting: str,
     webhook_url: str | None,
     wrap: bool,
+    start: bool,
     as_json: bool,
 ) -> None:
     """Text an app as if through Twilio: no account, tunnel or number needed.
@@ -45,6 +47,9 @@ def chat(
     APP is module:name; without one it is the demo, a counter. URL is that of a running app. With
     messages it prints what they lead to and ends; without, it takes them from the terminal or a
     pipe. Exit status 1: Twilio would have reported an error.
+
+    With --start the app writes first: start(client, to=…, from_=…) of the app's module is called
+    with a Twilio client whose messages arrive here.
     """
     target, messages = (DEMO, words)
     if words and (is_app(words[0]) or is_url(words[0])):
@@ -58,6 +63,8 @@ def chat(
         as_json=as_json,
         echo=not typing,
     )
+    if start:
+        session.start(find_start(target))
     for line in messages or (_typed() if typing else _piped()):
         _enter(session, line, forgiving=typing)
         if session.over:

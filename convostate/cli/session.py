@@ -69,6 +69,21 @@ class Session:
         self.failed = False
         self.over = False
 
+    def start(self, function: Callable[..., object]) -> None:
+        """Have the app write first.
+
+        Args:
+            function: ``start(client, *, to, from_)`` of the app's.
+        """
+        client, phone = self._simulator.rest_client(), self._phone
+        function(client, to=phone.number, from_=phone.texting)
+        messages = [message.body for message in self._news(phone)]
+        if self._as_json:
+            turn = {"from": phone.texting, "to": phone.number, "messages": messages}
+            click.echo(json.dumps(turn, ensure_ascii=False))
+        else:
+            _show_messages(messages)
+
     def enter(self, line: str) -> None:
         """Take one line: a text, or a command, which begins with a slash; ``//`` texts a slash.
 
@@ -154,8 +169,7 @@ class Session:
             }
             click.echo(json.dumps(turn, ensure_ascii=False))
         else:
-            for shown in [*messages, *reply.media]:
-                click.echo("< " + shown.replace("\n", "\n  "))
+            _show_messages([*messages, *reply.media])
         if reply.exception is not None:
             click.echo("".join(traceback.format_exception(reply.exception)), nl=False, err=True)
         for code in reply.errors:
@@ -169,6 +183,11 @@ class Session:
         inbox = phone.inbox
         read, self._read[pair] = self._read.get(pair, 0), len(inbox)
         return inbox[read:]
+
+
+def _show_messages(messages: list[str]) -> None:
+    for message in messages:
+        click.echo("< " + message.replace("\n", "\n  "))
 
 
 def command_help() -> str:

@@ -23,7 +23,7 @@ from convostate.testing.simulator import ACCOUNT_SID, WEBHOOK_URL, TwilioSimulat
 from convostate.wsgi import ConversationMiddleware
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping
+    from collections.abc import Callable, MutableMapping
 
     from _typeshed.wsgi import WSGIApplication
 
@@ -78,6 +78,28 @@ def load_app(name: str) -> WSGIApplication:
     if not callable(app):
         raise UsageError(f"{name} is no WSGI app. Write module:name, such as {DEMO}")
     found: WSGIApplication = app
+    return found
+
+
+def find_start(target: str) -> Callable[..., object]:
+    """What has an app write first: ``start(client, *, to, from_)``, a function of the app's module.
+
+    Args:
+        target: ``module:name`` of the app, which has been imported.
+
+    Raises:
+        UsageError: There is none.
+    """
+    if is_url(target):
+        raise UsageError("A running app starts conversations by itself. Leave out --start")
+    module = target.partition(":")[0]
+    start = getattr(sys.modules.get(module), "start", None)
+    if not callable(start):
+        raise UsageError(
+            f"{module} has no function that starts a conversation. "
+            "Write start(client, *, to, from_), as in convostate.demo.reminder"
+        )
+    found: Callable[..., object] = start
     return found
 
 
