@@ -1,14 +1,10 @@
-"""The counters on real servers: gunicorn with two workers, and waitress."""
+"""The counters on real servers."""
 
 from __future__ import annotations
 
 import os
-import re
-import subprocess
-import sys
-from contextlib import closing, contextmanager
+from contextlib import closing
 from http.client import HTTPConnection
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
 
@@ -16,40 +12,22 @@ import pytest
 from twilio.request_validator import RequestValidator
 
 from convostate.testing import TwilioSimulator
+from tests.serving import SERVERS, serving
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
 US = "+15550100099"
-BIN = Path(sys.executable).parent
-GUNICORN = [str(BIN / "gunicorn"), "--workers=2", "--bind=127.0.0.1:0"]
-WAITRESS = [str(BIN / "waitress-serve"), "--listen=127.0.0.1:0"]
-COUNTERS = ["counter", "counter_flask", "counter_bottle", "counter_pyramid"]
+FRAMEWORKS = ["counter_flask", "counter_bottle", "counter_pyramid"]
+SERVED = [(server, "counter") for server in SERVERS]
+SERVED += [(server, name) for server in ("gunicorn sync", "waitress") for name in FRAMEWORKS]
 
 
-@contextmanager
-def serving(command: Sequence[str], app: str) -> Iterator[str]:
-    """Run a server on a free port, and give the URL of its webhook."""
-    with subprocess.Popen([*command, app], stderr=subprocess.PIPE, text=True) as server:
-        try:
-            assert server.stderr
-            # Both say where they listen, and from then on a connection waits to be served.
-            addresses = (re.search(r"http://127\.0\.0\.1:\d+", line) for line in server.stderr)
-            yield f"{next(filter(None, addresses))[0]}/sms"
-        finally:
-            server.terminate()
-            server.communicate(timeout=30)  # seconds: gunicorn's own patience with its workers
-
-
-@pytest.fixture(
-    scope="module",
-    params=[(server, counter) for server in (GUNICORN, WAITRESS) for counter in COUNTERS],
-    ids=lambda param: f"{Path(param[0][0]).name} {param[1]}",
-)
+@pytest.fixture(scope="module", params=SERVED, ids=" ".join)
 def url(request: pytest.FixtureRequest) -> Iterator[str]:
     server, counter = request.param
-    with serving(server, f"convostate.demo.{counter}:app") as url:
-        yield url
+    with serving(server, f"convostate.demo.{counter}:app") as running:
+        yield running.url
 
 
 def test_two_numbers_count_up_over_http_and_do_not_see_each_other(url: str) -> None:

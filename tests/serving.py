@@ -1,0 +1,139 @@
+"""Real servers on free ports, and what they are sent byte by byte."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+from contextlib import contextmanager, suppress
+from http.client import HTTPException, HTTPResponse
+from pathlib import Path
+from threading import Event, Thread
+from typing import TYPE_CHECKING, NamedTuple
+from wsgiref.simple_server import make_server
+
+from werkzeug.utils import import_string
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+ROOT, BIN = Path(__file__).parent.parent, Path(sys.executable).parent
+_GUNICORN = (str(BIN / "gunicorn"), "--bind=127.0.0.1:0")
+
+SERVERS: dict[str, tuple[str, ...]] = {
+    "gunicorn sync": (*_GUNICORN, "--workers=2"),
+    "gunicorn gthread": (*_GUNICORN, "--worker-class=gthread", "--threads=4"),
+    "gunicorn gevent": (*_GUNICORN, "--worker-class=gevent"),
+    "waitress": (str(BIN / "waitress-serve"), "--listen=127.0.0.1:0", "--threads=4"),
+    "wsgiref": (sys.executable, "-m", "tests.serving"),
+}
+PATIENCE_S = 30.0  # seconds: gunicorn's own patience with its workers
+
+
+class Server:
+    """One running server.
+
+    Attributes:
+        log: What it has written to its standard error.
+        address: Host and port.
+    """
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.log: list[str] = []
+        self.address = ("127.0.0.1", 0)
+        self._listens = Event()
+        Thread(target=self._read, daemon=True).start()  # a full pipe would stop the server
+        assert self._listens.wait(PATIENCE_S), self.log
+        assert self.address[1], self.log
+
+    def _read(self) -> None:
+        assert self.process.stderr
+        for line in self.process.stderr:
+            self.log.append(line)
+            found = re.search(r"http://127\.0\.0\.1:(\d+)", line)
+            if found and not self._listens.is_set():
+                self.address = ("127.0.0.1", int(found[1]))
+                self._listens.set()
+        self._listens.set()
+
+    @property
+    def url(self) -> str:
+        """The URL of its webhook."""
+        return f"http://{self.host}/sms"
+
+    @property
+    def host(self) -> str:
+        return f"127.0.0.1:{self.address[1]}"
+
+
+@contextmanager
+def serving(name: str, app: str, **environ: str) -> Iterator[Server]:
+    """Run a server, from the moment it listens."""
+    with subprocess.Popen(
+        [*SERVERS[name], app],
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONUNBUFFERED": "1", **environ},
+    ) as process:
+        try:
+            yield Server(process)
+        finally:
+            process.terminate()
+            process.wait(PATIENCE_S)
+
+
+class Reply(NamedTuple):
+    """A response; status 0 where the server closed the connection without one."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+def exchange(server: Server, *parts: bytes, end: bool = False) -> Reply:
+    """Send bytes over a new connection and read the first response.
+
+    Args:
+        server: Where to.
+        *parts: What to send, one segment after another.
+        end: Say that nothing more will come.
+    """
+    with socket.create_connection(server.address, PATIENCE_S) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with suppress(OSError):  # a server may refuse before it has read all
+            for part in parts:
+                connection.sendall(part)
+            if end:
+                connection.shutdown(socket.SHUT_WR)
+        try:
+            response = HTTPResponse(connection)
+            response.begin()
+            headers = {name.lower(): value for name, value in response.getheaders()}
+            return Reply(response.status, headers, response.read())
+        except (OSError, HTTPException):
+            return Reply(0, {}, b"")
+
+
+def request(
+    target: str, headers: Iterable[tuple[str, str]], body: bytes = b"", method: str = "POST"
+) -> bytes:
+    """The bytes of a request."""
+    head = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers)]
+    return "\r\n".join([*head, "Connection: close", "", ""]).encode("latin-1") + body
+
+
+def main() -> None:
+    """Serve an app with wsgiref."""
+    module, _, name = sys.argv[1].partition(":")
+    with make_server("127.0.0.1", 0, import_string(f"{module}:{name}")) as server:
+        sys.stderr.write(f"http://127.0.0.1:{server.server_port}\n")
+        sys.stderr.flush()
+        server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()
