@@ -36,6 +36,10 @@ if head ~= '' and head ~= ARGV[5] then
   return {nonce, 'lost'}
 end
 
+-- Deleting comes first: a server out of memory refuses a script's first write only, and only where
+-- that needs memory. So a conversation can be ended there, and nothing is ever written by halves.
+if to_do == 'end' then redis.call('DEL', KEYS[1]) end
+if ARGV[9] == '0' then redis.call('DEL', KEYS[4]) end
 if to_do == 'keep' then redis.call('SET', KEYS[1], ARGV[7], 'PX', ARGV[8]) end
 if ARGV[9] == '1' then redis.call('SET', KEYS[4], '1', 'PX', ARGV[10]) end
 if KEYS[5] then
@@ -53,8 +57,5 @@ if KEYS[5] then
   end
   redis.call('SET', key, ARGV[11] .. before .. ARGV[12], 'PX', ARGV[13])
 end
--- Last, because what only deletes also succeeds where a server out of memory refuses the lines above.
-if to_do == 'end' then redis.call('DEL', KEYS[1]) end
-if ARGV[9] == '0' then redis.call('DEL', KEYS[4]) end
 release(ARGV[4])
 return {nonce, 'done'}

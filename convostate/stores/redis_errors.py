@@ -69,9 +69,9 @@ _BY_CLASS: tuple[tuple[type[Exception], str], ...] = (
 _BY_TEXT = re.compile(
     r"\b(OOM|READONLY|WRONGTYPE|NOPERM|NOAUTH|MISCONF|NOREPLICAS|MASTERDOWN|CLUSTERDOWN|LOADING|BUSY|UNBLOCKED)\b"
     r"|(user executing the script can't|no permissions)|(max number of clients)|(unknown command|Unknown Redis command)"
-    r"|(No master found)"
+    r"|(No master found)|(unauthenticated)"
 )
-_OTHER_NAMES = ("NOPERM", "MAXCLIENTS", "UNKNOWN", "MASTERS")
+_OTHER_NAMES = ("NOPERM", "MAXCLIENTS", "UNKNOWN", "MASTERS", "WRONGPASS")
 
 
 class DesyncError(exceptions.ConnectionError):

@@ -188,7 +188,9 @@ class Line:
 
     def _ask(self, script: Script, command: Sequence[Any], *, fresh: bool) -> Any:
         try:
-            return _evaluate(self._connected(fresh=fresh), script, command)
+            if fresh:  # whole, because a timeout may have been all that was heard of NOSCRIPT
+                return exchange(self._connected(fresh=True), "EVAL", script.source, *command)
+            return _evaluate(self._connected(fresh=False), script, command)
         except MovedError:
             self.let_go()
             self._servers.route().moved()

@@ -5,11 +5,12 @@
 -- A ring is only a hint: BEGIN alone tells whose the lease is.
 local function release(handoff_ms)
   local waiter = redis.call('LPOP', KEYS[3])
-  -- A server out of memory refuses SET. A lease that stayed would then block the conversation.
-  if not waiter or redis.pcall('SET', KEYS[2], waiter, 'PX', handoff_ms).err then
+  if not waiter then
     redis.call('DEL', KEYS[2])
     return
   end
+  -- Not refused by a server out of memory, which lets a script that has begun to write go on.
+  redis.call('SET', KEYS[2], waiter, 'PX', handoff_ms)
   redis.call('RPUSH', KEYS[2] .. waiter, '1')
   redis.call('PEXPIRE', KEYS[2] .. waiter, handoff_ms)
 end

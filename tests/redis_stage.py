@@ -1,0 +1,89 @@
+"""What the tests of RedisStore have at hand, at the store and through the whole middleware."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from convostate.core.names import Names, conversation_context
+from convostate.core.outcome import Claim, Keep, Reply
+from convostate.core.pair import PhonePair
+from convostate.errors import StoreError
+from convostate.stores.contract import Begun, Replay
+from convostate.testing.simulator import ACCOUNT_SID
+from tests.conversing import ADA, US
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from convostate.stores import RedisStore
+    from tests.conversing import World
+
+NAME = "conversation".ljust(22, "-")
+BASE = f"cs1:{{{NAME}}}"
+
+
+def claim(fingerprint: str | None = None, name: str = NAME) -> Claim:
+    """A claim; the fingerprint is padded to its length."""
+    return Claim(name, None if fingerprint is None else fingerprint.ljust(22, "-"))
+
+
+def token(count: int) -> bytes:
+    """A token that holds a number, unique as a sealed state is."""
+    return b"\x01" + os.urandom(32) + count.to_bytes(4, "big") + bytes(76)
+
+
+def count_in(state: bytes | None) -> int:
+    """The number in a token; 0 for none."""
+    return 0 if state is None else int.from_bytes(state[33:37], "big")
+
+
+def begin(store: RedisStore, asked: Claim | None = None) -> Begun:
+    """Begin a turn that is no replay."""
+    begun = store.begin(asked or claim(), "", 0)
+    assert isinstance(begun, Begun)
+    return begun
+
+
+def add_one(store: RedisStore, fingerprint: str | None = None, name: str = NAME) -> int | None:
+    """Take a turn that counts, and return its number; None where it was answered before."""
+    asked = claim(fingerprint, name)
+    begun = store.begin(asked, "", 0)
+    if isinstance(begun, Replay):
+        return None
+    number = count_in(begun.token) + 1
+    try:
+        reply = Reply(b"sealed", redirects=False)
+        store.commit(begun, Keep(token(number), 3600), reply, 0)
+    finally:
+        store.abort(begun)
+    return number
+
+
+@contextmanager
+def refused(reason: str = "down", within_s: float = 2.0) -> Iterator[list[StoreError]]:
+    """Check that the block raises a StoreError of that reason, in time; gives it."""
+    caught: list[StoreError] = []
+    started = time.monotonic()
+    try:
+        yield caught
+    except StoreError as error:
+        caught.append(error)
+    took_s = time.monotonic() - started
+    assert caught, "nothing was refused"
+    assert caught[0].reason == reason, caught[0]
+    assert took_s <= within_s, f"it took {took_s:.2f} s"
+
+
+def name_of(world: World) -> str:
+    """The name of Ada's conversation in the store."""
+    names: Names = world.middleware._terms.names
+    return names.conversation(conversation_context(PhonePair(ACCOUNT_SID, US, ADA)))
+
+
+def log_of(world: World) -> list[str]:
+    """The texts in Ada's state, as another turn sees them."""
+    found = world.conversations.peek(ours=US, theirs=ADA)
+    return [] if found is None else list(found.get("log", []))
