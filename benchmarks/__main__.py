@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
+import os
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -10,19 +13,23 @@ import click
 from benchmarks.cases import CASES
 from benchmarks.environment import environment
 from benchmarks.report import as_json, table
+from benchmarks.result import INSTALL
 from benchmarks.scale import FULL, ONCE, QUICK
 
 SCALES = {"full": FULL, "quick": QUICK, "once": ONCE}
 
 
-@click.command()
+@click.command(help=f"{__doc__}\n\nCases: {', '.join(CASES)}; without one, all of them.")
 @click.argument("cases", nargs=-1, type=click.Choice(list(CASES)), metavar="[CASE]...")
 @click.option("--json", "json_too", is_flag=True, help="Print JSON instead of tables.")
 @click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw FILE.svg.")
 @click.option("--quick", "scale", flag_value="quick", help="Smaller counts: a few seconds a case.")
 @click.option("--once", "scale", flag_value="once", help="Tiny counts: does every case still run?")
 def main(cases: tuple[str, ...], json_too: bool, plot: Path | None, scale: str | None) -> None:
-    """Measure what convostate costs, beside what it replaces."""
+    """Run the command."""
+    if plot is not None and find_spec("matplotlib") is None:
+        raise click.UsageError(f"--plot needs matplotlib. Run: {INSTALL}")
+    logging.basicConfig(filename=os.devnull)  # log lines are made, and read by nobody
     where = environment()
     if not json_too:
         print("\n".join(f"{name:10} {value}" for name, value in where.items()), flush=True)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Response, request
 
-from benchmarks.measure import Work
 from benchmarks.states import STATES
 from benchmarks.webhooks import KEY, KINDS, TOKEN, environ_of
+from benchmarks.worker import Work
 from convostate import ConversationMiddleware, Keyring, Settings, State, state_from
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def cookie_from(headers: list[tuple[str, str]]) -> str:
 
 
 def answering(
-    app: WSGIApplication, kind: str = "sms", conversations: int = 500, *, in_cookie: bool = True
+    app: WSGIApplication, kind: str = "sms", conversations: int = 200, *, in_cookie: bool = True
 ) -> Work:
     """Make a contender of an app: each call is one webhook of a running conversation.
 
@@ -154,7 +154,8 @@ def contender(
     store: str = "cookie",
     size: str = "count",
     reads_form: bool = False,
+    conversations: int = 200,
 ) -> Work:
     """The factory of the apps above; see `make` and `answering`."""
     made = make(app, store=store, size=size, reads_form=reads_form)
-    return answering(made, kind, in_cookie=store == "cookie")
+    return answering(made, kind, conversations, in_cookie=store == "cookie")

@@ -13,25 +13,14 @@ import subprocess
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from benchmarks.worker import build, turn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from types import TracebackType
+    from collections.abc import Mapping, Sequence
 
 ROOT = Path(__file__).parent.parent
-
-
-class Work(NamedTuple):
-    """What a contender does, as its factory in the fresh process gives it.
-
-    Attributes:
-        inputs: Makes the arguments of so many calls; its time is not counted.
-        call: One call, the only thing that is timed.
-    """
-
-    inputs: Callable[[int], Sequence[Any]]
-    call: Callable[[Any], object]
 
 
 class Contender(NamedTuple):
@@ -56,15 +45,60 @@ class Effort(NamedTuple):
         calls: Calls in one turn.
         chunk: Calls that are timed together. A turn counts as the median of its chunks, which an
             interrupted chunk does not move.
+        fresh: Each contender in a process of its own; else all in this one, where only "does it
+            run" is asked.
     """
 
     rounds: int
     calls: int
     chunk: int = 20
+    fresh: bool = True
 
 
-class Process:
-    """One contender's process, from entering to leaving."""
+class Running(Protocol):
+    """A contender that can be asked, from entering to leaving."""
+
+    def __enter__(self) -> Running: ...
+
+    def __exit__(self, *failure: object) -> None: ...
+
+    def ready(self) -> str:
+        """Wait until the contender is made; the package that it lacks, or ""."""
+        ...
+
+    def time(self, calls: int, chunk: int) -> list[float]:
+        """Time so many calls: for each chunk the µs of one call."""
+        ...
+
+
+def started(contender: Contender, effort: Effort) -> Running:
+    """What runs a contender."""
+    return _Process(contender) if effort.fresh else _Here(contender)
+
+
+class _Here:
+    """A contender in this process."""
+
+    def __init__(self, contender: Contender) -> None:
+        self._contender = contender
+
+    def __enter__(self) -> _Here:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        pass
+
+    def ready(self) -> str:
+        self._work = build(self._contender.factory, self._contender.options)
+        return self._work if isinstance(self._work, str) else ""
+
+    def time(self, calls: int, chunk: int) -> list[float]:
+        assert not isinstance(self._work, str)
+        return turn(self._work, calls, chunk)
+
+
+class _Process:
+    """A contender in a fresh process."""
 
     def __init__(self, contender: Contender) -> None:
         self._command = [
@@ -72,28 +106,20 @@ class Process:
             *(contender.factory, json.dumps(dict(contender.options))),
         ]
 
-    def __enter__(self) -> Process:
+    def __enter__(self) -> _Process:
         self._process = subprocess.Popen(
             self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
         )
         return self
 
+    def __exit__(self, *failure: object) -> None:
+        self._process.communicate()  # the end of its input ends it
+
     def ready(self) -> str:
-        """Wait until the contender is made; the package that it lacks, or ""."""
         missing: str = self._answer().get("missing", "")
         return missing
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-        /,
-    ) -> None:
-        self._process.communicate()  # the end of its input ends it
-
     def time(self, calls: int, chunk: int) -> list[float]:
-        """Time so many calls: for each chunk the µs of one call."""
         assert self._process.stdin is not None
         print(json.dumps([calls, chunk]), file=self._process.stdin, flush=True)
         times: list[float] = self._answer()["us"]
@@ -126,7 +152,8 @@ def compare(contenders: Sequence[Contender], effort: Effort) -> Rounds:
     missing: dict[str, str] = {}
     with ExitStack() as stack:
         processes = {
-            contender.label: stack.enter_context(Process(contender)) for contender in contenders
+            contender.label: stack.enter_context(started(contender, effort))
+            for contender in contenders
         }
         for label, process in processes.items():
             if lacks := process.ready():
@@ -140,5 +167,5 @@ def compare(contenders: Sequence[Contender], effort: Effort) -> Rounds:
             for label in labels:
                 times = processes[label].time(effort.calls, effort.chunk)
                 us[label].append(statistics.median(times))
-            labels.append(labels.pop(0))
+            labels = labels[1:] + labels[:1]
     return Rounds(us, missing)

@@ -22,12 +22,14 @@ class Server(NamedTuple):
 
     Attributes:
         url: For CONVOSTATE_STORE: its database 0.
+        port: On this machine.
         pid: For signals.
         client: To look inside.
         program: Which one runs, and its version.
     """
 
     url: str
+    port: int
     pid: int
     client: Redis
     program: str
@@ -54,7 +56,7 @@ def redis_server() -> Iterator[Server]:
             client = Redis(port=port)
             version = client.info("server")["redis_version"]
             where = f"redis-server {version}, {client.info('memory')['mem_allocator']}"
-            yield Server(f"redis://127.0.0.1:{port}/0", process.pid, client, where)
+            yield Server(f"redis://127.0.0.1:{port}/0", port, process.pid, client, where)
         finally:
             process.kill()  # it keeps nothing
 

@@ -18,7 +18,9 @@ class Scale(NamedTuple):
         conversations: How many there are on one Redis.
         conversations_with_reply: Up to how many a recorded reply is weighed with each.
         workers: Kinds of gunicorn's.
-        load_s: How long each app is under load, in seconds.
+        served: How many of the apps, the first ones.
+        load_rounds: How often each app is under load.
+        load_s: For how long at a time, in seconds.
     """
 
     effort: Effort
@@ -28,6 +30,8 @@ class Scale(NamedTuple):
     conversations: tuple[int, ...]
     conversations_with_reply: int
     workers: tuple[str, ...]
+    served: int
+    load_rounds: int
     load_s: float
 
 
@@ -39,7 +43,9 @@ FULL = Scale(
     conversations=(1_000, 10_000, 100_000, 1_000_000),
     conversations_with_reply=100_000,
     workers=("sync", "gthread", "gevent"),
-    load_s=5,
+    served=8,
+    load_rounds=5,
+    load_s=2,
 )
 QUICK = Scale(
     effort=Effort(rounds=7, calls=100),
@@ -49,15 +55,19 @@ QUICK = Scale(
     conversations=(1_000, 100_000),
     conversations_with_reply=100_000,
     workers=("sync", "gthread", "gevent"),
-    load_s=1,
+    served=8,
+    load_rounds=3,
+    load_s=0.5,
 )
 ONCE = Scale(
-    effort=Effort(rounds=1, calls=2, chunk=1),
+    effort=Effort(rounds=1, calls=2, chunk=1, fresh=False),
     processes=1,
     writers=(2,),
     turns=1,
     conversations=(10,),
     conversations_with_reply=10,
     workers=("sync",),
+    served=2,
+    load_rounds=1,
     load_s=0.1,
 )

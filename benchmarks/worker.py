@@ -13,18 +13,35 @@ import os
 import sys
 from importlib import import_module
 from time import perf_counter_ns
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from benchmarks.measure import Work
+    from collections.abc import Callable, Mapping, Sequence
 
 OURS = ("benchmarks", "convostate")
 
 
-def build(factory: str, options: str) -> Work:
-    """Make the contender."""
+class Work(NamedTuple):
+    """What a contender does, as its factory in the fresh process gives it.
+
+    Attributes:
+        inputs: Makes the arguments of so many calls; its time is not counted.
+        call: One call, the only thing that is timed.
+    """
+
+    inputs: Callable[[int], Sequence[Any]]
+    call: Callable[[Any], object]
+
+
+def build(factory: str, options: Mapping[str, Any]) -> Work | str:
+    """Make a contender; or the import name of the package that it lacks."""
     module, _, function = factory.partition(":")
-    work: Work = getattr(import_module(module), function)(**json.loads(options))
+    try:
+        work: Work = getattr(import_module(module), function)(**options)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith(OURS):
+            raise
+        return error.name
     return work
 
 
@@ -47,12 +64,9 @@ def main() -> None:
     """Answer the lines of standard input."""
     # Log lines are made, as in production, and read by nobody.
     logging.basicConfig(filename=os.devnull)
-    try:
-        work = build(*sys.argv[1:])
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.startswith(OURS):
-            raise
-        print(json.dumps({"missing": error.name}), flush=True)
+    work = build(sys.argv[1], json.loads(sys.argv[2]))
+    if isinstance(work, str):
+        print(json.dumps({"missing": work}), flush=True)
         return
     print(json.dumps({"ready": True}), flush=True)
     for line in sys.stdin:

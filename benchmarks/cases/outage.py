@@ -11,11 +11,12 @@ import signal
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.apps import answering, bare, make, serve, settings
-from benchmarks.measure import Contender, Process, Work
+from benchmarks.measure import Contender, started
 from benchmarks.redis_server import redis_server
 from benchmarks.result import Figure, Result, counted, percentile
 from benchmarks.slow_line import slow_line
 from benchmarks.webhooks import environ_of, sms
+from benchmarks.worker import Work
 from convostate import ConversationMiddleware, state_from
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
+    from benchmarks.measure import Effort
     from benchmarks.scale import Scale
 
 TITLE = "a webhook with a Redis that is healthy, slow, gone, or dead (whole request, plain app)"
@@ -31,6 +33,7 @@ BOUND_COMMIT_MS = 1100
 BOUND_BREAKER_MS = 5
 SLOW_S = 0.005  # each way to the server
 UNTIL_BREAKER = 5  # failures in a row
+COMMITS = 4  # failures, too: below what opens the breaker
 
 APP = "benchmarks.apps:contender"
 
@@ -69,37 +72,38 @@ def stopped(store: str, pid: int, signal_number: int) -> Work:
 
 def run(scale: Scale) -> Result:
     """Measure each in a fresh process with a server of its own."""
-    calls = scale.effort.rounds * 20
+    effort = scale.effort
+    calls, commits = effort.rounds * 20, min(effort.rounds, COMMITS)
     figures: list[Figure] = []
-    with redis_server() as server:
+    with redis_server() as server, slow_line(server.port, SLOW_S) as port:
         program = server.program
-        wrapped = {"app": "wrapped", "store": server.url}
-        figures += _percentiles("healthy", _times(Contender("healthy", APP, wrapped), calls))
-        with slow_line(int(server.url.rpartition(":")[2].partition("/")[0]), SLOW_S) as port:
-            slow = {"app": "wrapped", "store": f"redis://127.0.0.1:{port}/0"}
-            figures += _percentiles("5 ms away", _times(Contender("slow", APP, slow), calls))
+        lines = {"healthy": server.url, "5 ms away": f"redis://127.0.0.1:{port}/0"}
+        for name, url in lines.items():
+            contender = Contender(name, APP, {"app": "wrapped", "store": url, "conversations": 20})
+            figures += _percentiles(name, _times(contender, effort, calls, warm=True))
     for name, how in (("dead", signal.SIGSTOP), ("gone", signal.SIGKILL)):
         with redis_server() as server:
             options = {"store": server.url, "pid": server.pid, "signal_number": int(how)}
             contender = Contender(name, "benchmarks.cases.outage:stopped", options)
-            times = _times(contender, UNTIL_BREAKER + calls)
+            times = _times(contender, effort, UNTIL_BREAKER + calls)
         first, later = times[:UNTIL_BREAKER], times[UNTIL_BREAKER:]
         figures.append(counted(f"{name}, at BEGIN: longest", max(first), "ms", BOUND_BEGIN_MS))
         figures += _percentiles(f"{name}, breaker open", later, BOUND_BREAKER_MS)
     with redis_server() as server:
         options = {"store": server.url, "pid": server.pid}
-        times = _times(Contender("dying", "benchmarks.cases.outage:dying", options), 2)
+        contender = Contender("dying", "benchmarks.cases.outage:dying", options)
+        times = _times(contender, effort, commits)
     figures.append(counted("dead, at COMMIT: longest", max(times), "ms", BOUND_COMMIT_MS))
     return Result(TITLE, figures, (program, "all in one thread, one after the other"))
 
 
-def _times(contender: Contender, calls: int) -> list[float]:
-    """The time of each call in ms; a healthy one warms up first."""
-    with Process(contender) as process:
-        process.ready()
-        if contender.label in ("healthy", "slow"):
-            process.time(20, 1)
-        return [time / 1000 for time in process.time(calls, 1)]
+def _times(contender: Contender, effort: Effort, calls: int, *, warm: bool = False) -> list[float]:
+    """The time of each call in ms."""
+    with started(contender, effort) as running:
+        running.ready()
+        if warm:
+            running.time(min(20, calls), 1)
+        return [time / 1000 for time in running.time(calls, 1)]
 
 
 def _percentiles(name: str, ms: list[float], bound: float | None = None) -> list[Figure]:

@@ -20,9 +20,10 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from werkzeug.sansio.http import parse_cookie
 
-from benchmarks.measure import Contender, Work, compare
+from benchmarks.measure import Contender, compare
 from benchmarks.result import Result, less, over, spread
 from benchmarks.webhooks import KEY, ORIGIN, PATH, TOKEN, sms
+from benchmarks.worker import Work
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks.measure import Contender, Process, compare
+from benchmarks.measure import Contender, compare, started
 from benchmarks.redis_server import redis_server
 from benchmarks.result import Figure, Result, absent, counted, less, over, spread
 from benchmarks.rivals import REDISES
 
 if TYPE_CHECKING:
+    from benchmarks.measure import Effort
     from benchmarks.redis_server import Server
     from benchmarks.scale import Scale
 
@@ -49,14 +50,15 @@ def run(scale: Scale) -> Result:
             figures.append(spread(f"convostate ÷ {NAMES[name]}", ratio, "×", bound))
         for contender in contenders[1:]:
             if contender.label not in missing:
-                figures += trips(server, contender, scale.effort.calls)
-        return Result(TITLE, figures, (server.program, "SMS of 20 fields; 500 conversations"))
+                figures += trips(server, contender, scale.effort)
+        return Result(TITLE, figures, (server.program, "SMS of 20 fields; 200 conversations"))
 
 
-def trips(server: Server, contender: Contender, calls: int) -> list[Figure]:
+def trips(server: Server, contender: Contender, effort: Effort) -> list[Figure]:
     """Count what one request costs the server: times it reads a socket, and commands of a client's."""
     name = NAMES.get(contender.label, contender.label)
-    with Process(contender) as process:
+    calls = effort.calls
+    with started(contender, effort) as process:
         process.ready()
         process.time(1, 1)
         server.client.config_resetstat()

@@ -7,13 +7,14 @@ import os
 import re
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.load import Orders, Tally
 from benchmarks.measure import ROOT
 from benchmarks.redis_server import redis_server
-from benchmarks.result import Figure, Result, counted
+from benchmarks.result import Figure, Result, absent, spread
+from benchmarks.rivals import rival
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +29,7 @@ WORKERS = {
 }
 CONNECTIONS = 8
 CONVERSATIONS = 500
-MOST_PER_S = 6000  # more than two workers answer; so many are signed beforehand
+MOST_PER_S = 8000  # more than two workers answer; so many are signed beforehand
 
 
 def apps(redis_url: str) -> dict[str, dict[str, Any]]:
@@ -49,37 +50,59 @@ def apps(redis_url: str) -> dict[str, dict[str, Any]]:
 
 
 def run(scale: Scale) -> Result:
-    """Serve each app with each kind of worker."""
+    """Run all apps under one kind of worker after the other, and load them in turns."""
     figures: list[Figure] = []
-    with redis_server() as server:
-        for worker, options in WORKERS.items():
-            if worker not in scale.workers:
-                continue
-            for label, app in apps(server.url).items():
-                figures.append(_serve(f"{worker}: {label}", app, options, scale.load_s))
-        program = server.program
-    notes = (program, f"{CONNECTIONS} connections; driver: benchmarks/load.py, in Python")
+    program = ""
+    for worker in scale.workers:
+        with ExitStack() as stack:
+            server = stack.enter_context(redis_server())
+            program = server.program
+            ports: dict[str, int] = {}
+            rates: dict[str, list[float]] = {}
+            for label, app in list(apps(server.url).items())[: scale.served]:
+                if lacks := missing(app):
+                    figures.append(absent(f"{worker}: {label}", lacks))
+                else:
+                    ports[label] = stack.enter_context(gunicorn(app, WORKERS[worker]))
+                    rates[label] = []
+            for _ in range(scale.load_rounds):
+                for label, port in ports.items():
+                    in_cookie = "redis://" not in json.dumps(apps(server.url)[label])
+                    rates[label].append(load(port, scale.load_s, cookies=in_cookie))
+        figures += [spread(f"{worker}: {label}", times, "1/s") for label, times in rates.items()]
+    notes = (program, f"{CONNECTIONS} connections; the driver is benchmarks/load.py, in Python")
     return Result(TITLE, figures, notes)
 
 
-def _serve(label: str, app: dict[str, Any], options: list[str], duration_s: float) -> Figure:
-    with gunicorn(app, options) as port:
-        if port is None:
-            return Figure(label, 0, "", 0, 0, None, 'not installed: pip install -e ".[bench]"')
-        in_cookie = "redis" not in json.dumps(app)
-        texts = max(20, int(MOST_PER_S * duration_s))
-        orders = Orders(port, CONNECTIONS, CONVERSATIONS, texts, duration_s, in_cookie)
-        command = [sys.executable, "-m", "benchmarks.load", json.dumps(orders._asdict())]
-        done = subprocess.run(command, capture_output=True, check=True, text=True, cwd=ROOT)
+def missing(app: dict[str, Any]) -> str:
+    """The package that an app lacks, or ""."""
+    try:
+        if "rival" in app:
+            rival(app["rival"])
+    except ModuleNotFoundError as error:
+        return error.name or ""
+    return ""
+
+
+def load(port: int, duration_s: float, *, cookies: bool) -> float:
+    """Load a server for a while; the answers a second.
+
+    Raises:
+        RuntimeError: One was not 200.
+    """
+    texts = max(20, int(MOST_PER_S * duration_s))
+    orders = Orders(port, CONNECTIONS, CONVERSATIONS, texts, duration_s, cookies)
+    command = [sys.executable, "-m", "benchmarks.load", json.dumps(orders._asdict())]
+    done = subprocess.run(command, capture_output=True, check=True, text=True, cwd=ROOT)
     tally = Tally(*json.loads(done.stdout))
     if tally.refused:
-        raise RuntimeError(f"{label}: {tally.refused} of {tally} were not answered 200")
-    return counted(label, tally.answered / tally.seconds, "1/s")
+        raise RuntimeError(f"{tally.refused} answers were not 200, {tally.answered} were")
+    return tally.answered / tally.seconds
 
 
 @contextmanager
-def gunicorn(app: dict[str, Any], options: list[str]) -> Iterator[int | None]:
-    """Run gunicorn on a free port; None where what it serves is not installed."""
+def gunicorn(app: dict[str, Any], options: list[str]) -> Iterator[int]:
+    """Run gunicorn on a free port, and give its number."""
     command = [
         *(sys.executable, "-m", "gunicorn", "--workers=2", "--bind=127.0.0.1:0"),
         *("--keep-alive=30", *options, "benchmarks.served:app"),
@@ -89,22 +112,10 @@ def gunicorn(app: dict[str, Any], options: list[str]) -> Iterator[int | None]:
         command, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=environ
     ) as server:
         try:
-            yield _port(server)
+            assert server.stderr is not None
+            found = (re.search(r"http://127\.0\.0\.1:(\d+)", line) for line in server.stderr)
+            # From here on a connection waits until a worker serves it.
+            yield int(next(filter(None, found))[1])
         finally:
             server.terminate()
             server.communicate(timeout=30)  # seconds: gunicorn's own patience with its workers
-
-
-def _port(server: subprocess.Popen[str]) -> int | None:
-    assert server.stderr is not None
-    port = None
-    said = []
-    for line in server.stderr:
-        said.append(line)
-        if found := re.search(r"http://127\.0\.0\.1:(\d+)", line):
-            port = int(found[1])
-        if "ModuleNotFoundError" in line:
-            return None
-        if port is not None and line.count("Booting worker"):
-            return port
-    raise RuntimeError("gunicorn ended early:\n" + "".join(said))

@@ -11,9 +11,10 @@ from itertools import cycle, islice
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.apps import bare, counting, serve, settings
-from benchmarks.measure import Contender, Process, Work
+from benchmarks.measure import Contender, started
 from benchmarks.result import Figure, Result, spread
 from benchmarks.webhooks import FORM, ORIGIN, PATH, TOKEN, Signed, environ_of, sms
+from benchmarks.worker import Work
 from convostate import ConversationMiddleware
 from convostate.core.signature import sign
 
@@ -125,7 +126,7 @@ def run(scale: Scale) -> Result:
     me = "benchmarks.cases.worst:contender"
     figures: list[Figure] = []
     for suffix, told in (("", False), (", told", True)):
-        with Process(Contender("worst", me, {"told": told})) as process:
+        with started(Contender("worst", me, {"told": told}), scale.effort) as process:
             process.ready()
             process.time(len(REQUESTS), 1)
             us = process.time(len(REQUESTS) * scale.effort.rounds, 1)

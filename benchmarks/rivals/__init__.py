@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from flask import Flask
 
-    from benchmarks.measure import Work
+    from benchmarks.worker import Work
 
 COOKIES = ("flask_cookie", "starlette_cookie", "django_cookie", "fernet_cookie", "beaker_cookie")
 REDISES = ("flask_session_redis", "beaker_redis")

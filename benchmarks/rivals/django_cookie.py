@@ -22,7 +22,8 @@ IN_COOKIE = True
 
 def app(redis_url: str, state: dict[str, Any]) -> Flask:  # noqa: ARG001
     """The app."""
-    settings.configure(SECRET_KEY=KEY)
+    if not settings.configured:
+        settings.configure(SECRET_KEY=KEY)
     salt = "django.contrib.sessions.backends.signed_cookies"
     load = partial(signing.loads, salt=salt, max_age=LIFETIME_S)
     dump = partial(signing.dumps, salt=salt, compress=True)

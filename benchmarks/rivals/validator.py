@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from twilio.request_validator import RequestValidator
 
-from benchmarks.measure import Work
 from benchmarks.webhooks import KINDS, TOKEN, Signed
+from benchmarks.worker import Work
 
 LABEL = "RequestValidator alone"
 
