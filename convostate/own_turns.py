@@ -12,8 +12,8 @@ from convostate.core.outcome import Claim
 from convostate.core.seal import NONCE_BYTES
 from convostate.core.turn import Turn, finish, open_turn
 from convostate.errors import UsageError
+from convostate.running import Running, runs_here
 from convostate.stores.contract import Begun, Replay
-from convostate.wsgi import RUNNING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -70,12 +70,11 @@ class OwnTurns:
         name = self._free_name(context)
         begun = self.store.begin(Claim(name), "", self.now())
         assert not isinstance(begun, Replay)  # without a fingerprint nothing is recorded
-        RUNNING.set((*RUNNING.get(), name))
+        running = Running(name)
         try:
             yield Held(pair, context, begun)
         finally:
-            # Not RUNNING.reset(): a generator that holds the block may be closed in another context.
-            RUNNING.set(tuple(other for other in RUNNING.get() if other != name))
+            running.end()
             self.store.abort(begun)  # does nothing after a commit
 
     def open(self, held: Held) -> Turn:
@@ -120,7 +119,7 @@ class OwnTurns:
     def _free_name(self, context: bytes) -> str:
         """The name of a conversation that has no turn in this context: a second one would wait for it."""
         name = self._terms.names.conversation(context)
-        if name in RUNNING.get():
+        if runs_here(name):
             raise UsageError(
                 "A turn of this conversation runs here already, and this would wait for it or break it. "
                 "In its webhook use state_from(environ) and client.messages.create(), inside turn() the state you have"

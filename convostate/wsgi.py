@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import os
 import time
-from contextvars import ContextVar
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -23,6 +22,7 @@ from convostate.core.webhook import Webhook
 from convostate.errors import RequestError, StoreError, UsageError
 from convostate.guarded_paths import guard
 from convostate.refusals import RefusalLog
+from convostate.running import Running
 from convostate.settings import Settings
 from convostate.stores import Store, store_for
 from convostate.stores.contract import Begun, Headers, Replay
@@ -49,9 +49,6 @@ _STATUS = {
     500: "500 Internal Server Error",
     503: "503 Service Unavailable",
 }
-
-RUNNING: ContextVar[tuple[str, ...]] = ContextVar("convostate.running", default=())
-"""The names of the conversations whose turns run in this context: a second turn would wait for itself."""
 
 _NAMELESS, _NAMELESS_PLAIN = (
     Claim(""),
@@ -156,7 +153,7 @@ class ConversationMiddleware:
             if error.reason != "down" or self.settings.on_outage == "refuse":
                 return self._unavailable(error, context)
             lost = error.with_traceback(None)
-        running = RUNNING.set((*RUNNING.get(), claim.name)) if claim.name else None
+        running = Running(claim.name) if claim.name else None
         try:
             turn = open_turn(
                 pair,
@@ -174,7 +171,7 @@ class ConversationMiddleware:
             return self._run(environ, turn, begun, clock)
         finally:
             if running is not None:
-                RUNNING.reset(running)
+                running.end()
             if begun is not None:
                 self.store.abort(begun)  # does nothing after a commit
 

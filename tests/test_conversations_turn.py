@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -193,9 +194,23 @@ def test_a_webhook_can_look_at_its_own_conversation(world: World) -> None:
     assert world.phone.text("hi").messages == ["{'step': 1}"]
 
 
-def test_a_block_in_a_generator_may_be_left_in_another_context(world: World) -> None:
-    import contextvars
+def test_what_a_webhook_leaves_behind_may_take_a_turn_once_it_is_over(world: World) -> None:
+    contexts: list[contextvars.Context] = []
 
+    def handle(_: State, __: Webhook) -> str:
+        contexts.append(contextvars.copy_context())
+        with pytest.raises(UsageError, match=HERE_ALREADY):
+            contexts[0].run(world.put, {"step": "too early"})
+        return "done"
+
+    world.handle = handle
+
+    assert world.phone.text("hi").messages == ["done"]
+    contexts[0].run(world.put, {"step": "later"})
+    assert world.peek() == {"step": "later"}
+
+
+def test_a_block_in_a_generator_may_be_left_in_another_context(world: World) -> None:
     def steps() -> Iterator[None]:
         with world.conversations.turn(**PAIR) as state:
             state["step"] = 1
@@ -204,8 +219,9 @@ def test_a_block_in_a_generator_may_be_left_in_another_context(world: World) -> 
     generator = steps()
     contextvars.copy_context().run(lambda: next(generator))
     next(generator, None)
+    world.put({"step": 2})
 
-    assert world.peek() == {"step": 1}
+    assert world.peek() == {"step": 2}
 
 
 def test_a_turn_that_outlasts_its_lease_writes_nothing(world: World) -> None:
