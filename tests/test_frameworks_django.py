@@ -111,7 +111,7 @@ def test_a_key_cannot_be_set_and_a_short_one_is_none(turns: Turns) -> None:
         with pytest.raises(AttributeError):
             session.session_key = "another"
         session._session_key = "short"
-        assert session.session_key is None
+        assert session.session_key is session._session_key is None
 
     turns.turn(refused)
 
@@ -193,6 +193,8 @@ def test_set_expiry_never_lengthens_the_lifetime(turns: Turns, value: int | None
     turns.turn(lambda session: (session.set_expiry(600), put(a=1)(session)))
     turns.turn(lambda session: session.set_expiry(value))
     assert turns.turn(lambda session: session.get_expiry_age()) == HOURS_4
+    date = turns.turn(lambda session: session.get_expiry_date())
+    assert date.timestamp() == turns.twilio.clock() + HOURS_4
 
     turns.twilio.clock.advance(hours=3, minutes=59)
     assert turns.turn(lambda session: session["a"]) == 1
@@ -207,6 +209,14 @@ def test_set_expiry_never_lengthens_the_lifetime(turns: Turns, value: int | None
 def test_an_expiry_in_the_past_ends_the_conversation(turns: Turns, value: Any) -> None:
     turns.turn(put(a=1))
     turns.turn(lambda session: session.set_expiry(value))
+
+    assert turns.turn(every) == {}
+
+
+def test_an_expiry_does_not_stand_in_the_way_of_an_end(turns: Turns) -> None:
+    turns.turn(lambda session: (put(a=1)(session), session.set_expiry(600)))
+
+    turns.turn(lambda session: session._session.end())  # what state_from(request.META).end() does
 
     assert turns.turn(every) == {}
 

@@ -118,6 +118,14 @@ def test_without_permanent_the_apps_lifetime_means_nothing(turns: Turns) -> None
     assert turns.turn(lambda session: session["a"]) == 1
 
 
+def test_permanent_does_not_stand_in_the_way_of_an_end(turns: Turns) -> None:
+    turns.turn(lambda session: session.update(a=1, _permanent=True))
+
+    turns.turn(lambda _session: state_from(flask.request.environ).end())
+
+    assert turns.turn(dict) == {}
+
+
 def test_an_app_that_sets_permanent_before_every_request_serves_message_statuses() -> None:
     app = Flask(__name__)
     app.before_request(lambda: setattr(session._get_current_object(), "permanent", True))  # type: ignore[attr-defined]  # a proxy

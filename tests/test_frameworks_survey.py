@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,7 +10,7 @@ import pytest
 from convostate import Settings
 from convostate.testing import TwilioSimulator
 from tests.apps import survey
-from tests.test_servers import serving
+from tests.serving import serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,14 +41,12 @@ def app(name: str, store_setting: str) -> Any:
 
 
 @pytest.fixture
-def url(name: str, store_setting: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    monkeypatch.setenv("CONVOSTATE_STORE", store_setting)
-    monkeypatch.setenv("CONVOSTATE_PATHS", ",".join(survey.PATHS))
-    # One worker: the memory store remembers within a process.
-    gunicorn = [str(Path(sys.executable).with_name("gunicorn")), "--threads=2"]
-    command = [*gunicorn, "--bind=127.0.0.1:0", f"--chdir={Path(__file__).parent.parent}"]
-    with serving(command, f"tests.apps.survey_{name}:make_app()") as url:
-        yield url
+def url(name: str, store_setting: str) -> Iterator[str]:
+    # The memory store remembers within one process; the others are asked through two workers.
+    server = "gunicorn gthread" if store_setting == "memory" else "gunicorn sync"
+    environ = {"CONVOSTATE_STORE": store_setting, "CONVOSTATE_PATHS": ",".join(survey.PATHS)}
+    with serving(server, f"tests.apps.survey_{name}:make_app()", **environ) as running:
+        yield running.url
 
 
 def test_the_survey_remembers_who_answered_what(app: Any) -> None:

@@ -50,7 +50,7 @@ class ConversationSession(SessionBase):  # type: ignore[misc]  # Django has no t
         self._session_cache = state
         self._clock = clock
         self._handed_back = False
-        super().__init__(self.session_key)
+        super().__init__()
 
     @property
     def accessed(self) -> bool:
@@ -78,8 +78,6 @@ class ConversationSession(SessionBase):  # type: ignore[misc]  # Django has no t
     def _session_key(self, key: str | None) -> None:
         if self._validate_session_key(key) and key != self.session_key:
             self._session_cache[_KEY] = key
-        elif key is None and self.session_key is not None:
-            del self._session_cache[_KEY]
 
     def clear(self) -> None:
         """Remove all items; the conversation goes on."""

@@ -11,7 +11,6 @@ import copy
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from convostate.errors import UsageError
 from convostate.frameworks.state_view import StateView
 from convostate.wsgi import ConversationMiddleware
 from convostate.wsgi_environ import STATE_KEY
@@ -98,8 +97,6 @@ class ConvoState:
         Raises:
             UsageError: The settings are wrong, or the app is wrapped already.
         """
-        if "convostate" in app.extensions:
-            raise UsageError("This app is wrapped already. Call ConvoState(app) once")
         inner = _LatestSessions(app)
         app.wsgi_app = ConversationMiddleware(inner, self._settings, store=self._store)  # type: ignore[method-assign]  # Flask's own way
         _serve_conversations(app)
