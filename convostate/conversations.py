@@ -47,7 +47,10 @@ class Conversations:
         settings: None reads them from the environment variables.
         store: The store; None makes the one that the settings name. Conversations in memory are
             those of one store object: hand over the middleware's, ``middleware.store``.
-        clock: Gives Unix time in seconds; a test's, such as ``simulator.clock``.
+        clock: Gives Unix time in seconds. A test that moves the simulator's clock gives that one.
+
+    Attributes:
+        clock: As given; a test may set it.
 
     Raises:
         UsageError: The settings are wrong, or the store is one that cannot do this.
@@ -72,7 +75,8 @@ class Conversations:
             )
         self.settings = settings
         self.store = store
-        self._turns = OwnTurns(settings, store, clock)
+        self.clock = clock
+        self._turns = OwnTurns(settings, store, lambda: self.clock())  # noqa: PLW0108  # it may be set
 
     def __repr__(self) -> str:
         return f"Conversations({self.settings!r})"
@@ -131,7 +135,8 @@ class Conversations:
         It is one turn. The state is written, then the message is sent, while a reply or a status
         waits. Whatever the client raises comes out of here, after what was there has been restored,
         byte for byte and for the rest of its lifetime. Once Twilio has taken the message the state
-        stays, also where this process ends there and then.
+        stays, also where this process ends there and then. A text that arrives meanwhile is
+        answered 503 after 8 s: give the client's ``TwilioHttpClient`` a shorter timeout.
 
         Args:
             client: The caller's own ``twilio.rest.Client``; its ``messages.create`` is called.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -83,3 +83,16 @@ def test_nobody_is_named_by_what_is_printed(world: World, redis: Redis) -> None:
 
     for secret in (ADA[3:], US[3:], TOKEN, KEY, "secret", "hello"):
         assert [text for text in printed if secret in text] == []
+
+
+def test_a_test_can_move_the_clock_of_an_apps_conversations(world: World) -> None:
+    conversations = Conversations(world.settings, store=world.store)  # as an app makes them
+    world.simulator.clock.advance(hours=5)
+    start: dict[str, Any] = {"to": ADA, "from_": US, "body": "hello", "state": {"step": 1}}
+
+    conversations.start(world.client, **start)
+    assert world.phone.text("yes").messages == ["{'log': ['yes']}"]  # it began five hours ago
+
+    conversations.clock = world.simulator.clock
+    conversations.start(world.client, **start)
+    assert world.phone.text("yes").messages == ["{'step': 1, 'log': ['yes']}"]

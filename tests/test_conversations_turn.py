@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -42,6 +43,22 @@ def test_nothing_is_written_when_the_block_raises(world: World) -> None:
     assert world.phone.text("next").error is None  # and the lease is free
 
 
+@pytest.mark.parametrize("error", [None, ZeroDivisionError], ids=["kept", "raised"])
+def test_after_the_turn_its_state_takes_no_writes(
+    world: World, error: type[Exception] | None
+) -> None:
+    with (
+        pytest.raises(error) if error else contextlib.nullcontext(),
+        world.conversations.turn(**PAIR) as state,
+    ):
+        state["step"] = 1
+        if error is not None:
+            raise error
+
+    with pytest.raises(UsageError, match="this change would be lost"):
+        state["step"] = 2
+
+
 def test_a_turn_that_writes_nothing_begins_nothing(world: World) -> None:
     with world.conversations.turn(**PAIR) as state:
         assert state == {}
@@ -71,14 +88,6 @@ def test_a_turn_renews_the_lifetime_or_shortens_it(world: World) -> None:
         state.lifetime = timedelta(minutes=1)
     world.simulator.clock.advance(minutes=2)
     assert world.peek() is None
-
-
-def test_after_the_turn_its_state_takes_no_writes(world: World) -> None:
-    with world.conversations.turn(**PAIR) as state:
-        state["step"] = 1
-
-    with pytest.raises(UsageError, match="this change would be lost"):
-        state["step"] = 2
 
 
 def test_what_cannot_be_kept_leaves_what_was_there(world: World) -> None:
