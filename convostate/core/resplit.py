@@ -110,10 +110,12 @@ def check_split(signed: str, form: Form, body: str) -> None:
         # These words stand in the names of the parameters and nowhere else, and no value is longer
         # than a SID or holds more than digits. Nearly every webhook is done here.
         return
-    senders = _count(first, _SENDER_NAMES, _whole_address) + len(_QUOTED_SENDERS.findall(body))
-    receivers = _count(first, _RECEIVER_NAMES, _whole_address) + len(
-        _QUOTED_RECEIVERS.findall(body)
-    )
+    names = _SENDER_NAMES if "CallSid" in first else ("From",)  # only calls are forwarded
+    senders = _count(first, names, _whole_address)
+    receivers = _count(first, _RECEIVER_NAMES, _whole_address)
+    if not first or _whole_address(first.get("From", "")):  # else a body ends with the true sender
+        senders += len(_QUOTED_SENDERS.findall(body))
+        receivers += len(_QUOTED_RECEIVERS.findall(body))
     sids = _count(first, _SID_NAMES, _whole_sid)
     if first:  # a fallback may be told the whole URL of a GET that failed
         sids += len(_SIDS_OF_FORM.findall(first.get("ErrorUrl", "")))

@@ -1,0 +1,257 @@
+"""The re-split guard: of all the forms that one signed string can be split into, one is accepted."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+import pytest
+from twilio.request_validator import RequestValidator
+
+from convostate.core.signature import Request
+from convostate.errors import RequestError
+from tests.proving import SECRETS, Repeated, got, oracle_sign, posted, prove, status_of
+from tests.served import ACCOUNT, BOB, FORM, SID, TOKEN, URL, US, text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+MALLORY, VICTIM = "+15550666666", "+15550100001"
+OTHER_SID, CALL = "SM" + "9" * 32, "CA" + "0" * 31 + "1"
+WHATSAPP, MALLORY_THERE, VICTIM_THERE = (
+    f"whatsapp:{US}",
+    f"whatsapp:{MALLORY}",
+    f"whatsapp:{VICTIM}",
+)
+Params = dict[str, str]
+FREE = ("Body", "Label", "Fro", "SipHeader_X")  # what a sender writes
+
+
+def sms(body: str, **changes: str) -> Params:
+    return text(body, From=MALLORY, **changes)
+
+
+def there(body: str, **changes: str) -> Params:
+    params = text(body, **{"From": MALLORY_THERE, "To": WHATSAPP, "WaId": MALLORY[1:], **changes})
+    del params["FromCity"]
+    return params
+
+
+def call(**changes: str) -> Params:
+    return {"AccountSid": ACCOUNT, "ApiVersion": "2010-04-01", "CallSid": CALL, "Direction": "inbound", "From": MALLORY,
+            "To": US, "CallStatus": "ringing", **changes}  # fmt: skip
+
+
+def glued(params: Mapping[str, str]) -> str:
+    return "".join(name + params[name] for name in sorted(params))
+
+
+def changed(params: Params, *gone: str, **changes: str) -> Params:
+    return {name: value for name, value in {**params, **changes}.items() if name not in gone}
+
+
+def case(true: Params, *gone: str, **changes: str) -> tuple[Params, Params]:
+    return true, changed(true, *gone, **changes)
+
+
+def body_that_forges(**forged: str) -> tuple[Params, Params]:
+    """A text that holds a whole other form, and swallows its own tail into an invented name."""
+    body = f"hi{glued(forged)}ZZ"
+    true = sms(body)
+    kept = {name: true[name] for name in ("AccountSid",)}
+    tail = glued(true).partition(body)[2]
+    return true, {**kept, "Body": "hi", **forged, "ZZ": tail}
+
+
+FORGERIES: dict[str, tuple[Params, Params]] = {
+    "a05 a boundary moved in the sender": case(sms("hi"), "From", Fro=f"m{MALLORY}"),
+    "a05 a boundary moved in the receiver": case(sms("hi"), "To", T=f"o{US}"),
+    "a05 a boundary moved in the account": case(sms("hi"), "AccountSid", AccountSi=f"d{ACCOUNT}"),
+    "a05 a boundary moved in the sid": case(sms("hi"), "MessageSid", MessageSi=f"d{SID}"),
+    "a05 a boundary moved in the call": case(call(), "CallSid", CallSi=f"d{CALL}"),
+    "a05 a value moved to its name": case(sms("hi"), "To", **{f"To{US}": ""}),
+    "a06 a sender in the text, the true one behind an invented name":
+        case(sms(f"hiFrom{VICTIM}FromA"), Body="hi", From=VICTIM, FromAFrom=MALLORY),
+    "a06 the true sender swallowed by the forged one": case(sms(f"hiFrom{VICTIM}"), Body="hi", From=f"{VICTIM}From{MALLORY}"),
+    "a06b an invented name that ends in From": case(sms(f"hiFrom{VICTIM}FromB"), Body="hi", From=VICTIM, FromBFrom=MALLORY),
+    "a06c the true name across an invented name and its value":
+        case(sms(f"hiFrom{VICTIM}FromA"), Body="hi", From=VICTIM, FromAFro=f"m{MALLORY}"),
+    "a06c all of the true name in the value": case(sms(f"hiFrom{VICTIM}FromA"), Body="hi", From=VICTIM, FromA=f"From{MALLORY}"),
+    "a06 a sender on a channel":
+        case(there(f"hiFrom{VICTIM_THERE}FromA"), Body="hi", From=VICTIM_THERE, FromAFrom=MALLORY_THERE),
+    "a06 a sender without a plus": case(sms("hiFrom15550100001FromA"), Body="hi", From="15550100001", FromAFrom=MALLORY),
+    "a06 a true sender without a plus":
+        case(text(f"hiFrom{VICTIM}FromA", From="55555"), Body="hi", From=VICTIM, FromAFrom="55555"),
+    "a06 a true sender without a number":
+        case(there(f"hiFrom{VICTIM_THERE}FromA", From="whatsapp:US.1349"), Body="hi", From=VICTIM_THERE, FromAFrom="whatsapp:US.1349"),
+    "a06 a true sender behind ForwardedFrom": case(there("hiForwarded", Label=f"xFrom{VICTIM_THERE}"), "Label",
+        Body="hi", ForwardedFrom=f"{MALLORY_THERE}Labelx", From=VICTIM_THERE),
+    "a06 the true sender at the end of the text": case(sms("hi"), "From", Body=f"hiFrom{MALLORY}"),
+    "a06 the true sender at the end of the text, its city as the sender":
+        case(sms("hi", FromCity="X"), "FromCity", Body=f"hiFrom{MALLORY}", From="CityX"),
+    "a06 the true receiver at the end of the text": case(
+        {"AccountSid": ACCOUNT, "Body": "hi", "To": US, "From": MALLORY, "MessageSid": SID}, "From", "MessageSid", "To",
+        Body=f"hiFrom{MALLORY}MessageSid{SID}To{US}"),
+    "a06 a place's label, the true sender swallowed by the text":
+        case(there("", Label=f"xFrom{VICTIM_THERE}", Latitude="1"), "Label", Body=f"From{MALLORY_THERE}Labelx", From=VICTIM_THERE),
+    "a06 a place's label, a short code swallowed by the text":
+        case(text("", From="55555", Label=f"xFrom{VICTIM}"), "Label", "FromCity", Body="From55555FromCityLabelx", From=VICTIM),
+    "a06 a parameter of a voice client":
+        case(call(From="client:mallory", Fro=f"m{VICTIM}FromA"), "Fro", From=VICTIM, FromAFrom="client:mallory"),
+    "a06 a header of a sip call":
+        case(call(To="sip:us@example.com", SipHeader_X=f"To{US}ToA"), SipHeader_X="", To=US, ToATo="sip:us@example.com"),
+    "a06 the sender lengthened by the next parameter": case(there("hi", Label="home"), "Label", From=f"{MALLORY_THERE}Labelhome"),
+    "a06 the sender lengthened by a blank one": case(sms("hi"), "FromCity", From=f"{MALLORY}FromCity"),
+    "a06 the receiver lengthened by the next parameter": case(there("hi"), "WaId", To=f"{WHATSAPP}WaId{MALLORY[1:]}"),
+    "a06 the account lengthened by the next parameter": case(sms("hi", AddOns="{}"), "AddOns", AccountSid=f"{ACCOUNT}AddOns{{}}"),
+    "a06 the sid lengthened by the next parameter":
+        case(sms("hi"), "NumMedia", MessageSid=f"{SID}NumMedia0"),
+    "a06 the call lengthened by the next parameter": case(call(), "CallStatus", CallSid=f"{CALL}CallStatusringing"),
+    "a07 another sender and sid, the tail swallowed":
+        body_that_forges(From=VICTIM, MessageSid=OTHER_SID, NumMedia="0", SmsMessageSid=OTHER_SID, SmsSid=OTHER_SID, To=US),
+    "a07 another sender and receiver": body_that_forges(From=VICTIM, To=BOB),
+    "a07 a call made of a text": body_that_forges(CallSid=CALL, Direction="inbound", From=VICTIM, To=US),
+    "a07 a status made of a text": body_that_forges(From=US, MessageSid=OTHER_SID, MessageStatus="delivered", To=VICTIM),
+    "a07 another sid, the rest swallowed": body_that_forges(MessageSid=OTHER_SID),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("true", "forged"), FORGERIES.values(), ids=FORGERIES)
+def test_a_resplit_form_is_refused_and_one_without_such_a_text_accepted(
+    true: Params, forged: Params
+) -> None:
+    signature = oracle_sign(URL, true)
+    assert RequestValidator(TOKEN).validate(
+        URL, Repeated(forged.items()), signature
+    )  # it was signed, in a way
+
+    assert status_of(posted(forged, signature=signature)) in {400, 403}
+    calm = {name: "hi" if name in FREE else value for name, value in true.items()}
+    assert dict(prove(posted(calm)).params) == calm
+
+
+@pytest.mark.parametrize("url", [f"{URL}?a=1", URL])
+@pytest.mark.parametrize(
+    "body", ["hi", f"hi&From={VICTIM}&To={US}&Body=ho&", f"hi&Body=From{VICTIM}&x="]
+)
+def test_a08_the_signature_of_a_form_does_not_prove_a_glued_url(url: str, body: str) -> None:
+    params = sms(body)
+    signature = oracle_sign(url, params)
+    glued_url = url + glued(params).replace(" ", "")
+
+    assert status_of(got(glued_url, signature=signature)) == 403
+    assert status_of(posted(params, url=url, signature=signature)) == 200
+
+
+def from_get(query: str, at: str, *names: str) -> tuple[str, Params]:
+    """The URL and the form that the glued rest of a query is read as."""
+    head, rest = query[: query.index(at)], query[query.index(at) :]
+    form: Params = {}
+    for name, following in zip(names, [*names[1:], "ZZ"], strict=True):
+        value, _, rest = rest.removeprefix(name).partition(following)
+        form[name], rest = value, following + rest
+    return f"{URL}?{head}", {**form, "ZZ": rest.removeprefix("ZZ")}
+
+
+def test_a09_the_signature_of_a_get_does_not_prove_a_form() -> None:
+    """A space of the text is a plus in the query, so a text can spell a whole form there."""
+    forged = f"hiAccountSid{ACCOUNT}From 15550100001MessageSid{OTHER_SID}To 15550100099ZZ"
+    query = urlencode([("SmsStatus", "received"), *sms(forged).items()])
+    url, form = from_get(query, f"AccountSid{ACCOUNT}", "AccountSid", "From", "MessageSid", "To")
+    signature = oracle_sign(f"{URL}?{query}")
+    assert form["From"] == VICTIM
+    assert RequestValidator(TOKEN).validate(url, Repeated(form.items()), signature)
+
+    assert status_of(posted(form, url=url, signature=signature)) == 403
+    assert prove(got(f"{URL}?{urlencode(sms('hi'))}")).params["From"] == MALLORY
+
+
+@pytest.mark.parametrize(
+    "content_type", ["", FORM, "application/json", "text/plain", "multipart/form-data; boundary=x"]
+)
+def test_a09_the_signature_of_a_get_does_not_prove_a_post(content_type: str) -> None:
+    url = f"{URL}?{urlencode(sms('hi'))}"
+    request = Request("POST", url, url.partition("?")[2], content_type, b"", oracle_sign(url), "")
+
+    assert status_of(request) in {403, 415}
+    assert status_of(got(url)) == 200
+
+
+NAMES = ("From", "To", "AccountSid", "MessageSid", "SmsSid", "CallSid")
+PIECES = (
+    *(f"From{VICTIM}", f"To{VICTIM}", f"From{US}", "From", "To", "Fro", "FromA", "ForwardedFrom", "Forwarded", "Sms", "Parent"),
+    *(f"MessageSid{OTHER_SID}", f"SmsSid{OTHER_SID}", f"SmsMessageSid{OTHER_SID}", f"CallSid{CALL}", f"AccountSid{ACCOUNT}"),
+    *("MessageSid", "Body", "Directioninbound", "SmsStatusreceived", "MessageStatussent", "x", "+1", "hi", "ToZ", "Z", " ", "12"),
+)  # fmt: skip
+
+
+def texts(random: Random) -> Iterator[Params]:
+    """Webhooks whose free texts are made of what a re-split needs."""
+    while True:
+        free = ["".join(random.choices(PIECES, k=random.randint(1, 6))) for _ in range(3)]
+        kind: Callable[..., Params] = random.choice([sms, there])
+        extra = {
+            name: free.pop()
+            for name in random.sample(["Label", "ProfileName"], random.randint(0, 2))
+        }
+        yield kind(free.pop(), **extra)
+
+
+KNOWN = """AccountSid Body From FromCity ForwardedFrom Label MessageSid MessageStatus NumMedia SmsMessageSid SmsSid
+    SmsStatus To ToZ WaId CallSid Direction ProfileName FromA FromAFrom FromAFro Z x""".split()
+
+
+def splits(signed: str, random: Random) -> Iterator[Params]:
+    """Ways to read a glued string as sorted parameters with known names."""
+    begins = [
+        (at, name) for at in range(len(signed)) for name in KNOWN if signed.startswith(name, at)
+    ]
+    for _ in range(40):
+        cuts = [begin for begin in begins if begin[0] == 0]
+        while following := [
+            (at, name)
+            for at, name in begins
+            if at >= cuts[-1][0] + len(cuts[-1][1]) and name > cuts[-1][1]
+        ]:
+            near = following[: random.randint(1, 8)]
+            if random.random() < 0.05:
+                break
+            cuts.append(random.choice(near))
+        ends = [at for at, _ in cuts[1:]] + [len(signed)]
+        yield {
+            name: signed[at + len(name) : end] for (at, name), end in zip(cuts, ends, strict=True)
+        }
+
+
+def identity(true: Mapping[str, str], read: Mapping[str, str]) -> dict[str, str | None]:
+    """What a reading says of the addresses and SIDs that the true one has."""
+    return {name: read.get(name) for name in NAMES if name in true}
+
+
+def test_no_generated_resplit_moves_a_sender_a_receiver_an_account_or_a_sid() -> None:
+    random = Random(20260806)
+    tried = moved = 0
+    for true, _ in zip(texts(random), range(400), strict=False):
+        signature = oracle_sign(URL, true)
+        proven = prove(posted(sms("hi") if true["To"] == US else there("hi")))
+        for forged in splits(glued(true), random):
+            assert glued(forged) == glued(true)
+            tried += 1
+            moved += identity(true, forged) != identity(true, true)
+            try:
+                webhook = prove(posted(forged, signature=signature))
+            except RequestError:
+                continue
+            assert identity(true, webhook.params) == identity(true, true), (true, forged)
+            assert (webhook.kind, webhook.pair) == (proven.kind, proven.pair), (true, forged)
+    assert moved > 1000, f"the generator moves {moved} of {tried}: too few to prove anything"
+
+
+def test_every_secret_of_a_refusal_stays_secret() -> None:
+    true, forged = FORGERIES["a06 a sender in the text, the true one behind an invented name"]
+    with pytest.raises(RequestError) as caught:
+        prove(posted(forged, signature=oracle_sign(URL, true)), SECRETS)
+    assert not any(
+        part in str(caught.value) for part in (MALLORY, VICTIM, ACCOUNT, SID, TOKEN, "hi")
+    )
