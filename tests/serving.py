@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 ROOT, BIN = Path(__file__).parent.parent, Path(sys.executable).parent
-_GUNICORN = (str(BIN / "gunicorn"), "--bind=127.0.0.1:0")
+# A worker that is told to stop before it has begun misses that, and is killed after this time.
+_GUNICORN = (str(BIN / "gunicorn"), "--bind=127.0.0.1:0", "--graceful-timeout=2")
 
 SERVERS: dict[str, tuple[str, ...]] = {
     "gunicorn sync": (*_GUNICORN, "--workers=2"),
