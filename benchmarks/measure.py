@@ -2,7 +2,8 @@
 
 A round asks every contender once, one after the other, so that whatever else the machine does hits
 all of them alike; which one begins changes from round to round. Ratios are taken within a round. What
-is reported is the median over the rounds, with the quartiles beside it.
+is reported is the median over the rounds, with the quartiles beside it. Work that waits for nobody is
+measured in processor time.
 """
 
 from __future__ import annotations
@@ -45,6 +46,8 @@ class Effort(NamedTuple):
         calls: Calls in one turn.
         chunk: Calls that are timed together. A turn counts as the median of its chunks, which an
             interrupted chunk does not move.
+        wall: The clock on the wall counts, because the contenders wait for a server; else processor
+            time.
         fresh: Each contender in a process of its own; else all in this one, where only "does it
             run" is asked.
     """
@@ -52,6 +55,7 @@ class Effort(NamedTuple):
     rounds: int
     calls: int
     chunk: int = 20
+    wall: bool = False
     fresh: bool = True
 
 
@@ -66,8 +70,8 @@ class Running(Protocol):
         """Wait until the contender is made; the package that it lacks, or ""."""
         ...
 
-    def time(self, calls: int, chunk: int) -> list[float]:
-        """Time so many calls: for each chunk the µs of one call."""
+    def time(self, calls: int, chunk: int, *, wall: bool) -> list[float]:
+        """Time so many calls: for each chunk the µs of one call; see `turn`."""
         ...
 
 
@@ -92,9 +96,9 @@ class _Here:
         self._work = build(self._contender.factory, self._contender.options)
         return self._work if isinstance(self._work, str) else ""
 
-    def time(self, calls: int, chunk: int) -> list[float]:
+    def time(self, calls: int, chunk: int, *, wall: bool) -> list[float]:
         assert not isinstance(self._work, str)
-        return turn(self._work, calls, chunk)
+        return turn(self._work, calls, chunk, wall)
 
 
 class _Process:
@@ -119,9 +123,9 @@ class _Process:
         missing: str = self._answer().get("missing", "")
         return missing
 
-    def time(self, calls: int, chunk: int) -> list[float]:
+    def time(self, calls: int, chunk: int, *, wall: bool) -> list[float]:
         assert self._process.stdin is not None
-        print(json.dumps([calls, chunk]), file=self._process.stdin, flush=True)
+        print(json.dumps([calls, chunk, wall]), file=self._process.stdin, flush=True)
         times: list[float] = self._answer()["us"]
         return times
 
@@ -161,11 +165,10 @@ def compare(contenders: Sequence[Contender], effort: Effort) -> Rounds:
             else:
                 us[label] = []
         labels = list(us)
-        for label in labels:
-            processes[label].time(effort.calls, effort.chunk)
-        for _ in range(effort.rounds):
+        for counts in [False] + [True] * effort.rounds:
             for label in labels:
-                times = processes[label].time(effort.calls, effort.chunk)
-                us[label].append(statistics.median(times))
+                times = processes[label].time(effort.calls, effort.chunk, wall=effort.wall)
+                if counts:
+                    us[label].append(statistics.median(times))
             labels = labels[1:] + labels[:1]
     return Rounds(us, missing)

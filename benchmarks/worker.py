@@ -1,6 +1,6 @@
 """The fresh process of one contender: `python -m benchmarks.worker MODULE:FUNCTION OPTIONS`.
 
-Reads a line of JSON ``[calls, chunk]`` for each turn and answers with a line of JSON: the µs of one
+Reads a line of JSON ``[calls, chunk, wall]`` for each turn and answers with a line of JSON: the µs of one
 call in each chunk. It ends with its input.
 """
 
@@ -12,7 +12,7 @@ import logging
 import os
 import sys
 from importlib import import_module
-from time import perf_counter_ns
+from time import perf_counter_ns, thread_time_ns
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -45,18 +45,27 @@ def build(factory: str, options: Mapping[str, Any]) -> Work | str:
     return work
 
 
-def turn(work: Work, calls: int, chunk: int) -> list[float]:
-    """Time `calls` calls: for each chunk the µs of one call."""
+def turn(work: Work, calls: int, chunk: int, wall: bool) -> list[float]:
+    """Time `calls` calls: for each chunk the µs of one call.
+
+    Args:
+        work: Whose.
+        calls: How many.
+        chunk: How many are timed together.
+        wall: By the clock on the wall, which waiting needs; else processor time of this thread, which
+            other programs on the same machine disturb less.
+    """
+    clock = perf_counter_ns if wall else thread_time_ns
     inputs = work.inputs(calls)
     call = work.call
     times = []
     gc.collect()
     for start in range(0, calls, chunk):
         part = inputs[start : start + chunk]
-        begun = perf_counter_ns()
+        begun = clock()
         for item in part:
             call(item)
-        times.append((perf_counter_ns() - begun) / len(part) / 1000)
+        times.append((clock() - begun) / len(part) / 1000)
     return times
 
 

@@ -53,7 +53,7 @@ def run(scale: Scale) -> Result:
             Contender(label, app, {"app": "wrapped", "store": url, "size": "5 keys"})
             for label, url in places.items()
         ]
-        us, _ = compare(contenders, scale.effort)
+        us, _ = compare(contenders, scale.effort._replace(wall=True))
     turns = {label: less(times, us["bare"]) for label, times in us.items() if label != "bare"}
     for label, times in turns.items():
         figures.append(spread(f"a turn of {label}", times, "µs"))

@@ -102,8 +102,8 @@ def _times(contender: Contender, effort: Effort, calls: int, *, warm: bool = Fal
     with started(contender, effort) as running:
         running.ready()
         if warm:
-            running.time(min(20, calls), 1)
-        return [time / 1000 for time in running.time(calls, 1)]
+            running.time(min(20, calls), 1, wall=True)
+        return [time / 1000 for time in running.time(calls, 1, wall=True)]
 
 
 def _percentiles(name: str, ms: list[float], bound: float | None = None) -> list[Figure]:

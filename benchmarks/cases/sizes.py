@@ -32,7 +32,7 @@ def run(scale: Scale) -> Result:
             # the conversations are the same: each size has a database of its own
             *(_ours(f"Redis, {size}", server.database(i), size) for i, size in enumerate(ON_REDIS)),
         ]
-        us, _ = compare(contenders, scale.effort)
+        us, _ = compare(contenders, scale.effort._replace(wall=True))
     figures: list[Figure] = []
     for label in list(us)[2:]:
         overhead = less(us[label], us["bare"])
