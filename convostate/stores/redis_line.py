@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,6 +18,7 @@ from redis.exceptions import (
     MovedError,
     NoScriptError,
     ResponseError,
+    TryAgainError,
 )
 
 from convostate.stores.breaker import Breaker
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from convostate.stores.redis_route import Client
 
 NONCE_BYTES = 8
+SLOT_PAUSE_S, SLOT_ASKS = 0.05, 10  # a Cluster moves a slot in less, as a rule
 MAY_STUMBLE = 3  # waits of one turn that may be cut short by a broken connection
 
 
@@ -187,6 +190,14 @@ class Line:
         return reply
 
     def _ask(self, script: Script, command: Sequence[Any], *, fresh: bool) -> Any:
+        for _ in range(SLOT_ASKS):
+            try:
+                return self._ask_once(script, command, fresh=fresh)
+            except TryAgainError:  # noqa: PERF203  # half of the keys are on their way to another server
+                threading.Event().wait(SLOT_PAUSE_S)
+        return self._ask_once(script, command, fresh=fresh)
+
+    def _ask_once(self, script: Script, command: Sequence[Any], *, fresh: bool) -> Any:
         try:
             if fresh:  # whole, because a timeout may have been all that was heard of NOSCRIPT
                 return exchange(self._connected(fresh=True), "EVAL", script.source, *command)
@@ -199,7 +210,11 @@ class Line:
             there = self._servers.route().at(error.host, error.port)
             connection = there.take()
             exchange(connection, "ASKING")
-            reply = _evaluate(connection, script, command)
+            try:  # whole, because ASKING counts for one command
+                reply = exchange(connection, "EVAL", script.source, *command)
+            except ResponseError:
+                there.give_back(connection)
+                raise
             there.give_back(connection)
             return reply
 

@@ -1,0 +1,106 @@
+"""A master, its replica and a Sentinel: a failover in the middle of a conversation (F10)."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+from redis.sentinel import Sentinel
+
+from convostate.core.outcome import Keep
+from convostate.errors import StoreError, UsageError
+from convostate.stores import RedisStore
+from tests.conversing import World
+from tests.redis_servers import RedisServer, redis_server, wait_until
+from tests.redis_stage import add_one, begin, log_of, refused, token
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Watched(NamedTuple):
+    """A master that a Sentinel watches, and who takes over."""
+
+    master: RedisServer
+    replica: RedisServer
+    sentinel: RedisServer
+
+    @property
+    def url(self) -> str:
+        return f"redis+sentinel://127.0.0.1:{self.sentinel.port}/texts"
+
+
+@contextmanager
+def sentinel_of(master: RedisServer) -> Iterator[RedisServer]:
+    """A Sentinel that takes a master for dead after half a second."""
+    sentinel = RedisServer()
+    config = sentinel.folder / "sentinel.conf"
+    config.write_text(
+        f"sentinel monitor texts 127.0.0.1 {master.port} 1\n"
+        "sentinel down-after-milliseconds texts 500\n"
+        "sentinel failover-timeout texts 3000\n",
+        encoding="utf-8",
+    )
+    binary, *_ = sentinel._command
+    sentinel._command = [
+        binary, str(config), "--sentinel", "--port", str(sentinel.port), "--bind", "127.0.0.1",
+        "--logfile", str(sentinel.folder / "log"),
+    ]  # fmt: skip
+    try:
+        sentinel.start()
+        yield sentinel
+    finally:
+        sentinel.close()
+
+
+@pytest.fixture
+def watched() -> Iterator[Watched]:
+    with redis_server("--repl-diskless-sync-delay", "0") as master, redis_server() as replica:
+        replica.admin.replicaof("127.0.0.1", master.port)
+        wait_until(lambda: replica.admin.info("replication")["master_link_status"] == "up")
+        with sentinel_of(master) as sentinel:
+            wait_until(lambda: sentinel.admin.sentinel_slaves("texts"), "a Sentinel that knows all")
+            yield Watched(master, replica, sentinel)
+
+
+def test_f10_a_conversation_goes_on_after_a_failover(watched: Watched) -> None:
+    world = World(RedisStore.from_url(watched.url))
+    assert world.phone.text("before").status == 200
+    wait_until(lambda: watched.replica.admin.dbsize() == watched.master.admin.dbsize())
+    watched.master.kill()
+
+    assert world.phone.text("while nobody is master").status == 503
+    wait_until(lambda: watched.replica.admin.info("replication")["role"] == "master")
+    wait_until(lambda: world.phone.text("after").status == 200, "the new master")
+    assert log_of(world) == ["before", "after"]
+
+
+def test_f10_a_turn_is_committed_at_the_new_master_when_the_roles_are_changed(
+    watched: Watched,
+) -> None:
+    store = RedisStore.from_url(watched.url)
+    assert add_one(store) == 1
+    held = begin(store)
+    assert watched.master.admin.wait(1, 5000) == 1  # the lease is at the replica
+    watched.replica.admin.replicaof("NO", "ONE")
+    watched.master.admin.replicaof("127.0.0.1", watched.replica.port)
+    watched.sentinel.admin.sentinel_remove("texts")
+    watched.sentinel.admin.sentinel_monitor("texts", "127.0.0.1", watched.replica.port, 1)
+
+    store.commit(held, Keep(token(2), 3600), None, 0)
+    assert add_one(store) == 3
+
+
+def test_the_callers_own_client_is_taken_and_one_for_replicas_refused(watched: Watched) -> None:
+    sentinel = Sentinel([("127.0.0.1", watched.sentinel.port)])
+    assert add_one(RedisStore(sentinel.master_for("texts"))) == 1
+    with pytest.raises(UsageError, match="master_for"):
+        RedisStore(sentinel.slave_for("texts"))
+
+
+def test_a_service_that_no_sentinel_knows_is_down(watched: Watched) -> None:
+    with refused() as caught:
+        add_one(RedisStore.from_url(watched.url.replace("texts", "other")))
+    assert "the service's name" in str(caught[0])
+    assert isinstance(caught[0], StoreError)

@@ -1,0 +1,144 @@
+"""TLS with a certificate of the test's own, a Unix socket, and a user with the README's rights."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import ipaddress
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from convostate.errors import StoreError
+from convostate.stores import RedisStore
+from tests.conversing import World
+from tests.redis_servers import BINARIES, free_port, redis_server
+from tests.redis_stage import add_one, begin, claim, refused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.redis_servers import RedisServer
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+def make_certificate(folder: Path) -> tuple[Path, Path]:
+    """A key and a certificate for 127.0.0.1, signed by itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
+    now = dt.datetime.now(dt.timezone.utc)
+    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(address, critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    key_file, certificate_file = folder / "key.pem", folder / "certificate.pem"
+    key_file.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    certificate_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    return key_file, certificate_file
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path]]:
+    """A server that speaks TLS, its port and its certificate."""
+    folder = tmp_path_factory.mktemp("tls")
+    key_file, certificate = make_certificate(folder)
+    port = free_port()
+    with redis_server(
+        "--tls-port", str(port), "--tls-key-file", str(key_file), "--tls-cert-file",
+        str(certificate), "--tls-auth-clients", "no", binary=BINARIES.get("installed", BINARIES["bundled"]),
+    ):  # fmt: skip
+        yield port, certificate
+
+
+def test_rediss_takes_a_certificate_that_it_is_given(tls: tuple[int, Path]) -> None:
+    port, certificate = tls
+    store = RedisStore.from_url(f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={certificate}")
+    assert [add_one(store, name="tls".ljust(22)), add_one(store, name="tls".ljust(22))] == [1, 2]
+
+
+def test_rediss_refuses_a_certificate_that_nobody_vouches_for(tls: tuple[int, Path]) -> None:
+    with refused():
+        begin(RedisStore.from_url(f"rediss://127.0.0.1:{tls[0]}/0"))
+    unchecked = RedisStore.from_url(f"rediss://127.0.0.1:{tls[0]}/0?ssl_cert_reqs=none")
+    assert add_one(unchecked, name="unchecked".ljust(22)) == 1
+
+
+def test_a_unix_socket_is_taken(tmp_path: Path) -> None:
+    path = tmp_path / "redis.sock"
+    with redis_server("--unixsocket", str(path)) as server:
+        store = RedisStore.from_url(f"unix://{path}?db=3")
+        assert [add_one(store), add_one(store)] == [1, 2]
+        assert "db3" in server.admin.info("keyspace")
+
+
+def rights_in_readme() -> list[str]:
+    """The rights of the user that the README shows."""
+    found = re.search(
+        r"^ACL SETUSER \w+ on >\S+ (.+)$", README.read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert found is not None
+    return found[1].split()
+
+
+@pytest.fixture(params=BINARIES)
+def server(request: pytest.FixtureRequest) -> Iterator[RedisServer]:
+    with redis_server(binary=BINARIES[request.param]) as server:
+        yield server
+
+
+def test_the_readmes_rights_are_enough(server: RedisServer) -> None:
+    server.admin.execute_command("ACL", "SETUSER", "app", "on", ">secret", *rights_in_readme())
+    store = RedisStore.from_url(f"redis://app:secret@127.0.0.1:{server.port}/0", wait_s=0.5)
+    server.admin.script_flush()
+    world = World(store)
+
+    for body in ("a", "b", "STOP", "c"):
+        assert world.phone.text(body, deliveries=2).status == 200
+    held = begin(store)
+    with refused("busy"):
+        begin(store)
+    store.write(held, b"\x01" * 113, 60, 0)
+    store.abort(held)
+    store.erase(claim(), replies=True)
+    assert store.peek(claim(), 0) is None
+    assert server.admin.execute_command("ACL", "LOG") == []
+
+
+@pytest.mark.parametrize("right", [right for right in rights_in_readme() if right[:1] == "+"])
+def test_none_of_the_readmes_rights_can_be_left_out(server: RedisServer, right: str) -> None:
+    rights = [other for other in rights_in_readme() if other != right]
+    server.admin.execute_command("ACL", "SETUSER", "app", "on", ">secret", *rights)
+    store = RedisStore.from_url(f"redis://app:secret@127.0.0.1:{server.port}/2", wait_s=0.3)
+    with contextlib.suppress(StoreError):
+        held = begin(store, claim("a"))
+        with contextlib.suppress(StoreError):
+            begin(store)
+        store.write(held, b"\x01" * 113, 60, 0)
+        store.write(held, None, 60, 0)
+        store.abort(held)
+        for name in "abab":
+            add_one(store, name)
+        store.erase(claim(), replies=True)
+    assert server.admin.execute_command("ACL", "LOG"), "nothing was refused"
