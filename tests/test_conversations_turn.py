@@ -33,11 +33,16 @@ def test_a_text_finds_what_a_turn_wrote_and_a_turn_what_a_text_wrote(world: Worl
         assert state == {"step": "confirm", "log": ["yes"]}
 
 
-def test_nothing_is_written_when_the_block_raises(world: World) -> None:
-    world.put({"step": 1})
+@pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt])
+def test_nothing_is_written_when_the_block_raises(world: World, error: type[BaseException]) -> None:
+    def turn() -> None:
+        with world.conversations.turn(**PAIR) as state:
+            state["step"] = 2
+            raise error
 
-    with pytest.raises(ZeroDivisionError), world.conversations.turn(**PAIR) as state:
-        state["step"] = 1 / 0
+    world.put({"step": 1})
+    with pytest.raises(error):
+        turn()
 
     assert world.peek() == {"step": 1}
     assert world.phone.text("next").error is None  # and the lease is free
