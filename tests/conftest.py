@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING
 
 import hypothesis
@@ -80,3 +81,21 @@ def world(store: Store) -> World:
     from tests.conversing import World
 
     return World(store)
+
+
+def demos() -> set[str]:
+    """The names of the example apps that are loaded."""
+    return {name for name in sys.modules if name.startswith("convostate.demo.")}
+
+
+LOADED_BY_COLLECTION: set[str] = set()
+
+
+def pytest_collection_finish() -> None:
+    LOADED_BY_COLLECTION.update(demos())
+
+
+def pytest_runtest_teardown() -> None:
+    # A demo keeps the settings that it was imported with, and no test leaves its own to the next.
+    for name in demos() - LOADED_BY_COLLECTION:
+        del sys.modules[name]
