@@ -64,11 +64,13 @@ def test_no_call_in_20_000_is_taken_for_a_resplit() -> None:
 
 @pytest.mark.parametrize("body", [
     "From +15550100001", "From: +15550100001", "From+15550100001", "To+15550100001 and From+15550100002!", "Call From55555, please",
-    "To12345 or To 12345", "From whatsapp:+15550100001", "it cost me From100000\n", "My MessageSid is " + SID, "From+1", "To123x", "Today",
+    "To12345 or To 12345", "See you Today", "Tom", "Total:", "From whatsapp:+15550100001", "it cost me From100000\n", "My MessageSid is " + SID, "From+1", "To123x", "Today",
     "From home To work", "Forwarded", "ForwardedFrom", "x" * 1600, "To" * 800, "From" * 400, "Sid" * 500, "+" * 1600, "To+1" * 400,
 ])  # fmt: skip
 def test_a_text_that_speaks_of_addresses_passes(body: str) -> None:
     assert prove(posted(text(body))).body == body
+    there = text(body, From="whatsapp:+15550100001", To="whatsapp:+15550100099")
+    assert prove(posted(there)).body == body
 
 
 @pytest.mark.parametrize(

@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 
 # An optional channel, then + and two digits, or five digits. Shorter ones refuse too much: 17 of
 # 20,000 voice webhooks with a random 700-byte CallToken for three digits, none for these.
-# The channel is bounded so that a hostile text costs linear time.
-_CHANNEL = r"(?:[A-Za-z]{2,24}:)?"
+# A channel is in lower case: a text that ends in `Today` stands before `Fromwhatsapp:+1`. It is bounded
+# so that a hostile text costs linear time.
+_CHANNEL = r"(?:[a-z]{2,24}:)?"
 _NUMBER = rf"{_CHANNEL}(?:\+[0-9]{{2}}|[0-9]{{5}})"
 # Channels on which an address need not be a number, such as client:alice or whatsapp:US.1349.
 _NAMED = r"(?:client|sips?|rcs|whatsapp|messenger|instagram):[!-~]"
