@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from convostate.cli import chat, conversation, doctor, explain, keygen, open_token, sign
+from convostate.cli import chat, conversation, doctor, explain, keygen, open_token, phone, sign
 from convostate.errors import ConvostateError
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ for command in (
     explain.explain,
     keygen.keygen,
     open_token.open_token,
+    phone.phone,
     sign.sign,
 ):
     main.add_command(command)

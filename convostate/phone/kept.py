@@ -1,0 +1,112 @@
+"""What is kept of a conversation at this moment: looked up and opened as the middleware would do it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from convostate.core.names import conversation_context
+from convostate.core.pair import PhonePair
+from convostate.core.turn import open_turn
+from convostate.errors import SealError, StoreError
+from convostate.phone.rows import rows
+from convostate.stores.contract import Begun, Claim
+from convostate.stores.cookie import COOKIE_BYTES, CookieStore
+from convostate.stores.memory import MemoryStore
+from convostate.testing.inprocess import find_middleware
+
+if TYPE_CHECKING:
+    from convostate.core.state import State
+    from convostate.stores.contract import Store
+    from convostate.testing.phone import Phone
+    from convostate.testing.simulator import TwilioSimulator
+    from convostate.wsgi import ConversationMiddleware
+
+Kept = dict[str, Any]
+"""As the page shows it:
+
+where        ``cookie``, ``memory``, ``redis``, another store's class, or "" where nothing can be seen
+goes_on      whether there is a conversation
+rows         its state
+size_bytes, limit_bytes     sealed; in a cookie with its attributes, of 4096; None where unknown
+started_at, expires_at      Unix seconds, None where there is no conversation
+lost         why what is there does not open, as a word, or ""
+lease_s, waiting            who is at it, of a store at the server; None where it does not tell
+trouble      why the store does not answer, or ""
+"""
+
+
+class Lookout:
+    """Looks at what an app's middleware keeps.
+
+    Args:
+        simulator: Whose app; one without a ConversationMiddleware shows nothing.
+    """
+
+    def __init__(self, simulator: TwilioSimulator) -> None:
+        self._simulator = simulator
+        self.middleware: ConversationMiddleware | None = find_middleware(simulator.app)
+        if self.middleware is not None:
+            store: Store = self.middleware.store
+            self._terms = self.middleware.settings.terms(
+                server_side=store.server_side, most_bytes=getattr(store, "most_bytes", None)
+            )
+
+    @property
+    def where(self) -> str:
+        """The kind of store."""
+        if self.middleware is None:
+            return ""
+        store = self.middleware.store
+        if isinstance(store, CookieStore):
+            return "cookie"
+        name = "memory" if isinstance(store, MemoryStore) else type(store).__name__
+        return "redis" if name == "RedisStore" else name
+
+    @property
+    def server_side(self) -> bool:
+        """Whether the state is kept at the server."""
+        return self.middleware is not None and self.middleware.store.server_side
+
+    def kept(self, phone: Phone) -> Kept:
+        """What is kept of one phone's conversation."""
+        kept: Kept = {"where": self.where, "goes_on": False, "rows": [], "trouble": "", "lost": ""}
+        kept |= dict.fromkeys(
+            ("size_bytes", "limit_bytes", "started_at", "expires_at", "lease_s", "waiting")
+        )
+        if self.middleware is None:
+            return kept
+        pair = PhonePair(self._simulator.account_sid, phone.texting, phone.number)
+        try:
+            token = self._token(self.middleware.store, pair, phone, kept)
+        except StoreError as error:
+            return kept | {"trouble": str(error)}
+        now = self._simulator.clock.now()
+        return kept | _shown(open_turn(pair, token, now, self._terms).state)
+
+    def _token(self, store: Store, pair: PhonePair, phone: Phone, kept: Kept) -> bytes | None:
+        claim = Claim(self._terms.names.conversation(conversation_context(pair)))
+        now = self._simulator.clock.now()
+        if not store.server_side:
+            begun = store.begin(claim, phone.jar.header(self._simulator.webhook_url), now)
+            token = begun.token if isinstance(begun, Begun) else None
+            if token is not None and isinstance(store, CookieStore):
+                kept |= {"size_bytes": store.size_bytes(token), "limit_bytes": COOKIE_BYTES}
+            return token
+        token = store.peek(claim, now)
+        kept["size_bytes"] = None if token is None else len(token)
+        look = getattr(store, "queue", None)
+        if look is not None:
+            kept |= look(claim)._asdict()
+        return token
+
+
+def _shown(state: State) -> Kept:
+    lost = state.lost.reason if isinstance(state.lost, SealError) else ""
+    if state.is_new:
+        return {"lost": lost} if lost else {"size_bytes": None}
+    return {
+        "goes_on": True,
+        "rows": rows(state),
+        "started_at": state.started_at.timestamp(),
+        "expires_at": state.expires_at.timestamp(),
+    }

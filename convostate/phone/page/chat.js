@@ -1,0 +1,111 @@
+// The conversation of the chosen phone, as bubbles. What is there stays, so that only news is read out.
+
+import { colour, initials } from "./phones.js";
+import { $, el, sayExact, sayPhone, sayTime } from "./view.js";
+
+let shown = null; // the phone and run of the bubbles that are drawn
+let drawn = new Map(); // entry number → [its JSON, its element]
+let open = () => {};
+
+export function startChat(openTurn) {
+  open = openTurn;
+}
+
+export function showChat(page) {
+  const phone = page.seen.phones[page.phone];
+  const list = $("timeline");
+  if (shown !== phone.id) {
+    shown = phone.id;
+    drawn = new Map();
+    // A whole conversation that comes up at once is not news.
+    list.setAttribute("aria-live", "off");
+    list.replaceChildren();
+    requestAnimationFrame(() => list.setAttribute("aria-live", "polite"));
+    $("chat-number").textContent = sayPhone(phone.number);
+    $("chat-texting").textContent = sayPhone(phone.texting);
+    $("chat-avatar").textContent = initials(phone);
+    $("chat-avatar").className = `avatar ${colour(phone)}`;
+    document.title = `${sayPhone(phone.number)} · convostate phone`;
+  }
+  $("opted-out").hidden = !page.seen.kept[page.phone]?.opted_out;
+  $("cookie-trouble").disabled = page.seen.server_side || !page.seen.store;
+  $("empty").hidden = phone.entries.length > 0;
+  drawEntries(list, phone);
+  const looked = String(page.turn ?? phone.turns.at(-1)?.number ?? "");
+  for (const bubble of list.querySelectorAll("[data-turn]")) {
+    bubble.classList.toggle("looked-at", bubble.dataset.turn === looked);
+  }
+}
+
+function drawEntries(list, phone) {
+  const scroll = $("timeline-scroll");
+  const atEnd = scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < 80;
+  let added = false;
+  for (const entry of phone.entries) {
+    const what = JSON.stringify(entry);
+    const known = drawn.get(entry.n);
+    if (known?.[0] === what) continue;
+    const made = entry.kind === "note" ? note(entry) : bubble(entry);
+    if (known) known[1].replaceWith(made);
+    else list.append(made);
+    added ||= !known;
+    drawn.set(entry.n, [what, made]);
+  }
+  if (added && atEnd) scroll.scrollTop = scroll.scrollHeight;
+}
+
+function note(entry) {
+  const what = entry.clock ? `${entry.text} · ${sayTime(entry.at)}` : entry.text;
+  return el("li", { class: entry.clock ? "note note-clock" : "note" }, el("span", { text: what }));
+}
+
+function bubble(entry) {
+  const mine = entry.kind === "sent";
+  const who = el("span", { class: "hidden", text: mine ? "You: " : "The app: " });
+  const inside = [who];
+  if (entry.body) inside.push(el("span", { class: "bubble-text", text: entry.body }));
+  inside.push(...entry.media.map(attachment));
+  const facts = { class: "bubble", "data-turn": entry.turn };
+  const body = entry.turn
+    ? el(
+        "button",
+        {
+          ...facts,
+          type: "button",
+          title: `Look at turn ${entry.turn}`,
+          onclick: (event) => event.target.closest("a") || open(entry.turn),
+        },
+        ...inside,
+      )
+    : el("div", facts, ...inside);
+  const via = entry.via === "app" ? "Sent by the app · " : "";
+  const meta = el(
+    "p",
+    { class: `meta ${entry.delivery}` },
+    el("time", { class: "numbers", text: sayTime(entry.at), title: sayExact(entry.at) }),
+    el("span", { text: `${via}${entry.label}` }),
+  );
+  return el("li", { class: `said ${mine ? "mine" : "theirs"} ${entry.delivery}` }, body, meta);
+}
+
+/** Media are linked, not loaded: this page fetches nothing from elsewhere. */
+function attachment(url) {
+  let name = url;
+  let host = "";
+  let safe = false;
+  try {
+    const parts = new URL(url);
+    safe = parts.protocol === "https:" || parts.protocol === "http:";
+    name = decodeURIComponent(parts.pathname.split("/").pop()) || parts.hostname;
+    host = parts.hostname;
+  } catch {
+    // It is shown as it is written.
+  }
+  const words = [
+    el("span", { class: "media-icon", "aria-hidden": "true", text: "▣" }),
+    el("span", { class: "media-words" }, el("span", { text: name }), el("small", { text: host })),
+  ];
+  return safe
+    ? el("a", { class: "media", href: url, target: "_blank", rel: "noopener noreferrer" }, ...words)
+    : el("span", { class: "media" }, ...words);
+}

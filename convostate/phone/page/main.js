@@ -1,0 +1,81 @@
+// The page: one phone is chosen, and one of its turns is looked at.
+
+import { startChat, showChat } from "./chat.js";
+import { startClock, showClock } from "./clock.js";
+import { startCompose } from "./compose.js";
+import { showPhones, startPhones } from "./phones.js";
+import { look, lookAgain } from "./server.js";
+import { showKept, tickKept } from "./kept.js";
+import { showTurns, startTurns } from "./turns.js";
+import { $ } from "./view.js";
+
+/** What the page knows: the server's last answer, and what the person looks at. */
+const page = { seen: null, phone: 0, turn: null, read: {} };
+
+function show(seen) {
+  if (seen.broken) {
+    complain(`${seen.app} does not load`, seen.broken);
+    $("app-name").textContent = seen.app;
+    return;
+  }
+  complain("", "");
+  page.seen = seen;
+  page.phone = Math.min(page.phone, seen.phones.length - 1);
+  $("app-name").textContent = seen.app + (seen.wrapped ? " (wrapped for now)" : "");
+  $("start").hidden = !seen.starts;
+  redraw();
+}
+
+function redraw() {
+  if (!page.seen) return;
+  showChat(page);
+  showPhones(page);
+  showKept(page);
+  showTurns(page);
+  showClock(page);
+}
+
+function complain(title, text) {
+  $("banner").hidden = !title;
+  $("banner-title").textContent = title;
+  if ($("banner-text").textContent !== text) $("banner-text").textContent = text;
+}
+
+function choosePane(pane) {
+  document.body.dataset.pane = pane;
+  for (const tab of document.querySelectorAll(".tabs button")) {
+    if (tab.dataset.pane === pane) tab.setAttribute("aria-current", "true");
+    else tab.removeAttribute("aria-current");
+  }
+}
+
+function choosePhone(phone) {
+  page.phone = phone;
+  page.turn = null;
+  choosePane("chat");
+  redraw();
+}
+
+function chooseTurn(turn) {
+  page.turn = turn;
+  redraw();
+}
+
+/** From a bubble: the turn as well, and on a small screen its pane. */
+function openTurn(turn) {
+  chooseTurn(turn);
+  choosePane("state");
+}
+
+for (const tab of document.querySelectorAll(".tabs button")) {
+  tab.addEventListener("click", () => choosePane(tab.dataset.pane));
+}
+startChat(openTurn);
+startClock(page);
+startCompose(page);
+startPhones(page, choosePhone);
+startTurns(page, chooseTurn);
+setInterval(() => {
+  if (page.seen && tickKept(page)) lookAgain();
+}, 1000);
+look(show, () => complain("The phone's server does not answer", "Is it still running? This page goes on when it does."));

@@ -1,0 +1,155 @@
+"""The phone's site: the page's files, what it looks at, and what it does."""
+
+from __future__ import annotations
+
+import json
+import mimetypes
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from werkzeug.exceptions import BadRequest, HTTPException
+from werkzeug.routing import Map, Rule
+from werkzeug.wrappers import Request, Response
+
+from convostate.errors import ConvostateError
+from convostate.phone import gate
+from convostate.phone.switchboard import LOOK_S
+from convostate.phone.trouble import Trouble
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+    from convostate.phone.switchboard import Switchboard
+
+PAGE = Path(__file__).with_name("page")
+MAX_REQUEST_BYTES = 64 * 1024
+
+_URLS = Map(
+    [
+        Rule("/", endpoint="file", defaults={"name": "index.html"}),
+        Rule("/look", endpoint="look", methods=["GET"]),
+        Rule("/do/<action>", endpoint="do", methods=["POST"]),
+        Rule("/<name>", endpoint="file", methods=["GET"]),
+    ]
+)
+
+
+class Site:
+    """The WSGI app of the phone's page.
+
+    Args:
+        board: The phones; None where the app could not be loaded.
+        name: The app, ``module:name``.
+        broken: The traceback of what kept it from loading, or "".
+        save: Called after every action, to hand on what is there to a later process.
+    """
+
+    def __init__(
+        self,
+        board: Switchboard | None,
+        name: str,
+        *,
+        broken: str = "",
+        save: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._board = board
+        self._name = name
+        self._broken = broken
+        self._save = save
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Serve one request."""
+        request = Request(environ)
+        request.max_content_length = MAX_REQUEST_BYTES
+        response: Response
+        try:
+            gate.check(request)
+            endpoint, values = _URLS.bind_to_environ(environ).match()
+            response = getattr(self, f"_{endpoint}")(request, **values)
+        except HTTPException as error:
+            response = _json({"trouble": error.description}, error.code or 500)
+            for header, value in error.get_headers():
+                if header == "Allow":
+                    response.headers[header] = value
+        return gate.guard(response)(environ, start_response)
+
+    def _file(self, _: Request, name: str) -> Response:
+        path = PAGE / name
+        if path.parent != PAGE or not path.is_file():
+            return _json({"trouble": "There is nothing here."}, 404)
+        kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
+        if kind == "application/javascript":
+            kind = "text/javascript"
+        return Response(path.read_bytes(), content_type=f"{kind}; charset=utf-8")
+
+    def _look(self, request: Request) -> Response:
+        board = self._board
+        if board is None:
+            return _json({"app": self._name, "broken": self._broken, "mark": "broken"})
+        seen = request.args.get("seen", "")
+        board.transcript.wait(seen, LOOK_S, lambda: board.stirred)
+        board.collect()
+        clock = board.simulator.clock
+        text = board.transcript.to_json(
+            app=self._name,
+            broken="",
+            wrapped=board.tryout.wrapped,
+            starts=board.tryout.start is not None,
+            store=board.lookout.where,
+            server_side=board.lookout.server_side,
+            now=clock.now(),
+            kept=board.all_kept(),
+        )
+        return Response(text, content_type="application/json")
+
+    def _do(self, request: Request, action: str) -> Response:
+        board = self._board
+        if board is None:
+            return _json({"trouble": "The app does not load yet. Mend it and save."}, 409)
+        try:
+            told = json.loads(request.get_data())
+            done = _do(board, action, told)
+        except ConvostateError as error:
+            return _json({"trouble": str(error)}, 409)
+        except (ValueError, KeyError, TypeError) as error:
+            raise BadRequest(f"That is no {action}.") from error
+        finally:
+            board.transcript.touch()
+            self._save()
+        return _json({"done": done})
+
+
+def _do(board: Switchboard, action: str, told: dict[str, Any]) -> Any:
+    """Carry out one action with what was told of it."""
+    trouble = Trouble(board)
+    phone = int(told.get("phone", 0))
+    actions: dict[str, Callable[[], Any]] = {
+        "add-phone": lambda: board.add_phone(str(told["number"]), str(told["texting"])),
+        "text": lambda: board.text(
+            phone,
+            str(told["body"]),
+            [str(url) for url in told.get("media", [])],
+            2 if told.get("twice") else 1,
+        ),
+        "overlap": lambda: board.overlap(
+            [(int(text["phone"]), str(text["body"])) for text in told["texts"]]
+        ),
+        "resend": lambda: board.resend(phone),
+        "start": lambda: board.start(phone),
+        "lose-cookie": lambda: trouble.lose_cookie(phone),
+        "stale-cookie": lambda: trouble.stale_cookie(phone),
+        "swap-cookie": lambda: trouble.swap_cookie(phone, int(told["other"])),
+        "break-signature": lambda: trouble.break_signature(phone),
+        "drop-reply": lambda: trouble.drop_reply(phone),
+        "move-clock": lambda: trouble.move_clock(float(told["seconds"])),
+        "move-clock-to": lambda: trouble.move_clock_to(phone, str(told["edge"])),
+    }
+    if action not in actions:
+        raise BadRequest("There is no such action.")
+    return actions[action]()
+
+
+def _json(answer: dict[str, Any], status: int = 200) -> Response:
+    return Response(json.dumps(answer), status, content_type="application/json")

@@ -1,0 +1,155 @@
+"""What came of one text, as the page shows it."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from werkzeug.datastructures import Headers
+
+from convostate.core.explain import Asked, explain
+from convostate.core.form import EMPTY, parse_form
+from convostate.errors import RequestError
+from convostate.testing.codes import ERRORS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from convostate.core.signature import Secrets
+    from convostate.testing.delivery import Request
+    from convostate.testing.fetch import Exchange
+    from convostate.testing.message import Message
+    from convostate.testing.reply import Reply
+
+MOST_BODY_CHARS = 20_000  # of one response that the page shows
+_SHORTENED_COOKIE = 24  # characters of a sealed cookie's value; nobody reads the others
+
+
+class LogLines(logging.Handler):
+    """Keeps what the middleware logs while somebody listens."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._heard: list[list[str]] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take one line."""
+        for lines in list(self._heard):
+            lines.append(record.getMessage())
+
+    @contextmanager
+    def listening(self) -> Iterator[list[str]]:
+        """Collect the lines that are logged meanwhile."""
+        lines: list[str] = []
+        self._heard.append(lines)
+        try:
+            yield lines
+        finally:
+            self._heard = [heard for heard in self._heard if heard is not lines]
+
+
+def shown(reply: Reply, secrets: Secrets | None, log: list[str]) -> dict[str, Any]:
+    """A reply as JSON.
+
+    Args:
+        reply: What came of one delivery.
+        secrets: What the app's middleware accepts, or None where there is no middleware.
+        log: What it said meanwhile.
+    """
+    error = reply.exception
+    return {
+        "status": reply.status,
+        "errors": [{"code": code, "text": ERRORS.get(code, "")} for code in reply.errors],
+        "exchanges": [_exchange(exchange) for exchange in reply.exchanges],
+        "statuses": [_status(status) for status in reply.statuses],
+        "traceback": "" if error is None else _traceback(error),
+        "raised": "" if error is None else _one_line(error),
+        "explanation": _explanation(reply, secrets),
+        # the explanation says the same, and at every refusal, not once a minute
+        "log": [line for line in log if not line.startswith("refused a request")],
+    }
+
+
+def _exchange(exchange: Exchange) -> dict[str, Any]:
+    response = exchange.response
+    parts = urlsplit(exchange.url)
+    return {
+        "method": exchange.request.method,
+        "url": f"{parts.scheme}://{parts.netloc}{parts.path}",
+        "error": exchange.error,
+        "status": 0 if response is None else response.status,
+        "headers": []
+        if response is None
+        else [[name, _header(name, value)] for name, value in response.headers.items()],
+        "body": ""
+        if response is None
+        else response.body.decode("utf-8", "replace")[:MOST_BODY_CHARS],
+    }
+
+
+def _header(name: str, value: str) -> str:
+    if name.lower() != "set-cookie":
+        return value
+    pair, semicolon, attributes = value.partition(";")
+    key, _, sealed = pair.partition("=")
+    if len(sealed) > _SHORTENED_COOKIE:
+        sealed = f"{sealed[:_SHORTENED_COOKIE]}… ({len(sealed)} characters)"
+    return f"{key}={sealed}{semicolon}{attributes}"
+
+
+def _status(reply: Reply) -> dict[str, Any]:
+    return {
+        "status": reply.params.get("MessageStatus", ""),
+        "sid": reply.params.get("MessageSid", ""),
+        "answered": reply.status,
+    }
+
+
+def _traceback(error: BaseException) -> str:
+    """From the app's first frame on: what the simulator did before is of no interest."""
+    frames = traceback.TracebackException.from_exception(error)
+    ours = ("convostate", "wsgiref")
+    while len(frames.stack) > 1 and any(
+        part in ours for part in frames.stack[0].filename.replace("\\", "/").split("/")
+    ):
+        del frames.stack[0]
+    return "".join(frames.format())
+
+
+def _one_line(error: BaseException) -> str:
+    return traceback.format_exception_only(error)[-1].strip()
+
+
+def _explanation(reply: Reply, secrets: Secrets | None) -> str:
+    """Why the app's middleware refused the signature, or ""."""
+    refused = [e for e in reply.exchanges if e.response is not None and e.response.status == 403]
+    if secrets is None or not refused:
+        return ""
+    asked = _asked(refused[-1].request, secrets)
+    explanation = explain(asked)
+    return "" if explanation.valid else str(explanation)
+
+
+def _asked(request: Request, secrets: Secrets) -> Asked:
+    try:
+        form = parse_form(request.body) if request.method == "POST" else EMPTY
+    except RequestError:
+        form = EMPTY
+    headers = Headers(request.headers)
+    scheme = headers.get("X-Twilio-Webhooks-Signature-Settings", "")
+    account = form.first.get("AccountSid", "")
+    return Asked(
+        request.url,
+        form,
+        headers.get("X-Twilio-Signature", ""),
+        secrets.candidates(scheme, account),
+        secrets.every(),
+    )
+
+
+def message(sent: Message) -> dict[str, Any]:
+    """A message of the app's as JSON."""
+    return {"body": sent.body, "media": list(sent.media), "sid": sent.sid}
