@@ -147,6 +147,7 @@ def test_and_prints_it_as_json() -> None:
 
 
 def test_with_redis_the_same(redis: Redis) -> None:
+    redis.flushall()
     port = redis.connection_pool.connection_kwargs["port"]
     done = chat(
         "convostate.demo.reminder:app", "--start", "yes",
