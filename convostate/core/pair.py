@@ -50,8 +50,10 @@ class PhonePair:
 
     def __post_init__(self) -> None:
         if not (is_address(self.account_sid) and is_address(self.ours) and is_address(self.theirs)):
+            names = ("account_sid", "ours", "theirs")
+            wrong = next(name for name in names if not is_address(getattr(self, name)))
             raise UsageError(
-                "PhonePair: the account or one of the two addresses is not an address. "
+                f"PhonePair: {wrong} is not an address. "
                 f"Give 1 to {MAX_ADDRESS_CHARS} printable characters without a space."
             )
 
