@@ -188,6 +188,29 @@ def test_no_query_no_number_and_no_secret_is_ever_logged(
         assert secret not in said
 
 
+@pytest.mark.parametrize(
+    "path", [f"/sms/{ADA}", f"/sms/%2B{ADA[1:]}/in", f"/smsFrom{ADA}To{US}", f"/{ADA[1:]}/{US}"]
+)
+def test_a_number_in_the_path_is_masked(path: str, caplog: pytest.LogCaptureFixture) -> None:
+    url = f"https://example.com{path}"
+    for environ in (
+        bare(url),
+        signed(url=url, token="x"),
+        signed(url=url) | {"wsgi.url_scheme": "http"},
+    ):
+        said = line(environ, caplog)
+        assert not any(number[-7:] in said for number in (ADA, US))
+        assert "***" in said
+
+
+def test_a_port_an_address_and_a_short_number_in_the_path_are_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    assert "http://10.0.0.254:65535/v2/2010-04-01/sms" in line(
+        bare("http://10.0.0.254:65535/v2/2010-04-01/sms"), caplog
+    )
+
+
 def test_the_line_is_one_line_of_bounded_length(caplog: pytest.LogCaptureFixture) -> None:
     evil = bare(PATH_INFO="/\r\nCRITICAL forged\x1b[2J" + "x" * 9000, REQUEST_URI=None) | {
         "REQUEST_URI": ""
