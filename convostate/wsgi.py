@@ -82,6 +82,10 @@ class ConversationMiddleware:
                 "ConversationMiddleware takes a WSGI app. Give it a callable, such as app.wsgi_app"
             )
         settings = Settings.from_environ() if settings is None else settings
+        if not isinstance(settings, Settings) or isinstance(store, str):
+            raise UsageError(
+                "Settings and a Store are wanted. Write Settings(auth_token=…, keys=…, store=…)"
+            )
         if store is None:
             store = store_for(
                 settings.store, cookie_name=settings.cookie_name, max_waiting=settings.max_waiting

@@ -119,6 +119,19 @@ def exchange(server: Server, *parts: bytes, end: bool = False) -> Reply:
             return Reply(0, {}, b"")
 
 
+def everything(server: Server, sent: bytes) -> bytes:
+    """Send bytes over a new connection, and read whatever comes until the server closes it."""
+    with socket.create_connection(server.address, PATIENCE_S) as connection:
+        received = []
+        with suppress(OSError):
+            connection.sendall(sent)
+            connection.shutdown(socket.SHUT_WR)
+        with suppress(OSError):
+            while chunk := connection.recv(65_536):
+                received.append(chunk)
+        return b"".join(received)
+
+
 def request(
     target: str, headers: Iterable[tuple[str, str]], body: bytes = b"", method: str = "POST"
 ) -> bytes:

@@ -11,7 +11,7 @@ import pytest
 
 from convostate.core.signature import sign
 from tests.served import ADA, BOB, FORM, text
-from tests.serving import SERVERS, Reply, Server, exchange, request, serving
+from tests.serving import SERVERS, Reply, Server, everything, exchange, request, serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -248,6 +248,30 @@ def test_a33_a_megabyte_of_cookie_is_no_harm(server: Server) -> None:
 ])  # fmt: skip
 def test_a_slow_body_arrives_whole(server: Server, send: Callable[[bytes], list[bytes]]) -> None:
     assert never_fooled(exchange(server, *send(posting())))
+
+
+KEPT_ALIVE = posting().replace(b"Connection: close\r\n", b"")
+
+
+@pytest.mark.parametrize("refused", [
+    pytest.param({"Content_Length": str(300_000)}, id="a25 too long, and never read"),
+    pytest.param({"Content_Length": str(300_000), "Content_Type": "text/plain"}, id="a25 of another type"),
+    pytest.param({"Content_Length": "300000", "X_Twilio_Signature": None}, id="a25 unsigned"),
+])  # fmt: skip
+def test_a_refused_body_is_not_taken_for_the_next_request(
+    server: Server, refused: dict[str, str | None]
+) -> None:
+    """What the middleware leaves unread may look like a request of its own, on the same connection."""
+    smuggled = KEPT_ALIVE * (300_000 // len(KEPT_ALIVE))
+    body = smuggled + b" " * (300_000 - len(smuggled))
+    target: dict[str, Any] = refused
+    sent = posting(body, **target).replace(b"Connection: close\r\n", b"")
+
+    assert b'"called"' not in everything(server, sent)
+
+
+def test_two_requests_on_one_connection_are_two_requests(server: Server) -> None:
+    assert everything(server, KEPT_ALIVE + posting()).count(b'"called"') in (1, 2)
 
 
 def test_a25_a_body_that_never_ends_calls_nobody_and_the_next_one_is_served(server: Server) -> None:

@@ -65,6 +65,14 @@ def test_w15_what_is_no_app_is_not_wrapped(app: Any) -> None:
         ConversationMiddleware(app, settings())
 
 
+@pytest.mark.parametrize("arguments", [
+    {"settings": {"auth_token": "t"}}, {"settings": "t"}, {"settings": settings(), "store": "memory"},
+])  # fmt: skip
+def test_what_are_no_settings_and_no_store_do_not_start(arguments: Any) -> None:
+    with pytest.raises(UsageError, match=r"Write Settings\(auth_token"):
+        ConversationMiddleware(counting, **arguments)
+
+
 def test_w15_an_app_mounted_inside_a_wrapped_one_shares_its_turn() -> None:
     """Each was written to be wrapped; the outer one proves, and the inner one believes only it."""
     inner = ConversationMiddleware(
