@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
 Row = dict[str, Any]
@@ -46,8 +46,8 @@ def _text(value: object) -> str:
         return "1 item" if len(value) == 1 else f"{len(value)} items"
     if isinstance(value, str):
         text = value
-    elif isinstance(value, datetime | date):
-        text = value.isoformat()
+    elif isinstance(value, datetime):
+        text = value.isoformat(" ")
     elif isinstance(value, bytes):
         text = value.hex(" ")
     else:

@@ -6,16 +6,24 @@ import { $, el, sayExact, sayPhone, sayTime } from "./view.js";
 let shown = null; // the phone and run of the bubbles that are drawn
 let drawn = new Map(); // entry number → [its JSON, its element]
 let open = () => {};
+let atEnd = true;
 
 export function startChat(openTurn) {
   open = openTurn;
+  const scroll = $("timeline-scroll");
+  scroll.addEventListener("scroll", () => (atEnd = isAtEnd(scroll)));
+  // What is below may open or grow: the last words stay in sight.
+  new ResizeObserver(() => atEnd && (scroll.scrollTop = scroll.scrollHeight)).observe(scroll);
 }
+
+const isAtEnd = (scroll) => scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < 40;
 
 export function showChat(page) {
   const phone = page.seen.phones[page.phone];
   const list = $("timeline");
   if (shown !== phone.id) {
     shown = phone.id;
+    atEnd = true;
     drawn = new Map();
     // A whole conversation that comes up at once is not news.
     list.setAttribute("aria-live", "off");
@@ -39,7 +47,6 @@ export function showChat(page) {
 
 function drawEntries(list, phone) {
   const scroll = $("timeline-scroll");
-  const atEnd = scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < 80;
   let added = false;
   for (const entry of phone.entries) {
     const what = JSON.stringify(entry);
@@ -61,23 +68,9 @@ function note(entry) {
 
 function bubble(entry) {
   const mine = entry.kind === "sent";
-  const who = el("span", { class: "hidden", text: mine ? "You: " : "The app: " });
-  const inside = [who];
-  if (entry.body) inside.push(el("span", { class: "bubble-text", text: entry.body }));
-  inside.push(...entry.media.map(attachment));
-  const facts = { class: "bubble", "data-turn": entry.turn };
-  const body = entry.turn
-    ? el(
-        "button",
-        {
-          ...facts,
-          type: "button",
-          title: `Look at turn ${entry.turn}`,
-          onclick: (event) => event.target.closest("a") || open(entry.turn),
-        },
-        ...inside,
-      )
-    : el("div", facts, ...inside);
+  const parts = [el("span", { class: "hidden", text: mine ? "You: " : "The app: " })];
+  if (entry.body) parts.push(words(entry));
+  parts.push(...entry.media.map(attachment));
   const via = entry.via === "app" ? "Sent by the app · " : "";
   const meta = el(
     "p",
@@ -85,7 +78,20 @@ function bubble(entry) {
     el("time", { class: "numbers", text: sayTime(entry.at), title: sayExact(entry.at) }),
     el("span", { text: `${via}${entry.label}` }),
   );
-  return el("li", { class: `said ${mine ? "mine" : "theirs"} ${entry.delivery}` }, body, meta);
+  return el("li", { class: `said ${mine ? "mine" : "theirs"} ${entry.delivery}` }, ...parts, meta);
+}
+
+/** What was said; where a turn came of it, a way to that. */
+function words(entry) {
+  if (!entry.turn) return el("div", { class: "bubble", text: entry.body });
+  return el("button", {
+    class: "bubble",
+    type: "button",
+    "data-turn": entry.turn,
+    title: `Look at turn ${entry.turn}`,
+    text: entry.body,
+    onclick: () => open(entry.turn),
+  });
 }
 
 /** Media are linked, not loaded: this page fetches nothing from elsewhere. */

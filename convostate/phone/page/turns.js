@@ -91,8 +91,11 @@ function explanation(text) {
     "div",
     { class: "alarm", id: "explanation" },
     el("strong", { text: "The signature was refused" }),
-    el("p", { text: `The app's log says: ${text}.` }),
-    el("p", { class: "fine", text: "The sender learns none of this: the reply is an empty 403." }),
+    el("p", { text: `${text[0].toUpperCase()}${text.slice(1)}.` }),
+    el("p", {
+      class: "fine",
+      text: "The app's log says so too, at most once a minute. The sender gets an empty 403.",
+    }),
   );
 }
 
