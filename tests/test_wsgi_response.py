@@ -62,10 +62,17 @@ def twice(_environ: Any, start_response: Any) -> list[bytes]:
     return []
 
 
+def twice_with_nothing(_environ: Any, start_response: Any) -> list[bytes]:
+    start_response("200 OK", list(XML))
+    start_response("200 OK", list(XML), ())
+    return []
+
+
 @pytest.mark.parametrize(("app", "why"), [
     (never, "never called start_response"),
     (body_first, "a body before it called start_response"),
     (twice, "twice without exc_info"),
+    (twice_with_nothing, "twice without exc_info"),
 ])  # fmt: skip
 def test_w01_start_response_that_breaks_the_rules_is_an_error(app: Any, why: str) -> None:
     with pytest.raises(AssertionError, match=why):
