@@ -1,17 +1,22 @@
 """Load on a server: signed webhooks, each of them sent once, over a number of connections.
 
-A small driver in a process of its own: `python -m benchmarks.load`. Its threads send ready-made bytes and
-look for the end of the answer, so that most of the machine is left to the server. A connection is used
-for as long as the server keeps it.
+In a process of its own, `python -m benchmarks.load`: wrk where it is installed, else a small driver whose
+threads send ready-made bytes and look for the end of the answer. A connection is used for as long as
+the server keeps it.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 import socket
+import subprocess
 import sys
+import tempfile
 import threading
+from pathlib import Path
 from time import perf_counter
 from typing import NamedTuple
 
@@ -131,10 +136,40 @@ def drive(orders: Orders, requests: list[bytes]) -> Tally:
     return Tally(answered, len(statuses) - answered, perf_counter() - begun)
 
 
+def wrk() -> str | None:
+    """The path of wrk, where it is installed."""
+    return shutil.which("wrk")
+
+
+def drive_with_wrk(program: str, orders: Orders, requests: list[bytes]) -> Tally:
+    """As `drive`, with wrk in one thread."""
+    with tempfile.TemporaryDirectory() as folder:
+        prepared = Path(folder, "requests")
+        prepared.write_bytes(b"".join([b"%d\n%s" % (len(made), made) for made in requests]))
+        script = Path(__file__).with_name("wrk.lua")
+        done = subprocess.run(
+            [
+                *(program, "-t1", f"-c{orders.connections}", f"-d{int(orders.duration_s)}s"),
+                *("-s", str(script), f"http://127.0.0.1:{orders.port}"),
+            ],
+            env={**os.environ, "REQUESTS": str(prepared)},
+            capture_output=True,
+            check=True,
+            text=True,
+        )
+    return Tally(*json.loads(done.stdout.splitlines()[-1]))
+
+
 def main() -> None:
     """Obey the orders in the argument."""
     orders = Orders(**json.loads(sys.argv[1]))
-    print(json.dumps(drive(orders, prepare(orders))))
+    requests = prepare(orders)
+    program = wrk()
+    if program is None or orders.duration_s < 1:  # wrk counts in whole seconds
+        tally = drive(orders, requests)
+    else:
+        tally = drive_with_wrk(program, orders, requests)
+    print(json.dumps(tally))
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ QUICK = Scale(
     workers=("sync", "gthread", "gevent"),
     served=8,
     load_rounds=3,
-    load_s=0.5,
+    load_s=1,
 )
 ONCE = Scale(
     effort=Effort(rounds=1, calls=2, chunk=1, fresh=False),
