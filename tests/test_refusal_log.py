@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
 
 import pytest
 
 import convostate.refusals
-from convostate.core.signature import sign
 from convostate.refusals import QUIET_S, RefusalLog
 from tests.answering import Answering
 from tests.served import ACCOUNT, ADA, TOKEN, URL, US, bare, serve, settings, signed, text, wrapped
@@ -250,11 +248,26 @@ def test_a_surprise_while_explaining_is_still_a_403(
     assert ADA not in said
 
 
-def test_a_body_that_is_too_long_to_be_tried_is_told_so(caplog: pytest.LogCaptureFixture) -> None:
-    params = {f"n{number}": "x" * 100 for number in range(200)}
-    environ = bare(
-        body=urlencode(params).encode(), HTTP_X_TWILIO_SIGNATURE=sign(URL, params.items(), "x")
-    )
+@pytest.mark.parametrize(("query", "params", "account_tokens"), [
+    ("", {"Body": "x" * 17_000}, None),
+    ("", {f"n{number}": "x" for number in range(202)}, None),
+    (f"a={'x' * 17_000}", {"Body": "x"}, None),
+    ("&".join(f"n{number}=x" for number in range(202)), {"Body": "x"}, None),
+    ("", {"Body": "x" * 1700}, {f"AC{number:032x}": f"token{number}" for number in range(10)}),
+], ids=["a long text", "many fields", "a long query", "a query of many fields", "many secrets"])  # fmt: skip
+def test_what_costs_too_much_to_explain_is_told_so(
+    query: str,
+    params: dict[str, str],
+    account_tokens: dict[str, str] | None,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    url = f"{URL}?{query}" if query else URL
+    tokens: dict[str, Any] = {"account_tokens": account_tokens} if account_tokens else {}
+    changes = {**tokens, "auth_token": None} if tokens else {}
+    environ = signed(params, url, token="x")
 
-    assert "too long to try what is wrong" in line(environ, caplog)
-    assert serve(wrapped(Answering()), signed(params)).status == 200
+    assert "too long to try what is wrong" in line(environ, caplog, **changes)
+    short = signed({"Body": "x"}, url.partition("?")[0], token="x")
+    assert "no usual change" in line(short, caplog, **changes)
+    right = signed(params, url, token="token7" if tokens else TOKEN)
+    assert serve(wrapped(Answering(), **changes), right).status == 200

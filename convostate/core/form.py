@@ -48,24 +48,29 @@ _FORM_BYTES = bytes(byte for byte in range(0x21, 0x7F) if byte != ord(";"))
 _QUERY_BYTES = _FORM_BYTES
 # Twilio's names are words with dots, dashes and digits; parameters that a client application adds
 # may be freer. What would shift the boundary between name, value and URL is never part of a name.
-_BAD_ESCAPE = "it holds an escape that no encoder writes"
 _BAD_NAME = re.compile(r"[&=?#%/;+\x00-\x1f\x7f]|^\s|\s$|^$")
 _NAME_TRIMMINGS = " \t\r\n[]\ufeff\u200b"
 
 
-def _escapes(digits: str, second: str) -> dict[str, str]:
-    """The two digits of every allowed escape, and the byte (as a Latin-1 character) they stand for."""
-    return {
-        f"{digits[byte >> 4]}{second[byte & 15]}": chr(byte)
-        for byte in range(1, 256)  # 0: no two parsers agree on what NUL does to a value
-        if not (byte < 128 and chr(byte).isalnum())
-    }
+def _written() -> str:
+    """A pattern of the two digits of every escape that an encoder writes."""
+    digits = "0123456789ABCDEF"
+    rows = [
+        "".join(second for low, second in enumerate(digits) if _is_escaped(high * 16 + low))
+        for high in range(16)
+    ]
+    return "|".join(f"{first}[{row}]" for first, row in zip(digits, rows, strict=True))
 
 
-_DIGITS, _digits = "0123456789ABCDEF", "0123456789abcdef"
-_UPPER, _LOWER = _escapes(_DIGITS, _DIGITS), _escapes(_digits, _digits)
-_EITHER = _UPPER | _LOWER | _escapes(_DIGITS, _digits) | _escapes(_digits, _DIGITS)
-_LOWER_ESCAPE = re.compile("%[0-9a-f]?[a-f]")
+def _is_escaped(byte: int) -> bool:
+    # 0: no two parsers agree on what NUL does to a value
+    return byte > 0 and not (byte < 128 and chr(byte).isalnum())
+
+
+_not_upper = re.compile(f"%(?!{_written()})").search
+_not_lower = re.compile(f"%(?!{_written().lower()})").search
+_not_either = re.compile(f"%(?!{_written()})", re.IGNORECASE).search
+_lower_escape = re.compile("%[0-9a-f]?[a-f]").search
 
 
 class Shape(NamedTuple):
@@ -127,11 +132,16 @@ def parse_form(raw: bytes) -> Form:
     if raw.translate(None, _FORM_BYTES):
         raise _malformed("it holds bytes that a form escapes")
     text = raw.decode("ascii")
+    if _not_upper(text):
+        _check_lower(text)
     return _parse_known(text) or _parse_strictly(text)
 
 
 def _parse_known(text: str) -> Form | None:
-    """Read a form whose names came in this order before: half the time of `_parse_strictly`, and the same result."""
+    """Read a form whose names came in this order before: half the time of `_parse_strictly`, and the same result.
+
+    Its escapes are checked.
+    """
     if text.count("&") >= MAX_FIELDS:
         return None
     fields = text.replace("+", " ").split("&")
@@ -142,8 +152,8 @@ def _parse_known(text: str) -> Form | None:
             return None
         for name, value in first.items():
             if "%" in value:
-                first[name] = _unescape(value, _UPPER)
-    except (ValueError, KeyError):
+                first[name] = _unescape(value)
+    except ValueError:
         return None
     return Form(first, None, shape)
 
@@ -162,10 +172,9 @@ def parse_query(query: str) -> Form:
     if not query.isascii() or query.encode("ascii").translate(None, _QUERY_BYTES):
         raise _malformed("its query holds bytes that a URL escapes")
     _check_length(query)
-    try:
-        return _read(query, _EITHER, bare_names=True)
-    except KeyError:
-        raise _malformed(_BAD_ESCAPE) from None
+    if _not_either(query):
+        raise _unwritten_escape()
+    return _read(query, bare_names=True)
 
 
 def names_of_query(query: str) -> set[str]:
@@ -175,16 +184,14 @@ def names_of_query(query: str) -> set[str]:
 
 def _parse_strictly(text: str) -> Form:
     _check_length(text)
-    try:
-        return _read(text, _UPPER, bare_names=False)
-    except KeyError:
-        # One lower-case escape may be an upper-case one with one byte changed.
-        if len(_LOWER_ESCAPE.findall(text)) < 2:
-            raise _malformed(_BAD_ESCAPE) from None
-    try:
-        return _read(text, _LOWER, bare_names=False)
-    except KeyError:
-        raise _malformed(_BAD_ESCAPE) from None
+    return _read(text, bare_names=False)
+
+
+def _check_lower(text: str) -> None:
+    """Every escape is in lower case, and one alone may be an upper-case one with one byte changed."""
+    first = _lower_escape(text)
+    if first is None or _lower_escape(text, first.end()) is None or _not_lower(text):
+        raise _unwritten_escape()
 
 
 def _check_length(text: str) -> None:
@@ -192,7 +199,7 @@ def _check_length(text: str) -> None:
         raise _malformed(f"it has more than {MAX_FIELDS} fields")
 
 
-def _read(text: str, escapes: dict[str, str], *, bare_names: bool) -> Form:
+def _read(text: str, *, bare_names: bool) -> Form:
     first: dict[str, str] = {}
     pairs: list[tuple[str, str]] | None = None
     for field in text.replace("+", " ").split("&"):
@@ -200,7 +207,7 @@ def _read(text: str, escapes: dict[str, str], *, bare_names: bool) -> Form:
         if not equals and not bare_names:
             raise _malformed("a field has no =")
         if "%" in field:
-            name, value = _unescape(name, escapes), _unescape(value, escapes)
+            name, value = _unescape(name), _unescape(value)
         if name in first:
             pairs = list(first.items()) if pairs is None else pairs
         elif name or equals:
@@ -228,9 +235,11 @@ def _shape_of(names: tuple[str, ...]) -> Shape:
     return shape
 
 
-def _unescape(text: str, escapes: dict[str, str]) -> str:
-    parts = text.split("%")
-    decoded = parts[0] + "".join([escapes[part[:2]] + part[2:] for part in parts[1:]])
+def _unescape(text: str) -> str:
+    """Decode what a form or a query has escaped, its escapes being checked."""
+    # Python's own escapes, which C decodes: a third of the time of any loop.
+    python = text.replace("\\", "\\\\").replace("%", "\\x")
+    decoded = python.encode("ascii").decode("unicode_escape")
     if decoded.isascii():
         return decoded
     try:
@@ -257,3 +266,7 @@ def _check_names(names: dict[str, str]) -> None:
 
 def _malformed(why: str) -> RequestError:
     return RequestError(400, "form", f"malformed form: {why}")
+
+
+def _unwritten_escape() -> RequestError:
+    return _malformed("it holds an escape that no encoder writes")
