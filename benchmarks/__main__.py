@@ -13,6 +13,7 @@ import click
 from benchmarks.cases import CASES
 from benchmarks.environment import environment
 from benchmarks.report import as_json, table
+from benchmarks.report import markdown as as_markdown
 from benchmarks.result import INSTALL
 from benchmarks.scale import FULL, ONCE, QUICK
 
@@ -21,26 +22,35 @@ SCALES = {"full": FULL, "quick": QUICK, "once": ONCE}
 
 @click.command(help=f"{__doc__}\n\nCases: {', '.join(CASES)}; without one, all of them.")
 @click.argument("cases", nargs=-1, type=click.Choice(list(CASES)), metavar="[CASE]...")
-@click.option("--json", "json_too", is_flag=True, help="Print JSON instead of tables.")
+@click.option("--json", "only_json", is_flag=True, help="Print JSON instead of tables.")
+@click.option("--markdown", is_flag=True, help="End with what has a bound, as a README's table.")
 @click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw FILE.svg.")
 @click.option("--quick", "scale", flag_value="quick", help="Smaller counts: a few seconds a case.")
 @click.option("--once", "scale", flag_value="once", help="Tiny counts: does every case still run?")
-def main(cases: tuple[str, ...], json_too: bool, plot: Path | None, scale: str | None) -> None:
+def main(
+    cases: tuple[str, ...],
+    only_json: bool,
+    markdown: bool,
+    plot: Path | None,
+    scale: str | None,
+) -> None:
     """Run the command."""
     if plot is not None and find_spec("matplotlib") is None:
         raise click.UsageError(f"--plot needs matplotlib. Run: {INSTALL}")
     logging.basicConfig(filename=os.devnull)  # log lines are made, and read by nobody
     where = environment()
-    if not json_too:
+    if not only_json:
         print("\n".join(f"{name:10} {value}" for name, value in where.items()), flush=True)
     results = {}
     for name in cases or CASES:
         results[name] = CASES[name](SCALES[scale or "full"])
-        if not json_too:
+        if not only_json:
             print(f"\n{table(name, results[name])}", flush=True)
-    if json_too:
+    if only_json:
         shown = {name: as_json(result) for name, result in results.items()}
         print(json.dumps({"environment": where, "cases": shown}, ensure_ascii=False, indent=1))
+    if markdown:
+        print(f"\n{as_markdown(results, where)}")
     if plot is not None:
         from benchmarks.plot import draw  # noqa: PLC0415  # matplotlib is heavy, and an extra
 

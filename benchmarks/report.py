@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from benchmarks.result import Figure, Result
 
 _VERDICT = {None: "", True: "within", False: "OVER"}
@@ -34,6 +36,29 @@ def _number(value: float) -> str:
     if value == int(value) or abs(value) >= 1000:
         return f"{value:,.0f}"
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+
+
+def markdown(results: Mapping[str, Result], where: Mapping[str, str]) -> str:
+    """What has a bound, as the README shows it."""
+    lines = [
+        f"`python -m benchmarks` on {where['date']}, {where['python']}, {where['processor']}; {where['packages']}",
+        "",
+        "| case | what | measured | quartiles | bound |",
+        "|---|---|---|---|---|",
+    ]
+    for name, result in results.items():
+        for figure in result.figures:
+            if figure.bound is None or figure.missing:
+                continue
+            low, high = _number(figure.low), _number(figure.high)
+            quartiles = f"{low} to {high}" if figure.low != figure.high else ""
+            cells = (f"`{name}`", figure.label, _with_unit(figure.value, figure.unit), quartiles)
+            lines.append(f"| {' | '.join(cells)} | {_with_unit(figure.bound, figure.unit)} |")
+    return "\n".join(lines)
+
+
+def _with_unit(value: float, unit: str) -> str:
+    return f"{_number(value)} {unit}".rstrip()
 
 
 def as_json(result: Result) -> dict[str, Any]:

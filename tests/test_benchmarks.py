@@ -13,7 +13,8 @@ import pytest
 
 from benchmarks.cases import CASES
 from benchmarks.measure import Contender, Effort, compare
-from benchmarks.result import Figure, counted, percentile, spread
+from benchmarks.report import markdown
+from benchmarks.result import Figure, Result, counted, percentile, spread
 
 ROOT = Path(__file__).parent.parent
 RIVALS_OF_THE_BENCH_EXTRA = {"beaker", "flask_session"}
@@ -110,6 +111,26 @@ def test_a_figure_is_held_against_its_bound() -> None:
     assert counted("a", 2, "", bound=2).within
     assert not counted("a", 3, "", bound=2).within
     assert counted("a", 3, "").within is None
+
+
+def test_the_readmes_table_holds_what_has_a_bound() -> None:
+    figures = [
+        spread("ours ÷ theirs", [0.5, 0.6, 0.7], "×", bound=0.75),
+        counted("lost", 0, "", bound=0),
+        counted("nothing to be held against", 7, "µs"),
+    ]
+    where = {
+        "date": "2025-07-01",
+        "python": "CPython 3.12",
+        "processor": "2 × P",
+        "packages": "a 1",
+    }
+    table = markdown({"overhead": Result("a title", figures)}, where).splitlines()
+    assert table[0] == "`python -m benchmarks` on 2025-07-01, CPython 3.12, 2 × P; a 1"
+    assert table[4:] == [
+        "| `overhead` | ours ÷ theirs | 0.60 × | 0.55 to 0.65 | 0.75 × |",
+        "| `overhead` | lost | 0 |  | 0 |",
+    ]
 
 
 def test_a_percentile_is_one_of_the_values() -> None:
