@@ -115,20 +115,20 @@ def test_a_figure_is_held_against_its_bound() -> None:
 
 def test_the_readmes_table_holds_what_has_a_bound() -> None:
     figures = [
-        spread("ours ÷ theirs", [0.5, 0.6, 0.7], "×", bound=0.75),
+        spread("ours ÷ theirs", [0.5, 0.6, 0.7], "µs", bound=0.75),
         counted("lost", 0, "", bound=0),
         counted("nothing to be held against", 7, "µs"),
     ]
     where = {
         "date": "2025-07-01",
         "python": "CPython 3.12",
-        "processor": "2 × P",
+        "processor": "2 P",
         "packages": "a 1",
     }
     table = markdown({"overhead": Result("a title", figures)}, where).splitlines()
-    assert table[0] == "`python -m benchmarks` on 2025-07-01, CPython 3.12, 2 × P; a 1"
+    assert table[0] == "`python -m benchmarks` on 2025-07-01, CPython 3.12, 2 P; a 1"
     assert table[4:] == [
-        "| `overhead` | ours ÷ theirs | 0.60 × | 0.55 to 0.65 | 0.75 × |",
+        "| `overhead` | ours ÷ theirs | 0.60 µs | 0.55 to 0.65 | 0.75 µs |",
         "| `overhead` | lost | 0 |  | 0 |",
     ]
 
