@@ -7,15 +7,15 @@ the address bar, and what changes something must carry JSON, which no form of an
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from werkzeug.exceptions import Forbidden, MisdirectedRequest, UnsupportedMediaType
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Request, Response
 
-_NAMES = {"127.0.0.1", "localhost"}
+_HERE = re.compile(r"(?:127\.0\.0\.1|localhost)(?::[0-9]{1,5})?", re.IGNORECASE)
 # Where a person may come from: this page, or nowhere (typed, or from a bookmark or a terminal).
 _SITES = {"same-origin", "none"}
 
@@ -42,7 +42,7 @@ def check(request: Request) -> None:
         UnsupportedMediaType: 415, it is to change something and is not JSON.
     """
     host = request.environ.get("HTTP_HOST", "")
-    if urlsplit(f"//{host}").hostname not in _NAMES or "@" in host:
+    if _HERE.fullmatch(host) is None:
         raise MisdirectedRequest("This page is at 127.0.0.1 only.")
     origin = request.headers.get("Origin")
     if origin is not None and origin != f"http://{host}":

@@ -32,7 +32,8 @@ _URLS = Map(
         Rule("/look", endpoint="look", methods=["GET"]),
         Rule("/do/<action>", endpoint="do", methods=["POST"]),
         Rule("/<name>", endpoint="file", methods=["GET"]),
-    ]
+    ],
+    redirect_defaults=False,  # /index.html is what / is
 )
 
 

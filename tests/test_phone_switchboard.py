@@ -1,0 +1,275 @@
+"""What can be done at the phones, and what is written down of it: without a browser."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+
+from convostate.testing import TwilioSimulator
+from tests.phone_board import ADA, BOB, HERE, US, answering, board
+
+FIRST, SECOND = (
+    f"You've sent {count} in this conversation so far" for count in ("1 message", "2 messages")
+)
+
+
+def test_two_phones_have_two_conversations() -> None:
+    with board() as page:
+        page.text("hi")
+        page.text("hi again")
+        page.text("hi", phone=1)
+
+        assert page.bodies("received") == [FIRST, SECOND]
+        assert page.bodies("received", 1) == [FIRST]
+        assert [row["text"] for row in page.kept()["rows"]] == ["2"]
+
+
+def test_each_turn_keeps_the_state_that_it_left() -> None:
+    with board() as page:
+        page.text("hi")
+        page.text("hi again")
+        first, second = page.look()["phones"][0]["turns"]
+
+        assert [(r["text"], r["mark"]) for r in first["rows"]] == [("1", "added")]
+        assert [(r["text"], r["mark"], r["was"]) for r in second["rows"]] == [("2", "changed", "1")]
+        assert (first["number"], second["number"], second["kept"]["goes_on"]) == (1, 2, True)
+
+
+def test_the_size_is_that_of_the_cookie_as_it_is_sent() -> None:
+    with board() as page:
+        turn = page.text("hi")
+        reply = page.switchboard.phone(0).text("hi")
+        (header,) = reply.headers.getlist("Set-Cookie")
+
+        assert turn["kept"]["size_bytes"] == len(header)
+        assert turn["kept"]["limit_bytes"] == 4096
+
+
+def test_no_sealed_cookie_is_shown_whole_and_no_secret_at_all() -> None:
+    secrets = [os.environ["TWILIO_AUTH_TOKEN"], os.environ["CONVOSTATE_KEYS"]]
+
+    def leak(state: Any, _: str) -> str:
+        state["leak"] = secrets[1]
+        return secrets[0]
+
+    with board(answering(leak)) as page:
+        page.text("hi")
+        seen = page.client.get("/look", base_url=HERE).text
+        (cookie,) = page.switchboard.phone(0).jar.cookies()
+
+    assert "•••" in seen
+    assert "Set-Cookie" in seen
+    for secret in (*secrets, cookie.value):
+        assert secret not in seen
+
+
+def test_the_clock_moves_to_both_sides_of_the_expiry() -> None:
+    with board() as page:
+        page.text("hi")
+        page.do("move-clock-to", phone=0, edge="before")
+        assert page.kept()["goes_on"]
+        page.do("move-clock-to", phone=0, edge="after")
+        assert not page.kept()["goes_on"]
+        assert page.do("move-clock-to", phone=0, edge="after").status_code == 409
+
+        page.text("hi")
+        assert page.bodies("received") == [FIRST, FIRST]
+        page.do("move-clock", seconds=3600)
+        page.text("hi")
+        assert page.bodies("received") == [FIRST, FIRST, SECOND]
+
+
+def test_a_lost_cookie_begins_anew_and_an_older_one_goes_back() -> None:
+    with board() as page:
+        page.text("hi")
+        page.text("hi")
+        page.do("stale-cookie", phone=0)
+        page.text("hi")
+        page.do("lose-cookie", phone=0)
+        assert not page.kept()["goes_on"]
+        page.text("hi")
+
+        assert page.bodies("received") == [FIRST, SECOND, SECOND, FIRST]
+
+
+def test_a_swapped_cookie_does_not_open() -> None:
+    with board() as page:
+        page.text("hi")
+        page.text("hi")
+        page.do("swap-cookie", phone=0, other=1)
+
+        assert page.kept(1)["lost"] == "forged"
+        assert (page.kept(0)["lost"], page.kept(0)["goes_on"]) == ("", False)
+        turn = page.text("hi", phone=1)
+        assert page.bodies("received", 1) == [FIRST]
+        assert any("forged" in line for line in turn["log"])
+        assert page.do("swap-cookie", phone=0, other=0).status_code == 409
+
+
+def test_a_broken_signature_is_refused_explained_and_changes_nothing() -> None:
+    with board() as page:
+        page.text("hi")
+        for _ in range(2):  # the log would be silent the second time
+            page.do("break-signature", phone=0)
+            turn = page.text("hi")
+            assert (turn["status"], turn["errors"][0]["code"]) == (403, 11200)
+            assert turn["explanation"].startswith("checked as https://example.com/sms: ")
+            assert "TWILIO_AUTH_TOKEN" in turn["explanation"]
+            assert turn["how"] == ["signature broken"]
+            assert [row["mark"] for row in turn["rows"]] == ["same"]
+
+        turn = page.text("hi")
+        assert (turn["status"], turn["explanation"], turn["errors"]) == (200, "", [])
+        assert page.bodies("received") == [FIRST, SECOND]
+
+
+def test_an_app_that_is_not_wrapped_shows_no_state_and_takes_any_signature() -> None:
+    def bare(_environ: Any, start_response: Any) -> list[bytes]:
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [b"hello"]
+
+    with board(bare, bare=True) as page:
+        page.do("break-signature", phone=0)
+        turn = page.text("hi")
+
+        assert page.bodies("received") == ["hello"]
+        assert (turn["rows"], turn["kept"]["where"], turn["explanation"]) == ([], "", "")
+
+
+def test_delivered_twice_on_a_cookie_runs_twice_and_in_memory_once() -> None:
+    with board() as page:
+        page.text("hi", twice=True)
+        assert page.bodies("received") == [FIRST, FIRST]
+        assert "ran twice" in page.bodies("note")[0]
+    with board(store="memory") as page:
+        page.text("hi", twice=True)
+        assert page.bodies("received") == [FIRST, FIRST]
+        assert "ran once" in page.bodies("note")[0]
+        assert page.text("hi")["rows"][0]["text"] == "2"
+
+
+def test_the_last_text_is_delivered_again_and_without_one_nothing_is() -> None:
+    with board() as page:
+        assert page.do("resend", phone=0).status_code == 409
+        page.text("hi")
+        page.do("resend", phone=0)
+        assert page.bodies("received") == [FIRST, SECOND]
+
+
+def test_overlapping_texts_lose_one_on_a_cookie_and_none_in_memory() -> None:
+    texts = [{"phone": 0, "body": "a"}, {"phone": 0, "body": "b"}]
+    with board() as page:
+        page.do("overlap", texts=texts)
+        assert page.bodies("received") == [FIRST, FIRST]
+        assert "same cookie" in page.bodies("note")[0]
+        assert page.text("c")["rows"][0]["text"] == "2"
+    with board(store="memory") as page:
+        page.do("overlap", texts=texts)
+        assert sorted(page.bodies("received")) == [FIRST, SECOND]
+        assert page.bodies("note") == []
+        assert page.text("c")["rows"][0]["text"] == "3"
+
+
+def test_a_dropped_reply_reaches_nobody() -> None:
+    with board() as page:
+        page.do("drop-reply", phone=0)
+        turn = page.text("hi")
+
+        assert turn["errors"][0]["code"] == 11205
+        assert page.bodies("received") == []
+        page.text("hi")
+        assert page.bodies("received") == [FIRST]
+
+
+def test_an_app_that_raises_is_shown_and_the_phone_goes_on() -> None:
+    def moody(state: Any, body: str) -> str:
+        state["texts"] = state.get("texts", 0) + 1
+        if body == "raise":
+            raise LookupError("nothing found")
+        return "fine"
+
+    with board(answering(moody)) as page:
+        page.text("hi")
+        turn = page.text("raise")
+        assert turn["raised"] == "LookupError: nothing found"
+        assert "in moody" in turn["traceback"]
+        assert "inprocess.py" not in turn["traceback"]
+        assert turn["errors"][0]["code"] == 11200
+        assert [(row["text"], row["mark"]) for row in turn["rows"]] == [("1", "same")]
+        assert "nothing was written" in turn["verdict"]
+
+        turn = page.text("hi")
+        assert (turn["traceback"], turn["rows"][0]["text"]) == ("", "2")
+
+
+def test_an_ended_conversation_is_gone_and_what_was_there_is_struck_out() -> None:
+    def until_bye(state: Any, body: str) -> str:
+        state["said"] = body
+        if body == "bye":
+            state.end()
+        return "ok"
+
+    with board(answering(until_bye)) as page:
+        page.text("hi")
+        turn = page.text("bye")
+        assert [(row["key"], row["mark"]) for row in turn["rows"]] == [("said", "removed")]
+        assert "over" in turn["verdict"]
+        assert not page.kept()["goes_on"]
+
+
+@pytest.mark.parametrize(
+    ("number", "texting"),
+    [("", US), ("+1 555", US), (ADA, ""), (US, US), ("x" * 65, US), ("+1\n5", US)],
+)
+def test_what_is_no_number_is_no_phone(number: str, texting: str) -> None:
+    with board() as page:
+        answer = page.do("add-phone", number=number, texting=texting)
+        assert answer.status_code == 409
+        assert answer.get_json()["trouble"]
+        assert len(page.look()["phones"]) == 2
+
+
+def test_a_phone_can_be_added_once() -> None:
+    with board() as page:
+        assert page.do("add-phone", number="+15550100003", texting=US).get_json() == {"done": 2}
+        assert page.do("add-phone", number="+15550100003", texting=US).get_json() == {"done": 2}
+        assert page.do("add-phone", number=ADA, texting="+15550100098").get_json() == {"done": 3}
+        assert len(page.look()["phones"]) == 4
+
+
+@pytest.mark.parametrize(
+    ("action", "told", "status"),
+    [
+        ("text", {"phone": 7, "body": "hi"}, 409),
+        ("text", {"phone": -1, "body": "hi"}, 409),
+        ("text", {"phone": 0}, 400),
+        ("text", {"phone": "no", "body": "hi"}, 400),
+        ("dance", {"phone": 0}, 400),
+        ("move-clock", {"seconds": 1e9}, 409),
+        ("move-clock", {"seconds": "nan"}, 409),
+        ("overlap", {"texts": [{"phone": 0}]}, 400),
+    ],
+)
+def test_what_cannot_be_done_is_refused_with_a_word(
+    action: str, told: dict[str, Any], status: int
+) -> None:
+    with board() as page:
+        answer = page.do(action, **told)
+        assert answer.status_code == status
+        assert answer.get_json()["trouble"]
+
+
+def test_a_second_simulator_goes_on_with_what_the_first_kept() -> None:
+    with board() as page:
+        page.text("hi")
+        page.text("STOP", phone=1)
+        first = page.switchboard.simulator
+        assert first.app is not None
+        second = TwilioSimulator(first.app, clock=first.clock)
+        second.restore(first.export())
+
+        assert second.phone(ADA, US).text("hi").messages == [SECOND]
+        assert second.phone(BOB, US).opted_out
+        assert not second.phone(ADA, US).opted_out
