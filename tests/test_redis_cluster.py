@@ -31,8 +31,8 @@ def cluster() -> Iterator[list[RedisServer]]:
     try:
         for index, master in enumerate(masters):
             master.start()
-            first, last = index * SLOTS // 3, (index + 1) * SLOTS // 3 - 1
-            master.admin.execute_command("CLUSTER", "ADDSLOTSRANGE", first, last)
+            slots = range(index * SLOTS // 3, (index + 1) * SLOTS // 3)
+            master.admin.execute_command("CLUSTER", "ADDSLOTS", *slots)
             master.admin.execute_command("CLUSTER", "SET-CONFIG-EPOCH", index + 1)
         for master in masters[1:]:
             master.admin.execute_command("CLUSTER", "MEET", "127.0.0.1", masters[0].port)

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 from redis import Redis
 
+from convostate.core.outcome import Keep
 from convostate.stores import RedisStore
 from tests.conversing import ADA, US, World
 from tests.redis_servers import BINARIES, redis_server, wait_until
-from tests.redis_stage import BASE, add_one, begin, claim, name_of, refused
+from tests.redis_stage import BASE, add_one, begin, claim, name_of, refused, token
 from tests.toxics import proxied
 
 if TYPE_CHECKING:
@@ -51,6 +52,19 @@ def test_f10_a_replica_is_told_from_a_master(server: RedisServer, store: RedisSt
         assert_says(store, "is a replica")
         server.admin.replicaof("NO", "ONE")
         wait_until(lambda: add_one(store), "a master that takes writes again")
+
+
+def test_f10_an_empty_replica_does_not_say_that_a_lease_is_lost(
+    server: RedisServer, store: RedisStore
+) -> None:
+    held = begin(store)
+    with redis_server("--repl-diskless-sync-delay", "0") as other:
+        server.admin.replicaof("127.0.0.1", other.port)
+        wait_until(lambda: server.admin.dbsize() == 0, "a replica that has heard of nothing")
+        with refused("down"):
+            store.write(held, token(2), 60, 0)
+        with refused("down"):
+            store.commit(held, Keep(token(2), 60), None, 0)
 
 
 def test_f10_a_replica_without_its_master_is_named(server: RedisServer, store: RedisStore) -> None:

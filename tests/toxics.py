@@ -9,6 +9,7 @@ import threading
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Iterator
 
 Fault = Literal["cut", "lose", "halve", "swap", "swallow"]
@@ -36,7 +37,10 @@ class Proxy:
         requests: How many commands clients have sent.
     """
 
-    def __init__(self, upstream_port: int, seed: int = 0) -> None:
+    def __init__(
+        self, upstream_port: int, seed: int = 0, tls: ssl.SSLContext | None = None
+    ) -> None:
+        self._tls = tls
         self._upstream = ("127.0.0.1", upstream_port)
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.port: int = self._listener.getsockname()[1]
@@ -97,6 +101,8 @@ class Proxy:
             except OSError:
                 return
             try:
+                if self._tls is not None:
+                    client = self._tls.wrap_socket(client, server_side=True)
                 server = socket.create_connection(self._upstream)
             except OSError:
                 _reset(client)
@@ -210,9 +216,9 @@ def _reset(connection: socket.socket) -> None:
 
 
 @contextlib.contextmanager
-def proxied(port: int, seed: int = 0) -> Iterator[Proxy]:
-    """A proxy inside the block."""
-    proxy = Proxy(port, seed)
+def proxied(port: int, seed: int = 0, tls: ssl.SSLContext | None = None) -> Iterator[Proxy]:
+    """A proxy inside the block; with `tls` it speaks that to its clients."""
+    proxy = Proxy(port, seed, tls)
     try:
         yield proxy
     finally:

@@ -28,7 +28,9 @@ if redis.call('GET', KEYS[2]) ~= me then
       done = to_do == 'leave' or head == ''
     end
   end
-  return {nonce, done and 'done' or 'lost'}
+  if done then return {nonce, 'done'} end
+  redis.call('DEL', KEYS[2] .. me) -- refused by a replica: that a lease is lost only a master can say
+  return {nonce, 'lost'}
 end
 -- A state that has expired meanwhile is no other one: the turn goes on with what it read.
 if head ~= '' and head ~= ARGV[5] then

@@ -54,6 +54,9 @@ class Begun(NamedTuple):
     lease: object = None
     opted_out: bool = False
 
+    def __repr__(self) -> str:
+        return f"Begun({'a state' if self.token else 'no state'}, opted_out={self.opted_out})"
+
 
 class Replay(NamedTuple):
     """A request that was answered before.

@@ -67,7 +67,7 @@ _BY_CLASS: tuple[tuple[type[Exception], str], ...] = (
 )
 
 _BY_TEXT = re.compile(
-    r"\b(OOM|READONLY|WRONGTYPE|NOPERM|NOAUTH|MISCONF|NOREPLICAS|MASTERDOWN|CLUSTERDOWN|LOADING|BUSY|UNBLOCKED)\b"
+    r"\b(OOM|READONLY|WRONGTYPE|NOPERM|NOAUTH|MISCONF|NOREPLICAS|MASTERDOWN|CLUSTERDOWN|LOADING|BUSY|UNBLOCKED|TRYAGAIN)\b"
     r"|(user executing the script can't|no permissions)|(max number of clients)|(unknown command|Unknown Redis command)"
     r"|(No master found)|(unauthenticated)"
 )

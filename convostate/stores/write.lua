@@ -7,7 +7,10 @@
 --
 -- RETURNS  {nonce, 'done'}
 --          {nonce, 'lost'}  as COMMIT: nothing is written
-if redis.call('GET', KEYS[2]) ~= ARGV[3] then return {ARGV[1], 'lost'} end
+if redis.call('GET', KEYS[2]) ~= ARGV[3] then
+  redis.call('DEL', KEYS[2] .. ARGV[3]) -- as in COMMIT: a replica refuses it
+  return {ARGV[1], 'lost'}
+end
 local head = redis.call('GETRANGE', KEYS[1], 0, 32)
 local repeated = ARGV[2] == '1' and head == ARGV[6]:sub(1, 33)
 if head ~= '' and head ~= ARGV[5] and not repeated then return {ARGV[1], 'lost'} end
