@@ -1,0 +1,223 @@
+"""Settings: every variable and field is checked at start-up, and the last sentence says what to set."""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError, fields
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from convostate import ConversationMiddleware, Keyring, Settings, UsageError
+from convostate.core.signature import Secrets
+from tests.answering import Answering
+from tests.served import ACCOUNT, KEY, OTHER_KEY, TOKEN, settings
+
+LEAST = {"TWILIO_AUTH_TOKEN": TOKEN, "CONVOSTATE_KEYS": KEY}
+VARIABLES = {field.metadata["variable"]: field.name for field in fields(Settings)}
+SUB = "AC" + "b" * 32
+
+VALID: dict[str, dict[str, Any]] = {
+    "TWILIO_AUTH_TOKEN": {TOKEN: TOKEN, f" {TOKEN}\n": TOKEN},
+    "CONVOSTATE_AUTH_TOKENS": {"x": ("x",), "x,y": ("x", "y"), " x , y ": ("x", "y")},
+    "CONVOSTATE_ACCOUNT_TOKENS": {f"{SUB}=x": {SUB: ("x",)}, f"{SUB}=x, {SUB}=y,{ACCOUNT}=z": {SUB: ("x", "y"), ACCOUNT: ("z",)}},
+    "CONVOSTATE_SHARED_KEYS": {"k=x": {"k": "x"}, "k=x==,l=y": {"k": "x==", "l": "y"}},
+    "TWILIO_ACCOUNT_SID": {ACCOUNT: ACCOUNT},
+    "CONVOSTATE_STORE": {name: name for name in ("cookie", "memory", "redis://h:1/0", "rediss://h", "unix:///tmp/x", "redis+sentinel://a:1,b:2/s",
+                                                 "redis+cluster://a:1,b:2")},
+    "CONVOSTATE_PUBLIC_URL": {"https://example.com": "https://example.com", "https://example.com/": "https://example.com",
+                              "http://h:8080/pre/fix": "http://h:8080/pre/fix", "https://[::1]:8443": "https://[::1]:8443"},
+    "CONVOSTATE_PATHS": {"/sms": ("/sms",), "/sms, /voice/*": ("/sms", "/voice/*"), "*": ("*",)},
+    "CONVOSTATE_LIFETIME": {"60s": timedelta(seconds=60), "1m": timedelta(minutes=1), "30m": timedelta(minutes=30), "4h": timedelta(hours=4),
+                            "14400s": timedelta(hours=4), "4 h": timedelta(hours=4)},
+    "CONVOSTATE_COOKIE_NAME": {"c": "c", "__Host-x.y_z": "__Host-x.y_z", "x" * 64: "x" * 64},
+    "CONVOSTATE_ON_OUTAGE": {"refuse": "refuse", "empty": "empty"},
+    "CONVOSTATE_ON_OPT_OUT": {"end": "end", "keep": "keep"},
+    "CONVOSTATE_MAX_WAITING": {"0": 0, "8": 8, "1000": 1000},
+    "CONVOSTATE_MAX_BODY_BYTES": {"1024": 1024, "16777216": 16777216},
+}  # fmt: skip
+
+NONSENSE: dict[str, list[str]] = {
+    "TWILIO_AUTH_TOKEN": ["canary,x", "canary x", "canary=x", "canary\x00", "canary\nx", ","],
+    "CONVOSTATE_AUTH_TOKENS": ["canary,", ",", "canary,,x", "canary x", "canary=x", "canary\r\nx"],
+    "CONVOSTATE_ACCOUNT_TOKENS": ["canary", "canary=x", f"{SUB}", f"{SUB}=", f"={TOKEN}", f"{SUB}=canary,", f"{SUB[:-1]}=canary", f"{SUB.upper()}=canary",
+                                  f"{SUB}:canary", f"{SUB}=canary x", f"{SUB}=canary=x", f"XX{SUB[2:]}=canary", f"{SUB}0=canary"],
+    "CONVOSTATE_SHARED_KEYS": ["canary", "canary=", "=canary", "k=canary,k=x", "k=canary,", "a b=canary", "k=canary\x07"],
+    "TWILIO_ACCOUNT_SID": ["canary", "AC1", f"{ACCOUNT}0", ACCOUNT.lower(), f"{ACCOUNT},{SUB}", "SK" + "0" * 32, ACCOUNT[:-1] + "G"],
+    "CONVOSTATE_KEYS": ["canary", KEY[:-1], f"{KEY}A", f"{KEY},{KEY}", f"{KEY},", ",", "A" * 43, f"{KEY};{OTHER_KEY}"],
+    "CONVOSTATE_INDEX_KEY": ["canary", KEY[:-1], f"{KEY},{OTHER_KEY}", "A" * 43],
+    "CONVOSTATE_STORE": ["canary", "Cookie", "redis", "redis:", "redis://", "redis:/canary", "http://canary", "file:///canary", "cookie ,", "REDIS://h"],
+    "CONVOSTATE_PUBLIC_URL": ["canary", "example.com", "//example.com", "ftp://example.com", "https://", "https:///x", "https://u:canary@example.com",
+                              "https://example.com?canary", "https://example.com/?", "https://example.com/#canary", "https://example.com:0",
+                              "https://example.com:99999", "https://example.com:abc", "https://example.com:", "HTTPS://example.com",
+                              "https://ex ample.com", "https://exam\u00fcple.com", "https://[::1", "https://exa$mple.com", "https://a,https://b",
+                              "https://example.com\\x", "https://example.com/a b", "*"],
+    "CONVOSTATE_PATHS": ["canary", "sms", "/sms,", ",", "/sms,voice", "https://example.com/sms"],
+    "CONVOSTATE_LIFETIME": ["canary", "5h", "4h1s", "59s", "0s", "-1h", "4", "4H", "h", "1d", "14401s", "1.5h", "1e3s", "\u0664h", "9999999d", "4h,5h"],
+    "CONVOSTATE_COOKIE_NAME": ["a b", "a;b", "a=b", "a,b", "canary\r\nSet-Cookie: x", "a\x00", "\u00e9", "x" * 65, '"a"', "a/b"],
+    "CONVOSTATE_ON_OUTAGE": ["canary", "Refuse", "end", "yes", "1"],
+    "CONVOSTATE_ON_OPT_OUT": ["canary", "END", "refuse", "true"],
+    "CONVOSTATE_MAX_WAITING": ["canary", "-1", "1001", "8.0", "1e2", "0x8", "\u0668", "9" * 30, "+8"],
+    "CONVOSTATE_MAX_BODY_BYTES": ["canary", "0", "1023", "16777217", "-1", "256k", "1_024", "1024.0"],
+}  # fmt: skip
+
+
+def each(values: dict[str, Any]) -> list[Any]:
+    return [
+        pytest.param(variable, value, id=f"{variable} {value!r}"[:70])
+        for variable, given in values.items()
+        for value in given
+    ]
+
+
+def test_every_variable_is_tried() -> None:
+    assert set(VARIABLES) == set(NONSENSE) == {*VALID, "CONVOSTATE_KEYS", "CONVOSTATE_INDEX_KEY"}
+
+
+def last_sentence(error: UsageError) -> str:
+    return str(error).rpartition(". ")[2]
+
+
+@pytest.mark.parametrize(("variable", "value"), each(VALID))
+def test_a_variable_is_read_into_its_python_type(variable: str, value: str) -> None:
+    found = getattr(Settings.from_environ({**LEAST, variable: value}), VARIABLES[variable])
+    assert found == VALID[variable][value]
+    assert type(found) is type(VALID[variable][value])
+    assert found == getattr(
+        settings(**{VARIABLES[variable]: found}), VARIABLES[variable]
+    )  # as a field too
+
+
+@pytest.mark.parametrize(("variable", "value"), each(NONSENSE))
+def test_nonsense_in_a_variable_does_not_start_and_the_last_sentence_helps(
+    variable: str, value: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        Settings.from_environ({**LEAST, variable: value})
+    message = str(caught.value)
+    assert message.startswith(variable)
+    assert (
+        "CONVOSTATE_" in last_sentence(caught.value)
+        or "TWILIO_" in last_sentence(caught.value)
+        or "convostate keygen" in last_sentence(caught.value)
+    )
+    assert not any(secret in message for secret in ("canary", TOKEN, KEY, KEY[:-1], ACCOUNT))
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+
+
+@pytest.mark.parametrize(("variable", "value"), each(NONSENSE))
+def test_a40_nonsense_in_a_field_does_not_start_either(variable: str, value: str) -> None:
+    with pytest.raises(UsageError):
+        settings(**{VARIABLES[variable]: value})
+
+
+WRONG_TYPES: dict[str, list[Any]] = {
+    "auth_token": ["", 5, b"x", ["x"], "x,y"], "auth_tokens": [5, [5], [""], [None], {"x": "y"}, ["a,b"]],
+    "account_tokens": [5, {SUB: None}, {SUB: 5}, {SUB: []}, {SUB: [None]}, {SUB: ""}, {5: "x"}, {None: "x"}, {"": "x"}, ["x"], {SUB: {"x"}}],
+    "shared_keys": [5, {"k": None}, {"k": ["a", "b"]}, {"k": ""}, {"": "x"}, {5: "x"}, {"a,b": "x"}],
+    "account_sid": ["", 5, b"AC"], "keys": ["", 5, b"x" * 32, [KEY, KEY], [5], [], KEY.encode(), object()], "index_key": ["", 5, [KEY, OTHER_KEY]],
+    "store": ["", 5, object()], "public_url": ["", 5, b"https://example.com"], "paths": ["", 5, (), [""], [5], {"/sms"}],
+    "lifetime": ["", 5, 4.0, timedelta(0), timedelta(seconds=59), timedelta(hours=4, microseconds=1), timedelta(hours=5), timedelta(days=-1),
+                 timedelta(seconds=90, milliseconds=1), timedelta.max],
+    "cookie_name": ["", 5, b"x"], "on_outage": ["", 5, None.__class__, ["refuse"]], "on_opt_out": ["", True], "max_waiting": ["", 8.0, True, -1, 1001],
+    "max_body_bytes": ["", 262144.0, False, 0, 2**40],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "value"), each(WRONG_TYPES))
+def test_a40_a_field_of_another_type_does_not_start(name: str, value: Any) -> None:
+    with pytest.raises(UsageError) as caught:
+        settings(**{name: value})
+    assert last_sentence(caught.value).startswith(
+        ("Set ", "List ", "Make one with: convostate keygen")
+    )
+
+
+@pytest.mark.parametrize(
+    "field", [field.name for field in fields(Settings) if field.name not in ("auth_token", "keys")]
+)
+def test_a_field_that_is_none_and_a_variable_that_is_empty_count_as_not_set(field: str) -> None:
+    variable = next(name for name, of in VARIABLES.items() if of == field)
+    assert getattr(settings(**{field: None}), field) == getattr(settings(), field)
+    assert getattr(Settings.from_environ({**LEAST, variable: " "}), field) == getattr(
+        settings(), field
+    )
+    empties: tuple[Any, ...] = ((), [], "", {})
+    for empty in empties:
+        if field in ("auth_tokens", "account_tokens", "shared_keys"):
+            assert isinstance(settings(**{field: empty}).secrets(), Secrets)
+
+
+@pytest.mark.parametrize(("environ", "message"), [
+    ({}, "Set TWILIO_AUTH_TOKEN=<your account's auth token>"), ({"CONVOSTATE_KEYS": KEY}, "Set TWILIO_AUTH_TOKEN=<your account's auth token>"),
+    ({**LEAST, "TWILIO_AUTH_TOKEN": ""}, "Set TWILIO_AUTH_TOKEN=<your account's auth token>"),
+    ({"TWILIO_AUTH_TOKEN": TOKEN}, 'Run: export CONVOSTATE_KEYS="$(convostate keygen)"'),
+    ({**LEAST, "CONVOSTATE_KEYS": f"{KEY},{OTHER_KEY}", "CONVOSTATE_STORE": "memory"}, "Set CONVOSTATE_INDEX_KEY to the key you had before"),
+    ({**LEAST, "CONVOSTATE_STORE": "memory", "CONVOSTATE_LIFETIME": "31d"}, "Set CONVOSTATE_LIFETIME=30d"),
+    ({**LEAST, "CONVOSTATE_LIFETIME": "5h"}, "Set CONVOSTATE_LIFETIME=4h, or keep the state at the server: CONVOSTATE_STORE=redis://\u2026"),
+    ({**LEAST, "TWILIO_AUTH_TOKEN": "a,b"}, "Set the others with CONVOSTATE_AUTH_TOKENS=<token>,<token>"),
+])  # fmt: skip
+def test_what_is_missing_or_does_not_go_together_does_not_start(
+    environ: dict[str, str], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        Settings.from_environ(environ)
+    assert str(caught.value).endswith(message)
+
+    for variable in VARIABLES:
+        monkeypatch.delenv(variable, raising=False)
+    for variable, value in environ.items():
+        monkeypatch.setenv(variable, value)
+    with pytest.raises(UsageError):
+        ConversationMiddleware(Answering())
+    for variable, value in LEAST.items():
+        monkeypatch.setenv(variable, value)
+    for variable in ("CONVOSTATE_LIFETIME", "CONVOSTATE_STORE"):
+        monkeypatch.delenv(variable, raising=False)
+    assert ConversationMiddleware(Answering()).settings.store == "cookie"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"auth_tokens": TOKEN},
+        {"account_tokens": {SUB: TOKEN}},
+        {"shared_keys": {"k": TOKEN}},
+        {"auth_token": TOKEN},
+    ],
+)
+def test_one_secret_of_any_kind_is_enough(given: dict[str, Any]) -> None:
+    assert Settings(**{"keys": KEY, **given}).secrets().every() or "shared_keys" in given
+
+
+def test_with_a_server_a_lifetime_may_be_thirty_days_and_an_index_key_stays() -> None:
+    assert settings(store="memory", lifetime="30d").lifetime == timedelta(days=30)
+    rotated = settings(store="memory", keys=f"{OTHER_KEY},{KEY}", index_key=KEY).terms(
+        server_side=True, most_bytes=None
+    )
+    before = settings(store="memory").terms(server_side=True, most_bytes=None)
+    assert rotated.names.conversation(b"x") == before.names.conversation(b"x")
+    with pytest.raises(UsageError, match="CONVOSTATE_LIFETIME"):
+        settings(store="memory", lifetime="30d").terms(
+            server_side=False, most_bytes=None
+        )  # a store of one's own
+
+
+def test_no_secret_is_ever_shown() -> None:
+    shown = repr(settings(
+        auth_tokens="canary1", account_tokens={SUB: "canary2"}, shared_keys={"canary3": "canary4"}, account_sid=ACCOUNT, index_key=OTHER_KEY,
+        store="rediss://canary5:canary6@canary7:6379/0", public_url="https://example.com",
+    ))  # fmt: skip
+    assert not any(secret in shown for secret in ("canary", TOKEN, KEY, OTHER_KEY, ACCOUNT, SUB))
+    assert "store='rediss'" in shown
+    assert "public_url='https://example.com'" in shown
+
+
+def test_settings_are_frozen_and_a_keyring_may_be_given() -> None:
+    given: Any = settings(keys=Keyring.parse(KEY))
+    with pytest.raises(FrozenInstanceError):
+        given.lifetime = timedelta(hours=1)
+    by_place: Any = Settings
+    with pytest.raises(TypeError):
+        by_place(*[TOKEN, KEY])  # by name only
