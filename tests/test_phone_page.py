@@ -34,7 +34,7 @@ def chromium() -> Iterator[Browser]:
 @pytest.fixture
 def page(chromium: Browser) -> Iterator[Page]:
     """A page whose console stays silent: no script fails, and the policy stops nothing."""
-    page = chromium.new_page(viewport={"width": 1280, "height": 800})
+    page = chromium.new_page(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
     complaints: list[str] = []
     page.on("console", lambda message: complaints.append(message.text))
     page.on("pageerror", lambda error: complaints.append(str(error)))
@@ -134,6 +134,7 @@ def test_the_clock_moves_to_just_before_and_just_after_the_expiry(page: Page) ->
         expect(page.get_by_text("Nothing. The next text begins a conversation.")).to_be_visible()
         ada.text("anybody?")
         ada.hears(FIRST, SECOND, FIRST)
+        expect(page.locator("#turn")).to_contain_text("begins a conversation")
         shoot(page, "expired")
         page.get_by_role("button", name="Back to now").click()
         expect(page.locator("#clock-offset")).to_contain_text("· the real time")

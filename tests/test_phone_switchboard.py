@@ -35,6 +35,7 @@ def test_each_turn_keeps_the_state_that_it_left() -> None:
         assert [(r["text"], r["mark"]) for r in first["rows"]] == [("1", "added")]
         assert [(r["text"], r["mark"], r["was"]) for r in second["rows"]] == [("2", "changed", "1")]
         assert (first["number"], second["number"], second["kept"]["goes_on"]) == (1, 2, True)
+        assert (first["how"], second["how"]) == (["begins a conversation"], [])
 
 
 def test_the_size_is_that_of_the_cookie_as_it_is_sent() -> None:

@@ -188,6 +188,8 @@ class Switchboard:
         if "overlapped" in how and reply.state is not None and kept["goes_on"]:
             # what this one left; what is kept is what the last one left
             left = rows(reply.state)
+        if kept["goes_on"] and getattr(reply.state, "is_new", False):
+            how = [*how, "begins a conversation"]
         turn |= {
             "body": sent["body"],
             "at": self.simulator.clock.now(),

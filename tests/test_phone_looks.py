@@ -1,0 +1,169 @@
+"""The phone's page can be read and used: small and large, dark and light, with the keyboard alone."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Literal
+
+import pytest
+from playwright.sync_api import expect
+
+from convostate.phone.site import PAGE
+from tests.phoning import Person, browser, phone_server, shoot
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser, Page
+
+LONG = "Pneumonoultramicroscopicsilicovolcanoconiosis" * 3
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+HEARD = "You've sent 1 message in this conversation so far"
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with browser() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[str]:
+    """One server for all: these tests look, and what they write does not matter to each other."""
+    with phone_server() as url:
+        yield url
+
+
+def overflowing(page: Page) -> list[str]:
+    """What is wider than the window: nobody scrolls sideways."""
+    found: list[str] = page.evaluate(
+        """() => [...document.querySelectorAll("body *")]
+            .filter((e) => e.checkVisibility() && !e.closest(".hidden, .skip, .turn-list, .phones"))
+            .filter((e) => e.getBoundingClientRect().right > innerWidth + 1)
+            .map((e) => `${e.tagName}.${e.className}#${e.id}`)"""
+    )
+    return found
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("width", [360, 700, 900, 1280, 1920])
+def test_nothing_is_cut_off(
+    chromium: Browser, served: str, width: int, scheme: Literal["light", "dark"]
+) -> None:
+    page = chromium.new_page(
+        viewport={"width": width, "height": 760}, color_scheme=scheme, reduced_motion="reduce"
+    )
+    person = Person(page, served)
+    expect(page.locator("#chat-number")).not_to_be_empty()
+    before = person.log.locator(".theirs").count()
+    person.text(LONG)
+    expect(person.log.locator(".theirs")).to_have_count(before + 1)
+    for pane in ("Chat", "State", "Phones") if width < 752 else ("",):
+        if pane:
+            page.get_by_label("Panes").get_by_role("button", name=pane).click()
+        assert overflowing(page) == []
+        shoot(page, f"looks-{width}-{scheme}-{pane or 'all'}")
+    page.close()
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_everything_can_be_done_with_the_keyboard(chromium: Browser, width: int) -> None:
+    page = chromium.new_page(viewport={"width": width, "height": 760})
+    with phone_server() as url:
+        page.goto(url)
+        expect(page.locator("#chat-number")).to_have_text("+1 555 010 0001")
+        focused = page.locator("*:focus")
+        page.keyboard.press("Tab")
+        expect(focused).to_have_text("Skip to the message")
+        page.keyboard.press("Enter")
+        expect(focused).to_have_id("message")
+        page.keyboard.type("one")
+        page.keyboard.press("Shift+Enter")
+        page.keyboard.type("two")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("log").locator(".mine .bubble")).to_have_text("one\ntwo")
+        expect(page.get_by_role("log").locator(".theirs .bubble")).to_have_text(HEARD)
+
+        for _ in range(2):  # past the button that sends
+            page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        page.keyboard.press("Tab")
+        expect(focused).to_have_text("Send twice")
+        outline = focused.evaluate("(e) => getComputedStyle(e).outlineStyle")
+        assert outline == "solid"
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("dialog")).to_be_visible()
+        expect(page.get_by_label("First text")).to_be_focused()
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("dialog")).to_be_hidden()
+        expect(focused).to_have_text("Overlap two texts")
+    page.close()
+
+
+def test_news_are_read_out_and_what_was_there_is_not(chromium: Browser, served: str) -> None:
+    page = chromium.new_page()
+    person = Person(page, served)
+    log = page.get_by_role("log")
+    expect(log).to_have_attribute("aria-live", "polite")
+    person.text("hi")
+    expect(log.locator(".theirs")).not_to_have_count(0)
+    page.evaluate("() => (document.querySelector('.theirs').dataset.same = 'yes')")
+    person.text("again")
+    expect(log.locator(".mine").last).to_contain_text("again")
+    expect(log.locator(".theirs").first).to_have_attribute("data-same", "yes")
+    page.close()
+
+
+def test_every_button_and_field_has_a_name(chromium: Browser, served: str) -> None:
+    page = chromium.new_page()
+    Person(page, served)
+    expect(page.locator("#chat-number")).not_to_be_empty()
+    page.locator("#trouble summary").click()
+    nameless = page.evaluate(
+        """() => [...document.querySelectorAll("button, input, textarea, select, summary")]
+            .filter((e) => !e.closest("dialog") && !e.textContent.trim()
+                && !e.getAttribute("aria-label") && !e.labels?.length)
+            .map((e) => e.outerHTML)"""
+    )
+    page.close()
+
+    assert nameless == []
+
+
+def themes() -> dict[str, dict[str, str]]:
+    """The colours of both schemes, by name."""
+    css = (PAGE / "base.css").read_text(encoding="utf-8")
+    light, dark = re.findall(r":root \{(.*?)\}", css, re.DOTALL)
+    colours = [dict(re.findall(r"--([\w-]+): (#\w{6})", block)) for block in (light, dark)]
+    return {"light": colours[0], "dark": {**colours[0], **colours[1]}}
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance: https://www.w3.org/TR/WCAG22/#dfn-relative-luminance."""
+    parts = (int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5))
+    linear = (
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    )
+    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize(
+    ("text", "ground"),
+    [
+        *[("ink", on) for on in ("paper", "surface", "sunken", "changed", "added", "removed")],
+        *[("quiet", on) for on in ("paper", "surface", "sunken")],
+        *[("accent-deep", on) for on in ("paper", "surface")],
+        *[("alarm", on) for on in ("alarm-wash", "surface")],
+        ("accent-ink", "accent"),
+        ("accent-ink", "accent-deep"),
+        ("ink", "alarm-wash"),
+    ],
+)
+def test_text_stands_out_from_its_ground(scheme: str, text: str, ground: str) -> None:
+    colours = themes()[scheme]
+    darker, lighter = sorted(luminance(colours[name]) for name in (text, ground))
+
+    # https://www.w3.org/TR/WCAG22/#contrast-minimum
+    assert (lighter + 0.05) / (darker + 0.05) >= 4.5
