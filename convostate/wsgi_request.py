@@ -95,9 +95,11 @@ def url_of(environ: WSGIEnvironment, public_url: str | None, query: str) -> str:
         query: QUERY_STRING.
 
     Raises:
-        RequestError: 400, the Host header reaches into the path.
+        RequestError: 400, the Host header reaches into the path, or the path into the host.
     """
     target = _target(environ, query, with_mount=public_url is None)
+    if target and target[0] not in "/?":
+        raise RequestError(400, "target", "the path does not begin with a slash")
     if public_url is not None:
         return public_url + target
     host = environ.get("HTTP_HOST") or _server_host(environ)
