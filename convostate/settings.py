@@ -140,7 +140,7 @@ class Settings:
         self.check(server_side=self.store != "cookie")
 
     def __repr__(self) -> str:
-        secret = {
+        hidden = {
             "auth_token",
             "auth_tokens",
             "account_tokens",
@@ -151,7 +151,7 @@ class Settings:
             "store",
         }
         shown = (
-            f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if f.name not in secret
+            f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if f.name not in hidden
         )
         return f"Settings(store={self.store.partition(':')[0]!r}, {', '.join(shown)}, …)"
 
