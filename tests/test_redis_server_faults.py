@@ -221,6 +221,18 @@ def test_f18_a_worker_killed_while_it_waited_delays_the_next_by_the_handover(
         assert next_turn.result(2) == 1
 
 
+def test_f18_a_turn_that_comes_after_the_holder_died_does_not_overtake_one_that_waits(
+    server: RedisServer, store: RedisStore
+) -> None:
+    server.admin.rpush(f"{BASE}q", "waits".ljust(16))
+    server.admin.pexpire(f"{BASE}q", 10_000)
+    with ThreadPoolExecutor(1) as pool:
+        late = pool.submit(add_one, store)
+        wait_until(lambda: server.admin.get(f"{BASE}l") == b"waits".ljust(16), "its turn")
+        assert server.admin.llen(f"{BASE}q") == 1
+        assert late.result(10) == 1  # that one never came
+
+
 def test_f18_a_lease_that_ends_while_the_app_runs_is_503_and_writes_nothing(
     server: RedisServer,
 ) -> None:

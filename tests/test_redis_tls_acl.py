@@ -128,6 +128,7 @@ def test_the_readmes_rights_are_enough(server: RedisServer) -> None:
         begin(store)
     store.write(held, b"\x01" * 113, 60, 0)
     store.abort(held)
+    store.queue(claim())
     store.erase(claim(), replies=True)
     assert store.peek(claim(), 0) is None
     assert server.admin.execute_command("ACL", "LOG") == []
@@ -147,5 +148,6 @@ def test_none_of_the_readmes_rights_can_be_left_out(server: RedisServer, right: 
         store.abort(held)
         for name in "abab":
             add_one(store, name)
+        store.queue(claim())
         store.erase(claim(), replies=True)
     assert server.admin.execute_command("ACL", "LOG"), "nothing was refused"

@@ -67,6 +67,7 @@ WRONG = [
     "redis://:hunter2@host:0",
     "redis://:hunter2@host:99999",
     "redis://:hunter2@a,b/0",
+    f"redis://:hunter2@{'a' * 64}/0",
     "redis://:hunter2@host/name",
     "redis://:hunter2@host/0?db=1",
     "redis://:hunter2@host/0?colour=hunter2",

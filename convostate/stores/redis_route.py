@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from redis import Redis, RedisCluster
+from redis.exceptions import SlotNotCoveredError
 from redis.sentinel import SentinelConnectionPool
 
 from convostate.errors import UsageError
@@ -81,6 +82,8 @@ class ByCluster:
         if node is None:
             self._client.nodes_manager.initialize()
             node = self._client.get_node(host=host, port=port)
+        if node is None:
+            raise SlotNotCoveredError("the cluster names a server that it does not know")
         return self._of(node)
 
     def moved(self) -> None:

@@ -135,6 +135,7 @@ def _hosts(parts: SplitResult, port: int) -> list[tuple[str, int]]:
         try:
             one = urlsplit(f"//{item}")
             host, found = one.hostname, one.port
+            (host or "").encode("idna")  # what the socket would do, too late
         except ValueError:
             host = None
         if not host or found == 0:
