@@ -9,7 +9,7 @@ import pytest
 
 from convostate import ConversationMiddleware, StateError, state_from
 from convostate.testing import TwilioSimulator
-from tests.served import ADA, BOB, TOKEN, US, counting, settings
+from tests.served import ADA, BOB, TOKEN, US, counting, serve, settings, signed, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -161,6 +161,18 @@ def test_a_message_status_may_look_in_cookie_mode_and_sets_nothing() -> None:
 
     assert (reply.status, reply.headers.getlist("Set-Cookie")) == (200, [])
     assert reply.state == {}
+
+
+def test_a_message_status_that_brings_a_cookie_all_the_same_writes_nothing() -> None:
+    """Twilio keeps no cookies for statuses; whoever sends one along gains no newer state."""
+    middleware = ConversationMiddleware(counting, settings())
+    cookie = serve(middleware, signed()).cookie
+    looking = ConversationMiddleware(on_status(lambda state: state.get("n")), settings())
+    status = {**text(), "MessageStatus": "sent", "From": US, "To": ADA}
+
+    served = serve(looking, signed(status, HTTP_COOKIE=f"convostate={cookie}"))
+
+    assert (served.status, served.headers.getlist("Set-Cookie")) == (200, [])
 
 
 def test_a_message_status_finds_the_conversation_at_the_server_and_may_write() -> None:
