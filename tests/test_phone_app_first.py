@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+from typing import Any
+
+from twilio.rest import Client
 
 from convostate import ConversationMiddleware, Conversations, Settings
+from convostate.testing.simulator import ACCOUNT_SID
 from tests.phone_board import ADA, BOB, US, answering, board
-
-if TYPE_CHECKING:
-    from twilio.rest import Client  # type: ignore[import-untyped, unused-ignore]
 
 
 def test_what_the_app_sends_of_its_own_accord_arrives_at_once_and_unknown_people_get_a_phone() -> (
@@ -24,6 +25,18 @@ def test_what_the_app_sends_of_its_own_accord_arrives_at_once_and_unknown_people
         assert [phone["number"] for phone in seen["phones"]] == [ADA, BOB, "+15550100007"]
         assert page.bodies("received", 2) == ["who are you?"]
         assert seen["phones"][0]["entries"][0]["via"] == "app"
+
+
+def test_what_the_app_sends_through_a_client_of_its_own_arrives_too() -> None:
+    def tell_bob(_: Any, body: str) -> str:
+        client = Client(ACCOUNT_SID, os.environ["TWILIO_AUTH_TOKEN"])
+        client.messages.create(to=BOB, from_=US, body=f"Ada says: {body}")
+        return "told"
+
+    with board(answering(tell_bob)) as page:
+        page.text("hello")
+        assert page.bodies("received") == ["told"]
+        assert page.bodies("received", 1) == ["Ada says: hello"]
 
 
 def test_the_app_can_be_asked_to_write_first_where_it_has_start() -> None:

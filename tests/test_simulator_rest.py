@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from twilio.base.exceptions import TwilioRestException
+from twilio.http.http_client import TwilioHttpClient
+from twilio.rest import Client
 
 from convostate.errors import UsageError
 from convostate.testing import TwilioSimulator
@@ -261,3 +263,21 @@ def test_without_twilio_it_says_what_to_install(
 
     with pytest.raises(UsageError, match=r'pip install "convostate\[twilio\]"'):
         simulator.rest_client()
+
+
+def test_an_app_s_own_client_is_caught_until_the_block_ends(simulator: TwilioSimulator) -> None:
+    def deny(*_: object, **__: object) -> None:
+        raise AssertionError("it left this machine")
+
+    account = simulator.account_sid
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TwilioHttpClient, "request", deny)
+        with simulator.caught_clients():
+            Client(account, "the-token").messages.create(to=ADA, from_=US, body="mine")
+            Client("SK" + "0" * 32, "secret", account).messages.create(ADA, from_=US, body="key")
+            with pytest.raises(TwilioRestException, match="Authenticate"):
+                Client(account, "another").messages.create(to=ADA, from_=US, body="not mine")
+        with pytest.raises(AssertionError, match="left this machine"):
+            Client(account, "the-token").messages.create(to=ADA, from_=US, body="gone")
+
+    assert [message.body for message in simulator.phone(ADA, texting=US).inbox] == ["mine", "key"]

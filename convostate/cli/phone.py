@@ -19,7 +19,7 @@ from convostate.cli.tryout import (
 )
 from convostate.errors import UsageError
 from convostate.testing.inprocess import find_middleware
-from convostate.testing.simulator import OUR_NUMBER
+from convostate.testing.simulator import ACCOUNT_SID, OUR_NUMBER
 
 if TYPE_CHECKING:
     from convostate.phone.switchboard import Tryout
@@ -61,7 +61,9 @@ def phone(
         raise UsageError(f"APP is written as module:name, such as {DEMO}.{hint}")
     from convostate.phone.server import serve  # noqa: PLC0415  # no other command needs a server
 
-    use_throwaway_secrets()  # here, so that they outlive a reload
+    # Here, so that they outlive a reload. An app may make a Twilio client of its own: with these it can.
+    if use_throwaway_secrets():
+        os.environ.setdefault("TWILIO_ACCOUNT_SID", ACCOUNT_SID)
 
     def make(clock: Clock) -> Tryout:
         return _load(app, webhook_url, clock, wrap=wrap)

@@ -48,12 +48,14 @@ def is_app(word: str) -> bool:
     return _APP.fullmatch(word) is not None
 
 
-def use_throwaway_secrets(environ: MutableMapping[str, str] = os.environ) -> None:
-    """Set a sealing key and an auth token where the environment has none."""
+def use_throwaway_secrets(environ: MutableMapping[str, str] = os.environ) -> bool:
+    """Set a sealing key and an auth token where the environment has none; whether a token was set."""
     if not environ.get("CONVOSTATE_KEYS"):
         environ["CONVOSTATE_KEYS"] = Keyring.generate()
-    if not any(environ.get(name) for name in _TOKENS):
-        environ["TWILIO_AUTH_TOKEN"] = secrets.token_hex(16)
+    if any(environ.get(name) for name in _TOKENS):
+        return False
+    environ["TWILIO_AUTH_TOKEN"] = secrets.token_hex(16)
+    return True
 
 
 def load_app(name: str) -> WSGIApplication:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import traceback
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +76,9 @@ class Switchboard:
         self._arriving = threading.Lock()
         self._log = turns.LogLines()
         logging.getLogger("convostate").addHandler(self._log)
+        self._until_closed = ExitStack()
+        with suppress(UsageError):  # without twilio no client can be made
+            self._until_closed.enter_context(self.simulator.caught_clients())
 
     def phone(self, number: int) -> Phone:
         """A phone by its number in the transcript.
@@ -260,5 +264,6 @@ class Switchboard:
         self.transcript.add_entry(phone, "note", self.simulator.clock.now(), text=text, **facts)
 
     def close(self) -> None:
-        """Let go of the log."""
+        """Let go of the log and of Twilio's clients."""
+        self._until_closed.close()
         logging.getLogger("convostate").removeHandler(self._log)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,6 +17,7 @@ from convostate.testing.phone import Phone, overlap
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from _typeshed.wsgi import WSGIApplication
     from twilio.rest import Client  # type: ignore[import-untyped, unused-ignore]
@@ -175,13 +177,20 @@ class TwilioSimulator:
         Raises:
             UsageError: The package twilio is not installed.
         """
-        try:
-            from convostate.testing.rest import make_client  # noqa: PLC0415  an extra
-        except ImportError as error:
-            raise UsageError(
-                'A REST client needs the package twilio. Run: pip install "convostate[twilio]"'
-            ) from error
-        return make_client(self._messages)
+        made: Client = _rest().make_client(self._messages)
+        return made
+
+    def caught_clients(self) -> AbstractContextManager[None]:
+        """Have the messages of every ``twilio.rest.Client`` of this process arrive here, not at Twilio.
+
+        For an app that makes its own client; ``with simulator.caught_clients():``. It must be one of
+        this account, else it gets what Twilio says to strangers (20003).
+
+        Raises:
+            UsageError: The package twilio is not installed.
+        """
+        caught: AbstractContextManager[None] = _rest().caught_clients(self._messages)
+        return caught
 
     def refuse_sends(
         self, reason: int | BaseException, times: int | None = None, *, accepted: bool = False
@@ -212,3 +221,17 @@ class TwilioSimulator:
         """
         self._messages.held = HeldSends()
         return self._messages.held
+
+
+def _rest() -> Any:
+    """What needs the package twilio.
+
+    Raises:
+        UsageError: It is not installed.
+    """
+    try:
+        return importlib.import_module("convostate.testing.rest")  # an extra
+    except ImportError as error:
+        raise UsageError(
+            'A REST client needs the package twilio. Run: pip install "convostate[twilio]"'
+        ) from error
