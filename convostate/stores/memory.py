@@ -51,7 +51,8 @@ class _Conversation:
     def idle(self, now: float) -> bool:
         self.replies = {name: kept for name, kept in self.replies.items() if now < kept[2]}
         nothing_kept = self.state(now) is None and not self.replies and now >= self.opted_out_until
-        return nothing_kept and self.holder is None and not self.queue
+        held = self.holder is not None and self.holder.ends > time.monotonic()
+        return nothing_kept and not held and not self.queue
 
 
 class MemoryStore:

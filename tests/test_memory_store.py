@@ -1,0 +1,55 @@
+"""MemoryStore beyond the contract: what is over does not stay in memory."""
+
+from __future__ import annotations
+
+from convostate.stores import MemoryStore
+from convostate.stores.contract import Begun, Claim, Keep, Leave, Reply
+from tests.redis_stage import token
+
+
+def begin(store: MemoryStore, name: str, now: float = 0.0, fingerprint: str = "f") -> Begun:
+    begun = store.begin(Claim(name.ljust(22, "-"), fingerprint.ljust(22, "-")), "", now)
+    assert isinstance(begun, Begun)
+    return begun
+
+
+def test_a_conversation_without_state_leaves_nothing() -> None:
+    store = MemoryStore()
+    store.commit(begin(store, "a"), Leave(), None, 0.0)
+    assert repr(store) == "MemoryStore(0 conversations)"
+
+
+def test_expired_states_and_replies_are_swept_and_others_stay() -> None:
+    store = MemoryStore()
+    reply = Reply(b"sealed", redirects=False)
+    for number in range(5000):
+        store.commit(begin(store, f"old{number}"), Keep(token(1), 60), reply, 0.0)
+    for number in range(600):
+        store.abort(begin(store, f"aborted{number}"))
+    stays = token(2)
+    store.commit(begin(store, "stays"), Keep(stays, 7200), None, 0.0)
+    held = begin(store, "held")
+    for number in range(6000):
+        store.commit(begin(store, f"new{number}", 3600.0), Keep(token(1), 60), None, 3600.0)
+
+    assert len(store._conversations) < 9000
+    assert store.peek(Claim("stays".ljust(22, "-")), 3600.0) == stays
+    store.commit(held, Keep(token(3), 60), None, 3600.0)
+    assert store.peek(Claim("held".ljust(22, "-")), 3600.0)
+
+
+def test_a_turn_that_never_ended_does_not_keep_its_conversation_for_ever() -> None:
+    store = MemoryStore(lease_s=0)
+    for number in range(5000):
+        begin(store, f"died{number}")
+    assert len(store._conversations) <= 1025
+
+
+def test_the_replies_of_one_conversation_are_dropped_when_they_have_expired() -> None:
+    store = MemoryStore()
+    reply = Reply(b"sealed", redirects=False)
+    for number in range(100):
+        now = number * 60.0
+        begun = begin(store, "a", now, f"request{number}")
+        store.commit(begun, Keep(token(1), 3600), reply, now)
+    assert len(store._conversations["a".ljust(22, "-")].replies) <= 11  # ten minutes' worth
