@@ -69,8 +69,24 @@ def test_a_text_can_be_resent_and_stopped() -> None:
 
 
 def test_the_state_can_be_looked_at() -> None:
-    assert chat("/state").stdout == "-- no state was seen\n"
+    assert chat("/state").stdout == "-- nothing is kept\n"
     assert chat("hello", "/state").stdout == f"> hello\n{FIRST}-- {{'messagecount': 1}}\n"
+
+
+def test_the_state_is_the_one_that_is_kept_now_and_of_the_one_who_texts() -> None:
+    result = chat(
+        "hello", f"/as {BOB}", "/state", "/as +15550100001", "/state", "/wait 4h", "/state"
+    )
+
+    shown = [line for line in result.stdout.splitlines() if line.startswith("-- ")]
+    assert shown == [
+        f"-- texting as {BOB}",
+        "-- nothing is kept",
+        "-- texting as +15550100001",
+        "-- {'messagecount': 1}",
+        "-- 4h later",
+        "-- nothing is kept",
+    ]
 
 
 def test_help_and_quit() -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 APPS = {
     "echo": "return [environ['wsgi.input'].read(int(environ['CONTENT_LENGTH']))]",
     "failing": "raise ZeroDivisionError('in the app')",
+    "losing": "environ['convostate.state']['n'] = 1; raise ZeroDivisionError('in the app')",
     "talking": "return [b'one\\ntwo']",
     "silent": "return []",
     "counting": (
@@ -77,6 +78,13 @@ def test_an_error_that_twilio_reports_is_status_1_and_named() -> None:
     assert result.stderr.endswith(
         "convostate: Twilio reports 11200 HTTP retrieval failure: the app answered 500\n"
     )
+
+
+@pytest.mark.usefixtures("folder")
+def test_what_a_failing_app_wrote_is_not_kept() -> None:
+    result = chat("app_losing:app", "--wrap", "hello", "/state")
+
+    assert result.stdout == "> hello\n-- nothing is kept\n"
 
 
 @pytest.mark.usefixtures("folder")

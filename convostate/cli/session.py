@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from convostate.errors import UsageError
+from convostate.phone.kept import Lookout
 from convostate.testing.codes import explain
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "/wait 4h": "let time pass: 90s, 30m, 4h, 2d",
     "/as +15550100002": "go on as another person",
-    "/state": "show the conversation's state after the last text",
+    "/state": "show what is kept of this conversation now",
     "/resend": "have Twilio deliver the last text once more",
     "/stop": "text STOP",
     "/help": "show this",
@@ -64,7 +65,7 @@ class Session:
         self._remote = remote
         self._as_json = as_json
         self._echo = echo
-        self._state: dict[Any, Any] | None = None
+        self._lookout = Lookout(simulator)
         self._read: dict[tuple[str, str], int] = {}
         self.failed = False
         self.over = False
@@ -125,7 +126,6 @@ class Session:
         if not argument or " " in argument:
             raise UsageError("As whom? Write /as +15550100002")
         self._phone = self._simulator.phone(argument, texting=self._texting)
-        self._state = None
         self._note(f"/as {argument}", now=f"texting as {argument}")
 
     def _resend(self) -> Reply:
@@ -141,11 +141,12 @@ class Session:
             raise UsageError(
                 "The state is inside the server. Start the chat with module:name instead"
             )
-        state = None if self._state is None else dict(self._state)
+        kept = self._lookout.state(self._phone)
+        state = None if kept is None else dict(kept)
         if self._as_json:
             click.echo(json.dumps({"command": "/state", "state": state}, default=repr))
         else:
-            click.echo(f"-- {'no state was seen' if state is None else state}")
+            click.echo(f"-- {'nothing is kept' if state is None else state}")
 
     def _note(self, command: str, **what: str) -> None:
         """Say what a command did."""
@@ -155,7 +156,6 @@ class Session:
             click.echo(f"-- {' '.join(what.values())}")
 
     def _show(self, text: str, reply: Reply) -> None:
-        self._state = reply.state if reply.state is not None else self._state
         messages = reply.messages + [message.body for message in self._news(self._phone)]
         if self._as_json:
             turn = {

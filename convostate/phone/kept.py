@@ -67,6 +67,19 @@ class Lookout:
         """Whether the state is kept at the server."""
         return self.middleware is not None and self.middleware.store.server_side
 
+    def state(self, phone: Phone) -> State | None:
+        """The state that is kept of one phone's conversation, or None.
+
+        Raises:
+            StoreError: The store does not answer.
+        """
+        if self.middleware is None:
+            return None
+        pair = self._pair(phone)
+        token = self._token(self.middleware.store, pair, phone, {})
+        state = open_turn(pair, token, self._simulator.clock.now(), self._terms).state
+        return None if state.is_new else state
+
     def kept(self, phone: Phone) -> Kept:
         """What is kept of one phone's conversation."""
         kept: Kept = {"where": self.where, "goes_on": False, "rows": [], "trouble": "", "lost": ""}
@@ -75,13 +88,16 @@ class Lookout:
         )
         if self.middleware is None:
             return kept
-        pair = PhonePair(self._simulator.account_sid, phone.texting, phone.number)
+        pair = self._pair(phone)
         try:
             token = self._token(self.middleware.store, pair, phone, kept)
         except StoreError as error:
             return kept | {"trouble": str(error)}
         now = self._simulator.clock.now()
         return kept | _shown(open_turn(pair, token, now, self._terms).state)
+
+    def _pair(self, phone: Phone) -> PhonePair:
+        return PhonePair(self._simulator.account_sid, phone.texting, phone.number)
 
     def _token(self, store: Store, pair: PhonePair, phone: Phone, kept: Kept) -> bytes | None:
         claim = Claim(self._terms.names.conversation(conversation_context(pair)))

@@ -1,0 +1,136 @@
+"""`convostate phone` as a command: how it starts, and what it refuses to start."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.chatting import unset
+from tests.phoning import phone_server
+from tests.redis_servers import wait_until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BARE = """
+def app(environ, start_response):
+    state = environ.get("convostate.state", {})
+    state["n"] = state.get("n", 0) + 1
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [str(state["n"]).encode()]
+"""
+
+
+def run(*words: str, folder: Path | None = None, **environ: str) -> tuple[int, str]:
+    """Run the command where it does not get as far as to serve: exit status and standard error."""
+    done = subprocess.run(
+        [sys.executable, "-m", "convostate", "phone", *words],
+        env={**unset(), **environ},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,  # seconds; it takes two
+        check=False,
+    )
+    assert done.stdout == ""
+    return done.returncode, done.stderr
+
+
+def ask(url: str, path: str, told: dict[str, Any] | None = None) -> Any:
+    """Ask the server as its page does."""
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=30)  # seconds
+    try:
+        body = None if told is None else json.dumps(told)
+        headers = {"Content-Type": "application/json"}
+        connection.request("GET" if body is None else "POST", path, body, headers)
+        return json.loads(connection.getresponse().read())
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["hello"], "APP is written as module:name"),
+        (["http://127.0.0.1:8000/sms"], "convostate chat"),
+        (["--port", "0", "no_such_module:app"], "Cannot import no_such_module"),
+        (["--port", "0", "convostate.demo.counter:nothing"], "is no WSGI app"),
+        (["--port", "70000"], "70000"),
+    ],
+)
+def test_what_cannot_start_says_so_in_a_line(words: list[str], says: str) -> None:
+    status, said = run(*words)
+
+    assert status == 2
+    assert said.startswith("convostate: ")
+    assert said.count("\n") == 1
+    assert says in said
+
+
+def test_wrong_settings_do_not_start() -> None:
+    status, said = run("--port", "0", CONVOSTATE_LIFETIME="5h")
+
+    assert (status, said.count("\n")) == (2, 1)
+    assert "CONVOSTATE_LIFETIME" in said
+
+
+def test_a_port_that_is_taken_is_said() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        status, said = run("--port", str(taken.getsockname()[1]))
+
+    assert (status, said.count("\n")) == (2, 1)
+    assert "Take another one: --port 8001" in said
+
+
+def test_wrap_wraps_for_now_and_without_it_there_is_no_state(tmp_path: Path) -> None:
+    (tmp_path / "bare.py").write_text(BARE, encoding="utf-8")
+    text = {"phone": 0, "body": "hi"}
+    with phone_server("bare:app", folder=tmp_path) as url:
+        ask(url, "/do/text", text)
+        plain = ask(url, "/look")
+    with phone_server("--wrap", "bare:app", folder=tmp_path) as url:
+        ask(url, "/do/text", text)
+        ask(url, "/do/text", text)
+        wrapped = ask(url, "/look")
+
+    assert (plain["wrapped"], plain["store"], plain["kept"][0]["goes_on"]) == (False, "", False)
+    assert (wrapped["wrapped"], wrapped["store"]) == (True, "cookie")
+    assert wrapped["phones"][0]["entries"][-1]["body"] == "2"
+
+
+def test_open_opens_the_page_once_it_can_be_asked_for(tmp_path: Path) -> None:
+    opened = tmp_path / "opened"
+    browser = tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {opened}\n', encoding="utf-8")
+    browser.chmod(0o700)
+    with phone_server("--open", BROWSER=f"{browser} %s") as url:
+        wait_until(lambda: opened.read_text(encoding="utf-8") == f"{url}\n", "the browser")
+
+
+def test_the_numbers_are_the_given_ones_and_the_app_s_as_well() -> None:
+    with phone_server("--texting", "+15550100077") as url:
+        phones = ask(url, "/look")["phones"]
+
+    assert [(phone["number"], phone["texting"]) for phone in phones] == [
+        ("+15550100001", "+15550100077"),
+        ("+15550100002", "+15550100077"),
+    ]
+
+
+def test_when_it_ends_nothing_is_left_behind(tmp_path: Path) -> None:
+    with phone_server(TMPDIR=str(tmp_path)) as url:
+        ask(url, "/do/text", {"phone": 0, "body": "hi"})
+        (folder,) = tmp_path.iterdir()
+        (file,) = folder.iterdir()
+        assert (folder.stat().st_mode & 0o777, file.stat().st_mode & 0o777) == (0o700, 0o600)
+
+    assert list(tmp_path.iterdir()) == []
