@@ -13,7 +13,7 @@ from convostate.errors import StoreError, UsageError
 from convostate.stores import RedisStore
 from tests.conversing import World
 from tests.redis_servers import RedisServer, redis_server, wait_until
-from tests.redis_stage import add_one, begin, log_of, refused, token
+from tests.redis_stage import BASE, add_one, begin, log_of, refused, token
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,7 +82,7 @@ def test_f10_a_turn_is_committed_at_the_new_master_when_the_roles_are_changed(
     store = RedisStore.from_url(watched.url)
     assert add_one(store) == 1
     held = begin(store)
-    assert watched.master.admin.wait(1, 5000) == 1  # the lease is at the replica
+    wait_until(lambda: watched.replica.admin.exists(f"{BASE}l"), "a lease at the replica")
     watched.replica.admin.replicaof("NO", "ONE")
     watched.master.admin.replicaof("127.0.0.1", watched.replica.port)
     watched.sentinel.admin.sentinel_remove("texts")

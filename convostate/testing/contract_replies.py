@@ -71,6 +71,16 @@ class Replies(Setting):
         # What ends the redirects answers all requests alike.
         assert self.replayed(store, first) == b"message"
 
+    def test_a_reply_that_replaced_another_is_erased_with_all_before_and_after(
+        self, store: Store
+    ) -> None:
+        claims = [self.claim(name) for name in ("before", "redirected", "between", "after")]
+        for claim in (*claims[:3], self.claim("redirected", idempotency="again"), claims[3]):
+            self.answer(store, claim, b"redirect", redirects=True)
+        store.erase(self.claim(), replies=True)
+
+        assert [self.replayed(store, claim) for claim in claims] == [None] * 4
+
     def test_a_reply_without_a_redirect_is_replayed_whatever_the_idempotency(
         self, store: Store
     ) -> None:
