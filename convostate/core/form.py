@@ -30,7 +30,9 @@ IDENTITY = frozenset(
 """Fields that decide who talks to whom about what: one value each."""
 
 _ADDRESSES = frozenset("From ForwardedFrom To".split())
-_SIDS = frozenset("AccountSid MessageSid SmsSid SmsMessageSid CallSid ParentCallSid".split())
+_SIDS = frozenset(
+    "AccountSid MessageSid SmsSid SmsMessageSid CallSid ParentCallSid OriginalRepliedMessageSid".split()
+)
 
 # What Twilio sends in nearly every webhook
 # (https://www.twilio.com/docs/messaging/guides/webhook-request, https://www.twilio.com/docs/voice/twiml).
@@ -41,14 +43,20 @@ _USUAL = IDENTITY | frozenset(
     MediaUrl0 MediaContentType0 ErrorCode ErrorUrl RawDlrDoneDate ButtonText ButtonPayload ButtonType
     Caller CallerCity CallerState CallerZip CallerCountry CallerName Called CalledCity CalledState CalledZip
     CalledCountry CallToken ForwardedFrom ParentCallSid Digits SpeechResult Confidence StirVerstat
+    FrequentlyForwarded InteractiveData FlowData Latitude Longitude Address Label
+    OriginalRepliedMessageSender OriginalRepliedMessageSid
+    ReferralBody ReferralHeadline ReferralSourceId ReferralSourceType ReferralSourceUrl ReferralMediaId
+    ReferralMediaContentType ReferralMediaUrl ReferralCtwaClid
+    ChannelInstallSid ChannelStatusMessage ChannelPrefix EventType
     """.split()
+    + [f"Media{part}{index}" for part in ("Url", "ContentType") for index in range(1, 10)]
 )
 
 _FORM_BYTES = bytes(byte for byte in range(0x21, 0x7F) if byte != ord(";"))
 _QUERY_BYTES = _FORM_BYTES
 # Twilio's names are words with dots, dashes and digits; parameters that a client application adds
 # may be freer. What would shift the boundary between name, value and URL is never part of a name.
-_BAD_NAME = re.compile(r"[&=?#%/;+\x00-\x1f\x7f]|^\s|\s$|^$")
+_bad_in_name = re.compile(r"[&=?#%/;+\x00-\x1f\x7f]").search
 _NAME_TRIMMINGS = " \t\r\n[]\ufeff\u200b"
 
 
@@ -251,7 +259,7 @@ def _unescape(text: str) -> str:
 def _check_names(names: dict[str, str]) -> None:
     identity = {name.casefold() for name in IDENTITY}
     for name in names.keys() - _USUAL:
-        if _BAD_NAME.search(name):
+        if not name or _bad_in_name(name) or name != name.strip():
             raise _malformed(
                 "a name holds a character that belongs to a URL, or a blank at its end"
             )
