@@ -25,7 +25,7 @@ WHATSAPP, MALLORY_THERE, VICTIM_THERE = (
     f"whatsapp:{VICTIM}",
 )
 Params = dict[str, str]
-FREE = ("Body", "Label", "Fro", "SipHeader_X")  # what a sender writes
+FREE = ("Body", "E", "Label", "Fro", "SipHeader_X")  # what a sender writes
 
 
 def sms(body: str, **changes: str) -> Params:
@@ -87,6 +87,9 @@ FORGERIES: dict[str, tuple[Params, Params]] = {
         case(there(f"hiFrom{VICTIM_THERE}FromA", From="whatsapp:US.1349"), Body="hi", From=VICTIM_THERE, FromAFrom="whatsapp:US.1349"),
     "a06 a true sender behind ForwardedFrom": case(there("hiForwarded", Label=f"xFrom{VICTIM_THERE}"), "Label",
         Body="hi", ForwardedFrom=f"{MALLORY_THERE}Labelx", From=VICTIM_THERE),
+    "a06 a true sender behind ForwardedFrom, its city as the sender":
+        case(sms("hiForwarded"), "FromCity", Body="hi", ForwardedFrom=MALLORY, From="City"),
+    "a06 a true sender behind ForwardedFrom, and no other": case(there("Forwarded"), "From", Body="", ForwardedFrom=MALLORY_THERE),
     "a06 the true sender at the end of the text": case(sms("hi"), "From", Body=f"hiFrom{MALLORY}"),
     "a06 the true sender at the end of the text, its city as the sender":
         case(sms("hi", FromCity="X"), "FromCity", Body=f"hiFrom{MALLORY}", From="CityX"),
@@ -101,6 +104,23 @@ FORGERIES: dict[str, tuple[Params, Params]] = {
         case(call(From="client:mallory", Fro=f"m{VICTIM}FromA"), "Fro", From=VICTIM, FromAFrom="client:mallory"),
     "a06 a header of a sip call":
         case(call(To="sip:us@example.com", SipHeader_X=f"To{US}ToA"), SipHeader_X="", To=US, ToATo="sip:us@example.com"),
+    "a06 a true sender that is a word": case(text(f"hiFrom{VICTIM}FromA", From="Mallory"), Body="hi", From=VICTIM, FromA="FromMallory"),
+    "a06 a true sender that is a word, behind an invented name":
+        case(text(f"hiFrom{VICTIM}FromA", From="Mallory"), Body="hi", From=VICTIM, FromAFrom="Mallory"),
+    "a06 a true sender that is a word, across two parameters":
+        case(text(f"hiFrom{VICTIM}G", From="Mallory"), "FromCity", Body="hi", From=VICTIM, G="From", MalloryFromCity=""),
+    "a06 a true sender that is a word, in the city": case(text(f"hiFrom{VICTIM}FromCityX", From="Mallory"),
+        Body="hi", From=VICTIM, FromCity="XFromMalloryFromCity"),
+    "a06 a true sender that is a word, in a text made a call's": case(text(f"hiCallSid{CALL}From{VICTIM}G", From="Mallory"),
+        "FromCity", Body="hi", CallSid=CALL, From=VICTIM, G="FromMalloryFromCity"),
+    "a06 a true sender of four digits": case(text(f"hiFrom{VICTIM}FromA", From="1234"), Body="hi", From=VICTIM, FromA="From1234"),
+    "a06 a withheld caller": case(call(From="anonymous", SipHeader_X=f"xFrom{VICTIM}"), "SipHeader_X", F="romanonymousSipHeader_Xx", From=VICTIM),
+    "a06 a withheld caller, written otherwise":
+        case(call(From="Restricted", SipHeader_X=f"xFrom{VICTIM}"), "SipHeader_X", F="romRestrictedSipHeader_Xx", From=VICTIM),
+    "a06 a client that names a forwarder": case(call(From="client:mallory", E="xForwarded", Label=f"xFrom{VICTIM}"), "Label",
+        E="x", ForwardedFrom="client:malloryLabelx", From=VICTIM),
+    "a06 a forwarder in a text": case(there(f"hiCallSid{CALL}Forwarded", From="whatsapp:US.1349", Label=f"xFrom{VICTIM_THERE}"), "Label",
+        Body="hi", CallSid=CALL, ForwardedFrom="whatsapp:US.1349Labelx", From=VICTIM_THERE),
     "a06 the sender lengthened by the next parameter": case(there("hi", Label="home"), "Label", From=f"{MALLORY_THERE}Labelhome"),
     "a06 the sender lengthened by a blank one": case(sms("hi"), "FromCity", From=f"{MALLORY}FromCity"),
     "a06 the receiver lengthened by the next parameter": case(there("hi"), "WaId", To=f"{WHATSAPP}WaId{MALLORY[1:]}"),
@@ -227,6 +247,16 @@ def splits(signed: str, random: Random) -> Iterator[Params]:
 def identity(true: Mapping[str, str], read: Mapping[str, str]) -> dict[str, str | None]:
     """What a reading says of the addresses and SIDs that the true one has."""
     return {name: read.get(name) for name in NAMES if name in true}
+
+
+@pytest.mark.parametrize("true", [
+    text("hi", From="Mallory", FromCity="SAN FROM", FromState="CA"), text("Sent From1 Fromage", From="1234"),
+    text("From me ToYou", From="MyFrom"), text("hi", From="38000", MediaUrl0="https://api.example/Fro/m1"),
+    call(From="anonymous"), call(From="Restricted", CallerName="From Home"), call(ForwardedFrom=VICTIM),
+    call(ForwardedFrom="sip:us@example.com"), call(From="client:Fromm", Label="Frome"),
+], ids=lambda true: f"{true['From']} {true.get('Body', '')}")  # fmt: skip
+def test_a_sender_that_is_no_number_is_believed(true: Params) -> None:
+    assert dict(prove(posted(true)).params) == true
 
 
 def test_no_generated_resplit_moves_a_sender_a_receiver_an_account_or_a_sid() -> None:

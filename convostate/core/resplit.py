@@ -16,6 +16,10 @@ write what they like, unless a letter follows at once: so would the name of the 
 sender that a forged body has swallowed. SIDs are never excepted: the true MessageSid stands behind the
 true sender. And no value may be lengthened by the parameters behind it: a number holds no letters, a
 SID is 34 characters. (The name of a client: or sip: address can be, because it may be any text.)
+
+A true sender that does not look like an address shows otherwise. The sender of an SMS may be a word or
+a code of three digits; but its text is its Body, which stands before From, so between a forged sender
+and the true SID the word `From` stands once more. A caller may be withheld: those words are addresses.
 """
 
 from __future__ import annotations
@@ -38,7 +42,9 @@ _CHANNEL = r"(?:[a-z]{2,24}:)?"
 _NUMBER = rf"{_CHANNEL}(?:\+[0-9]{{2}}|[0-9]{{5}})"
 # Channels on which an address need not be a number, such as client:alice or whatsapp:US.1349.
 _NAMED = r"(?:client|sips?|rcs|whatsapp|messenger|instagram):[!-~]"
-_ADDRESS = f"(?:{_NUMBER}|{_NAMED})"
+# Callers of whom Twilio tells no number (https://help.twilio.com/articles/223179988).
+_WITHHELD = "(?i:anonymous|unknown|restricted|blocked|unavailable|private)"
+_ADDRESS = f"(?:{_NUMBER}|{_NAMED}|{_WITHHELD})"
 _SID = r"[A-Z]{2}[0-9a-f]{32}"
 
 _SENDERS = re.compile(f"From(?={_ADDRESS})")
@@ -56,13 +62,15 @@ _QUOTED_RECEIVERS = re.compile(f"To{_QUOTED}")
 
 # A whole value. Letters behind a number, or anything behind a SID, would be the next parameter.
 _whole_address = re.compile(
-    rf"(?:client|sips?):[!-~]|{_NUMBER}[^A-Za-z]*\Z|(?!{_NUMBER}){_NAMED}"
+    rf"(?:client|sips?):[!-~]|{_NUMBER}[^A-Za-z]*\Z|(?!{_NUMBER}){_NAMED}|{_WITHHELD}\Z"
 ).match
+# Not a client, which names its parameters itself: the one before From could end in `Forwarded`.
+_whole_forwarder = re.compile(rf"sips?:[!-~]|{_NUMBER}[^A-Za-z]*\Z").match
 _whole_sid = re.compile(_SID).fullmatch
 _SID_CHARS = 34  # two letters and 32 hexadecimal digits
 
 # Every parameter of Twilio's whose name is, or ends in, one of the guarded names.
-_SENDER_NAMES = ("From", "ForwardedFrom")
+_SENDER_NAMES, _FORWARDER_NAMES = ("From",), ("ForwardedFrom",)
 _RECEIVER_NAMES = ("To",)
 _SID_NAMES = (
     "AccountSid",
@@ -77,6 +85,10 @@ _SID_NAMES = (
     "OriginalRepliedMessageSid",
     "interactionAccountSid",
 )
+
+_MESSAGE_SIDS = frozenset({"MessageSid", "SmsSid", "SmsMessageSid"})
+_PLACES = frozenset({"FromCity", "FromCountry", "FromState", "FromZip"})
+_GLUED_FROM = re.compile("From(?=[0-9A-Za-z])")
 
 
 def _count(first: dict[str, str], names: tuple[str, ...], whole: Callable[[str], object]) -> int:
@@ -111,8 +123,11 @@ def check_split(signed: str, form: Form, body: str) -> None:
         # These words stand in the names of the parameters and nowhere else, and no value is longer
         # than a SID or holds more than digits. Nearly every webhook is done here.
         return
-    names = _SENDER_NAMES if "CallSid" in first else ("From",)  # only calls are forwarded
-    senders = _count(first, names, _whole_address)
+    # Of both kinds of SIDs the true one cannot be hidden.
+    is_message = not _MESSAGE_SIDS.isdisjoint(first)
+    senders = _count(first, _SENDER_NAMES, _whole_address)
+    if not is_message:  # only calls are forwarded
+        senders += _count(first, _FORWARDER_NAMES, _whole_forwarder)
     receivers = _count(first, _RECEIVER_NAMES, _whole_address)
     if not first or _whole_address(first.get("From", "")):  # else a body ends with the true sender
         senders += len(_QUOTED_SENDERS.findall(body))
@@ -124,5 +139,16 @@ def check_split(signed: str, form: Form, body: str) -> None:
         len(_SENDERS.findall(signed)) != senders
         or len(_RECEIVERS.findall(signed)) != receivers
         or len((_SIDS_OF_FORM if first else _SIDS_OF_URL).findall(signed)) != sids
+        or (is_message and ":" not in first.get("To", "") and _hides_a_sender(form))
     ):
         raise RequestError(403, "re-split", "a name and its value stand where no parameter begins")
+
+
+def _hides_a_sender(form: Form) -> bool:
+    """Whether `From` stands between the sender and the SID of an SMS, but for the names that Twilio uses.
+
+    The true one stands there in every re-split: the text is before it, the true SID behind it.
+    """
+    end = min(_MESSAGE_SIDS & form.first.keys())
+    between = [name + value for name, value in sorted(set(form.items())) if "From" < name < end]
+    return len(_GLUED_FROM.findall("".join(between))) != len(_PLACES & form.first.keys())
