@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from convostate.errors import UsageError
 from convostate.stores.contract import Store
 from convostate.stores.cookie import CookieStore
-from convostate.stores.memory import MemoryStore
 
 if TYPE_CHECKING:
+    from convostate.stores.memory import MemoryStore
     from convostate.stores.redis import RedisStore
 
 __all__ = ["CookieStore", "MemoryStore", "RedisStore", "Store"]
@@ -29,6 +30,8 @@ def store_for(url: str, *, cookie_name: str, max_waiting: int) -> Store:
     if url == "cookie":
         return CookieStore(cookie_name)
     if url == "memory":
+        from convostate.stores.memory import MemoryStore  # noqa: PLC0415  # loaded on first use
+
         return MemoryStore(max_waiting=max_waiting)
     try:
         from convostate.stores.redis import RedisStore  # noqa: PLC0415  # an extra, loaded on first use
@@ -42,9 +45,8 @@ def store_for(url: str, *, cookie_name: str, max_waiting: int) -> Store:
 
 
 def __getattr__(name: str) -> Any:
-    # Loaded on first use: redis is an extra, and costs more to import than all of this package.
-    if name == "RedisStore":
-        from convostate.stores.redis import RedisStore  # noqa: PLC0415
-
-        return RedisStore
+    # Loaded on first use: most installations need neither, and redis is an extra that takes long.
+    if name in ("MemoryStore", "RedisStore"):
+        module = import_module(f"{__name__}.{name.removesuffix('Store').lower()}")
+        return getattr(module, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
