@@ -107,6 +107,18 @@ def test_wrap_wraps_for_now_and_without_it_there_is_no_state(tmp_path: Path) -> 
     assert wrapped["phones"][0]["entries"][-1]["body"] == "2"
 
 
+def test_an_app_whose_code_is_broken_is_shown_and_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "bare.py").write_text("def app(:", encoding="utf-8")
+    with phone_server("bare:app", folder=tmp_path) as url:
+        seen = ask(url, "/look")
+        refused = ask(url, "/do/text", {"phone": 0, "body": "hi"})
+
+        assert "SyntaxError" in seen["broken"]
+        assert "does not load" in refused["trouble"]
+        (tmp_path / "bare.py").write_text(BARE, encoding="utf-8")
+        wait_until(lambda: len(ask(url, "/look").get("phones", [])) == 2, "the second start")
+
+
 def test_open_opens_the_page_once_it_can_be_asked_for(tmp_path: Path) -> None:
     opened = tmp_path / "opened"
     browser = tmp_path / "browser"

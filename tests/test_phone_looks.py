@@ -61,6 +61,7 @@ def test_nothing_is_cut_off(
     for pane in ("Chat", "State", "Phones") if width < 752 else ("",):
         if pane:
             page.get_by_label("Panes").get_by_role("button", name=pane).click()
+            expect(page.locator(".pane:visible")).to_have_id(f"pane-{pane.lower()}")
         assert overflowing(page) == []
         shoot(page, f"looks-{width}-{scheme}-{pane or 'all'}")
     page.close()

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from convostate.phone.switchboard import Switchboard
 
 PAGE = Path(__file__).with_name("page")
+# By name, so that no name leads to another file.
+_FILES = {path.name: path for path in PAGE.iterdir()}
 MAX_REQUEST_BYTES = 64 * 1024
 
 _URLS = Map(
@@ -77,8 +79,8 @@ class Site:
         return gate.guard(response)(environ, start_response)
 
     def _file(self, _: Request, name: str) -> Response:
-        path = PAGE / name
-        if path.parent != PAGE or not path.is_file():
+        path = _FILES.get(name)
+        if path is None:
             return _json({"trouble": "There is nothing here."}, 404)
         kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
         if kind == "application/javascript":

@@ -5,16 +5,19 @@ import { $, el, sayDay, sayNumber, saySpan, sayTime } from "./view.js";
 
 const PLACES = { cookie: "Twilio's cookie", memory: "in memory", redis: "Redis" };
 const LOST = {
-  expired: "What Twilio still holds has expired: the next text begins a new conversation.",
-  forged:
-    "What Twilio holds does not open here: it was sealed for another pair of numbers, or changed. " +
-    "The next text begins a new conversation, and state.lost says “forged”.",
-  malformed: "What Twilio holds is no sealed state. The next text begins a new conversation.",
-  "unknown-key":
-    "What Twilio holds was sealed with a key that the app does not have. " +
-    "The next text begins a new conversation.",
-  version: "What Twilio holds is of a version that the app does not know.",
+  expired: "has expired.",
+  forged: "does not open here: it was sealed for another pair of numbers, or changed on the way.",
+  malformed: "is no sealed state.",
+  "unknown-key": "was sealed with a key that the app does not have.",
+  version: "is of a version that the app does not know.",
 };
+
+/** Why what is held does not open, and what comes of it. */
+function lost(kept) {
+  const holder = kept.where === "cookie" ? "Twilio" : "the store";
+  const after = `The next text begins a new conversation, and state.lost says “${kept.lost}”.`;
+  return `What ${holder} holds ${LOST[kept.lost] ?? "does not open."} ${after}`;
+}
 
 let drawn = "";
 let wasAlive = false;
@@ -46,7 +49,7 @@ export function tickKept(page) {
 function facts(kept) {
   const shown = [];
   if (kept.trouble) shown.push(el("p", { class: "alarm", text: kept.trouble }));
-  if (kept.lost) shown.push(el("p", { class: "alarm", text: LOST[kept.lost] ?? kept.lost }));
+  if (kept.lost) shown.push(el("p", { class: "alarm", text: lost(kept) }));
   if (!kept.goes_on && !kept.trouble && !kept.lost) {
     shown.push(el("p", { class: "nothing quiet", text: "Nothing. The next text begins a conversation." }));
   }

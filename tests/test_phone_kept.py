@@ -1,0 +1,61 @@
+"""What the page shows of what is kept: sizes, leases, and never a secret."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+
+from tests.phone_board import HERE, answering, board
+
+
+def test_the_size_is_that_of_the_cookie_as_it_is_sent() -> None:
+    with board() as page:
+        turn = page.text("hi")
+        reply = page.switchboard.phone(0).text("hi")
+        (header,) = reply.headers.getlist("Set-Cookie")
+
+        assert turn["kept"]["size_bytes"] == len(header)
+        assert turn["kept"]["limit_bytes"] == 4096
+
+
+def test_no_sealed_cookie_is_shown_whole_and_no_secret_at_all() -> None:
+    secrets = [os.environ["TWILIO_AUTH_TOKEN"], os.environ["CONVOSTATE_KEYS"]]
+
+    def leak(state: Any, _: str) -> str:
+        state["leak"] = secrets[1]
+        return secrets[0]
+
+    with board(answering(leak)) as page:
+        page.text("hi")
+        seen = page.client.get("/look", base_url=HERE).text
+        (cookie,) = page.switchboard.phone(0).jar.cookies()
+
+    assert "•••" in seen
+    assert "Set-Cookie" in seen
+    for secret in (*secrets, cookie.value):
+        assert secret not in seen
+
+
+@pytest.mark.parametrize("store", ["memory", "redis"])
+def test_the_lease_is_seen_while_a_turn_runs(store: str, request: pytest.FixtureRequest) -> None:
+    if store == "redis":
+        client = request.getfixturevalue("redis")
+        client.flushall()
+        store = f"redis://127.0.0.1:{client.connection_pool.connection_kwargs['port']}/0"
+    during: list[dict[str, Any]] = []
+
+    def looking(state: Any, _: str) -> str:
+        during.append(page.switchboard.lookout.kept(page.switchboard.phone(0)))
+        state["looked"] = True
+        return "ok"
+
+    with board(answering(looking), store=store) as page:
+        page.text("hi")
+        after = page.kept()
+
+    assert 0 < during[0]["lease_s"] <= 16
+    assert (during[0]["goes_on"], during[0]["waiting"]) == (False, 0)
+    assert (after["goes_on"], after["lease_s"], after["waiting"]) == (True, None, 0)
+    assert (after["limit_bytes"], after["size_bytes"] > 0) == (None, True)
