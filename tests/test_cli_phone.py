@@ -113,6 +113,7 @@ def test_an_app_whose_code_is_broken_is_shown_and_waited_for(tmp_path: Path) -> 
         seen = ask(url, "/look")
         refused = ask(url, "/do/text", {"phone": 0, "body": "hi"})
 
+        assert seen["broken"].startswith(f'  File "{tmp_path / "bare.py"}", line 1')
         assert "SyntaxError" in seen["broken"]
         assert "does not load" in refused["trouble"]
         (tmp_path / "bare.py").write_text(BARE, encoding="utf-8")

@@ -67,6 +67,21 @@ def test_nothing_is_cut_off(
     page.close()
 
 
+def test_the_number_keeps_its_line_beside_what_else_stands_there(chromium: Browser) -> None:
+    page = chromium.new_page(viewport={"width": 360, "height": 760})
+    with phone_server("convostate.demo.reminder:app") as url:
+        Person(page, url).text("STOP")
+        expect(page.get_by_text("STOP stands")).to_be_visible()
+        boxes = [page.locator(f"#{name}").bounding_box() for name in ("chat-number", "start")]
+        height = page.locator(".chat-head").evaluate("(e) => e.offsetHeight")
+    page.close()
+
+    assert boxes[0] is not None
+    assert boxes[1] is not None
+    assert boxes[0]["height"] < 30  # pixels: one line
+    assert height < 120
+
+
 @pytest.mark.parametrize("width", [360, 1280])
 def test_everything_can_be_done_with_the_keyboard(chromium: Browser, width: int) -> None:
     page = chromium.new_page(viewport={"width": width, "height": 760})

@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import os
 import socket
-import traceback
 import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +20,7 @@ from convostate.errors import ConvostateError, UsageError
 from convostate.phone.handover import Handover, place
 from convostate.phone.site import Site
 from convostate.phone.switchboard import Switchboard
+from convostate.phone.turns import traceback_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,9 +104,9 @@ def _site(
         if handover.is_first:
             raise
         return Site(None, name, broken=str(error))
-    except Exception:  # noqa: BLE001  # whatever is wrong with the app's code, it is about to be mended
+    except Exception as error:  # noqa: BLE001  # whatever is wrong with the app's code, it is about to be mended
         handover.hold()
-        return Site(None, name, broken=traceback.format_exc())
+        return Site(None, name, broken=traceback_of(error))
     board = Switchboard(tryout)
     if handover.resume(board):
         gone = " What it kept in memory is gone." if board.lookout.where == "memory" else ""

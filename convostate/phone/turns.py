@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
+import os
 import traceback
+import wsgiref
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -25,6 +29,13 @@ if TYPE_CHECKING:
     from convostate.testing.reply import Reply
 
 MOST_BODY_CHARS = 20_000  # of one response that the page shows
+_PACKAGE = Path(__file__).parent.parent
+_DEMOS = f"{_PACKAGE / 'demo'}{os.sep}"
+_BEFORE = (
+    f"{_PACKAGE}{os.sep}",
+    *(f"{Path(module.__file__).parent}{os.sep}" for module in (wsgiref, importlib)),
+    "<frozen importlib",
+)
 _SHORTENED_COOKIE = 24  # characters of a sealed cookie's value; nobody reads the others
 
 
@@ -65,7 +76,7 @@ def shown(reply: Reply, secrets: Secrets | None, log: list[str]) -> dict[str, An
         "errors": [{"code": code, "text": ERRORS.get(code, "")} for code in reply.errors],
         "exchanges": [_exchange(exchange) for exchange in reply.exchanges],
         "statuses": [_status(status) for status in reply.statuses],
-        "traceback": "" if error is None else _traceback(error),
+        "traceback": "" if error is None else traceback_of(error),
         "raised": "" if error is None else _one_line(error),
         "explanation": _explanation(reply, secrets),
         # the explanation says the same, and at every refusal, not once a minute
@@ -108,15 +119,18 @@ def _status(reply: Reply) -> dict[str, Any]:
     }
 
 
-def _traceback(error: BaseException) -> str:
-    """From the app's first frame on: what the simulator did before is of no interest."""
-    frames = traceback.TracebackException.from_exception(error)
-    ours = ("convostate", "wsgiref")
-    while len(frames.stack) > 1 and any(
-        part in ours for part in frames.stack[0].filename.replace("\\", "/").split("/")
-    ):
-        del frames.stack[0]
-    return "".join(frames.format())
+def traceback_of(error: BaseException) -> str:
+    """From the app's first frame on: what was done before to get there is of no interest."""
+    shown = traceback.TracebackException.from_exception(error)
+    while shown.stack and _is_before_the_app(shown.stack[0].filename):
+        del shown.stack[0]
+    return "".join(shown.format())
+
+
+def _is_before_the_app(file: str) -> bool:
+    if file.startswith(_DEMOS):
+        return False
+    return file.startswith(_BEFORE)
 
 
 def _one_line(error: BaseException) -> str:
