@@ -149,7 +149,7 @@ def test_every_button_and_field_has_a_name(chromium: Browser, served: str) -> No
 
 def themes() -> dict[str, dict[str, str]]:
     """The colours of both schemes, by name."""
-    css = (PAGE / "base.css").read_text(encoding="utf-8")
+    css = (PAGE / "theme.css").read_text(encoding="utf-8")
     light, dark = re.findall(r":root \{(.*?)\}", css, re.DOTALL)
     colours = [dict(re.findall(r"--([\w-]+): (#\w{6})", block)) for block in (light, dark)]
     return {"light": colours[0], "dark": {**colours[0], **colours[1]}}
