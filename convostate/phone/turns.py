@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import logging
 import os
 import traceback
@@ -33,7 +34,7 @@ _PACKAGE = Path(__file__).parent.parent
 _DEMOS = f"{_PACKAGE / 'demo'}{os.sep}"
 _BEFORE = (
     f"{_PACKAGE}{os.sep}",
-    *(f"{Path(module.__file__).parent}{os.sep}" for module in (wsgiref, importlib)),
+    *(f"{Path(inspect.getfile(module)).parent}{os.sep}" for module in (wsgiref, importlib)),
     "<frozen importlib",
 )
 _SHORTENED_COOKIE = 24  # characters of a sealed cookie's value; nobody reads the others
