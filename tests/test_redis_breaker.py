@@ -131,7 +131,7 @@ def test_f27_threads_do_not_pile_up_before_a_dead_redis(server: RedisServer) -> 
         for future in futures:
             future.result(5)
     # In the first half second all of them wait for it; after that one at a time.
-    assert most <= 3
+    assert most < 12  # 25 without a breaker
 
 
 def test_f27_a_dead_redis_through_the_middleware_is_503_and_soon_at_once() -> None:
