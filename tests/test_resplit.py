@@ -25,7 +25,7 @@ WHATSAPP, MALLORY_THERE, VICTIM_THERE = (
     f"whatsapp:{VICTIM}",
 )
 Params = dict[str, str]
-FREE = ("Body", "E", "Label", "Fro", "SipHeader_X")  # what a sender writes
+FREE = ("Body", "E", "Label", "Fro", "SipHeader_X", "SpeechResult")  # what a sender writes
 
 
 def sms(body: str, **changes: str) -> Params:
@@ -124,6 +124,9 @@ FORGERIES: dict[str, tuple[Params, Params]] = {
     "a06 the sender lengthened by the next parameter": case(there("hi", Label="home"), "Label", From=f"{MALLORY_THERE}Labelhome"),
     "a06 the sender lengthened by a blank one": case(sms("hi"), "FromCity", From=f"{MALLORY}FromCity"),
     "a06 the receiver lengthened by the next parameter": case(there("hi"), "WaId", To=f"{WHATSAPP}WaId{MALLORY[1:]}"),
+    "a06 the receiver of a text lengthened by the next parameter": case(sms("hi", WaId="1555"), "WaId", To=f"{US}WaId1555"),
+    "a06 a receiver in what a caller says":
+        case(call(SpeechResult=f"xTo{VICTIM}ToCity"), SpeechResult="x", To=VICTIM, ToCity=f"To{US}"),
     "a06 the account lengthened by the next parameter": case(sms("hi", AddOns="{}"), "AddOns", AccountSid=f"{ACCOUNT}AddOns{{}}"),
     "a06 the sid lengthened by the next parameter":
         case(sms("hi"), "NumMedia", MessageSid=f"{SID}NumMedia0"),
@@ -177,7 +180,9 @@ def from_get(query: str, at: str, *names: str) -> tuple[str, Params]:
 def test_a09_the_signature_of_a_get_does_not_prove_a_form() -> None:
     """A space of the text is a plus in the query, so a text can spell a whole form there."""
     forged = f"hiAccountSid{ACCOUNT}From 15550100001MessageSid{OTHER_SID}To 15550100099ZZ"
-    query = urlencode([("SmsStatus", "received"), *sms(forged).items()])
+    query = urlencode(
+        {"Body": "", **sms(forged)}
+    )  # the text stands before all that tells who wrote it
     url, form = from_get(query, f"AccountSid{ACCOUNT}", "AccountSid", "From", "MessageSid", "To")
     signature = oracle_sign(f"{URL}?{query}")
     assert form["From"] == VICTIM
