@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from convostate.stores import MemoryStore
 from convostate.stores.contract import Begun, Claim, Keep, Leave, Reply
+from convostate.stores.memory import _Lease
 from tests.redis_stage import token
 
 
@@ -43,6 +44,15 @@ def test_a_turn_that_never_ended_does_not_keep_its_conversation_for_ever() -> No
     for number in range(5000):
         begin(store, f"died{number}")
     assert len(store._conversations) <= 1025
+
+
+def test_a_write_gives_the_turn_a_whole_lease_again() -> None:
+    store = MemoryStore()
+    held = begin(store, "a")
+    assert isinstance(held.lease, _Lease)
+    held.lease.ends -= 15
+    store.write(held, token(1), 60, 0.0)
+    assert (store.queue(held.claim).lease_s or 0) > 10
 
 
 def test_the_replies_of_one_conversation_are_dropped_when_they_have_expired() -> None:

@@ -71,6 +71,9 @@ def test_f02_a_black_hole_ends_begin_commit_and_peek_in_time(
     proxy.hole = True
     with refused(within_s=COMMIT_S):
         store.commit(held, token_outcome(), None, 0)
+    asked = proxy.requests
+    store.abort(held)
+    assert proxy.requests == asked, "a server that is gone was asked to abort"
     with refused(within_s=BEGIN_S):
         begin(store)
     with refused(within_s=BEGIN_S):

@@ -12,7 +12,7 @@ from convostate.core.outcome import Keep
 from convostate.errors import StoreError, UsageError
 from convostate.stores import RedisStore
 from tests.conversing import World
-from tests.redis_servers import RedisServer, redis_server, wait_until
+from tests.redis_servers import BINARIES, RedisServer, redis_server, wait_until
 from tests.redis_stage import BASE, add_one, begin, log_of, refused, token
 
 if TYPE_CHECKING:
@@ -54,9 +54,13 @@ def sentinel_of(master: RedisServer) -> Iterator[RedisServer]:
         sentinel.close()
 
 
-@pytest.fixture
-def watched() -> Iterator[Watched]:
-    with redis_server("--repl-diskless-sync-delay", "0") as master, redis_server() as replica:
+@pytest.fixture(params=BINARIES)
+def watched(request: pytest.FixtureRequest) -> Iterator[Watched]:
+    binary = BINARIES[request.param]
+    with (
+        redis_server("--repl-diskless-sync-delay", "0", binary=binary) as master,
+        redis_server(binary=binary) as replica,
+    ):
         replica.admin.replicaof("127.0.0.1", master.port)
         wait_until(lambda: replica.admin.info("replication")["master_link_status"] == "up")
         with sentinel_of(master) as sentinel:

@@ -206,6 +206,15 @@ def test_f18_f21_a_worker_killed_while_it_held_the_lease_delays_the_next_by_the_
     assert add_one(store) == 1
 
 
+def test_f18_a_write_gives_the_turn_a_whole_lease_again(
+    server: RedisServer, store: RedisStore
+) -> None:
+    held = begin(store)
+    server.admin.pexpire(f"{BASE}l", 1000)
+    store.write(held, token(1), 3600, 0)
+    assert server.admin.pttl(f"{BASE}l") > 10_000
+
+
 def test_f18_a_worker_killed_while_it_waited_delays_the_next_by_the_handover(
     server: RedisServer, store: RedisStore
 ) -> None:
