@@ -26,9 +26,16 @@ from convostate.running import Running
 from convostate.settings import Settings
 from convostate.stores import Store, store_for
 from convostate.stores.contract import Begun, Headers, Replay
+from convostate.turn_events import TurnObserver
 from convostate.wsgi_environ import CLOCK_KEY, STATE_KEY, WEBHOOK_KEY
 from convostate.wsgi_request import read_request
-from convostate.wsgi_response import MAX_RESPONSE_BYTES, ResponseTooLargeError, collect
+from convostate.wsgi_response import (
+    MAX_RESPONSE_BYTES,
+    ResponseTooLargeError,
+    collect,
+    empty_answer,
+    joined,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -37,23 +44,12 @@ if TYPE_CHECKING:
 
     from convostate.core.pair import PhonePair
     from convostate.core.signature import Request
+    from convostate.turn_events import TimedStore, TurnEvent, TurnWatch
 
 logger = logging.getLogger("convostate")
 
-_STATUS = {
-    400: "400 Bad Request",
-    403: "403 Forbidden",
-    405: "405 Method Not Allowed",
-    413: "413 Content Too Large",
-    415: "415 Unsupported Media Type",
-    500: "500 Internal Server Error",
-    503: "503 Service Unavailable",
-}
-
-_NAMELESS, _NAMELESS_PLAIN = (
-    Claim(""),
-    Claim("", secure=False),
-)  # a cookie needs no name to be found by
+# A cookie needs no name to be found by.
+_NAMELESS, _NAMELESS_PLAIN = Claim(""), Claim("", secure=False)
 
 
 class ConversationMiddleware:
@@ -65,13 +61,20 @@ class ConversationMiddleware:
         app: The WSGI app.
         settings: None reads them from the environment variables.
         store: A store of your own; None takes the one that the settings name.
+        on_turn: Is called with a `TurnEvent` after each turn and each refused request, in the thread
+            that serves it; what it raises is logged once and stops nothing.
 
     Raises:
         UsageError: The settings are wrong, or the app is wrapped already.
     """
 
     def __init__(
-        self, app: WSGIApplication, settings: Settings | None = None, *, store: Store | None = None
+        self,
+        app: WSGIApplication,
+        settings: Settings | None = None,
+        *,
+        store: Store | None = None,
+        on_turn: Callable[[TurnEvent], object] | None = None,
     ) -> None:
         if _is_wrapped(app):
             raise UsageError(
@@ -98,6 +101,7 @@ class ConversationMiddleware:
         )
         self._secrets = settings.secrets()
         self._refusals = RefusalLog(self._secrets)
+        self._observer = TurnObserver(on_turn, self._terms.names.log_id)
         self._guards = guard(settings.paths)
         self._told_of_cookies = False
         self._cache_headers = {"cache-control": ("Cache-Control", "no-store")}
@@ -114,13 +118,18 @@ class ConversationMiddleware:
             return self.app(environ, start_response)
         if type(environ.get(WEBHOOK_KEY)) is Webhook:  # proven by the middleware of an outer app
             return self.app(environ, start_response)
+        watch = self._observer.watch()
         request: Request | None = None
         try:
             request = read_request(environ, self.settings.public_url, self.settings.max_body_bytes)
             webhook, signed = authenticate(request, self._secrets)
         except Exception as error:  # noqa: BLE001  # what surprises the verification is not proven
             self._refusals.log(error, request, environ)
-            return _refuse(start_response, error.status if isinstance(error, RequestError) else 403)
+            answer = empty_answer(error.status if isinstance(error, RequestError) else 403)
+            if watch is not None:
+                watch.refused(error, request, answer)
+            start_response(answer.status, answer.headers)
+            return [answer.body]
         inner = dict(environ)
         inner["wsgi.input"] = BytesIO(request.body)
         inner["CONTENT_LENGTH"] = str(len(request.body))
@@ -129,7 +138,12 @@ class ConversationMiddleware:
         inner[WEBHOOK_KEY] = webhook
         if webhook.pair is None:
             return self.app(inner, start_response)
-        answer = self._take_turn(inner, request, webhook, webhook.pair, signed)
+        if watch is None:
+            answer = self._take_turn(inner, request, webhook, webhook.pair, signed, None)
+        else:
+            with watch:
+                answer = self._take_turn(inner, request, webhook, webhook.pair, signed, watch)
+                watch.answer = answer
         start_response(answer.status, answer.headers)
         return [answer.body]
 
@@ -140,22 +154,27 @@ class ConversationMiddleware:
         webhook: Webhook,
         pair: PhonePair,
         signed: str,
+        watch: TurnWatch | None,
     ) -> Answer:
         """Hold the conversation, run the app, let go."""
         clock: Callable[[], float] = environ.get(CLOCK_KEY, time.time)
         now = clock()
         context = conversation_context(pair)
+        store: Store | TimedStore = self.store
+        if watch is not None:
+            watch.proven(webhook.kind, context, request)
+            store = watch.store(self.store)
         claim = self._claim(environ, request, webhook, context, signed)
         begun: Begun | None = None
         lost: StoreError | None = None
         try:
-            held = self.store.begin(claim, environ.get("HTTP_COOKIE", ""), now)
+            held = store.begin(claim, environ.get("HTTP_COOKIE", ""), now)
             if isinstance(held, Replay):
                 return open_reply(held.sealed, context, claim.fingerprint or "", now, self._terms)
             begun = held
         except StoreError as error:
             if error.reason != "down" or self.settings.on_outage == "refuse":
-                return self._unavailable(error, context)
+                return self._unavailable(error, context, watch)
             lost = error.with_traceback(None)
         running = Running(claim.name) if claim.name else None
         try:
@@ -171,13 +190,15 @@ class ConversationMiddleware:
             )
             if turn.state.lost is not None:
                 self._say("a fresh state, the earlier one is lost", turn.state.lost.reason, context)
+                if watch is not None:
+                    watch.lost(turn.state.lost.reason)
             environ[STATE_KEY] = turn.state
-            return self._run(environ, turn, begun, clock)
+            return self._run(environ, turn, begun, clock, store, watch)
         finally:
             if running is not None:
                 running.end()
             if begun is not None:
-                self.store.abort(begun)  # does nothing after a commit
+                store.abort(begun)  # does nothing after a commit
 
     def _run(
         self,
@@ -185,15 +206,17 @@ class ConversationMiddleware:
         turn: Turn,
         begun: Begun | None,
         clock: Callable[[], float],
+        store: Store | TimedStore,
+        watch: TurnWatch | None,
     ) -> Answer:
         """Run the app and commit what it left; the caller aborts where this does not get so far."""
         context = turn.context
         try:
-            answer = collect(self.app, environ)
+            answer = (collect if watch is None else watch.collect)(self.app, environ)
         except ResponseTooLargeError:
             what = f"answered 500: the app's response is over {MAX_RESPONSE_BYTES} bytes"
             self._say(what, "Twilio's error 11750", context)
-            return _empty(500)
+            return empty_answer(500)
         finally:
             turn.state.lock(OVER)
         now = clock()
@@ -207,10 +230,10 @@ class ConversationMiddleware:
             fingerprint, nonce = begun.claim.fingerprint, os.urandom(NONCE_BYTES)
             reply = seal_reply(answer, context, fingerprint, now, nonce, self._terms)
         try:
-            answer.headers.extend(self.store.commit(begun, outcome, reply, now))
+            answer.headers.extend(store.commit(begun, outcome, reply, now))
         except StoreError as error:
             if error.reason == "lost" or self.settings.on_outage == "refuse":
-                return self._unavailable(error, context)
+                return self._unavailable(error, context, watch)
             self._say("the state could not be written", error.reason, context)
         return answer
 
@@ -241,7 +264,7 @@ class ConversationMiddleware:
             lower = name.lower()
             if lower in self._cache_headers:
                 ours = self._cache_headers[lower]
-                headers[index] = (name, _joined(value, ours[1]))
+                headers[index] = (name, joined(value, ours[1]))
                 missing = {other: header for other, header in missing.items() if other != lower}
             elif lower == "set-cookie":
                 self._tell_of_cookies()
@@ -256,9 +279,11 @@ class ConversationMiddleware:
                 "Twilio promises to keep one cookie only"
             )
 
-    def _unavailable(self, error: StoreError, context: bytes) -> Answer:
+    def _unavailable(self, error: StoreError, context: bytes, watch: TurnWatch | None) -> Answer:
+        if watch is not None:
+            watch.unavailable(error)
         self._say(f"answered 503: {error}", error.reason, context)
-        return _empty(503)
+        return empty_answer(503)
 
     def _say(self, what: str, reason: str, context: bytes) -> None:
         logger.warning("conversation %s: %s (%s)", self._terms.names.log_id(context), what, reason)
@@ -271,27 +296,3 @@ def _is_wrapped(app: object) -> bool:
             break
         app = getattr(app, "wsgi_app", None) or getattr(app, "app", None)
     return isinstance(app, ConversationMiddleware)
-
-
-def _joined(value: str, ours: str) -> str:
-    """A header's value with our word in it, once."""
-    if ours.lower() in (part.strip().lower() for part in value.split(",")):
-        return value
-    return f"{value}, {ours}" if value else ours
-
-
-def _empty(status: int) -> Answer:
-    headers = [
-        ("Content-Type", "text/plain; charset=utf-8"),
-        ("Content-Length", "0"),
-        ("Cache-Control", "no-store"),
-    ]
-    return Answer(
-        _STATUS[status], headers + ([("Allow", "GET, POST")] if status == 405 else []), b""
-    )
-
-
-def _refuse(start_response: StartResponse, status: int) -> Iterable[bytes]:
-    answer = _empty(status)
-    start_response(answer.status, answer.headers)
-    return [answer.body]
