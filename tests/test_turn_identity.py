@@ -1,0 +1,56 @@
+"""What a proven request says of itself: one message, one kind, one method."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from convostate.core.signature import Request
+from tests.proving import got, oracle_sign, posted, prove, status_of
+from tests.served import ACCOUNT, ADA, SID, URL, US, text
+
+OTHER = "SM" + "9" * 32
+BARE = {"AccountSid": ACCOUNT, "From": ADA, "To": US, "Body": "hi"}
+
+
+@pytest.mark.parametrize("name", ["MessageSid", "SmsSid", "SmsMessageSid"])
+def test_a_message_has_one_sid_under_all_its_names(name: str) -> None:
+    assert status_of(posted(text(**{name: OTHER}))) == 403
+    others = {"MessageSid", "SmsSid", "SmsMessageSid"} - {name}
+    for other in others:
+        assert status_of(posted({**BARE, name: SID, other: OTHER})) == 403
+        assert status_of(posted({**BARE, name: SID, other: SID})) == 200
+
+
+@pytest.mark.parametrize("name", ["MessageSid", "SmsSid", "SmsMessageSid"])
+def test_one_name_of_the_sid_is_enough(name: str) -> None:
+    assert status_of(posted({**BARE, name: SID})) == 200
+    assert status_of(posted(BARE)) == 200
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "HEAD", "get", "Post", ""])
+def test_a_request_that_is_neither_get_nor_post_is_405_though_it_is_signed(method: str) -> None:
+    request = got(f"{URL}?From=%2B15550100001")
+
+    assert status_of(request._replace(method=method)) == 405
+    assert status_of(posted(text())._replace(method=method)) == 405
+    assert status_of(request) == 200
+
+
+def json_of(body: bytes, query: str) -> Request:
+    url = f"{URL}?{query}&bodySHA256={hashlib.sha256(body).hexdigest()}"
+    return Request(
+        "POST", url, url.partition("?")[2], "application/json", body, oracle_sign(url), ""
+    )
+
+
+def test_a_json_webhook_is_no_message_whatever_its_query_says() -> None:
+    query = f"MessageSid={SID}&AccountSid={ACCOUNT}&From=%2B15550100001&To=%2B15550100099"
+
+    webhook = prove(json_of(b"{}", query))
+    assert (webhook.kind, webhook.pair) == ("other", None)
+    assert webhook.params["MessageSid"] == SID
+    asked = prove(got(f"{URL}?{query}"))
+    assert asked.kind == "message"
+    assert asked.pair is not None
