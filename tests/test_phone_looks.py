@@ -45,8 +45,18 @@ def overflowing(page: Page) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("scheme", SCHEMES)
-@pytest.mark.parametrize("width", [360, 700, 900, 1280, 1920])
+@pytest.mark.parametrize(
+    ("width", "scheme"),
+    [
+        (360, "light"),
+        (360, "dark"),
+        (700, "light"),
+        (900, "dark"),
+        (1280, "light"),
+        (1280, "dark"),
+        (1920, "light"),
+    ],
+)
 def test_nothing_is_cut_off(
     chromium: Browser, served: str, width: int, scheme: Literal["light", "dark"]
 ) -> None:
