@@ -25,15 +25,17 @@ if TYPE_CHECKING:
 PATIENCE_S = 20.0  # for a server to come up or a condition to come true; then something is wrong
 
 
-def wait_until(condition: Callable[[], object], what: str = "the condition") -> None:
+def wait_until(
+    condition: Callable[[], object], what: str = "the condition", patience_s: float = PATIENCE_S
+) -> None:
     """Wait until something is true; it counts as false while it raises what a server may."""
     tick = threading.Event()
-    for _ in range(int(PATIENCE_S / 0.01)):
+    for _ in range(int(patience_s / 0.01)):
         with contextlib.suppress(redis.RedisError, OSError):
             if condition():
                 return
         tick.wait(0.01)
-    raise AssertionError(f"{what} did not come true within {PATIENCE_S} s")
+    raise AssertionError(f"{what} did not come true within {patience_s} s")
 
 
 def _bundled() -> Path:

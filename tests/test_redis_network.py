@@ -114,7 +114,7 @@ def test_f03_a_late_begin_is_aborted_on_its_own_socket(
     with refused():
         begin(store)
     proxy.latency_s = 0
-    wait_until(lambda: not server.admin.exists(f"{BASE}l"), "a lease that is let go")
+    wait_until(lambda: not server.admin.exists(f"{BASE}l"), "a lease that is let go", 4)
     assert add_one(store) == 2
 
 

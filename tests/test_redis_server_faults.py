@@ -73,7 +73,7 @@ def test_f07_stopped_at_begin_no_lease_is_left(server: RedisServer, store: Redis
             begin(store)
         server.go_on()
         wait_until(server.admin.ping)
-        wait_until(lambda: not server.admin.exists(f"{BASE}l"), "a lease that is let go")
+        wait_until(lambda: not server.admin.exists(f"{BASE}l"), "a lease that is let go", 4)
 
 
 def test_f08_killed_and_empty_again_a_turn_in_flight_writes_nothing(
