@@ -94,7 +94,9 @@ def test_every_python_file_of_the_readme_is_used_by_a_command() -> None:
 
     assert files
     for file in files:
-        assert re.search(rf"^\$ .*{file}|^from {Path(file).stem} import", used, re.MULTILINE), file
+        assert re.search(
+            rf"^\$ .*({file}|{Path(file).stem}:)|^from {Path(file).stem} import", used, re.MULTILINE
+        ), file
 
 
 def default_shown(value: object) -> str:

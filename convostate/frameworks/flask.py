@@ -23,7 +23,7 @@ except ModuleNotFoundError as error:
     ) from error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
     from flask import Flask, Request, Response
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from convostate.core.state import State
     from convostate.settings import Settings
     from convostate.stores import Store
+    from convostate.turn_events import TurnEvent
 
 
 class ConversationSession(StateView, SessionMixin):
@@ -74,6 +75,7 @@ class ConvoState:
         app: The app, or None to call `init_app` later.
         settings: None reads them from the environment variables.
         store: A store of your own; None takes the one that the settings name.
+        on_turn: As for `ConversationMiddleware`.
 
     Raises:
         UsageError: The settings are wrong, or the app is wrapped already.
@@ -85,9 +87,11 @@ class ConvoState:
         settings: Settings | None = None,
         *,
         store: Store | None = None,
+        on_turn: Callable[[TurnEvent], object] | None = None,
     ) -> None:
         self._settings = settings
         self._store = store
+        self._on_turn = on_turn
         if app is not None:
             self.init_app(app)
 
@@ -98,7 +102,10 @@ class ConvoState:
             UsageError: The settings are wrong, or the app is wrapped already.
         """
         inner = _LatestSessions(app)
-        app.wsgi_app = ConversationMiddleware(inner, self._settings, store=self._store)  # type: ignore[method-assign]  # Flask's own way
+        wrapped = ConversationMiddleware(
+            inner, self._settings, store=self._store, on_turn=self._on_turn
+        )
+        app.wsgi_app = wrapped  # type: ignore[method-assign]  # Flask's own way
         _serve_conversations(app)
 
 

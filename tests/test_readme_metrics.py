@@ -1,0 +1,112 @@
+"""The README's examples for metrics, run with the libraries that they are for."""
+
+from __future__ import annotations
+
+import logging
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+import prometheus_client
+from flask import Flask
+from opentelemetry import metrics
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+
+from convostate import ConversationMiddleware
+from convostate.frameworks.flask import ConvoState
+from convostate.turn_events import TurnEvent, TurnOutcome
+from tests.served import ADA, TOKEN, counting, serve, settings, signed
+
+if TYPE_CHECKING:
+    import pytest
+
+README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+
+
+def example(name: str) -> dict[str, Any]:
+    """Run a python block of the README, and return what it defines."""
+    found = re.search(rf"^```python\n(# {name}\n.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    assert found
+    defined: dict[str, Any] = {}
+    exec(compile(found[1], name, "exec"), defined)  # noqa: S102  # our own README
+    return defined
+
+
+def three_requests(on_turn: Any) -> None:
+    """Two texts, and one request whose signature is wrong."""
+    middleware = ConversationMiddleware(counting, settings(), on_turn=on_turn)
+    for environ in (signed(), signed(), signed(HTTP_X_TWILIO_SIGNATURE="A" * 27 + "=")):
+        serve(middleware, environ)
+
+
+def shape(line: str) -> str:
+    """A line with its name and its numbers taken out."""
+    return re.sub(r"\d+(\.\d+)?", "0", re.sub(r"(conversation )[\w-]{22}", r"\1NAME", line))
+
+
+def test_the_shown_record_is_a_turn_s(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "convostate.turns")
+
+    serve(ConversationMiddleware(counting, settings()), signed())
+
+    (line,) = (line for line in README.split("\n") if ": message kept, status" in line)
+    assert shape(caplog.messages[0]) == shape(line)
+
+
+def test_prometheus_counts_turns_and_their_seconds() -> None:
+    defined = example("prometheus_turns.py")
+    value = prometheus_client.REGISTRY.get_sample_value
+    try:
+        three_requests(defined["observe"])
+
+        kept = {"kind": "message", "outcome": "kept", "reason": ""}
+        refused = {"kind": "unproven", "outcome": "refused", "reason": "signature"}
+        assert value("convostate_turns_total", kept) == 2
+        assert value("convostate_turns_total", refused) == 1
+        for part in ("verify", "store", "app"):
+            assert value("convostate_turn_seconds_count", {"part": part}) == 3
+        shown = prometheus_client.generate_latest().decode()
+        assert ADA not in shown
+        assert TOKEN not in shown
+    finally:
+        prometheus_client.REGISTRY.unregister(defined["TURNS"])
+        prometheus_client.REGISTRY.unregister(defined["SECONDS"])
+
+
+def test_opentelemetry_counts_turns_and_their_milliseconds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reader = InMemoryMetricReader()
+    provider = MeterProvider(metric_readers=[reader])
+    monkeypatch.setattr(metrics, "get_meter", provider.get_meter)
+
+    three_requests(example("opentelemetry_turns.py")["observe"])
+
+    data = reader.get_metrics_data()
+    assert data is not None
+    found = data.resource_metrics[0].scope_metrics[0].metrics
+    points: dict[str, Any] = {metric.name: metric.data.data_points for metric in found}
+    counts = {point.attributes["outcome"]: point.value for point in points["convostate.turns"]}
+    times = {p.attributes["outcome"]: p.count for p in points["convostate.turn.duration"]}
+    assert counts == times == {"kept": 2, "refused": 1}
+    assert ADA not in repr(points)
+    provider.shutdown()
+
+
+def test_the_readme_names_every_outcome() -> None:
+    table = README.partition("## Watching it run")[2].partition("\n## ")[0]
+
+    assert get_args(TurnOutcome)
+    assert [outcome for outcome in get_args(TurnOutcome) if f"`{outcome}`" not in table] == []
+    assert [field for field in TurnEvent._fields if f"`{field}`" not in table] == []
+
+
+def test_flask_s_adapter_takes_the_hook() -> None:
+    app = Flask(__name__)
+    events: list[TurnEvent] = []
+    ConvoState(app, settings(), on_turn=events.append)
+
+    serve(app, signed(HTTP_X_TWILIO_SIGNATURE="A" * 27 + "="))
+
+    assert [event.outcome for event in events] == ["refused"]
