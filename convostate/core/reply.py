@@ -58,6 +58,6 @@ def open_reply(sealed: bytes, context: bytes, fingerprint: str, now: float, term
     try:
         opened = terms.reply_sealer.open(sealed, bound, int(now * 1000))
         status, headers, body = cbor2.loads(opened.data)
-    except (SealError, ValueError, TypeError) as error:
+        return Answer(status, [(name, value) for name, value in headers], body)
+    except (SealError, cbor2.CBORError, ValueError, TypeError) as error:
         raise StoreError("lost", "the recorded reply of this message does not open") from error
-    return Answer(status, [(name, value) for name, value in headers], body)

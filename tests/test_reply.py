@@ -1,0 +1,121 @@
+"""A recorded reply: it answers a repetition of its own request, for ten minutes, and nothing else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cbor2
+import pytest
+
+from convostate import PhonePair, StoreError
+from convostate.core.encoding import prefixed
+from convostate.core.names import conversation_context
+from convostate.core.reply import REPLY_MS, Answer, open_reply, seal_reply
+from convostate.core.seal import Opened
+from tests.served import ACCOUNT, ADA, BOB, NOW, OTHER_KEY, US
+from tests.turning import COOKIE, PAIR, SERVER, kept, nonce, server_terms
+
+if TYPE_CHECKING:
+    from convostate.core.outcome import Reply
+
+CONTEXT, FINGERPRINT = conversation_context(PAIR), "f" * 22
+ANSWER = Answer(
+    "200 OK",
+    [("Content-Type", "text/xml"), ("Set-Cookie", "a=1"), ("Set-Cookie", "b=2")],
+    b"<Response>\xe2\x98\x95\x00</Response>",
+)
+
+
+def recorded(answer: Answer = ANSWER) -> Reply:
+    reply = seal_reply(answer, CONTEXT, FINGERPRINT, NOW, nonce(), SERVER)
+    assert reply is not None
+    return reply
+
+
+def lost(
+    sealed: bytes, context: bytes = CONTEXT, fingerprint: str = FINGERPRINT, now: float = NOW
+) -> bool:
+    """Whether nothing opens: the app must not run again, and nothing else is served."""
+    with pytest.raises(StoreError) as caught:
+        open_reply(sealed, context, fingerprint, now, SERVER)
+    return caught.value.reason == "lost"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [ANSWER, Answer("204 No Content", [], b""), Answer("200 OK", [("X", "\xff")], bytes(65_536))],
+    ids=lambda a: a.status,
+)
+def test_a_recorded_reply_comes_back_as_it_was_given(answer: Answer) -> None:
+    assert open_reply(recorded(answer).sealed, CONTEXT, FINGERPRINT, NOW, SERVER) == answer
+
+
+def test_a32_a_recorded_reply_opens_for_its_own_request_and_conversation_alone() -> None:
+    sealed = recorded().sealed
+    assert lost(sealed, fingerprint="g" * 22)
+    assert lost(sealed, fingerprint="")
+    for pair in (PhonePair(ACCOUNT, US, BOB), PhonePair(ACCOUNT, ADA, US)):
+        assert lost(sealed, context=conversation_context(pair))
+    with pytest.raises(StoreError):
+        open_reply(sealed, CONTEXT, FINGERPRINT, NOW, server_terms(keys=OTHER_KEY))
+    assert open_reply(sealed, CONTEXT, FINGERPRINT, NOW, SERVER) == ANSWER
+
+
+def test_a32_a_state_is_no_reply_and_a_reply_no_state() -> None:
+    bound = CONTEXT + prefixed(FINGERPRINT.encode())
+    state = SERVER.sealer.seal(
+        Opened(int(NOW * 1000), int(NOW * 1000) + 1000, 0, cbor2.dumps(list(ANSWER))),
+        bound,
+        nonce(),
+    )
+    assert lost(state)
+    assert lost(kept({"a": 1}, terms=SERVER))
+
+
+def test_a30_a_recorded_reply_opens_for_ten_minutes() -> None:
+    sealed = recorded().sealed
+    assert REPLY_MS == 600_000
+    assert open_reply(sealed, CONTEXT, FINGERPRINT, NOW + 599.999, SERVER) == ANSWER
+    assert lost(sealed, now=NOW + 600)
+    assert lost(sealed, now=NOW - 61)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\xff",
+        cbor2.dumps(None),
+        cbor2.dumps(1),
+        cbor2.dumps(["200 OK"]),
+        cbor2.dumps(["200 OK", [1], b""]),
+    ],
+)
+def test_what_is_no_answer_is_lost(data: bytes) -> None:
+    assert SERVER.reply_sealer is not None
+    content = Opened(int(NOW * 1000), int(NOW * 1000) + REPLY_MS, int(NOW * 1000), data)
+    assert lost(
+        SERVER.reply_sealer.seal(content, CONTEXT + prefixed(FINGERPRINT.encode()), nonce())
+    )
+    assert lost(b"")
+    assert lost(data * 200)
+
+
+@pytest.mark.parametrize(("answer", "redirects"), [
+    (ANSWER, False), (ANSWER._replace(body=b"<Response><Redirect>/sms</Redirect></Response>"), True),
+    (ANSWER._replace(status="302 Found"), True), (ANSWER._replace(status="307 Temporary Redirect"), True),
+    (ANSWER._replace(body=b"<Response><Message>Redirect</Message></Response>"), False), (ANSWER._replace(body=b'<Redirect method="GET">/x</Redirect>'), True),
+])  # fmt: skip
+def test_f22_a_reply_that_sends_twilio_on_is_marked(answer: Answer, redirects: bool) -> None:
+    assert recorded(answer).redirects is redirects
+
+
+def test_where_nothing_is_kept_no_reply_is_recorded() -> None:
+    assert seal_reply(ANSWER, CONTEXT, FINGERPRINT, NOW, nonce(), COOKIE) is None
+
+
+def test_p1_a_recorded_reply_holds_nothing_in_plain_text() -> None:
+    sealed = recorded().sealed
+    assert not any(
+        part in sealed for part in (b"Response", b"text/xml", ADA.encode(), FINGERPRINT.encode())
+    )
