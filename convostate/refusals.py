@@ -74,6 +74,16 @@ class RefusalLog:
             "refused a request with %d (%s): %s", error.status, error.category, _one_line(why)
         )
 
+    def log_unguarded(self) -> None:
+        """Log that a signed request took a path that is not guarded, at most once a minute."""
+        moment = self._monotonic()
+        if moment - self._last.get("unguarded", -math.inf) >= QUIET_S:
+            self._last["unguarded"] = moment
+            logger.warning(
+                "a request that carries a Twilio signature took a path that is not guarded, and nobody "
+                "checked it: add the path to CONVOSTATE_PATHS"
+            )
+
     def _explain(self, request: Request, environ: WSGIEnvironment) -> str:
         get = environ.get
         try:

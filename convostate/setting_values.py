@@ -35,7 +35,7 @@ def _token(variable: str, value: Any) -> str:
         raise UsageError(
             f"{variable} holds a comma, and it takes exactly one token. Set the others with CONVOSTATE_AUTH_TOKENS=<token>,<token>"
         )
-    if " " in token or "=" in token:
+    if not token.isascii() or set(token) & set(" =\"'"):
         raise _wrong(variable, "holds a character that no token has", "<token>")
     return token
 
@@ -129,6 +129,8 @@ def _paths(variable: str, value: Any) -> tuple[str, ...]:
     patterns = _list(variable, value)
     if not all(pattern.startswith(("/", "*")) for pattern in patterns):  # would guard nothing
         raise _wrong(variable, "has a pattern that begins with neither / nor *", "/sms,/voice/*")
+    if any(char.isspace() for pattern in patterns for char in pattern):  # so would this
+        raise _wrong(variable, "has a pattern with a blank; commas divide them", "/sms,/voice/*")
     return patterns
 
 

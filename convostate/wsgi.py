@@ -115,6 +115,8 @@ class ConversationMiddleware:
         """Serve one request."""
         if not self._guards(environ.get("PATH_INFO", "")):
             environ.setdefault(WEBHOOK_KEY, None)  # for the message of state_from()
+            if "HTTP_X_TWILIO_SIGNATURE" in environ:
+                self._refusals.log_unguarded()
             return self.app(environ, start_response)
         if type(environ.get(WEBHOOK_KEY)) is Webhook:  # proven by the middleware of an outer app
             return self.app(environ, start_response)
@@ -189,7 +191,7 @@ class ConversationMiddleware:
                 lost=lost,
             )
             if turn.state.lost is not None:
-                self._say("a fresh state, the earlier one is lost", turn.state.lost.reason, context)
+                self._say(f"a fresh state: {turn.state.lost}", turn.state.lost.reason, context)
                 if watch is not None:
                     watch.lost(turn.state.lost.reason)
             environ[STATE_KEY] = turn.state

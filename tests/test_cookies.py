@@ -108,7 +108,7 @@ def test_a_cookie_that_does_not_open_is_a_fresh_state_and_one_line(
     assert served.cookie
     [record] = caplog.records
     assert re.fullmatch(
-        rf"conversation [\w-]{{22}}: a fresh state, the earlier one is lost \({reason}\)",
+        rf"conversation [\w-]{{22}}: a fresh state: .+ \({reason}\)",
         record.getMessage(),
     )
 

@@ -182,7 +182,7 @@ def test_a_browser_is_told_of_the_paths(caplog: pytest.LogCaptureFixture) -> Non
     page = bare("https://example.com/page", "GET")
     assert serve(wrapped(Answering()), page, outside=False).status == 403
     assert caplog.text.rstrip().endswith(
-        "the request carries no X-Twilio-Signature: if browsers use this path, set CONVOSTATE_PATHS=/sms"
+        "the request carries no X-Twilio-Signature: if browsers use this path, set CONVOSTATE_PATHS=/sms (the paths that Twilio calls, with commas between)"
     )
     assert (
         serve(wrapped(Answering(), inside=False, paths="/sms"), page, outside=False).status == 200

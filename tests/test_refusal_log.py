@@ -92,7 +92,7 @@ def test_a_request_without_a_signature_is_maybe_a_browser(caplog: pytest.LogCapt
 
     assert said == (
         "refused a request with 403 (unsigned): checked as https://example.com/login: the request "
-        "carries no X-Twilio-Signature: if browsers use this path, set CONVOSTATE_PATHS=/sms"
+        "carries no X-Twilio-Signature: if browsers use this path, set CONVOSTATE_PATHS=/sms (the paths that Twilio calls, with commas between)"
     )
     assert serve(wrapped(Answering(), inside=False, paths="/sms"), browser).status == 200
 

@@ -12,6 +12,7 @@ subclass included, is a `StateError` that names its place. Encodings that CBOR l
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from math import isnan
@@ -33,6 +34,7 @@ _DATETIME_TAG = 0x7475706D
 _DECIMAL_TAG = 0x7475706E
 _SET_TAG = 258  # https://www.iana.org/assignments/cbor-tags
 
+_NUMBER = re.compile(r"[0-9]{5,}(?=[0-9]{2})")
 _ATOMS = frozenset({str, int, bool, type(None), bytes, date, UUID})
 _KEYS = frozenset({str, int})
 _CONTAINERS = frozenset({dict, list, tuple, set})
@@ -179,6 +181,8 @@ _DECODERS: dict[int, Callable[[Any, bool], Any]] = {
 
 
 def _step(key: Any) -> str:
+    if isinstance(key, str):
+        key = _NUMBER.sub("***", key)  # keys are shown, and some are phone numbers
     if isinstance(key, int):
         return f"[{key}]" if key.bit_length() <= 64 else "[…]"  # str() of a huge one raises
     key = key if len(key) <= _KEY_CHARS else f"{key[:_KEY_CHARS]}…"

@@ -6,6 +6,8 @@ and texts. It is for the log and the command line, never for the sender.
 
 from __future__ import annotations
 
+import re
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, unquote
 
@@ -76,7 +78,7 @@ def explain(asked: Asked) -> Explanation:
             False,
             checked,
             "the request carries no X-Twilio-Signature",
-            "if browsers use this path, set CONVOSTATE_PATHS=/sms",
+            "if browsers use this path, set CONVOSTATE_PATHS=/sms (the paths that Twilio calls, with commas between)",
         )
     if not asked.signers:
         if any(_verifies(asked._replace(signers=[other]), asked.url) for other in asked.others):
@@ -96,7 +98,10 @@ _NO_SECRET = (
 )
 _OTHER_SECRET = (
     "it was signed with the token of another configured account",
-    "check which account owns the number: its webhooks are signed with that account's token",
+    (
+        "the token of the account that owns the number signs: name it in CONVOSTATE_ACCOUNT_TOKENS, and set "
+        "TWILIO_ACCOUNT_SID to the account of TWILIO_AUTH_TOKEN"
+    ),
 )
 _UNKNOWN = (
     "no usual change of the URL or the parameters makes it valid",
@@ -178,6 +183,12 @@ def _places(asked: Asked) -> Iterator[tuple[str, str]]:
         [
             *spellings,
             *(prefix.rstrip("/") + path for prefix in asked.prefixes if prefix.startswith("/")),
+            # CONVOSTATE_PUBLIC_URL holds more of the path than a proxy cuts off: the whole webhook's, say
+            *(
+                path[cut.start() :]
+                for cut in islice(re.finditer("/", path), 1, 4)
+                if cut.start() > 1
+            ),
         ]
     )
     for other in dict.fromkeys([scheme, "https", "http"]):
@@ -215,6 +226,8 @@ def _url_advice(url: str, origin: str, path: str) -> str:
     at_present = "/" + was.partition("://")[2].partition("/")[2]
     if spelled == at_present:
         return f"set CONVOSTATE_PUBLIC_URL={origin}"
+    if at_present.endswith(spelled) and len(at_present) > len(spelled) + 1:
+        return f"set CONVOSTATE_PUBLIC_URL={origin}, without {at_present.removesuffix(spelled)}"
     if spelled.endswith(at_present):
         return f"set CONVOSTATE_PUBLIC_URL={origin}{spelled.removesuffix(at_present)}"
     return f"configure {origin}{at_present} as the webhook's URL at Twilio, or route {spelled} to the app"

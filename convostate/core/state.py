@@ -88,6 +88,9 @@ class State(dict[Any, Any]):
     __str__ = __repr__
     __hash__ = None  # mutable, as any dict
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return dict, (dict(self),)  # a copy, or what a task queue is handed, is a plain dict
+
     @property
     def started_at(self) -> datetime:
         """When the conversation began."""
