@@ -17,7 +17,7 @@ from convostate.core.state import OVER
 from convostate.errors import UsageError
 from convostate.own_turns import OwnTurns
 from convostate.settings import Settings
-from convostate.starting import account_of, check_arguments, start
+from convostate.starting import account_of, check_arguments, check_spelling, start
 from convostate.stores import Store, store_for
 
 if TYPE_CHECKING:
@@ -204,6 +204,8 @@ class Conversations:
         self._turns.erase(self._pair(ours, theirs, account_sid), replies=True)
 
     def _pair(self, ours: str, theirs: str, account_sid: str | None) -> PhonePair:
+        check_spelling("ours", ours)
+        check_spelling("theirs", theirs)
         account_sid = account_sid or self.settings.account_sid
         if account_sid is None:
             raise UsageError(

@@ -51,12 +51,21 @@ def check_arguments(to: str, from_: str | None, if_exists: str, message: Mapping
             )
         raise UsageError("start(): there is no sender. Give from_, one of your numbers")
     for name, address in (("from_", from_), ("to", to)):
-        if isinstance(address, str) and _DIALLED.fullmatch(address):
-            raise UsageError(
-                f"start(): {name} is not spelled as webhooks will spell it, so the reply would begin "
-                "another conversation. Write it in E.164, with its country: +1555…"
-            )
+        check_spelling(f"start(): {name}", address)
     return from_
+
+
+def check_spelling(name: str, address: object) -> None:
+    """Refuse a number that is spelled as people dial it: webhooks spell it otherwise.
+
+    Raises:
+        UsageError: It would name another conversation.
+    """
+    if isinstance(address, str) and _DIALLED.fullmatch(address):
+        raise UsageError(
+            f"{name} is not spelled as webhooks spell it, so it would be another conversation. "
+            "Write it in E.164, with its country: +1555…"
+        )
 
 
 def account_of(client: Client) -> str | None:

@@ -85,7 +85,7 @@ class ConversationMiddleware:
                 "ConversationMiddleware takes a WSGI app. Give it a callable, such as app.wsgi_app"
             )
         settings = Settings.from_environ() if settings is None else settings
-        if not isinstance(settings, Settings) or isinstance(store, str):
+        if not isinstance(settings, Settings) or not (store is None or hasattr(store, "begin")):
             raise UsageError(
                 "Settings and a Store are wanted. Write Settings(auth_token=…, keys=…, store=…)"
             )

@@ -56,7 +56,10 @@ def test_show_is_status_1_where_no_conversation_goes_on(environ: dict[str, str |
     begin(environ)
 
     other_way_round = run(environ, "show", THEIRS, OURS)
-    assert (other_way_round.exit_code, other_way_round.stdout) == (1, "no conversation goes on\n")
+    assert (other_way_round.exit_code, other_way_round.stdout) == (
+        1,
+        "no conversation goes on between these two, on this account\n",
+    )
 
 
 @pytest.mark.parametrize("command", ["end", "forget"])
@@ -65,6 +68,9 @@ def test_end_and_forget_leave_nothing_to_show(
 ) -> None:
     begin(environ)
 
+    assert run(environ, command, THEIRS, OURS).stdout.startswith("no conversation goes on")
+    assert run(environ, "show", OURS, THEIRS).exit_code == 0
+    assert run(environ, command, "15550100099", THEIRS).exit_code == 2
     assert run(environ, command, OURS, THEIRS).exit_code == 0
     assert run(environ, "show", OURS, THEIRS).exit_code == 1
     assert redis.dbsize() == 0

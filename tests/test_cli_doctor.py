@@ -72,6 +72,11 @@ def test_sound_settings_have_no_fault() -> None:
         ),
         ({"CONVOSTATE_QQQQQQQQ": "2h"}, "Remove it", {"CONVOSTATE_QQQQQQQQ": None}),
         (
+            {"CONVOSTATE_ACCOUNT_TOKENS": f"AC{'1' * 32}=another"},
+            "Set TWILIO_ACCOUNT_SID=AC",
+            {"TWILIO_ACCOUNT_SID": f"AC{'2' * 32}"},
+        ),
+        (
             {"CONVOSTATE_STORE": "memory", "CONVOSTATE_KEYS": f"{SECOND},{FIRST}"},
             "Set CONVOSTATE_INDEX_KEY to the key you had before",
             {"CONVOSTATE_INDEX_KEY": FIRST},

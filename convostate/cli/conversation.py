@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from convostate.core.state import State
 
+NONE = "no conversation goes on between these two, on this account"
+
 
 def _names_a_conversation(command: Callable[..., None]) -> Callable[..., None]:
     """The arguments that say which conversation is meant."""
@@ -41,7 +43,7 @@ def show(
     if as_json:
         click.echo(json.dumps(None if state is None else as_dict(state), default=repr))
     else:
-        click.echo("no conversation goes on" if state is None else as_text(state))
+        click.echo(NONE if state is None else as_text(state))
     context.exit(1 if state is None else 0)
 
 
@@ -52,8 +54,10 @@ def end(ours: str, theirs: str, account: str | None, as_json: bool) -> None:
 
     A turn in flight cannot write any more: its webhook is answered 503.
     """
-    Conversations().end(ours=ours, theirs=theirs, account_sid=account)
-    click.echo(json.dumps({"ended": True}) if as_json else "ended")
+    conversations = Conversations()
+    goes_on = conversations.peek(ours=ours, theirs=theirs, account_sid=account) is not None
+    conversations.end(ours=ours, theirs=theirs, account_sid=account)
+    click.echo(json.dumps({"ended": goes_on}) if as_json else "ended" if goes_on else NONE)
 
 
 @click.command(short_help="Erase what is kept of a conversation, recorded replies too.")
@@ -63,8 +67,15 @@ def forget(ours: str, theirs: str, account: str | None, as_json: bool) -> None:
 
     A turn in flight cannot write any more. That a STOP stands is still known, by a keyed name.
     """
-    Conversations().forget(ours=ours, theirs=theirs, account_sid=account)
-    click.echo(json.dumps({"forgotten": True}) if as_json else "forgotten")
+    conversations = Conversations()
+    goes_on = conversations.peek(ours=ours, theirs=theirs, account_sid=account) is not None
+    conversations.forget(ours=ours, theirs=theirs, account_sid=account)
+    if as_json:
+        click.echo(json.dumps({"state": goes_on, "forgotten": True}))
+    else:
+        click.echo(
+            "forgotten" if goes_on else f"{NONE}; replies, if any were recorded, are forgotten"
+        )
 
 
 def as_dict(state: State) -> dict[str, Any]:

@@ -65,6 +65,12 @@ def _notes(settings: Settings) -> Iterator[Finding]:
             "webhooks come over plain http, so their cookies and texts can be read on the way",
             "Give Twilio an https URL, and set CONVOSTATE_PUBLIC_URL to it",
         )
+    if settings.account_tokens and settings.auth_token and settings.account_sid is None:
+        yield Finding(
+            "fault",
+            "TWILIO_AUTH_TOKEN belongs to no account: beside CONVOSTATE_ACCOUNT_TOKENS it is never tried",
+            "Set TWILIO_ACCOUNT_SID=AC…, the account of that token",
+        )
     if settings.store == "memory":
         yield Finding(
             "note",

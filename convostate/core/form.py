@@ -53,7 +53,6 @@ _USUAL = IDENTITY | frozenset(
 )
 
 _FORM_BYTES = bytes(byte for byte in range(0x21, 0x7F) if byte != ord(";"))
-_QUERY_BYTES = _FORM_BYTES
 # Twilio's names are words with dots, dashes and digits; parameters that a client application adds
 # may be freer. What would shift the boundary between name, value and URL is never part of a name.
 _bad_in_name = re.compile(r"[&=?#%/;+\x00-\x1f\x7f]").search
@@ -112,11 +111,13 @@ class Form(NamedTuple):
         first: Name to value; of a repeated name the first one, as Werkzeug reads it.
         pairs: Every (name, value) in the order received, or None where no name is repeated.
         shape: What the names alone tell, where all are usual and none is repeated, else None.
+        is_unknown: The shape had to be computed; `learn` spares that the next time.
     """
 
     first: dict[str, str]
     pairs: list[tuple[str, str]] | None
     shape: Shape | None = None
+    is_unknown: bool = False
 
     def items(self) -> list[tuple[str, str]]:
         """Every (name, value), repeated names included."""
@@ -177,7 +178,7 @@ def parse_query(query: str) -> Form:
     """
     if not query:
         return EMPTY
-    if not query.isascii() or query.encode("ascii").translate(None, _QUERY_BYTES):
+    if not query.isascii() or query.encode("ascii").translate(None, _FORM_BYTES):
         raise _malformed("its query holds bytes that a URL escapes")
     _check_length(query)
     if _not_either(query):
@@ -227,7 +228,15 @@ def _read(text: str, *, bare_names: bool) -> Form:
     if not _USUAL.issuperset(first):
         _check_names(first)
         return Form(first, pairs)
-    return Form(first, pairs, _shape_of(tuple(first)) if pairs is None else None)
+    return (
+        Form(first, pairs, _shape_of(tuple(first)), True) if pairs is None else Form(first, pairs)
+    )
+
+
+def learn(form: Form) -> None:
+    """Keep the shape of a form that Twilio has signed: a stranger's would only take the room."""
+    if form.shape is not None and len(_SHAPES) < _MOST_SHAPES:
+        _SHAPES[tuple(form.first)] = form.shape
 
 
 def _shape_of(names: tuple[str, ...]) -> Shape:
@@ -237,10 +246,7 @@ def _shape_of(names: tuple[str, ...]) -> Shape:
     addresses, numbered = (
         tuple(name for name in names if name in kind) for kind in (_ADDRESSES, _SIDS)
     )
-    shape = Shape(tuple(sorted(names)), senders, receivers, sids, addresses, numbered)
-    if len(_SHAPES) < _MOST_SHAPES:
-        _SHAPES[names] = shape
-    return shape
+    return Shape(tuple(sorted(names)), senders, receivers, sids, addresses, numbered)
 
 
 def _unescape(text: str) -> str:

@@ -111,7 +111,7 @@ def check_split(signed: str, form: Form, body: str) -> None:
         RequestError: 403, an address or a SID stands where no parameter begins, or goes on with what
             might be the next parameter.
     """
-    first, _pairs, shape = form
+    first, _pairs, shape, _ = form
     if (
         shape is not None
         and signed.count("From") == shape.senders

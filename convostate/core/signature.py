@@ -144,7 +144,7 @@ def _read_scheme(header: str) -> tuple[str, str]:
 
 def signed_string(url: str, form: Form) -> str:
     """What Twilio signs: the URL, then each name and its distinct values, all sorted, with nothing between."""
-    first, pairs, shape = form
+    first, pairs, shape, _ = form
     if pairs is None:
         ordered = sorted(first) if shape is None else shape.ordered
         return url + "".join([name + first[name] for name in ordered])

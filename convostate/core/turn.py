@@ -13,7 +13,15 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from convostate.core import codec
-from convostate.core.form import EMPTY, IDENTITY, Form, names_of_query, parse_form, parse_query
+from convostate.core.form import (
+    EMPTY,
+    IDENTITY,
+    Form,
+    learn,
+    names_of_query,
+    parse_form,
+    parse_query,
+)
 from convostate.core.names import Names, conversation_context
 from convostate.core.outcome import End, Keep, Leave, Outcome
 from convostate.core.resplit import check_split
@@ -72,6 +80,8 @@ def authenticate(request: Request, secrets: Secrets) -> tuple[Webhook, str]:
     params = form.first
     signers = secrets.candidates(request.scheme, params.get("AccountSid", ""))
     signed = verify(request.url, signed_form, request.signature, signers)
+    if signed_form.is_unknown:
+        learn(signed_form)
     _check_identity(form)
     if signed_form is form:
         _check_query(request.query, params)
@@ -96,7 +106,7 @@ def _is_form(content_type: str) -> bool:
 
 def _check_identity(form: Form) -> None:
     """Each field that decides who talks to whom has one value."""
-    params, pairs, _shape = form
+    params, pairs = form.first, form.pairs
     if pairs is not None:
         names = [name for name, _ in pairs if name in IDENTITY]
         if len(names) != len(set(names)):

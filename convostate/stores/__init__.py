@@ -47,6 +47,12 @@ def store_for(url: str, *, cookie_name: str, max_waiting: int) -> Store:
 def __getattr__(name: str) -> Any:
     # Loaded on first use: most installations need neither, and redis is an extra that takes long.
     if name in ("MemoryStore", "RedisStore"):
-        module = import_module(f"{__name__}.{name.removesuffix('Store').lower()}")
+        try:
+            module = import_module(f"{__name__}.{name.removesuffix('Store').lower()}")
+        except ModuleNotFoundError as error:
+            raise ModuleNotFoundError(
+                f'{name} needs the package {error.name}. Run: pip install "convostate[redis]"',
+                name=error.name,
+            ) from error
         return getattr(module, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
