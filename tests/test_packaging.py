@@ -1,0 +1,285 @@
+"""The wheel and the sdist, and what somebody has who installs the wheel and never sees the checkout."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from importlib.metadata import distribution
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).parent.parent
+SHIPPED = {".py", ".lua", ".html", ".css", ".js", ".svg"}
+TOP_OF_SDIST = {
+    ".ci", ".gitignore", "CHANGELOG.md", "LICENSE", "PKG-INFO", "README.md", "benchmarks", "convostate",
+    "pyproject.toml", "setup.cfg", "tests",
+}  # fmt: skip
+NEVER = re.compile(
+    r"(^|/)(__pycache__|\.venv|\.git|dist|build|[^/]*_cache|[^/]*\.egg-info)(/|$)|\.pyc$"
+)
+
+
+def run(*command: str | Path, cwd: Path) -> str:
+    """Run a command with nothing of this checkout in its environment; return what it printed."""
+    done = subprocess.run(
+        [str(word) for word in command],
+        cwd=cwd,
+        env={
+            "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
+            "HOME": str(cwd),
+            "LC_ALL": "C.UTF-8",
+        },
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=60,  # seconds; the slowest takes about ten
+        check=False,
+    )
+    return done.stdout + (f"exit status {done.returncode}\n" if done.returncode else "")
+
+
+class Built(NamedTuple):
+    wheel: Path
+    sdist: Path
+
+
+def build(source: Path, folder: Path) -> Built:
+    said = run(sys.executable, "-m", "hatchling", "build", "-d", folder, cwd=source)
+    assert "exit status" not in said, said
+    return Built(next(folder.glob("*.whl")), next(folder.glob("*.tar.gz")))
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    return build(ROOT, tmp_path_factory.mktemp("dist"))
+
+
+def in_wheel(wheel: Path) -> list[str]:
+    with zipfile.ZipFile(wheel) as archive:
+        return sorted(archive.namelist())
+
+
+def in_sdist(sdist: Path) -> list[str]:
+    """The files, without the folder that holds them all."""
+    with tarfile.open(sdist) as archive:
+        return sorted(member.name.partition("/")[2] for member in archive if member.isfile())
+
+
+def foreign(names: list[str]) -> list[str]:
+    """What has no place in a wheel."""
+    return [
+        name
+        for name in names
+        if not re.match(r"convostate-[\d.]+\.dist-info/", name)
+        and (
+            not name.startswith("convostate/")
+            or not (Path(name).suffix in SHIPPED or name == "convostate/py.typed")
+            or NEVER.search(name)
+        )
+    ]
+
+
+def test_the_wheel_has_the_package_whole_and_nothing_else(built: Built) -> None:
+    names = in_wheel(built.wheel)
+    ours = [
+        str(path.relative_to(ROOT))
+        for path in sorted((ROOT / "convostate").rglob("*"))
+        if path.is_file() and not NEVER.search(str(path.relative_to(ROOT)))
+    ]
+
+    assert foreign(names) == []
+    assert [name for name in names if name.startswith("convostate/")] == ours
+    assert {
+        "convostate/py.typed",
+        "convostate/stores/begin.lua",
+        "convostate/phone/page/index.html",
+    } <= set(names)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "tests/test_it.py",
+        "convostate/notes.txt",
+        "convostate/__pycache__/wsgi.py",
+        "convostate/core/seal.pyc",
+    ],
+)
+def test_what_is_foreign_would_be_found(name: str) -> None:
+    assert foreign(["convostate/__init__.py", name, "convostate-0.1.0.dist-info/RECORD"]) == [name]
+
+
+def test_the_sdist_has_what_the_checks_need_and_nothing_that_was_made(built: Built) -> None:
+    names = in_sdist(built.sdist)
+
+    assert {name.partition("/")[0] for name in names} == TOP_OF_SDIST
+    assert [name for name in names if NEVER.search(name)] == []
+    assert {"tests/conftest.py", "convostate/py.typed", "convostate/stores/begin.lua"} <= set(names)
+
+
+def test_the_sdist_builds_the_same_wheel(built: Built, tmp_path: Path) -> None:
+    with tarfile.open(built.sdist) as archive:
+        archive.extractall(tmp_path, filter="data")
+
+    again = build(next(tmp_path.iterdir()), tmp_path / "dist")
+
+    with zipfile.ZipFile(built.wheel) as first, zipfile.ZipFile(again.wheel) as second:
+        assert {one.filename: one.CRC for one in first.infolist()} == {
+            one.filename: one.CRC for one in second.infolist()
+        }
+
+
+def closure(*names: str) -> set[str]:
+    """Distributions, and what they require without extras."""
+    found, open_ = set[str](), list(names)
+    while open_:
+        name = open_.pop()
+        if name not in found:
+            found.add(name)
+            wanted = [Requirement(line) for line in distribution(name).requires or ()]
+            open_ += [
+                one.name for one in wanted if not one.marker or one.marker.evaluate({"extra": ""})
+            ]
+    return found
+
+
+class Installed(NamedTuple):
+    """An environment of its own, and an empty directory to stand in."""
+
+    bin: Path
+    packages: Path
+    home: Path
+
+    def add(self, *names: str) -> None:
+        """Copy distributions of this environment into it, as installing them would."""
+        for name in names:
+            for file in distribution(name).files or ():
+                source = Path(str(file.locate()))
+                if ".." not in file.parts and source.is_file():
+                    target = self.packages / file
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(source, target)
+
+    def run(self, command: str, *words: str) -> str:
+        return run(self.bin / command, *words, cwd=self.home)
+
+
+@pytest.fixture(scope="module")
+def installed(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """The wheel with what it names as its dependencies, and without anything else."""
+    folder, home = tmp_path_factory.mktemp("env"), tmp_path_factory.mktemp("home")
+    said = run(sys.executable, "-m", "venv", "--without-pip", folder, cwd=home)
+    said += run(sys.executable, "-m", "pip", "--python", folder / "bin" / "python", "install", "-q",
+                "--no-deps", "--no-index", "--disable-pip-version-check", built.wheel, cwd=home)  # fmt: skip
+    assert "exit status" not in said, said
+    made = Installed(folder / "bin", next(folder.glob("lib/python*/site-packages")), home)
+    made.add(*closure("convostate") - {"convostate"})
+    return made
+
+
+def test_the_installed_package_is_not_the_checkout(installed: Installed) -> None:
+    where = installed.run("python", "-c", "import convostate; print(convostate.__file__)")
+
+    assert Path(where.strip()) == installed.packages / "convostate" / "__init__.py"
+    assert "No module named 'redis'" in installed.run("python", "-c", "import redis")
+
+
+def test_the_installed_commands_work(installed: Installed) -> None:
+    assert installed.run("convostate", "chat", "hello", "again") == (
+        "> hello\n< You've sent 1 message in this conversation so far\n"
+        "> again\n< You've sent 2 messages in this conversation so far\n"
+    )
+    assert installed.run("convostate", "phone", "--help").startswith("Usage: convostate phone")
+    assert len(installed.run("convostate", "keygen")) == 44
+    for command in (("convostate",), ("python", "-m", "convostate")):
+        version = distribution("convostate").version
+        assert installed.run(*command, "--version") == f"convostate, version {version}\n"
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "from convostate.stores import RedisStore",
+        "from convostate.stores import store_for as s; s('redis://x', cookie_name='c', max_waiting=8)",
+    ],
+)
+def test_an_extra_that_is_not_installed_is_named(program: str, installed: Installed) -> None:
+    said = installed.run("python", "-c", program)
+
+    assert 'needs the package redis. Run: pip install "convostate[redis]"' in said
+
+
+PAGE = """
+import convostate.phone, importlib.resources as resources
+page = resources.files(convostate.phone) / "page" / "index.html"
+print(page.read_text(encoding="utf-8")[:15])
+"""
+
+
+def test_the_installed_phone_has_its_page(installed: Installed) -> None:
+    assert installed.run("python", "-c", PAGE).lower() == "<!doctype html>\n"
+
+
+CONTRACT = """
+import pytest
+from convostate.stores import CookieStore
+from convostate.testing import StoreContract
+
+class Forgetful(CookieStore):
+    def commit(self, *args):
+        super().commit(*args)
+        return []
+
+class TestTheirs(StoreContract):
+    server_side = False
+
+    @pytest.fixture
+    def store(self):
+        return STORE()
+"""
+
+
+def test_the_installed_contract_judges_a_store_of_their_own(installed: Installed) -> None:
+    installed.add(*closure("pytest"))
+    for store, verdict in (("CookieStore", r"^\d+ passed"), ("Forgetful", r"^\d+ failed")):
+        (installed.home / "test_theirs.py").write_text(CONTRACT.replace("STORE", store))
+        said = installed.run(
+            "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_theirs.py"
+        )
+        assert re.search(verdict, said, re.MULTILINE), said
+
+
+CONSUMER = """
+from convostate import ConversationMiddleware, Settings, State, state_from
+from convostate.turn_events import TurnEvent
+
+def watch(event: TurnEvent) -> None:
+    ms: float = event.total_ms
+
+def lifetime_s(environ: dict[str, object]) -> float:
+    state: State = state_from(environ)
+    return state.lifetime.total_seconds()
+
+def store(settings: Settings) -> TYPE:
+    return settings.store
+"""
+
+
+def test_a_consumer_s_type_checker_sees_the_types(installed: Installed) -> None:
+    consumer = installed.home / "consumer.py"
+    said = []
+    for wrong_or_right in ("str", "int"):
+        consumer.write_text(CONSUMER.replace("TYPE", wrong_or_right))
+        command = f"-m mypy --strict --python-executable {installed.bin / 'python'} consumer.py"
+        said.append(run(sys.executable, *command.split(), cwd=installed.home))
+
+    assert said[0] == "Success: no issues found in 1 source file\n"
+    assert 'Incompatible return value type (got "str", expected "int")' in said[1]
