@@ -244,3 +244,15 @@ def test_the_heaviest_keys_come_first_with_their_bytes() -> None:
         ("['b c']", 47),
     ]
     assert heaviest({}) == []
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        ({"phone": {"+15557654321": object()}}, r"\$\.phone\['\+\*\*\*21'\]"),
+        ({"room 12345": object()}, r"\$\['room 12345'\]"),
+    ],
+)
+def test_a_number_in_a_key_is_masked_in_the_message(state: dict[str, Any], said: str) -> None:
+    with pytest.raises(StateError, match=said):
+        encode(state)

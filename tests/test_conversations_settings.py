@@ -96,3 +96,14 @@ def test_a_test_can_move_the_clock_of_an_apps_conversations(world: World) -> Non
     conversations.clock = world.simulator.clock
     conversations.start(world.client, **start)
     assert world.phone.text("yes").messages == ["{'step': 1, 'log': ['yes']}"]
+
+
+@pytest.mark.parametrize("ends", [{"ours": "15550100099"}, {"theirs": "555-010-0001"}])
+def test_a_number_as_people_dial_it_names_no_conversation(
+    ends: dict[str, str], world: World
+) -> None:
+    conversations = Conversations(world.middleware.settings, store=world.middleware.store)
+
+    with pytest.raises(UsageError, match=r"not spelled as webhooks spell it.*E\.164"):
+        conversations.forget(**{"ours": US, "theirs": ADA, **ends})
+    conversations.forget(ours=US, theirs="83629")  # a short code is spelled so

@@ -187,3 +187,21 @@ def test_an_empty_form_and_an_empty_query_are_the_empty_form() -> None:
 def test_a11_names_in_the_query_of_a_post_are_found_however_they_are_spelled(spelling: str) -> None:
     assert "From" in names_of_query(f"{spelling}=%2B1")
     assert "From" not in names_of_query(f"x={quote(spelling)}")
+
+
+def test_the_shape_of_a_form_is_learned_once_twilio_has_signed_it() -> None:
+    from convostate.core import form as module  # for what it keeps
+
+    raw = b"To=%2B15550100099&ApiVersion=x&NumMedia=0&From=%2B15550100001&Label=a"
+    names = ("To", "ApiVersion", "NumMedia", "From", "Label")
+    assert parse_form(raw).is_unknown
+    assert parse_form(raw).is_unknown
+    assert names not in module._SHAPES
+
+    module.learn(parse_form(raw))
+    known = parse_form(raw)
+    assert not known.is_unknown
+    assert known.first == dict(
+        zip(names, ["+15550100099", "x", "0", "+15550100001", "a"], strict=True)
+    )
+    module._SHAPES.pop(names)

@@ -136,3 +136,17 @@ def test_w20_by_default_every_path_is_guarded() -> None:
 
     assert serve(wrapped(app), bare("https://example.com/any", "GET")).status == 403
     assert app.asked == []
+
+
+@pytest.mark.parametrize(("signature", "lines"), [({"HTTP_X_TWILIO_SIGNATURE": "x"}, 1), ({}, 0)])
+def test_a_signed_request_that_nobody_checks_is_told_once_a_minute(
+    signature: dict[str, str], lines: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = wrapped(Answering(), inside=False, paths="/sms")
+    for _ in range(3):
+        environ = bare("https://example.com/twilio", "GET") | signature
+        assert serve(app, environ).status == 200
+
+    assert [
+        r.getMessage().endswith("add the path to CONVOSTATE_PATHS") for r in caplog.records
+    ] == [True] * lines

@@ -156,3 +156,20 @@ def test_a_state_is_a_dict_and_is_copied_like_one() -> None:
     assert original == {"a": [1]}
     with pytest.raises(TypeError, match="unhashable"):
         hash(original)
+
+
+def copyreg_round_trip(original: State) -> Any:
+    """What a task queue does with an argument."""
+    make, arguments = original.__reduce__()
+    return make(*arguments)
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, copyreg_round_trip])
+def test_a_copy_is_a_plain_dict_which_may_be_handed_on(copied: Callable[[State], Any]) -> None:
+    original = state({"a": [1]})
+    found = copied(original)
+
+    assert type(found) is dict
+    assert found == {"a": [1]}
+    found["b"] = 2
+    assert "b" not in original
