@@ -54,3 +54,28 @@ def test_a_json_webhook_is_no_message_whatever_its_query_says() -> None:
     asked = prove(got(f"{URL}?{query}"))
     assert asked.kind == "message"
     assert asked.pair is not None
+
+
+@pytest.mark.parametrize(("query", "params", "status"), [
+    ("a=1", BARE, 200), ("a=1", {"Digits": "1"}, 200), ("CallSid=CA1", BARE, 200), ("CallSid=CA1", {"Digits": "1"}, 403),
+    ("AccountSid=AC1", {"Digits": "1"}, 403), ("From=1", BARE, 403), ("From=1", {"AccountSid": ACCOUNT, "Digits": "1"}, 200),
+])  # fmt: skip
+def test_the_query_of_a_form_says_nothing_that_the_form_says_and_nothing_for_it(
+    query: str, params: dict[str, str], status: int
+) -> None:
+    """Without an account in its form it might be a GET webhook's URL, signed as that."""
+    assert status_of(posted(params, url=f"{URL}?{query}")) == status
+
+
+@pytest.mark.parametrize("query", ["bodySHA256=0", "a=bodySHA256", f"a=1&bodySHA256={'0' * 64}"])
+def test_a_get_vouches_for_no_body(query: str) -> None:
+    assert status_of(got(f"{URL}?{query}")) == 415
+    assert status_of(got(f"{URL}?{query.replace('SHA', 'MD')}")) == 200
+    assert status_of(got(f"{URL}?a=1")._replace(body=b"a=1")) == 415
+
+
+@pytest.mark.parametrize("query", ["Body={}", "Body={}&From=%2B15550100001", "a=1&Body={}", "a=1&Body={}&To=1&Body2=x"])  # fmt: skip
+def test_the_text_of_a_get_may_hold_an_address_and_nothing_else_of_it_may(query: str) -> None:
+    quoting = query.format("see+From15550100001+now")
+    assert status_of(got(f"{URL}?{quoting}")) == 200
+    assert status_of(got(f"{URL}?{quoting.replace('Body=', 'Text=')}")) == 403
