@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from convostate.core.outcome import End, Keep, Leave
 from convostate.core.turn import FIRST_FAILING_STATUS
-from convostate.errors import RequestError, StoreError
+from convostate.errors import RequestError, StoreError, UsageError
 from convostate.stores.contract import Replay
 from convostate.wsgi_response import ResponseTooLargeError, collect
 
@@ -93,11 +93,16 @@ class TurnObserver:
     Args:
         on_turn: Is called with each event, or None.
         log_id: Makes the keyed id of a conversation.
+
+    Raises:
+        UsageError: The hook cannot be called.
     """
 
     def __init__(
         self, on_turn: Callable[[TurnEvent], object] | None, log_id: Callable[[bytes], str]
     ) -> None:
+        if on_turn is not None and not callable(on_turn):
+            raise UsageError("on_turn is called with each TurnEvent. Give it a function")
         self.log_id = log_id
         self._on_turn = on_turn
         self._told = False

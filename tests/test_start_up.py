@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from convostate import ConversationMiddleware, Keyring, Settings, UsageError
-from tests.served import ACCOUNT, KEY, OTHER_KEY, TOKEN, counting, serve, signed
+from tests.served import ACCOUNT, KEY, OTHER_KEY, TOKEN, counting, serve, settings, signed
 
 GOOD = {"TWILIO_AUTH_TOKEN": TOKEN, "CONVOSTATE_KEYS": KEY}
 WRONG: dict[str, tuple[dict[str, str], str]] = {
@@ -92,3 +92,11 @@ def test_a40_a_fresh_key_starts() -> None:
         ).body
         == b"1"
     )
+
+
+def test_a_hook_that_cannot_be_called_stops_the_start() -> None:
+    hook: Any = "observe"
+    with pytest.raises(UsageError, match=r"on_turn .* Give it a function"):
+        ConversationMiddleware(counting, settings(), on_turn=hook)
+
+    ConversationMiddleware(counting, settings(), on_turn=print)
