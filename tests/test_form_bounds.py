@@ -1,0 +1,57 @@
+"""The bounds of a form, to the field, and the names that only look like others."""
+
+from __future__ import annotations
+
+import pytest
+
+from convostate.core.form import MAX_FIELDS, parse_form, parse_query
+from convostate.errors import RequestError
+
+
+def status(raw: str) -> tuple[int, int]:
+    """How a form and the same text as a query are answered."""
+    found = []
+    for read in (lambda: parse_form(raw.encode()), lambda: parse_query(raw)):
+        try:
+            read()
+        except RequestError as error:
+            found.append(error.status)
+        else:
+            found.append(200)
+    return found[0], found[1]
+
+
+def test_a_thousand_fields_are_read_and_one_more_is_refused() -> None:
+    """What Django and Werkzeug take, too."""
+    assert MAX_FIELDS == 1000
+    for names in ([f"n{number}" for number in range(1001)], ["a"] * 1001):
+        fields = [f"{name}=1" for name in names]
+        assert status("&".join(fields[:1000])) == (200, 200)
+        assert status("&".join(fields)) == (400, 400)
+
+
+@pytest.mark.parametrize("name", ["XFrom", "FromX", "From.", "From-", "_From", "Froms", "FromTo", "MessageSidX"])  # fmt: skip
+def test_a_name_that_only_holds_another_one_is_a_name(name: str) -> None:
+    assert status(f"{name}=1") == (200, 200)
+
+
+@pytest.mark.parametrize("around", ["%20", "+", "%09", "%0D", "%0A", "%5B", "%5D", "%EF%BB%BF", "%E2%80%8B"])  # fmt: skip
+def test_a_name_that_some_parser_trims_to_another_one_is_refused(around: str) -> None:
+    for name in (f"{around}From", f"From{around}", f"{around}From{around}"):
+        assert set(status(f"{name}=1")) <= {400, 403}
+        assert set(status(f"{name}=1&From=2")) <= {400, 403}
+
+
+def test_a_client_may_call_its_own_parameter_to_and_a_person_may_not() -> None:
+    assert status("to=1") == (403, 403)
+    assert status("to=1&CallSid=CA1") == (200, 200)
+    assert status("To%5B%5D=1&CallSid=CA1") == (403, 403)
+
+
+@pytest.mark.parametrize("escapes", ["%c3%a9", "%C3%A9", "%c3%A9", "%C3%a9%C3%A9", "%2f", "%2F", "%2f%3d", "%2f%3D", "%c", "%", "%zz", "%00", "%41", "%7a"])  # fmt: skip
+def test_escapes_are_written_in_one_case_and_a_lone_one_in_upper_case(escapes: str) -> None:
+    one_case = escapes in ("%c3%a9", "%C3%A9", "%2F", "%2f%3d")
+    as_query = escapes not in ("%c", "%", "%zz", "%00", "%41", "%7a")
+    assert status(f"Body={escapes}") == (200 if one_case else 400, 200 if as_query else 400)
+    # The second time the names are known, and nothing else changes.
+    assert status(f"Body={escapes}")[0] == (200 if one_case else 400)
