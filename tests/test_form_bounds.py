@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from convostate.core.form import MAX_FIELDS, parse_form, parse_query
 from convostate.errors import RequestError
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from convostate.core.form import Form
+
+
+def answer(read: Callable[[], Form]) -> int:
+    try:
+        read()
+    except RequestError as error:
+        return error.status
+    return 200
+
 
 def status(raw: str) -> tuple[int, int]:
     """How a form and the same text as a query are answered."""
-    found = []
-    for read in (lambda: parse_form(raw.encode()), lambda: parse_query(raw)):
-        try:
-            read()
-        except RequestError as error:
-            found.append(error.status)
-        else:
-            found.append(200)
-    return found[0], found[1]
+    return answer(lambda: parse_form(raw.encode())), answer(lambda: parse_query(raw))
 
 
 def test_a_thousand_fields_are_read_and_one_more_is_refused() -> None:
