@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from convostate import StateError
-from convostate.core.outcome import Keep, Leave
+from convostate.core.outcome import End, Keep, Leave
 from tests.served import NOW
 from tests.turning import COOKIE, HOUR, SERVER, finished, kept, opened
 
@@ -48,3 +48,12 @@ def test_a_status_keeps_a_state_for_what_is_left_of_its_time(left_ms: int, kept_
     assert isinstance(outcome, Keep if kept_on else Leave)
     if isinstance(outcome, Keep):
         assert outcome.lifetime_s == left_ms / 1000
+
+
+def test_an_ended_conversation_is_known_for_a_lifetime() -> None:
+    turn = opened(kept({"a": 1}))
+    turn.state.end()
+
+    outcome = finished(turn)
+    assert isinstance(outcome, End)
+    assert outcome.lifetime_s == 4 * HOUR
