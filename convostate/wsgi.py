@@ -85,13 +85,13 @@ class ConversationMiddleware:
                 "ConversationMiddleware takes a WSGI app. Give it a callable, such as app.wsgi_app"
             )
         settings = Settings.from_environ() if settings is None else settings
-        if not isinstance(settings, Settings) or not (store is None or hasattr(store, "begin")):
-            raise UsageError(
-                "Settings and a Store are wanted. Write Settings(auth_token=…, keys=…, store=…)"
-            )
-        if store is None:
+        if store is None and isinstance(settings, Settings):
             store = store_for(
                 settings.store, cookie_name=settings.cookie_name, max_waiting=settings.max_waiting
+            )
+        if not isinstance(settings, Settings) or not hasattr(store, "server_side"):
+            raise UsageError(
+                "Settings and a Store are wanted. Write Settings(auth_token=…, keys=…, store=…)"
             )
         self.app = app
         self.settings = settings
