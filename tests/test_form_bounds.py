@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from convostate.core.form import MAX_FIELDS, parse_form, parse_query
+import convostate.core.form
+from convostate.core.form import MAX_FIELDS, learn, parse_form, parse_query
 from convostate.errors import RequestError
 
 if TYPE_CHECKING:
@@ -49,15 +50,41 @@ def test_a_name_that_some_parser_trims_to_another_one_is_refused(around: str) ->
         assert set(status(f"{name}=1&From=2")) <= {400, 403}
 
 
+@pytest.mark.parametrize("char", ["%01", "%0F", "%10", "%1F", "%7F", "%26", "%3D", "%3F", "%23", "%25", "%2F", "%3B", "%2B"])  # fmt: skip
+def test_a_name_holds_neither_a_control_nor_what_belongs_to_a_url(char: str) -> None:
+    assert status(f"x{char}y=1") == (400, 400)
+    assert status(f"x=y{char}z") == (200, 200)
+    assert status("x%21y=1") == (200, 200)
+
+
+def test_the_shapes_that_are_kept_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: dict[tuple[str, ...], object] = {}
+    monkeypatch.setattr(convostate.core.form, "_SHAPES", kept)
+    monkeypatch.setattr(convostate.core.form, "_MOST_SHAPES", 2)
+
+    for raw in (b"From=1", b"To=1", b"Body=1", b"other=1", b"To=1&To=2"):
+        learn(parse_form(raw))
+    assert list(kept) == [("From",), ("To",)]
+
+
 def test_a_client_may_call_its_own_parameter_to_and_a_person_may_not() -> None:
     assert status("to=1") == (403, 403)
     assert status("to=1&CallSid=CA1") == (200, 200)
     assert status("To%5B%5D=1&CallSid=CA1") == (403, 403)
 
 
-@pytest.mark.parametrize("escapes", ["%c3%a9", "%C3%A9", "%c3%A9", "%C3%a9%C3%A9", "%2f", "%2F", "%2f%3d", "%2f%3D", "%c", "%", "%zz", "%00", "%41", "%7a"])  # fmt: skip
+@pytest.mark.parametrize("escapes", ["%c3%a9", "%c3%9f", "%d0%9b", "%0a%0d", "%20%2f", "%C3%A9", "%c3%A9", "%C3%a9%C3%A9", "%2f", "%2F", "%2f%3d", "%2f%3D", "%c", "%", "%zz", "%00", "%41", "%7a"])  # fmt: skip
 def test_escapes_are_written_in_one_case_and_a_lone_one_in_upper_case(escapes: str) -> None:
-    one_case = escapes in ("%c3%a9", "%C3%A9", "%2F", "%2f%3d")
+    one_case = escapes in (
+        "%c3%a9",
+        "%c3%9f",
+        "%d0%9b",
+        "%0a%0d",
+        "%20%2f",
+        "%C3%A9",
+        "%2F",
+        "%2f%3d",
+    )
     as_query = escapes not in ("%c", "%", "%zz", "%00", "%41", "%7a")
     assert status(f"Body={escapes}") == (200 if one_case else 400, 200 if as_query else 400)
     # The second time the names are known, and nothing else changes.

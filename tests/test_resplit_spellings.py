@@ -64,9 +64,10 @@ def test_what_is_no_sid_may_stand_behind_the_name(sid: str) -> None:
     "ParentCallSid", "DialCallSid", "DequeuedCallSid", "DequeingCallSid", "OriginalRepliedMessageSid", "interactionAccountSid",
 ])  # fmt: skip
 def test_a_parameter_whose_name_ends_in_that_of_a_sid_is_one(name: str) -> None:
-    assert status_of(posted(call(**{name: SIDS[0]}))) == 200
-    assert status_of(posted(call(**{f"Zz{name}": SIDS[0]}))) == 403
-    assert status_of(posted(call(**{name: f"{SIDS[0]}x"}))) == 403
+    for sender in (BOB, "client:bob"):
+        assert status_of(posted(call(From=sender, **{name: SIDS[0]}))) == 200
+        assert status_of(posted(call(From=sender, **{f"Zz{name}": SIDS[0]}))) == 403
+        assert status_of(posted(call(From=sender, **{name: f"{SIDS[0]}x"}))) == 403
 
 
 def test_the_url_of_an_error_may_hold_sids_and_no_other_value_may() -> None:
