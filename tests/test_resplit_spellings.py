@@ -94,7 +94,7 @@ def test_a_text_may_not_hold_an_address_that_another_name_may_follow(name: str, 
     assert status_of(posted(there(f"hi {name}whatsapp:{BOB}{end}"))) == 403
 
 
-@pytest.mark.parametrize("sender", ["client:a b", "sip:a@example.com;x=From", "+1555 (0100)", "whatsapp:US.13ab", "12345;1"])  # fmt: skip
+@pytest.mark.parametrize("sender", ["client:a b", "client: a", "client:12345ab", "sip:+15550100001@example.com", "sips:12345@example.com", "sip:a@example.com;x=From", "+1555 (0100)", "whatsapp:US.13ab", "12345;1"])  # fmt: skip
 def test_a_sender_in_its_place_may_be_spelled_as_it_likes(sender: str) -> None:
     params = call(From=sender) if sender[0] in "cs" else text(From=sender)
     assert status_of(posted(params)) == 200
