@@ -119,7 +119,9 @@ def test_what_cannot_forward_a_call_is_refused(forwarder: str) -> None:
     assert status_of(posted(call(ForwardedFrom=forwarder))) == 403
 
 
-@pytest.mark.parametrize("sids", [["MessageSid"], ["SmsSid"], ["SmsMessageSid", "SmsSid"]])
+@pytest.mark.parametrize(
+    "sids", [["MessageSid"], ["SmsSid"], ["SmsMessageSid"], ["SmsMessageSid", "SmsSid"]]
+)
 @pytest.mark.parametrize("name", ["FromA", "G", "Label", "FromCity"])
 def test_between_the_sender_of_an_sms_and_its_sid_stands_no_other_sender(
     sids: list[str], name: str
@@ -137,3 +139,16 @@ def test_between_the_sender_of_an_sms_and_its_sid_stands_no_other_sender(
 def test_a_place_in_a_chat_may_be_called_like_a_sender() -> None:
     assert status_of(posted(there("hi", Label="Frome"))) == 200
     assert status_of(posted(text("hi", Label="Frome"))) == 403
+
+
+def test_the_places_of_the_sender_are_no_senders() -> None:
+    places = {f"From{place}": "X" for place in ("City", "Country", "State", "Zip")}
+
+    assert status_of(posted(text("it is From me", **places))) == 200
+    assert status_of(posted(text("it is From me", **places, FromPlanet="X"))) == 403
+
+
+@pytest.mark.parametrize("body", [f"from{BOB} now", f"rom{BOB} now", f"FROM{BOB} now", f"to{BOB} now", f"o{BOB}"])  # fmt: skip
+def test_only_the_very_name_makes_a_number_one_of_a_parameter(body: str) -> None:
+    assert status_of(posted(text(f"{body}x"))) == 200
+    assert status_of(posted(text(body, ProfileName=body))) == 200

@@ -57,3 +57,11 @@ def test_an_ended_conversation_is_known_for_a_lifetime() -> None:
     outcome = finished(turn)
     assert isinstance(outcome, End)
     assert outcome.lifetime_s == 4 * HOUR
+
+
+def test_a_merge_leaves_the_state_what_it_is() -> None:
+    state = same = opened().state
+    state |= {"a": 1}
+
+    assert state is same
+    assert dict(state) == {"a": 1}
