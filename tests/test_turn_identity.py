@@ -29,6 +29,15 @@ def test_one_name_of_the_sid_is_enough(name: str) -> None:
     assert status_of(posted(BARE)) == 200
 
 
+@pytest.mark.parametrize("name", ["MessageSid", "SmsSid"])
+def test_a_message_is_one_by_either_name_and_a_status_by_its_status(name: str) -> None:
+    message = prove(posted({**BARE, name: SID}))
+    status = prove(posted({**BARE, name: SID, "MessageStatus": "sent"}))
+
+    assert (message.kind, message.message_sid) == ("message", SID)
+    assert (status.kind, status.message_sid) == ("message-status", SID)
+
+
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "HEAD", "get", "Post", ""])
 def test_a_request_that_is_neither_get_nor_post_is_405_though_it_is_signed(method: str) -> None:
     request = got(f"{URL}?From=%2B15550100001")
