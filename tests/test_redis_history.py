@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 WORKERS = 8
 FAULTS = 12  # all eight kinds, some twice
+FEWEST = 4  # texts of each worker, however slow the machine
 TRIES = 200  # of one text; Twilio's own patience is shorter, the faults end sooner
 
 
@@ -96,10 +97,10 @@ def test_f30_under_faults_every_answered_text_is_in_the_list_exactly_once(seed: 
         chaos = Chaos(server, proxy, seed)
 
         def write(worker: int) -> int:
-            """Write texts as long as faults come, each until it is answered."""
+            """Write texts as long as faults come, and a few more, each until it is answered."""
             world = World(RedisStore.from_url(proxy.url, max_waiting=2 * WORKERS, lease_s=1.5))
             number = 0
-            while not chaos.ended.is_set():
+            while number < FEWEST or not chaos.ended.is_set():
                 status = world.phone.text(f"{worker}.{number}").status
                 for _ in range(TRIES):
                     if status == 200:
@@ -123,7 +124,7 @@ def test_f30_under_faults_every_answered_text_is_in_the_list_exactly_once(seed: 
         log = log_of(World(RedisStore.from_url(server.url)))
 
     assert set(Counter(log).values()) == {1}
-    assert sum(answered) > 20
+    assert min(answered) >= FEWEST
     for worker in range(WORKERS):
         own = [body for body in log if body.startswith(f"{worker}.")]
         assert own == [f"{worker}.{number}" for number in range(answered[worker])]
