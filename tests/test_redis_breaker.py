@@ -140,7 +140,7 @@ def test_f27_a_dead_redis_through_the_middleware_is_503_and_soon_at_once() -> No
         assert world.phone.text("hi").status == 503
     started = time.monotonic()
     assert world.phone.text("hi").status == 503
-    assert time.monotonic() - started < 0.1
+    assert time.monotonic() - started < 0.4  # below a time-out
 
 
 def test_a_child_process_shares_neither_connection_nor_breaker(server: RedisServer) -> None:
