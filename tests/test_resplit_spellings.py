@@ -150,5 +150,5 @@ def test_the_places_of_the_sender_are_no_senders() -> None:
 
 @pytest.mark.parametrize("body", [f"from{BOB} now", f"rom{BOB} now", f"FROM{BOB} now", f"to{BOB} now", f"o{BOB}"])  # fmt: skip
 def test_only_the_very_name_makes_a_number_one_of_a_parameter(body: str) -> None:
-    assert status_of(posted(text(f"{body}x"))) == 200
-    assert status_of(posted(text(body, ProfileName=body))) == 200
+    assert status_of(posted(text(f"From me, To you: {body}x"))) == 200
+    assert status_of(posted(text(f"From me, To you: {body}", ProfileName=body))) == 200
