@@ -55,8 +55,7 @@ class OwnTurns:
             )
         self.store = store
         self.now = clock
-        most_bytes = getattr(store, "most_bytes", None)
-        self._terms = settings.terms(server_side=True, most_bytes=most_bytes)
+        self._terms = settings.terms(server_side=True, most_bytes=store.most_bytes)
 
     @contextmanager
     def hold(self, pair: PhonePair) -> Iterator[Held]:

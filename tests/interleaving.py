@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from twilio.http import HttpClient
 
+from convostate.stores import Store
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from twilio.http.response import Response
 
-    from convostate.stores import Store
     from convostate.stores.contract import Begun, Claim, Headers, Outcome, Replay, Reply
 
 PATIENCE_S = 60.0  # longer than any step takes; then the schedule is stuck
@@ -164,7 +165,7 @@ def _actor() -> Actor | None:
     return thread if isinstance(thread, Actor) else None
 
 
-class StepwiseStore:
+class StepwiseStore(Store):
     """A store whose every call is a step before it and one after; the dead do not reach it."""
 
     server_side = True

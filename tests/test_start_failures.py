@@ -9,14 +9,14 @@ import pytest
 from twilio.base.exceptions import TwilioRestException
 
 from convostate import Conversations, StoreError
+from convostate.stores import Store
 from tests.conversing import ADA, CLAIM, PAIR, US, World, end_lease, settings
 
 if TYPE_CHECKING:
-    from convostate.stores import Store
     from convostate.stores.contract import Begun, Claim, Headers, Outcome, Replay, Reply
 
 
-class Watched:
+class Watched(Store):
     """A store whose writes are noted, and whose calls fail where a test says so.
 
     Attributes:

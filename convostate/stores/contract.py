@@ -81,12 +81,20 @@ class Queue(NamedTuple):
 
 
 class Store(Protocol):
-    """Where conversations are kept."""
+    """Where conversations are kept.
+
+    A store of your own derives from it: then what has a default here need not be written.
+    """
 
     @property
     def server_side(self) -> bool:
         """Whether it remembers between requests by itself; a cookie does not."""
         ...
+
+    @property
+    def most_bytes(self) -> int | None:
+        """The longest token that it takes; None, the default, where there is no bound."""
+        return None
 
     def begin(self, claim: Claim, cookies: str, now: float) -> Begun | Replay:
         """Begin a turn: wait for the conversation's earlier turns, then hold it.
@@ -144,3 +152,10 @@ class Store(Protocol):
             StoreError: ``down``.
         """
         ...
+
+    def close(self) -> None:
+        """Free what it holds of the machine's, such as connections; may be called again.
+
+        What it keeps stays, and a later turn takes up again what it needs. By default there is nothing.
+        """
+        return

@@ -105,6 +105,9 @@ class CookieStore:
         """
         raise UsageError(_NEEDS_SERVER)
 
+    def close(self) -> None:
+        """Nothing was open."""
+
     def _header(self, value: str, lifetime_s: int, now: float, *, secure: bool) -> str:
         """Spell a Set-Cookie header; `werkzeug.http.dump_cookie` gives the same text in ten times the time."""
         return (

@@ -170,6 +170,9 @@ class MemoryStore:
                     kept.replies.clear()
                 self._changed.notify_all()
 
+    def close(self) -> None:
+        """Nothing is freed: what is kept stays."""
+
     def _find(self, name: str, now: float) -> _Conversation:
         if len(self._conversations) >= self._sweep_at:
             in_use = {key: kept for key, kept in self._conversations.items() if not kept.idle(now)}

@@ -114,7 +114,7 @@ class RedisStore:
             def make_client() -> Client:
                 return given
 
-        self._servers = Servers(make_client)
+        self._servers = Servers(make_client, theirs=not callable(client))
         self._max_waiting = max_waiting
         self._wait_s = wait_s
         self._lease_ms = _ms(lease_s)
@@ -247,6 +247,14 @@ class RedisStore:
         newest = f"{keys[0]}r"
         line.run(ERASE, [*keys, newest], HANDOVER_MS, "1" if replies else "0", after_timeout=True)
         line.let_go()
+
+    def close(self) -> None:
+        """Close the connections, those of turns in flight as they end; a later turn connects again.
+
+        A client that was given stays open; one that a function made is closed.
+        """
+        self._servers = self._servers.in_this_process()
+        self._servers.close()
 
     def _line(self, key: str) -> Line:
         servers = self._servers = self._servers.in_this_process()

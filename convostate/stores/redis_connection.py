@@ -69,6 +69,7 @@ class Connections:
         self._most = pool.max_connections
         self._idle: list[Connection] = []
         self._alive: WeakSet[Connection] = WeakSet()
+        self._closed = False
 
     def take(self, *, fresh: bool = False) -> Connection:
         """Lend a connection that is open and has nothing left to read.
@@ -98,12 +99,19 @@ class Connections:
     def give_back(self, connection: Connection) -> None:
         """Take back a connection whose last reply has been read whole."""
         self._idle.append(connection)
+        if self._closed:
+            self.forget_idle()
 
     def forget_idle(self) -> None:
         """Close the idle connections."""
         idle, self._idle = self._idle, []
         for connection in idle:
             connection.disconnect()
+
+    def close(self) -> None:
+        """Close the idle connections, and each one that is lent when it comes back."""
+        self._closed = True
+        self.forget_idle()
 
 
 def exchange(connection: Connection, *command: Any) -> Any:

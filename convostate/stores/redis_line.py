@@ -72,12 +72,14 @@ class Servers:
 
     Args:
         make_client: Makes the client; called when a server is first asked.
+        theirs: The client is the caller's, who closes it.
     """
 
-    def __init__(self, make_client: Callable[[], Client]) -> None:
+    def __init__(self, make_client: Callable[[], Client], *, theirs: bool) -> None:
         self.pid = os.getpid()
         self.breaker = Breaker()
         self._make_client = make_client
+        self._theirs = theirs
         self._route: Route | None = None
 
     def route(self) -> Route:
@@ -88,7 +90,15 @@ class Servers:
 
     def in_this_process(self) -> Servers:
         """These, or new ones after a fork: a child shares neither a socket nor a lock with its parent."""
-        return self if self.pid == os.getpid() else Servers(self._make_client)
+        if self.pid == os.getpid():
+            return self
+        return Servers(self._make_client, theirs=self._theirs)
+
+    def close(self) -> None:
+        """Close what leads to them; the next question finds the way anew."""
+        route, self._route = self._route, None
+        if route is not None:
+            route.close(client_too=not self._theirs)
 
 
 class Line:

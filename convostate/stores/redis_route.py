@@ -32,6 +32,10 @@ class Route(Protocol):
         """Something has changed: a slot has another server, or a server is gone."""
         ...
 
+    def close(self, *, client_too: bool) -> None:
+        """Close the connections, and with `client_too` those that the client has for itself."""
+        ...
+
 
 class Straight:
     """All conversations are at one server, or at the master that the sentinels name.
@@ -41,6 +45,7 @@ class Straight:
     """
 
     def __init__(self, client: Redis) -> None:
+        self._client = client
         self._connections = Connections(client.connection_pool)
 
     def to(self, key: str) -> Connections:
@@ -54,6 +59,16 @@ class Straight:
     def moved(self) -> None:
         """Idle connections may lead to what was the master: close them."""
         self._connections.forget_idle()
+
+    def close(self, *, client_too: bool) -> None:
+        """Close the connections to the one server, and to the sentinels."""
+        self._connections.close()
+        if client_too:
+            pool = self._client.connection_pool
+            if isinstance(pool, SentinelConnectionPool):
+                for sentinel in pool.sentinel_manager.sentinels:
+                    sentinel.close()
+            self._client.close()
 
 
 class ByCluster:
@@ -89,6 +104,13 @@ class ByCluster:
     def moved(self) -> None:
         """Ask for the map again before the next use."""
         self._stale = True
+
+    def close(self, *, client_too: bool) -> None:
+        """Close the connections to all the servers."""
+        for connections in list(self._by_server.values()):
+            connections.close()
+        if client_too:
+            self._client.close()
 
     def _of(self, node: Any) -> Connections:
         found = self._by_server.get(node.name)
