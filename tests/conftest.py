@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import hypothesis
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from convostate.stores import Store
     from tests.conversing import World
+    from tests.redis_servers import RedisServer
 
 # The example apps read their settings when they are imported. The values are examples.
 os.environ["TWILIO_AUTH_TOKEN"] = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
@@ -60,6 +62,15 @@ def redis() -> Iterator[Redis]:
         yield server.admin
 
 
+@pytest.fixture(scope="module")
+def server() -> Iterator[RedisServer]:
+    """A redis-server of the module's own, for its tests to bring into trouble."""
+    from tests.redis_servers import redis_server
+
+    with redis_server() as server:
+        yield server
+
+
 @pytest.fixture(params=["memory", "redis"])
 def store(request: pytest.FixtureRequest) -> Iterator[Store]:
     """A server-side store with nothing in it."""
@@ -70,9 +81,8 @@ def store(request: pytest.FixtureRequest) -> Iterator[Store]:
         return
     client = request.getfixturevalue("redis")
     client.flushall()
-    made = RedisStore(client)
-    yield made
-    made._servers.route().moved()  # which closes its idle connections
+    with closing(RedisStore(client)) as made:
+        yield made
 
 
 @pytest.fixture

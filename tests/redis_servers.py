@@ -141,6 +141,17 @@ def redis_server(*options: str, binary: Path = BINARY) -> Iterator[RedisServer]:
         server.close()
 
 
+def clients_of(*servers: RedisServer) -> set[tuple[int, str]]:
+    """The connections that clients have to servers, but for those that ask: ports and ids."""
+    found = set()
+    for server in servers:
+        listed = server.admin.client_list(_type="normal")
+        assert isinstance(listed, list)
+        found |= {(server.port, one["id"]) for one in listed}
+        found.remove((server.port, str(server.admin.client_id())))
+    return found
+
+
 def let_time_pass(client: redis.Redis, seconds: float) -> None:
     """Take so much from the lifetime of every key: what the server's clock would do."""
     for key in client.scan_iter():

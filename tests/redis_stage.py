@@ -11,15 +11,15 @@ from convostate.core.names import Names, conversation_context
 from convostate.core.outcome import Claim, Keep, Reply
 from convostate.core.pair import PhonePair
 from convostate.errors import StoreError
+from convostate.stores import RedisStore
 from convostate.stores.contract import Begun, Replay
 from convostate.testing.simulator import ACCOUNT_SID
-from tests.conversing import ADA, US
+from tests.conversing import ADA, US, World
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from convostate.stores import RedisStore
-    from tests.conversing import World
+    from tests.redis_servers import RedisServer
 
 NAME = "conversation".ljust(22, "-")
 BASE = f"cs1:{{{NAME}}}"
@@ -75,6 +75,12 @@ def refused(reason: str = "down", within_s: float = 2.0) -> Iterator[list[StoreE
     assert caught, "nothing was refused"
     assert caught[0].reason == reason, caught[0]
     assert took_s <= within_s, f"it took {took_s:.2f} s"
+
+
+def fresh_world(server: RedisServer) -> World:
+    """An installation whose Redis has nothing in it."""
+    server.admin.flushall()
+    return World(RedisStore.from_url(server.url))
 
 
 def name_of(world: World) -> str:

@@ -8,8 +8,6 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-import pytest
-
 from convostate.errors import StoreError
 from convostate.stores import RedisStore
 from convostate.stores.breaker import FAILURES, PAUSE_S, Breaker
@@ -19,15 +17,7 @@ from tests.redis_stage import add_one, begin, refused
 from tests.toxics import proxied
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.redis_servers import RedisServer
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[RedisServer]:
-    with redis_server() as server:
-        yield server
 
 
 class Clock:

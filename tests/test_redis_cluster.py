@@ -13,7 +13,7 @@ from redis import RedisCluster
 from convostate.core.outcome import Keep
 from convostate.stores import RedisStore
 from tests.conversing import World
-from tests.redis_servers import RedisServer, wait_until
+from tests.redis_servers import RedisServer, clients_of, wait_until
 from tests.redis_stage import BASE, add_one, begin, claim, count_in, log_of, refused, token
 
 if TYPE_CHECKING:
@@ -78,6 +78,18 @@ def test_conversations_are_spread_and_each_is_whole_at_one_master(
     for name in names:
         store.erase(claim(name=name), replies=True)
     assert [master.admin.dbsize() for master in masters] == [0, 0, 0]
+
+
+def test_close_frees_the_connections_to_every_master(masters: list[RedisServer], url: str) -> None:
+    before = clients_of(*masters)
+    store = RedisStore.from_url(url)
+    for number in range(30):
+        add_one(store, name=f"closed{number}".ljust(22, "-"))
+    made = clients_of(*masters) - before
+    assert {port for port, _ in made} == {master.port for master in masters}
+
+    store.close()
+    wait_until(lambda: not made & clients_of(*masters), "the end of its connections")
 
 
 def test_the_callers_own_cluster_client_is_taken(masters: list[RedisServer]) -> None:

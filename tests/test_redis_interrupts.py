@@ -7,28 +7,20 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-import pytest
 from redis import Redis
 
 from convostate.core.outcome import Keep, Reply
 from convostate.stores import RedisStore
 from convostate.stores.contract import Replay
-from tests.redis_servers import redis_server, wait_until
+from tests.redis_servers import wait_until
 from tests.redis_stage import BASE, claim, count_in, token
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from types import FrameType
 
     from tests.redis_servers import RedisServer
 
 WATCHED = ("convostate/stores/", "redis/connection.py", "redis/_parsers/")
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[RedisServer]:
-    with redis_server() as server:
-        yield server
 
 
 class InterruptAt:

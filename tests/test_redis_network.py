@@ -11,7 +11,7 @@ from convostate.stores import RedisStore
 from convostate.stores.contract import Keep
 from convostate.stores.redis import ABORT, BEGIN, COMMIT, PEEK
 from tests.conversing import World
-from tests.redis_servers import free_port, redis_server, wait_until
+from tests.redis_servers import free_port, wait_until
 from tests.redis_stage import BASE, add_one, begin, claim, count_in, log_of, refused, token
 from tests.toxics import deaf_port, proxied
 
@@ -24,12 +24,6 @@ if TYPE_CHECKING:
 # One timeout of 0.5 s, or two, and what a busy machine adds.
 BEGIN_S, COMMIT_S = 0.8, 1.3
 SCRIPTS = {"BEGIN": BEGIN, "COMMIT": COMMIT, "ABORT": ABORT}
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[RedisServer]:
-    with redis_server() as server:
-        yield server
 
 
 @pytest.fixture

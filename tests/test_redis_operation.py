@@ -10,11 +10,9 @@ from convostate import Keyring, Settings, UsageError
 from convostate.stores import RedisStore
 from tests.conversing import KEY, TOKEN, World
 from tests.redis_servers import redis_server
-from tests.redis_stage import name_of
+from tests.redis_stage import fresh_world, name_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from convostate import State, Webhook
     from convostate.testing.reply import Reply
     from tests.redis_servers import RedisServer
@@ -22,16 +20,9 @@ if TYPE_CHECKING:
 NEW_KEY = "n8P0YxZr3cV7dQkL2mTfWb5sHaJe9uGiXo1RqBt4wMU"
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[RedisServer]:
-    with redis_server() as server:
-        yield server
-
-
 @pytest.fixture
 def world(server: RedisServer) -> World:
-    server.admin.flushall()
-    return World(RedisStore.from_url(server.url))
+    return fresh_world(server)
 
 
 @pytest.mark.parametrize("on_outage", ["refuse", "empty"])

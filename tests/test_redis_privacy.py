@@ -9,27 +9,17 @@ import pytest
 
 from convostate.stores import RedisStore
 from tests.conversing import ADA, US, World
-from tests.redis_servers import redis_server
-from tests.redis_stage import add_one
+from tests.redis_stage import add_one, fresh_world
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.redis_servers import RedisServer
 
 BODY = "the canary sings at 2200"
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[RedisServer]:
-    with redis_server() as server:
-        yield server
-
-
 @pytest.fixture
 def world(server: RedisServer) -> World:
-    server.admin.flushall()
-    return World(RedisStore.from_url(server.url))
+    return fresh_world(server)
 
 
 def everything(server: RedisServer) -> dict[bytes, bytes]:

@@ -12,7 +12,7 @@ from convostate.core.outcome import Keep
 from convostate.errors import StoreError, UsageError
 from convostate.stores import RedisStore
 from tests.conversing import World
-from tests.redis_servers import BINARIES, RedisServer, redis_server, wait_until
+from tests.redis_servers import BINARIES, RedisServer, clients_of, redis_server, wait_until
 from tests.redis_stage import BASE, add_one, begin, log_of, refused, token
 
 if TYPE_CHECKING:
@@ -94,6 +94,18 @@ def test_f10_a_turn_is_committed_at_the_new_master_when_the_roles_are_changed(
 
     store.commit(held, Keep(token(2), 3600), None, 0)
     assert add_one(store) == 3
+
+
+def test_close_frees_the_connections_to_the_master_and_to_the_sentinel(watched: Watched) -> None:
+    servers = (watched.master, watched.sentinel)
+    before = clients_of(*servers)
+    store = RedisStore.from_url(watched.url)
+    assert add_one(store) == 1
+    made = clients_of(*servers) - before
+    assert sorted(port for port, _ in made) == sorted(server.port for server in servers)
+
+    store.close()
+    wait_until(lambda: not made & clients_of(*servers), "the end of its connections")
 
 
 def test_the_callers_own_client_is_taken_and_one_for_replicas_refused(watched: Watched) -> None:

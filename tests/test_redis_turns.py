@@ -13,29 +13,20 @@ from convostate.stores import RedisStore
 from convostate.testing import TwilioSimulator
 from tests.answering import Answer, Answering, message
 from tests.conversing import ADA, TOKEN, US, World, settings
-from tests.redis_servers import IN_SCRIPTS, redis_server, wait_until
-from tests.redis_stage import log_of, name_of
+from tests.redis_servers import IN_SCRIPTS, wait_until
+from tests.redis_stage import fresh_world, log_of, name_of
 from tests.toxics import proxied
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from convostate import State, Webhook
     from tests.redis_servers import RedisServer
 
 PATIENCE_S = 20
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[RedisServer]:
-    with redis_server() as server:
-        yield server
-
-
 @pytest.fixture
 def world(server: RedisServer) -> World:
-    server.admin.flushall()
-    return World(RedisStore.from_url(server.url))
+    return fresh_world(server)
 
 
 def test_a_turn_is_two_round_trips(server: RedisServer) -> None:
