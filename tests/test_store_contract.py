@@ -97,15 +97,65 @@ class TestForgetful(StoreContract):
 """
 
 
-def test_a_store_that_promises_and_does_not_keep_it_fails_the_contract(tmp_path: Path) -> None:
-    (tmp_path / "test_forgetful.py").write_text(FORGETFUL, encoding="utf-8")
+def judged(folder: Path, source: str, *options: str) -> str:
+    """What pytest says of a test class of somebody's own."""
+    (folder / "test_theirs.py").write_text(source, encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", tmp_path],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options, folder],
         capture_output=True,
         text=True,
         check=False,
     )
-    failed = re.search(r"([0-9]+) failed", done.stdout)
+    return done.stdout
 
-    assert failed is not None, done.stdout
-    assert int(failed[1]) > 20
+
+def failures(said: str) -> int:
+    found = re.search(r"([0-9]+) failed", said)
+    return int(found[1]) if found else 0
+
+
+def test_a_store_that_promises_and_does_not_keep_it_fails_the_contract(tmp_path: Path) -> None:
+    said = judged(tmp_path, FORGETFUL)
+
+    assert failures(said) > 20, said
+
+
+WITHOUT = """
+import pytest
+from convostate.stores import MemoryStore
+from convostate.testing import StoreContract
+
+class TestTheirs(StoreContract):
+    pass
+"""
+ITS_STORE = """
+    wait_s = 1.5
+
+    @pytest.fixture
+    def store(self):
+        return MemoryStore(max_waiting=self.max_waiting, wait_s=self.wait_s)
+"""
+ITS_LEASES = """
+    def expire_lease(self, store, begun):
+        begun.lease.ends = 0.0
+"""
+
+
+def test_a_test_class_without_a_fixture_is_told_to_write_it(tmp_path: Path) -> None:
+    said = judged(tmp_path, WITHOUT)
+
+    assert "UsageError: StoreContract has no store to test. Give your test class a fixture" in said
+    assert " passed" not in said
+
+
+def test_a_test_class_without_expire_lease_is_told_to_write_it(tmp_path: Path) -> None:
+    said = judged(tmp_path, f"{WITHOUT}{ITS_STORE}", "-x")
+
+    assert "Write the method expire_lease(self, store, begun) in your test class" in said
+    assert failures(said) == 1
+
+
+def test_a_test_class_with_both_passes(tmp_path: Path) -> None:
+    said = judged(tmp_path, f"{WITHOUT}{ITS_STORE}{ITS_LEASES}")
+
+    assert re.search(r"^[0-9]+ passed", said, re.MULTILINE), said

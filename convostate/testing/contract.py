@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from convostate.errors import UsageError
 from convostate.stores.contract import Begun, Claim, End, Keep, Leave
 from convostate.testing.contract_replies import Erasure, Replies
 from convostate.testing.contract_setting import Setting
@@ -54,10 +55,23 @@ class StoreContract(Turns, Replies, Erasure, Waiting, Setting):
     @pytest.fixture
     def store(self) -> Store:
         """An empty store; the subclass makes it."""
-        raise NotImplementedError("give your test class a fixture named store")
+        raise UsageError(
+            "StoreContract has no store to test. Give your test class a fixture named store "
+            "that returns an empty one"
+        )
 
     def test_it_says_whether_it_remembers_by_itself(self, store: Store) -> None:
         assert store.server_side is self.server_side
+
+    def test_it_says_how_long_a_token_may_be(self, store: Store) -> None:
+        assert store.most_bytes is None or store.most_bytes > 1024
+
+    def test_what_is_kept_outlasts_a_close_and_so_does_the_store(self, store: Store) -> None:
+        self.take_turn(store, Keep(self.token("a"), 3600))
+        store.close()
+        store.close()
+
+        assert self.kept(store) == self.token("a")
 
     def test_where_nothing_is_kept_there_is_no_token(self, store: Store) -> None:
         claim = self.claim()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from convostate.errors import StoreError
+from convostate.errors import StoreError, UsageError
 from convostate.stores.contract import Begun, Claim, Headers, Keep, Outcome, Replay, Reply
 
 if TYPE_CHECKING:
@@ -35,9 +35,12 @@ class Setting:
         """Let time pass. A store that goes by a clock of its own overrides this and moves that."""
         self.now += seconds
 
-    def expire_lease(self, store: Store, begun: Begun) -> None:
+    def expire_lease(self, store: Store, begun: Begun) -> None:  # noqa: ARG002  # for a subclass's
         """Let the lease of a turn that runs come to its end, as if its worker had died or dawdled."""
-        raise NotImplementedError("tell how a lease of your store comes to its end")
+        raise UsageError(
+            "Only your store knows how a lease of it comes to its end. Write the method "
+            "expire_lease(self, store, begun) in your test class"
+        )
 
     def waiting(self, store: Store, claim: Claim) -> int | None:  # noqa: ARG002  # for a store that can tell
         """How many turns of a conversation wait, or None where the store cannot tell."""
