@@ -7,10 +7,11 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
-from redis import Redis
+from redis import Redis, exceptions
 
 from convostate.core.outcome import Keep
 from convostate.stores import RedisStore
+from convostate.stores.redis_errors import code_of
 from tests.conversing import ADA, US, World
 from tests.redis_servers import BINARIES, redis_server, wait_until
 from tests.redis_stage import BASE, add_one, begin, claim, name_of, refused, token
@@ -84,7 +85,8 @@ def test_f10_a_replica_without_its_master_is_named(server: RedisServer, store: R
         ("MISCONF Errors writing to the AOF file", "save to disk"),
         ("NOREPLICAS Not enough good replicas to write.", "too few replicas"),
         ("MASTERDOWN Link with MASTER is down", "without its master"),
-        ("NOAUTH Authentication required.", "user name or the password"),
+        ("NOAUTH Authentication required.", "asks for a password"),
+        ("WRONGPASS invalid username-password pair", "user name or the password"),
         ("NOPERM this user has no permissions to run secret", "its user run a command"),
         ("ERR unknown command `EVALSHA`, with args beginning with: `secret`", "Redis 6.2"),
         ("ERR something secret", "answered with an error"),
@@ -179,11 +181,66 @@ def test_f13_a_recorded_reply_of_another_request_is_not_served(server: RedisServ
     assert world.conversations.peek(ours=US, theirs=ADA) == {"log": ["first"]}
 
 
-def test_f14_a_wrong_password_is_named_and_not_shown() -> None:
-    with redis_server("--requirepass", "right") as server:
-        assert_says(RedisStore.from_url(f"redis://:secret@127.0.0.1:{server.port}/0"), "password")
-        assert_says(RedisStore.from_url(server.url), "password")
-        assert add_one(RedisStore.from_url(f"redis://:right@127.0.0.1:{server.port}/0")) == 1
+def test_f14_a_password_that_is_wrong_missing_or_not_wanted_is_told_apart() -> None:
+    with redis_server("--requirepass", "ri%41ght") as server:
+        address = f"127.0.0.1:{server.port}"
+        assert_says(RedisStore.from_url(f"redis://:secret@{address}/0"), "refuses the user name")
+        assert_says(RedisStore.from_url(f"redis://who:ri%2541ght@{address}/0"), "refuses the user")
+        for database in (0, 1):
+            missing = RedisStore.from_url(f"redis://{address}/{database}")
+            assert_says(missing, "asks for a password. Write it into the URL: redis://:password@")
+        assert_says(RedisStore.from_url(f"redis+cluster://{address}"), "asks for a password")
+        assert add_one(RedisStore.from_url(f"redis://:ri%2541ght@{address}/0")) == 1
+
+
+def test_f14_a_password_that_is_not_percent_encoded_is_told_how() -> None:
+    with redis_server("--requirepass", "ri%41ght") as server:
+        store = RedisStore.from_url(f"redis://:ri%41ght@127.0.0.1:{server.port}/0")
+        assert_says(store, "percent-encode what is neither a letter nor a digit (% is %25)")
+
+
+def test_f14_a_password_for_a_server_without_one_is_told_so(server: RedisServer) -> None:
+    store = RedisStore.from_url(f"redis://:secret@127.0.0.1:{server.port}/0")
+    assert_says(store, "has no password. Leave it out of the URL")
+
+
+def test_f14_a_database_that_is_not_there_is_named(server: RedisServer) -> None:
+    address = f"redis://127.0.0.1:{server.port}"
+    assert_says(RedisStore.from_url(f"{address}/16"), "has no database of that number")
+    assert add_one(RedisStore.from_url(f"{address}/15")) == 1
+
+
+def test_f14_a_single_server_is_no_cluster_and_no_sentinel(server: RedisServer) -> None:
+    address = f"127.0.0.1:{server.port}"
+    assert_says(RedisStore.from_url(f"redis+cluster://{address}"), "does not answer as a cluster")
+    assert_says(RedisStore.from_url(f"redis+sentinel://{address}/service"), "is no Sentinel")
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("redis://127.0.0.1:1/0", "cannot be reached. Check that it runs, and its address"),
+        ("redis+cluster://127.0.0.1:1", "cannot be reached. Check that it runs, and its address"),
+        ("redis://nowhere.invalid/0", "cannot be reached. Check that it runs, and its address"),
+        ("unix:///nowhere/redis.sock", "a file is not there. Check the socket's path"),
+    ],
+)
+def test_f14_a_server_that_is_not_there_is_told_from_one_that_hangs_up(
+    url: str, words: str
+) -> None:
+    assert_says(RedisStore.from_url(url), words)
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [(exceptions.AuthenticationError, "WRONGPASS"), (exceptions.ConnectionError, "file")],
+)
+def test_f14_what_a_caller_was_dealing_with_is_not_taken_for_what_a_connection_wrapped(
+    kind: type[exceptions.ConnectionError], code: str
+) -> None:
+    error = kind()
+    error.__context__ = FileNotFoundError()
+    assert code_of(error) == code
 
 
 @pytest.mark.parametrize("command", ["set", "getrange", "evalsha"])

@@ -92,6 +92,35 @@ def test_rediss_refuses_a_certificate_that_nobody_vouches_for(tls: tuple[int, Pa
     assert add_one(unchecked, name="unchecked".ljust(22)) == 1
 
 
+def assert_says(url: str, words: str) -> None:
+    """Check that a turn is refused in these words."""
+    with refused() as caught:
+        begin(RedisStore.from_url(url))
+    assert words in str(caught[0])
+
+
+def test_a_certificate_that_nobody_vouches_for_is_told_what_to_name(tls: tuple[int, Path]) -> None:
+    port, certificate = tls
+    assert_says(f"rediss://127.0.0.1:{port}/0", "name its issuer's in ssl_ca_certs")
+    assert_says(
+        f"rediss://localhost:{port}/0?ssl_ca_certs={certificate}", "as the certificate has it"
+    )
+    assert_says(f"rediss://127.0.0.1:{port}/0?ssl_ca_certs=/nowhere", "a file is not there")
+
+
+def test_a_port_that_speaks_tls_is_told_to_write_rediss(tls: tuple[int, Path]) -> None:
+    assert_says(f"redis://127.0.0.1:{tls[0]}/0", "If its port speaks TLS, write rediss://")
+    assert_says(f"redis+cluster://127.0.0.1:{tls[0]}", "If its port speaks TLS")
+
+
+def test_a_plain_port_is_told_to_write_redis() -> None:
+    with redis_server() as server:
+        address = f"127.0.0.1:{server.port}"
+        assert_says(f"rediss://{address}/0", "If its port is a plain one, write redis://")
+        assert_says(f"redis+cluster://{address}?ssl=true", "If its port is a plain one")
+        assert add_one(RedisStore.from_url(f"redis://{address}/0")) == 1
+
+
 def test_a_unix_socket_is_taken(tmp_path: Path) -> None:
     path = tmp_path / "redis.sock"
     with redis_server("--unixsocket", str(path)) as server:

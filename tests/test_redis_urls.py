@@ -98,6 +98,26 @@ def test_a_wrong_url_is_refused_at_start_up_and_never_shown(url: str) -> None:
     assert "hunter2" not in message
 
 
+@pytest.mark.parametrize("char", "/?#[]")
+@pytest.mark.parametrize(
+    "form",
+    ["redis://:hun{}ter2@host:1/0", "redis://user:12{}ter2@host", "rediss://:hun{}ter@2@host/0",
+     "unix://:hun{}ter2@/run/redis.sock", "redis+sentinel://:hun{}ter2@host/service",
+     "redis+cluster://:hun{}ter2@a,b"],
+)  # fmt: skip
+def test_a_password_that_breaks_the_url_is_told_how_to_be_written(form: str, char: str) -> None:
+    with pytest.raises(UsageError, match="to be written %2F %3F %23 %5B %5D") as caught:
+        client_maker(form.format(char))
+    assert "ter2" not in str(caught.value)
+    assert callable(client_maker(form.format(f"%{ord(char):02X}")))
+
+
+def test_what_breaks_a_url_elsewhere_is_not_taken_for_a_password() -> None:
+    assert made("unix:///run/a:b@c.sock")["path"] == "/run/a:b@c.sock"
+    with pytest.raises(UsageError, match="an option that is not known"):
+        client_maker("rediss://host?ssl_c_certs=/a@b")
+
+
 def test_the_middleware_makes_the_store_that_its_settings_name_without_connecting() -> None:
     settings = Settings(auth_token=TOKEN, keys=KEY, store="redis://:hunter2@nowhere.invalid/0")  # type: ignore[arg-type]
     middleware = ConversationMiddleware(lambda *_: [], settings)

@@ -7,10 +7,16 @@ Redis can hold key names, user names and arguments.
 from __future__ import annotations
 
 import re
+import socket
+import ssl
+from typing import TYPE_CHECKING
 
 from redis import exceptions
 
 from convostate.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 FAULTS: tuple[type[Exception], ...] = (
     exceptions.RedisError,
@@ -27,11 +33,20 @@ ELSEWHERE = frozenset({"READONLY", "MASTERDOWN", "UNBLOCKED"})
 _SETTING = "the Redis in CONVOSTATE_STORE"
 
 _ADVICE = {
-    "connection": "cannot be reached, or closed the connection. Check that it runs, and its address",
+    "connection": "cannot be reached. Check that it runs, and its address",
+    "closed": "closes the connection. If its port speaks TLS, write rediss://… (Sentinel and Cluster: ?ssl=true); else look at its log",
+    "tls": "does not complete the TLS handshake. If its port is a plain one, write redis://… (Sentinel and Cluster: without ssl=true); "
+    "if it asks for a certificate, name ssl_certfile and ssl_keyfile",
+    "certificate": "has a certificate that proves another host, or whose issuer is not known. Write the host as the certificate has it, "
+    "and name its issuer's in ssl_ca_certs",
+    "file": "cannot be reached, because a file is not there. Check the socket's path, or those in ssl_ca_certs, ssl_certfile and ssl_keyfile",
+    "database": "has no database of that number. Write a lower one, or raise `databases` in its configuration",
     "timeout": "gave no answer within 0.5 s. Check its load, its slow log and the network",
     "desync": "answered another question than was asked. Check what stands between it and this process",
     "exhausted": "has lent all the connections that its client may have. Raise max_connections",
-    "WRONGPASS": "refuses the user name or the password. Correct them",
+    "NOAUTH": "asks for a password. Write it into the URL: redis://:password@host:6379/0",
+    "WRONGPASS": "refuses the user name or the password. Correct them, and percent-encode what is neither a letter nor a digit (% is %25)",
+    "passwordless": "has no password. Leave it out of the URL, or set one at the server",
     "NOPERM": "does not let its user run a command that is needed. Grant what the README lists under Redis",
     "READONLY": "is a replica. Name the master, or use redis+sentinel://…",
     "MASTERDOWN": "is a replica without its master. Name the master, or use redis+sentinel://…",
@@ -46,12 +61,12 @@ _ADVICE = {
     "NOREPLICAS": "refuses writes because too few replicas are connected. Bring them back",
     "MAXCLIENTS": "has no connection left. Raise its maxclients",
     "UNKNOWN": "lacks a command that is needed. Use Redis 6.2 or newer, or Valkey",
-    "MASTERS": "has no master that its sentinels know of. Check the sentinels and the service's name",
+    "MASTERS": "has no master that its sentinels know of. Check the sentinels, their password (sentinel_password), ssl=true, and the service's name",
+    "sentinel": "is no Sentinel. Name the sentinels, as a rule at port 26379, or use redis://…",
     "CLUSTER": "does not answer as a cluster. Use redis://… for a single server, and check the addresses",
 }
 
-_BY_CLASS: tuple[tuple[type[Exception], str], ...] = (
-    (exceptions.AuthenticationError, "WRONGPASS"),
+_BY_CLASS: tuple[tuple[type[BaseException], str], ...] = (
     (exceptions.AuthorizationError, "NOPERM"),
     (exceptions.NoPermissionError, "NOPERM"),
     (exceptions.ReadOnlyError, "READONLY"),
@@ -62,16 +77,30 @@ _BY_CLASS: tuple[tuple[type[Exception], str], ...] = (
     (exceptions.SlotNotCoveredError, "CLUSTERDOWN"),
     (exceptions.TryAgainError, "TRYAGAIN"),
     (exceptions.AskError, "TRYAGAIN"),
-    (exceptions.TimeoutError, "timeout"),
-    (TimeoutError, "timeout"),
+    # What a socket raised; redis-py has one class of its own for all of it.
+    (ssl.SSLCertVerificationError, "certificate"),
+    (ssl.SSLError, "tls"),
+    (FileNotFoundError, "file"),
+    (ConnectionRefusedError, "connection"),
+    (socket.gaierror, "connection"),
+    (ConnectionError, "closed"),
 )
-
-_BY_TEXT = re.compile(
+_BY_TEXT = (
+    # First what would be found in the text of another one.
+    (re.compile(r"unknown command [`']SENTINEL\b", re.IGNORECASE), "sentinel"),
+    (re.compile(r"without any password configured"), "passwordless"),
+    (re.compile(r"unauthenticated|Authentication required"), "NOAUTH"),
+    (re.compile(r"DB index is out of range|SELECT is not allowed"), "database"),
+    (re.compile(r"No master found"), "MASTERS"),
+    (re.compile(r"user executing the script can't|no permissions"), "NOPERM"),
+    (re.compile(r"max number of clients"), "MAXCLIENTS"),
+    (re.compile(r"unknown command|Unknown Redis command"), "UNKNOWN"),
+    (re.compile(r"handshake"), "tls"),
+    (re.compile(r"closed by server"), "closed"),
+)
+_NAMED = re.compile(
     r"\b(OOM|READONLY|WRONGTYPE|NOPERM|NOAUTH|MISCONF|NOREPLICAS|MASTERDOWN|CLUSTERDOWN|LOADING|BUSY|UNBLOCKED|TRYAGAIN)\b"
-    r"|(user executing the script can't|no permissions)|(max number of clients)|(unknown command|Unknown Redis command)"
-    r"|(No master found)|(unauthenticated)"
 )
-_OTHER_NAMES = ("NOPERM", "MAXCLIENTS", "UNKNOWN", "MASTERS", "WRONGPASS")
 
 
 class DesyncError(exceptions.ConnectionError):
@@ -99,16 +128,43 @@ def code_of(error: Exception) -> str:
         return "desync"
     if isinstance(error, ExhaustedError):
         return "exhausted"
-    for kind, code in _BY_CLASS:
-        if isinstance(error, kind):
-            return code
-    found = _BY_TEXT.search(str(error))
+    causes = list(_causes(error))
+    found = next(filter(None, map(_told_by, causes)), None)
     if found is not None:
-        code = found[1] or _OTHER_NAMES[(found.lastindex or 2) - 2]
-        return "WRONGPASS" if code == "NOAUTH" else code
+        return found
+    if any(isinstance(cause, exceptions.AuthenticationError) for cause in causes):
+        return "WRONGPASS"
+    if any(isinstance(cause, TIMEOUTS) for cause in causes):
+        return "timeout"
     if isinstance(error, exceptions.ResponseError):
         return "ERR"
     return "CLUSTER" if isinstance(error, exceptions.RedisClusterException) else "connection"
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """An error, then what a Cluster or a connection of redis-py's wrapped into it.
+
+    Sockets' errors are wrapped without ``from``. Another context is the caller's own affair.
+    """
+    yield error
+    cause, context = error.__cause__, error.__context__
+    wraps = type(error) in (exceptions.ConnectionError, exceptions.TimeoutError)
+    if cause is None and wraps and isinstance(context, OSError):
+        cause = context
+    if cause is not None:
+        yield from _causes(cause)
+
+
+def _told_by(cause: BaseException) -> str | None:
+    for kind, code in _BY_CLASS:
+        if isinstance(cause, kind):
+            return code
+    text = str(cause)
+    for pattern, code in _BY_TEXT:
+        if pattern.search(text):
+            return code
+    named = _NAMED.search(text)
+    return None if named is None else named[1]
 
 
 def store_error(error: Exception) -> StoreError:

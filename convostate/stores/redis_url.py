@@ -13,6 +13,7 @@ User and password are the server's, percent-encoded; those of the sentinels, whe
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -41,6 +42,8 @@ _FORMS = {
     "redis+sentinel": "redis+sentinel://host1:26379,host2:26379/service",
     "redis+cluster": "redis+cluster://host1:6379,host2:6379",
 }
+# A password has a character that ends the part of the URL in which users and hosts stand.
+_ENDS_TOO_SOON = re.compile(r"[^@/?#\[\]]*:[^@]*[/?#\[\]].*@", re.DOTALL)
 _TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
@@ -53,17 +56,26 @@ def client_maker(url: str) -> Callable[[], Client]:
     Raises:
         UsageError: The URL is wrong; the message never shows it.
     """
-    scheme = url.partition("://")[0]
+    scheme, _, rest = url.partition("://")
     if scheme not in _FORMS:
         raise _wrong("redis", "is not the URL of a Redis")
     try:
-        parts = urlsplit(url)
-        options = _options(scheme, parts)
-        user, password = parts.username, parts.password
-    except ValueError:
+        return _read(scheme, url)
+    except (UsageError, ValueError) as error:
+        if _ENDS_TOO_SOON.match(rest):
+            why = "has one of /?#[] in its user name or password, to be written %2F %3F %23 %5B %5D"
+            raise _wrong(scheme, why) from None
+        if isinstance(error, UsageError):
+            raise
         raise _wrong(scheme, "is not a URL") from None
+
+
+def _read(scheme: str, url: str) -> Callable[[], Client]:
+    parts = urlsplit(url)
+    options = _options(scheme, parts)
+    user, password = parts.username, parts.password
     if parts.fragment:
-        raise _wrong(scheme, "has a # in it; write it as %23 in a password")
+        raise _wrong(scheme, "has a # in it")
     sentinels = {
         name: options.pop(f"sentinel_{name}")
         for name in ("username", "password")
@@ -90,7 +102,7 @@ def _single(parts: SplitResult, options: dict[str, Any], _: object) -> Callable[
 
 def _socket(parts: SplitResult, options: dict[str, Any], _: object) -> Callable[[], Client]:
     path = unquote(parts.path)
-    if not path or parts.hostname:
+    if not path or parts.netloc.rpartition("@")[2]:
         raise _wrong("unix", "names no socket")
     options["db"] = _database("unix", "", options)
     return lambda: Redis(unix_socket_path=path, **options)
