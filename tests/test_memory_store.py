@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from typing import Any
+
 from convostate.stores import MemoryStore
 from convostate.stores.contract import Begun, Claim, Keep, Leave, Reply
-from convostate.stores.memory import _Lease
+from convostate.stores.memory import _Conversation, _Lease
 from tests.redis_stage import token
 
 
@@ -63,3 +66,33 @@ def test_the_replies_of_one_conversation_are_dropped_when_they_have_expired() ->
         begun = begin(store, "a", now, f"request{number}")
         store.commit(begun, Keep(token(1), 3600), reply, now)
     assert len(store._conversations["a".ljust(22, "-")].replies) <= 11  # ten minutes' worth
+
+
+def test_a_reply_that_is_recorded_again_is_kept_for_ten_minutes_more() -> None:
+    store = MemoryStore()
+    for name, now in (("again", 0.0), ("once", 300.0), ("again", 590.0), ("later", 950.0)):
+        asked = Claim("a".ljust(22, "-"), name, str(now).encode())
+        begun = store.begin(asked, "", now)
+        assert isinstance(begun, Begun)  # a reply that redirects is no answer to another delivery
+        store.commit(begun, Keep(token(1), 3600), Reply(b"sealed", redirects=True), now)
+
+    assert list(store._conversations["a".ljust(22, "-")].replies) == ["again", "later"]
+
+
+def test_a_commit_does_not_go_through_all_the_replies() -> None:
+    class Counted(OrderedDict[str, tuple[Reply, bytes, float]]):
+        seen = 0
+
+        def values(self) -> Any:
+            for value in super().values():
+                self.seen += 1
+                yield value
+
+    store, reply = MemoryStore(), Reply(b"sealed", redirects=False)
+    kept = store._conversations["a".ljust(22, "-")] = _Conversation(replies=Counted())
+    for number in range(1000):
+        store.commit(begin(store, "a", 0.0, str(number)), Leave(), reply, 0.0)
+
+    assert len(kept.replies) == 1000
+    assert isinstance(kept.replies, Counted)
+    assert kept.replies.seen == 1000  # one look a commit

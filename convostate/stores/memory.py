@@ -7,7 +7,7 @@ the threads and greenlets of one process. Another process does not see any of it
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from threading import Condition
 
@@ -41,15 +41,20 @@ class _Conversation:
     token: bytes | None = None
     expires: float = 0.0
     opted_out_until: float = 0.0
-    replies: dict[str, tuple[Reply, bytes, float]] = field(default_factory=dict)
+    replies: OrderedDict[str, tuple[Reply, bytes, float]] = field(default_factory=OrderedDict)
     holder: _Lease | None = None
     queue: deque[_Lease] = field(default_factory=deque)
 
     def state(self, now: float) -> bytes | None:
         return self.token if now < self.expires else None
 
+    def record(self, fingerprint: str, reply: Reply, idempotency: bytes, now: float) -> None:
+        self.replies[fingerprint] = (reply, idempotency, now + REPLY_S)
+        self.replies.move_to_end(fingerprint)  # they are in the order in which they expire
+
     def idle(self, now: float) -> bool:
-        self.replies = {name: kept for name, kept in self.replies.items() if now < kept[2]}
+        while self.replies and next(iter(self.replies.values()))[2] <= now:
+            self.replies.popitem(last=False)
         nothing_kept = self.state(now) is None and not self.replies and now >= self.opted_out_until
         held = self.holder is not None and self.holder.ends > time.monotonic()
         return nothing_kept and not held and not self.queue
@@ -134,7 +139,7 @@ class MemoryStore:
             if outcome.opted_out is not None:
                 kept.opted_out_until = now + OPT_OUT_S if outcome.opted_out else 0.0
             if reply is not None and claim.fingerprint is not None:
-                kept.replies[claim.fingerprint] = (reply, claim.idempotency, now + REPLY_S)
+                kept.record(claim.fingerprint, reply, claim.idempotency, now)
             self._release(claim.name, kept, now)
         return []
 
