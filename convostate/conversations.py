@@ -156,11 +156,12 @@ class Conversations:
         Raises:
             OptedOutError: The person has sent STOP, and no START since. Nothing is sent.
             ConversationExistsError: One goes on, and `if_exists` is ``refuse``. Nothing is sent.
-            UsageError: As for `turn`; or the sender is not known. Nothing is sent.
+            UsageError: As for `turn`; or the sender is not known, or an argument is wrong. Nothing is
+                sent.
             StateError: The state holds what cannot be kept. Nothing is sent.
             StoreError: ``down``, ``busy`` or ``lost``. Nothing is sent.
         """
-        from_ = check_arguments(to, from_, if_exists, message)
+        from_ = check_arguments(to, from_, state, if_exists, message)
         pair = self._pair(from_, to, account_sid or account_of(client))
         return start(self._turns, client, pair, state or {}, if_exists, message)
 

@@ -7,8 +7,9 @@ secret nor the value, and ends with what to set.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
+from difflib import get_close_matches
 from typing import Any
 
 from convostate.core.keys import Keyring
@@ -197,3 +198,16 @@ READERS: dict[str, Callable[[str, Any], Any]] = {
     "max_waiting": _number(0, 1000, "8"),
     "max_body_bytes": _number(1024, 16 * 1024 * 1024, "262144"),
 }
+
+
+def check_names(given: Iterable[str]) -> None:
+    """Refuse names that no setting has.
+
+    Raises:
+        UsageError: One of them is none; the message tells the nearest.
+    """
+    for name in given:
+        if name not in READERS:
+            near = get_close_matches(name, READERS, n=1)
+            advice = f"Write {near[0]}" if near else f"Use one of: {', '.join(READERS)}"
+            raise UsageError(f"There is no setting {name}. {advice}")

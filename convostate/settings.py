@@ -15,12 +15,14 @@ from convostate.core.seal import Sealer
 from convostate.core.signature import Secrets
 from convostate.core.turn import Terms
 from convostate.errors import UsageError
-from convostate.setting_values import READERS
+from convostate.setting_values import READERS, check_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from convostate.core.keys import Keyring
+
+    Texts = str | list[str] | tuple[str, ...]
 
 OnOutage = Literal["refuse", "empty"]
 OnOptOut = Literal["end", "keep"]
@@ -128,6 +130,34 @@ class Settings:
         "CONVOSTATE_MAX_BODY_BYTES", 262_144, "The longest request body, in bytes; longer is 413."
     )
 
+    if TYPE_CHECKING:  # what may be given is wider than what a field then holds
+
+        def __init__(
+            self,
+            *,
+            keys: Keyring | Texts,
+            auth_token: str | None = None,
+            auth_tokens: Texts | None = None,
+            account_tokens: Mapping[str, Texts] | str | None = None,
+            shared_keys: Mapping[str, str] | str | None = None,
+            account_sid: str | None = None,
+            index_key: Keyring | str | None = None,
+            store: str | None = None,
+            public_url: str | None = None,
+            paths: Texts | None = None,
+            lifetime: timedelta | str | None = None,
+            cookie_name: str | None = None,
+            on_outage: OnOutage | None = None,
+            on_opt_out: OnOptOut | None = None,
+            max_waiting: int | str | None = None,
+            max_body_bytes: int | str | None = None,
+        ) -> None: ...
+
+    def __new__(cls, *_by_place: object, **given: object) -> Settings:
+        """Refuse a name that is none before the `__init__` of a dataclass does, which helps nobody."""
+        check_names(given)
+        return super().__new__(cls)
+
     def __post_init__(self) -> None:
         for declared in fields(self):
             value = getattr(self, declared.name)
@@ -137,7 +167,9 @@ class Settings:
             else:
                 value = READERS[declared.name](declared.metadata["variable"], value)
             object.__setattr__(self, declared.name, value)
-        self.check(server_side=self.store != "cookie")
+        self._check_secrets()
+        # For the store that is named. The one in use may be another, of the caller's: see `terms`.
+        self._check_store(server_side=self.store != "cookie")
 
     def __repr__(self) -> str:
         hidden = {
@@ -189,7 +221,7 @@ class Settings:
         Raises:
             UsageError: The settings do not go with such a store.
         """
-        self.check(server_side=server_side)
+        self._check_store(server_side=server_side)
         longest_ms = _ms(LONGEST_AT_SERVER if server_side else LONGEST_IN_COOKIE)
         return Terms(
             sealer=Sealer(self.keys, "state" if server_side else "cookie", longest_ms),
@@ -200,12 +232,8 @@ class Settings:
             most_bytes=most_bytes,
         )
 
-    def check(self, *, server_side: bool) -> None:
-        """Check the settings against each other and against the kind of store.
-
-        Raises:
-            UsageError: They do not go together.
-        """
+    def _check_secrets(self) -> None:
+        """Refuse to go without what proves and seals."""
         if not (self.auth_token or self.auth_tokens or self.account_tokens or self.shared_keys):
             raise UsageError(
                 "There is no auth token to check signatures with. "
@@ -215,16 +243,18 @@ class Settings:
             raise UsageError(
                 'There is no sealing key. Run: export CONVOSTATE_KEYS="$(convostate keygen)"'
             )
-        if self.index_key is None:
-            if server_side and len(self.keys.keys) > 1:
-                raise UsageError(
-                    "With several CONVOSTATE_KEYS and a server-side store, the key that names "
-                    "conversations must be told: another one would lose them all. "
-                    "Set CONVOSTATE_INDEX_KEY to the key you had before"
-                )
-        elif len(self.index_key.keys) != 1:
+        if self.index_key is not None and len(self.index_key.keys) != 1:
             raise UsageError(
                 "CONVOSTATE_INDEX_KEY takes one key. Set CONVOSTATE_INDEX_KEY to the key you had before"
+            )
+
+    def _check_store(self, *, server_side: bool) -> None:
+        """Refuse what does not go with the kind of store."""
+        if server_side and self.index_key is None and len(self.keys.keys) > 1:
+            raise UsageError(
+                "With several CONVOSTATE_KEYS and a server-side store, the key that names "
+                "conversations must be told: another one would lose them all. "
+                "Set CONVOSTATE_INDEX_KEY to the key you had before"
             )
         longest = LONGEST_AT_SERVER if server_side else LONGEST_IN_COOKIE
         if not SHORTEST_LIFETIME <= self.lifetime <= longest:

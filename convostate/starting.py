@@ -8,14 +8,13 @@ the send, and the reply would come to a conversation that nobody knows.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from convostate.core.outcome import Keep, Leave
 from convostate.errors import ConversationExistsError, OptedOutError, StoreError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from twilio.rest import Client  # type: ignore[import-untyped, unused-ignore]
     from twilio.rest.api.v2010.account.message import (  # type: ignore[import-untyped, unused-ignore]
         MessageInstance,
@@ -31,17 +30,21 @@ IfExists = Literal["replace", "keep", "refuse"]
 _DIALLED = re.compile(r"[\d().-]{9,}", re.ASCII)
 
 
-def check_arguments(to: str, from_: str | None, if_exists: str, message: Mapping[str, Any]) -> str:
+def check_arguments(
+    to: str, from_: str | None, state: object, if_exists: str, message: Mapping[str, Any]
+) -> str:
     """Check what Twilio would accept, and what would then go wrong.
 
     Returns:
         The sender, which is known to be there.
 
     Raises:
-        UsageError: The reply could not be told to belong to this message; or `if_exists` is wrong.
+        UsageError: The reply could not be told to belong to this message; or `state` or `if_exists` is wrong.
     """
     if if_exists not in get_args(IfExists):
         raise UsageError('start(): if_exists is not known. Give "replace", "keep" or "refuse"')
+    if state is not None and not isinstance(state, Mapping):
+        raise UsageError('start(): state is no mapping. Give a dict, such as {"step": "confirm"}')
     if not from_:
         if message.get("messaging_service_sid"):
             raise UsageError(

@@ -65,7 +65,8 @@ def test_the_sections_settings_go_before_the_environments(
 
 @pytest.mark.parametrize(
     ("setting", "message"),
-    [("lifetyme = 2h", "There is no setting lifetyme. Use one of: auth_token, "),
+    [("lifetyme = 2h", "There is no setting lifetyme. Write lifetime"),
+     ("expiry = 2h", "There is no setting expiry. Use one of: auth_token, "),
      ("lifetime = 5h", "CONVOSTATE_LIFETIME"),
      ("environ = x", "There is no setting environ")],
 )  # fmt: skip

@@ -119,7 +119,7 @@ def test_what_breaks_a_url_elsewhere_is_not_taken_for_a_password() -> None:
 
 
 def test_the_middleware_makes_the_store_that_its_settings_name_without_connecting() -> None:
-    settings = Settings(auth_token=TOKEN, keys=KEY, store="redis://:hunter2@nowhere.invalid/0")  # type: ignore[arg-type]
+    settings = Settings(auth_token=TOKEN, keys=KEY, store="redis://:hunter2@nowhere.invalid/0")
     middleware = ConversationMiddleware(lambda *_: [], settings)
     assert isinstance(middleware.store, RedisStore)
     assert "hunter2" not in repr(middleware.store) + repr(middleware) + repr(settings)

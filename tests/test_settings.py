@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import FrozenInstanceError, fields
+import ast
+import copy
+import inspect
+from dataclasses import FrozenInstanceError, fields, replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -212,6 +216,41 @@ def test_no_secret_is_ever_shown() -> None:
     assert not any(secret in shown for secret in ("canary", TOKEN, KEY, OTHER_KEY, ACCOUNT, SUB))
     assert "store='rediss'" in shown
     assert "public_url='https://example.com'" in shown
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("lifetyme", "Write lifetime"),
+        ("public_uri", "Write public_url"),
+        ("key", "Write keys"),
+        ("nope", "Use one of: auth_token, auth_tokens, "),
+    ],
+)
+def test_a_name_that_is_no_setting_is_an_error_that_tells_the_nearest(
+    name: str, advice: str
+) -> None:
+    for make in (settings, Settings, lambda **given: Settings.from_environ(LEAST, **given)):
+        given: dict[str, Any] = {name: "canary"}
+        with pytest.raises(UsageError, match=f"^There is no setting {name}. {advice}") as caught:
+            make(**given)
+        assert "canary" not in str(caught.value)
+
+
+def test_type_checkers_see_every_setting_and_no_other() -> None:
+    tree = ast.parse(Path(inspect.getfile(Settings)).read_text(encoding="utf-8"))
+    [made] = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef) and node.name == "__init__"
+    ]
+    assert {argument.arg for argument in made.args.kwonlyargs} == set(VARIABLES.values())
+
+
+def test_settings_can_be_copied_and_replaced() -> None:
+    given = settings(paths="/sms")
+    shorter = replace(given, lifetime=timedelta(minutes=30))
+    assert copy.deepcopy(given).paths == shorter.paths == ("/sms",)
 
 
 def test_settings_are_frozen_and_a_keyring_may_be_given() -> None:

@@ -24,7 +24,7 @@ TOKEN = "the-token"
 
 
 def wrapped(app: Any) -> ConversationMiddleware:
-    return ConversationMiddleware(app, Settings(auth_token=TOKEN, keys=Keyring.generate()))  # type: ignore[arg-type]
+    return ConversationMiddleware(app, Settings(auth_token=TOKEN, keys=Keyring.generate()))
 
 
 def text_to(app: WSGIApplication, text: str = "hello", **options: Any) -> Reply:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -152,6 +154,24 @@ def test_what_cannot_be_kept_is_not_sent(world: World) -> None:
 
     assert world.peek() == {"old": True}
     assert world.phone.inbox == []
+
+
+@pytest.mark.parametrize("state", [[1], [("step", 1)], "step", {"step"}, 5, []])
+def test_a_state_that_is_no_mapping_is_not_sent(world: World, state: Any) -> None:
+    world.put({"old": True})
+
+    with pytest.raises(UsageError, match="state is no mapping. Give a dict"):
+        world.start(state)
+
+    assert world.peek() == {"old": True}
+    assert world.phone.inbox == []
+
+
+@pytest.mark.parametrize("state", [MappingProxyType({"step": 1}), OrderedDict(step=1)])
+def test_any_mapping_is_a_state(world: World, state: Any) -> None:
+    world.start(state)
+
+    assert world.peek() == {"step": 1}
 
 
 class TestTheSender:

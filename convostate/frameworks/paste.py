@@ -10,10 +10,9 @@ A setting that the section does not name comes from its environment variable.
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from convostate.errors import UsageError
+from convostate.setting_values import check_names
 from convostate.settings import Settings
 from convostate.wsgi import ConversationMiddleware
 
@@ -33,8 +32,7 @@ def main(
     Raises:
         UsageError: A setting has another name or a wrong value.
     """
-    names = [field.name for field in fields(Settings)]
-    unknown = ", ".join(sorted(settings.keys() - set(names)))
-    if unknown:
-        raise UsageError(f"There is no setting {unknown}. Use one of: {', '.join(names)}")
+    check_names(
+        settings
+    )  # here as well: `environ` is no setting, but an argument of `from_environ`
     return ConversationMiddleware(app, Settings.from_environ(**settings))
