@@ -9,6 +9,7 @@ import pytest
 
 from convostate import Settings
 from convostate.core.signature import Request, Secrets
+from convostate.errors import RequestError
 from tests.proving import got, oracle_sign, posted, prove, status_of
 from tests.served import ACCOUNT, KEY, TOKEN, URL, text
 
@@ -111,6 +112,29 @@ def test_a_json_webhook_names_its_account_in_the_query_or_not_at_all(
     url: str, token: str, status: int
 ) -> None:
     assert status_of(json(url, token), secrets(account_tokens=TWO)) == status
+
+
+MANY = {f"AC{number:032x}": f"{number:032x}" for number in range(1, 41)}
+
+
+def test_a_form_without_an_account_is_tried_under_every_token_unless_that_takes_long() -> None:
+    many = secrets(account_tokens=MANY)
+    unnamed = {"Body": "a", "CallSid": "CA" + "0" * 32}
+    long = unnamed | {"Body": "a" * 250_000}
+    last = MANY[f"AC{40:032x}"]
+
+    assert status_of(posted(unnamed, token=last), many) == 200
+    assert status_of(posted(unnamed, token=STRANGE_TOKEN), many) == 403
+    with pytest.raises(RequestError, match="names no account"):
+        prove(posted(long, token=last), many)
+    assert status_of(posted(long, token=last), secrets(account_tokens={ACCOUNT: last})) == 200
+
+
+@pytest.mark.parametrize("account", MANY)
+def test_a_long_form_that_names_its_account_is_tried_under_its_token(account: str) -> None:
+    named = {"AccountSid": account, "Body": "a" * 250_000}
+    assert status_of(posted(named, token=MANY[account]), secrets(account_tokens=MANY)) == 200
+    assert status_of(posted(named, token=STRANGE_TOKEN), secrets(account_tokens=MANY)) == 403
 
 
 @pytest.mark.parametrize("account", [ACCOUNT, SUB])

@@ -30,6 +30,7 @@ TEXT_CHARS = 1600  # https://www.twilio.com/docs/messaging/guides/webhook-reques
 HEADER_BYTES = 65_536  # gunicorn lets 8,190 through, waitress 262,144
 MOST_FIELDS = 1000
 FORGED = "A" * 27 + "="
+ACCOUNTS = 40
 
 
 def _filled(head: str, unit: str, tail: str = "") -> bytes:
@@ -83,6 +84,7 @@ def _forged(body: bytes) -> dict[str, Any]:
 
 
 GOOD = "a good SMS"
+UNNAMED = f"no account, of {ACCOUNTS} that may have signed it"
 REQUESTS: dict[str, Callable[[], dict[str, Any]]] = {
     GOOD: lambda: environ_of(sms()),
     **{name: partial(_forged, body) for name, body in BODIES.items()},
@@ -91,6 +93,7 @@ REQUESTS: dict[str, Callable[[], dict[str, Any]]] = {
     "many cookies": lambda: environ_of(sms(), "convostate=A; " * (HEADER_BYTES // 14)),
     "huge query": lambda: _get("Body=" + "%C3%A9" * (HEADER_BYTES // 6), FORGED),
     "huge JSON": _json,
+    UNNAMED: partial(_forged, _filled("Body=", "a")),
     "proven: many senders in a text": lambda: environ_of(sms(1, "From+1555" * (TEXT_CHARS // 9))),
     "proven: a text of escapes": lambda: environ_of(sms(1, "é" * TEXT_CHARS)),
     "proven: many senders in a query": lambda: _get(f"A=1&Body={'From%2B1555' * 500}"),
@@ -109,14 +112,17 @@ def contender(told: bool = False) -> Work:
             environ, start_response
         )
 
-    made = ConversationMiddleware(app, settings())
+    one, many = settings(), settings(account_tokens={f"AC{n:032x}": TOKEN for n in range(ACCOUNTS)})
+    made, of_many = ConversationMiddleware(app, one), ConversationMiddleware(app, many)
+
+    def serving(name: str) -> ConversationMiddleware:
+        if told:
+            return ConversationMiddleware(app, many if name == UNNAMED else one)
+        return of_many if name == UNNAMED else made
 
     def inputs(calls: int) -> list[tuple[Any, dict[str, Any]]]:
-        turns = islice(cycle(REQUESTS.values()), calls)
-        return [
-            (ConversationMiddleware(app, settings()) if told else made, request())
-            for request in turns
-        ]
+        turns = islice(cycle(REQUESTS.items()), calls)
+        return [(serving(name), request()) for name, request in turns]
 
     return Work(inputs, lambda item: serve(*item))
 
