@@ -69,7 +69,7 @@ def test_a_text_can_be_resent_and_stopped() -> None:
 
 
 def test_the_state_can_be_looked_at() -> None:
-    assert chat("/state").stdout == "-- nothing is kept\n"
+    assert chat("/state").stdout == "-- no conversation goes on\n"
     assert chat("hello", "/state").stdout == f"> hello\n{FIRST}-- {{'messagecount': 1}}\n"
 
 
@@ -81,12 +81,36 @@ def test_the_state_is_the_one_that_is_kept_now_and_of_the_one_who_texts() -> Non
     shown = [line for line in result.stdout.splitlines() if line.startswith("-- ")]
     assert shown == [
         f"-- texting as {BOB}",
-        "-- nothing is kept",
+        "-- no conversation goes on",
         "-- texting as +15550100001",
         "-- {'messagecount': 1}",
         "-- 4h later",
-        "-- nothing is kept",
+        "-- no conversation goes on",
     ]
+
+
+def test_after_a_stop_the_state_says_that_it_stands_until_start() -> None:
+    result = chat("hello", "/stop", "/state", "hello", "/state", "START", "/state")
+    as_json = chat("--json", "/stop", "/state").stdout.splitlines()[-1]
+
+    assert [line for line in result.stdout.splitlines() if line.startswith("-- ")] == [
+        "-- no conversation goes on; a STOP stands, until START",
+        "-- {'messagecount': 1}; a STOP stands, until START",
+        "-- {'messagecount': 2}",
+    ]
+    assert json.loads(as_json) == {"command": "/state", "state": None, "opted_out": True}
+
+
+def test_a_stop_that_ends_no_conversation_leaves_its_state_to_be_seen() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "convostate", "chat", "hello", "/stop", "/state"],
+        env={**unset(), "CONVOSTATE_ON_OPT_OUT": "keep"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.stdout.endswith("-- {'messagecount': 2}; a STOP stands, until START\n")
 
 
 def test_help_and_quit() -> None:
@@ -111,7 +135,7 @@ def test_json_is_one_object_a_line() -> None:
         "error": None,
     }
     assert wait == {"command": "/wait 1h", "waited": "1h later"}
-    assert state == {"command": "/state", "state": {"messagecount": 1}}
+    assert state == {"command": "/state", "state": {"messagecount": 1}, "opted_out": False}
     assert resent["text"] == "/resend"
 
 

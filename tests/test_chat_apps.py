@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import threading
-from typing import TYPE_CHECKING, Any
-from wsgiref.simple_server import WSGIRequestHandler, make_server
+from typing import TYPE_CHECKING
 
 import pytest
 
+from convostate import ConversationMiddleware, Settings
 from convostate.demo.counter import app as counter
-from tests.chatting import BOB, FIRST, SECOND, chat, unset
+from tests.chatting import BOB, FIRST, SECOND, chat, listening, unset
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
+
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 # Some apps to chat with; each is a module of its own.
 APPS = {
@@ -44,6 +45,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A working directory that holds the apps; what a test imports from it is forgotten after."""
     for name, body in APPS.items():
         (tmp_path / f"app_{name}.py").write_text(APP.format(body), encoding="utf-8")
+    (tmp_path / "app_factory.py").write_text("def make(): ...\n", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     yield
@@ -84,7 +86,7 @@ def test_an_error_that_twilio_reports_is_status_1_and_named() -> None:
 def test_what_a_failing_app_wrote_is_not_kept() -> None:
     result = chat("app_losing:app", "--wrap", "hello", "/state")
 
-    assert result.stdout == "> hello\n-- nothing is kept\n"
+    assert result.stdout == "> hello\n-- no conversation goes on\n"
 
 
 @pytest.mark.usefixtures("folder")
@@ -100,7 +102,23 @@ def test_an_empty_reply_is_an_error_without_a_status() -> None:
         (["app_missing:app", "hello"], "Cannot import app_missing: No module named 'app_missing'"),
         (["app_echo:other"], "app_echo:other is no WSGI app. Write module:name"),
         (["app_echo:text"], "app_echo:text is no WSGI app. Write module:name"),
+        (["app_factory:make"], "app_factory:make is no WSGI app. Write module:name"),
+        (["json:dumps"], "json:dumps is no WSGI app. Write module:name"),
         (["http:///sms", "hello"], "Write http"),
+        (["ftp://example.com/sms"], "Write http://127.0.0.1:8000/sms"),
+        (
+            ["--as", "abc d", "hello"],
+            "'--as' takes an address without spaces. Write it in E.164: +1555…",
+        ),
+        (
+            ["--as", "", "hello"],
+            "'--as' takes an address without spaces. Write it in E.164: +1555…",
+        ),
+        (["--texting", "abc d", "hello"], "'--texting' takes an address without spaces"),
+        (["--as", "+15550100099", "hello"], "The app has this number"),
+        (["/as +15550100099"], "The app has this number"),
+        (["/as abc d"], "Write /as +15550100002"),
+        (["app_echo:app", "/state"], "is not wrapped, so it has no state"),
         (["/wait long"], "Write /wait 90s, 30m, 4h or 2d"),
         (["/as"], "Write /as +15550100002"),
         (["/bogus"], "There is no command /bogus. Type /help, or // to text a slash"),
@@ -115,6 +133,13 @@ def test_what_cannot_be_done_is_one_line_and_status_2(words: list[str], says: st
     assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
     assert result.stderr.startswith("convostate: ")
     assert says in result.stderr
+
+
+def test_an_app_that_does_not_tell_its_arguments_is_called() -> None:
+    result = chat("builtins:max", "hello")
+
+    assert (result.exit_code, result.stdout) == (1, "> hello\n")
+    assert "the app answered 500" in result.stderr
 
 
 def test_an_app_that_does_not_start_says_what_to_set() -> None:
@@ -189,19 +214,8 @@ def test_an_app_that_is_wrapped_is_not_wrapped_again() -> None:
 @pytest.fixture
 def url() -> Iterator[str]:
     """The counter on a server."""
-
-    class Silent(WSGIRequestHandler):
-        """Writes no log."""
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    with make_server("127.0.0.1", 0, counter, handler_class=Silent) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/sms"
-        server.shutdown()
-        thread.join()
+    with listening(counter) as url:
+        yield url
 
 
 def test_a_running_app_is_texted_too(url: str) -> None:
@@ -209,6 +223,45 @@ def test_a_running_app_is_texted_too(url: str) -> None:
 
     assert result.stdout.startswith(f"> hello\n{FIRST}-- 1m later; only Twilio's cookies age")
     assert result.stdout.endswith(f"> again\n{SECOND}")
+    assert result.stderr == ""
+
+
+def plain(_: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    """Answers without asking for a state."""
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Cache-Control", "max-age=0")])
+    return [b"yes"]
+
+
+@pytest.mark.parametrize("paths", ["/voice", None], ids=["not guarded", "not wrapped"])
+def test_a_running_app_that_does_not_guard_the_path_is_noticed_once(paths: str | None) -> None:
+    app: WSGIApplication = plain
+    if paths is not None:
+        app = ConversationMiddleware(plain, Settings.from_environ(paths=paths))
+
+    with listening(app) as url:
+        result = chat(url, "hello", "again")
+
+    assert (result.exit_code, result.stdout) == (0, "> hello\n< yes\n> again\n< yes\n")
+    assert result.stderr == (
+        "convostate: nothing shows that /sms is guarded, so the app may run without state. "
+        "Add it to CONVOSTATE_PATHS of the running app, or wrap that app\n"
+    )
+
+
+def test_a_running_app_that_guards_the_path_is_not_suspected() -> None:
+    with listening(ConversationMiddleware(plain, Settings.from_environ(paths="/sms"))) as url:
+        result = chat(url, "hello", "again")
+
+    assert (result.stdout, result.stderr) == ("> hello\n< yes\n> again\n< yes\n", "")
+
+
+def test_an_error_of_a_running_app_shows_nothing_of_its_paths() -> None:
+    def failing(_: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        start_response("404 Not Found", [("Content-Type", "text/plain")])
+        return [b"no"]
+
+    with listening(failing) as url:
+        assert "guarded" not in chat(url, "hello").stderr
 
 
 def test_a_running_app_needs_its_own_token(url: str) -> None:

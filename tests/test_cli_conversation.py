@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import CliRunner
 
-from convostate import Conversations, Keyring, Settings
+from convostate import ConversationMiddleware, Conversations, Keyring, Settings
 from convostate.cli import main
 from convostate.demo.counter import app as counter
+from convostate.demo.counter import count
 from convostate.testing import TwilioSimulator
 
 if TYPE_CHECKING:
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
 
 OURS, THEIRS = "+15550100099", "+15550100001"
 ACCOUNT = "AC" + "0" * 32
+README = Path(__file__).parent.parent / "README.md"
 
 
 @pytest.fixture
@@ -85,6 +89,74 @@ def test_a_cookie_cannot_be_reached_from_the_shell(
     assert result.exit_code == 2
     assert len(result.stderr.splitlines()) == 1
     assert "CONVOSTATE_STORE=redis://" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["show", "end", "forget"])
+def test_what_another_process_has_in_memory_cannot_be_reached_either(
+    command: str, environ: dict[str, str | None]
+) -> None:
+    result = run({**environ, "CONVOSTATE_STORE": "memory"}, command, OURS, THEIRS)
+
+    assert (result.exit_code, len(result.stderr.splitlines())) == (2, 1)
+    assert "Set CONVOSTATE_STORE=redis://…, for the app too" in result.stderr
+
+
+NO_ACCOUNT = (
+    "convostate: A conversation belongs to an account. "
+    "Set TWILIO_ACCOUNT_SID=AC…, or give --account AC…\n"
+)
+
+
+@pytest.mark.parametrize("command", ["show", "end", "forget"])
+@pytest.mark.parametrize("account", [[], ["--account", "A C"]])
+def test_without_an_account_the_option_that_names_it_is_told(
+    command: str, account: list[str], environ: dict[str, str | None]
+) -> None:
+    begin(environ)
+    ours = {**environ, "TWILIO_ACCOUNT_SID": None}
+
+    result = run(ours, command, OURS, THEIRS, *account)
+    assert (result.exit_code, result.stdout, result.stderr) == (2, "", NO_ACCOUNT)
+    assert run(ours, command, OURS, THEIRS, "--account", ACCOUNT).exit_code == 0
+
+
+def test_open_without_an_account_tells_the_option_that_names_it() -> None:
+    words = ["open", "token", "--ours", OURS, "--theirs", THEIRS]
+
+    assert CliRunner().invoke(main, words).stderr == NO_ACCOUNT
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["show", "not one", THEIRS], "'OURS'"),
+        (["forget", OURS, ""], "'THEIRS'"),
+        (["open", "token", "--ours", "not one", "--theirs", THEIRS], "'--ours'"),
+        (["open", "token", "--ours", OURS, "--theirs", "not one"], "'--theirs'"),
+    ],
+)
+def test_what_is_no_address_is_named_and_not_shown(words: list[str], named: str) -> None:
+    result = CliRunner().invoke(main, words)
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    expected = f"convostate: {named} takes an address without spaces. Write it in E.164: +1555…\n"
+    assert result.stderr == expected
+
+
+def test_a_conversation_with_the_simulator_is_found_by_its_account(
+    environ: dict[str, str | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environ["TWILIO_ACCOUNT_SID"] = None
+    for name, value in environ.items():
+        if value is not None:
+            monkeypatch.setenv(name, value)
+    told = re.search(r"`convostate show (\S+) (\S+) --account (AC\w+)`", README.read_text())
+    assert told is not None
+
+    TwilioSimulator(ConversationMiddleware(count)).phone(told[2], texting=told[1]).text("hi")
+    assert (
+        "messagecount: 1" in run(environ, "show", *told.groups()[:2], "--account", told[3]).stdout
+    )
 
 
 def cookie_of_a_turn() -> str:

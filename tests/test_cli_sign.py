@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shlex
+import shutil
+import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
 from click.testing import CliRunner
 from twilio.request_validator import RequestValidator
 
 from convostate.cli import main
+from convostate.demo.counter import app as counter
+from tests.chatting import listening
 
 if TYPE_CHECKING:
     from click.testing import Result
@@ -64,6 +73,51 @@ def test_the_curl_line_sends_what_was_signed(words: list[str]) -> None:
     if words:
         body = command[command.index("--data-raw") + 1]
         assert body == "From=%2B15550100001&Body=1+%2B+1+%3D+%C3%A4%26b&Empty="
+
+
+def answer_to(line: str) -> str:
+    """Run a curl line, or where there is no curl do what it would, and give what is answered."""
+    words = shlex.split(line)
+    if shutil.which("curl") is not None:
+        environ = {**os.environ, "NO_PROXY": "*"}
+        return subprocess.run(words, env=environ, capture_output=True, text=True, check=True).stdout
+    options = dict(zip(words[1:-1:2], words[2:-1:2], strict=True))
+    name, _, value = options["-H"].partition(": ")
+    sent = Request(words[-1], options["--data-raw"].encode(), {name: value})  # noqa: S310  # as above
+    try:
+        with urlopen(sent) as answered:  # noqa: S310  # as above
+            return str(answered.read(), "utf-8")
+    except HTTPError as error:
+        with error:
+            return str(error.read(), "utf-8")
+
+
+def test_the_readmes_curl_line_is_taken_by_a_running_app_for_a_message() -> None:
+    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    found = re.search(r"^\$ convostate (sign --curl .+)$", readme, re.MULTILINE)
+    assert found is not None
+    words = shlex.split(found[1])
+
+    with listening(counter) as url:
+        words[2] = url
+        token = os.environ["TWILIO_AUTH_TOKEN"]
+        line = (
+            CliRunner(env={"TWILIO_AUTH_TOKEN": token}).invoke(main, words).stdout.splitlines()[1]
+        )
+        assert "You've sent 1 message" in answer_to(line)
+        refused = CliRunner(env={"TWILIO_AUTH_TOKEN": "another"}).invoke(main, words)
+        assert refused.exit_code == 0
+        assert "You've sent" not in answer_to(refused.stdout.splitlines()[1])
+
+
+def test_curl_is_told_to_leave_the_url_as_it_was_signed() -> None:
+    for path in ("/sms", "/a/../sms", "/sms?a[]={b}", "/./sms?a=[1-3]"):
+        url = f"https://example.com{path}"
+        command = shlex.split(sign("--curl", url, TWILIO_AUTH_TOKEN="t").stdout.splitlines()[1])
+
+        assert command[-1] == url
+        assert ("--globoff" in command) == ("?" in path)
+        assert ("--path-as-is" in command) == ("/." in path)
 
 
 def test_a_shared_key_signs_with_sha256_and_the_curl_line_names_it() -> None:

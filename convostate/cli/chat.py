@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from convostate.cli.addresses import read_address
 from convostate.cli.session import Session, command_help
 from convostate.cli.tryout import DEMO, find_start, is_app, is_url, simulate
-from convostate.errors import UsageError
+from convostate.errors import ConvostateError
 from convostate.testing.simulator import OUR_NUMBER
 
 if TYPE_CHECKING:
@@ -23,8 +24,16 @@ _PERSON = "+15550100001"
     short_help="Text an app as if through Twilio.", epilog="\b\nIn a chat:\n" + command_help()
 )
 @click.argument("words", nargs=-1, metavar="[APP|URL] [MESSAGE]...")
-@click.option("--as", "number", default=_PERSON, show_default=True, help="Who texts.")
-@click.option("--texting", default=OUR_NUMBER, show_default=True, help="The app's number.")
+@click.option(
+    "--as", "number", default=_PERSON, show_default=True, callback=read_address, help="Who texts."
+)
+@click.option(
+    "--texting",
+    default=OUR_NUMBER,
+    show_default=True,
+    callback=read_address,
+    help="The app's number.",
+)
 @click.option(
     "--webhook-url", help="The URL configured at Twilio, where it is not that of the app."
 )
@@ -73,10 +82,10 @@ def chat(
 
 
 def _enter(session: Session, line: str, *, forgiving: bool) -> None:
-    """Enter a line; a person may mistype and go on."""
+    """Enter a line; a person may mistype, or a store be down for a while, and go on."""
     try:
         session.enter(line)
-    except UsageError as error:
+    except ConvostateError as error:
         if not forgiving:
             raise
         click.echo(f"convostate: {error}", err=True)

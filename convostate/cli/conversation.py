@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from convostate.cli.addresses import account_or_default, read_address
 from convostate.conversations import Conversations
+from convostate.errors import UsageError
+from convostate.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,11 +25,49 @@ def _names_a_conversation(command: Callable[..., None]) -> Callable[..., None]:
     for option in (
         click.option("--json", "as_json", is_flag=True, help="Print a JSON object."),
         click.option("--account", metavar="SID", help="The account; else TWILIO_ACCOUNT_SID."),
-        click.argument("theirs"),
-        click.argument("ours"),
+        click.argument("theirs", callback=read_address),
+        click.argument("ours", callback=read_address),
     ):
         command = option(command)
     return command
+
+
+class _Conversation(NamedTuple):
+    """One conversation, and what finds it."""
+
+    conversations: Conversations
+    ours: str
+    theirs: str
+    account_sid: str
+
+    @classmethod
+    def of(cls, ours: str, theirs: str, account: str | None) -> _Conversation:
+        """The conversation that a command line names.
+
+        Raises:
+            UsageError: The settings are wrong, the store is one that cannot be looked into from
+                here, or there is no account.
+        """
+        settings = Settings.from_environ()
+        if settings.store == "memory":
+            raise UsageError(
+                "Conversations in memory are in the app's own process, and nobody else sees them. "
+                "Set CONVOSTATE_STORE=redis://…, for the app too"
+            )
+        return cls(Conversations(settings), ours, theirs, account_or_default(account, settings))
+
+    @property
+    def _where(self) -> dict[str, str]:
+        return {"ours": self.ours, "theirs": self.theirs, "account_sid": self.account_sid}
+
+    def peek(self) -> State | None:
+        return self.conversations.peek(**self._where)
+
+    def end(self) -> None:
+        self.conversations.end(**self._where)
+
+    def forget(self) -> None:
+        self.conversations.forget(**self._where)
 
 
 @click.command(short_help="Print the state of a conversation.")
@@ -39,7 +80,7 @@ def show(
 
     Exit status 0: it goes on, 1: there is none.
     """
-    state = Conversations().peek(ours=ours, theirs=theirs, account_sid=account)
+    state = _Conversation.of(ours, theirs, account).peek()
     if as_json:
         click.echo(json.dumps(None if state is None else as_dict(state), default=repr))
     else:
@@ -54,9 +95,9 @@ def end(ours: str, theirs: str, account: str | None, as_json: bool) -> None:
 
     A turn in flight cannot write any more: its webhook is answered 503.
     """
-    conversations = Conversations()
-    goes_on = conversations.peek(ours=ours, theirs=theirs, account_sid=account) is not None
-    conversations.end(ours=ours, theirs=theirs, account_sid=account)
+    conversation = _Conversation.of(ours, theirs, account)
+    goes_on = conversation.peek() is not None
+    conversation.end()
     click.echo(json.dumps({"ended": goes_on}) if as_json else "ended" if goes_on else NONE)
 
 
@@ -67,9 +108,9 @@ def forget(ours: str, theirs: str, account: str | None, as_json: bool) -> None:
 
     A turn in flight cannot write any more. That a STOP stands is still known, by a keyed name.
     """
-    conversations = Conversations()
-    goes_on = conversations.peek(ours=ours, theirs=theirs, account_sid=account) is not None
-    conversations.forget(ours=ours, theirs=theirs, account_sid=account)
+    conversation = _Conversation.of(ours, theirs, account)
+    goes_on = conversation.peek() is not None
+    conversation.forget()
     if as_json:
         click.echo(json.dumps({"state": goes_on, "forgotten": True}))
     else:

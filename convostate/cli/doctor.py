@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from convostate.cli.findings import Finding, read_settings
+from convostate.cli.framework import examine_adapter, find_framework
 from convostate.cli.redis_health import examine_store
 from convostate.cli.routes import examine_routes
 from convostate.cli.tryout import load_app
@@ -53,8 +54,7 @@ def _examine(app: str | None) -> Iterator[Finding]:
             settings.store, cookie_name=settings.cookie_name, max_waiting=settings.max_waiting
         )
     except UsageError as error:
-        what, _, advice = str(error).rpartition(". ")
-        yield Finding("fault", what, advice)
+        yield Finding.fault(error)
     else:
         yield from examine_store(store, settings)
     if app is not None:
@@ -65,7 +65,7 @@ def _examine_app(name: str, settings: Settings) -> Iterator[Finding]:
     try:
         app = load_app(name)
     except UsageError as error:
-        yield Finding("fault", str(error))
+        yield Finding.fault(error)
         return
     middleware = find_middleware(app)
     if middleware is None:
@@ -74,7 +74,9 @@ def _examine_app(name: str, settings: Settings) -> Iterator[Finding]:
             f"{name} is not wrapped: nobody proves its webhooks",
             "Wrap it: app = ConversationMiddleware(app), or app.wsgi_app = ConversationMiddleware(app.wsgi_app)",
         )
-        yield from examine_routes(app, None, settings)
+        yield from examine_routes(find_framework(app, None), settings)
         return
     yield Finding("ok", f"{name} is wrapped")
-    yield from examine_routes(app, middleware.app, middleware.settings)
+    framework = find_framework(app, middleware.app)
+    yield from examine_routes(framework, middleware.settings)
+    yield from examine_adapter(framework)

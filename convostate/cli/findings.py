@@ -5,12 +5,13 @@ from __future__ import annotations
 import difflib
 from dataclasses import fields
 from typing import TYPE_CHECKING, Literal, NamedTuple
+from urllib.parse import urlsplit
 
 from convostate.errors import UsageError
 from convostate.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 Level = Literal["ok", "note", "fault"]
 RETRY_SUFFIX = (
@@ -31,6 +32,12 @@ class Finding(NamedTuple):
     what: str
     advice: str = ""
 
+    @classmethod
+    def fault(cls, error: Exception) -> Finding:
+        """What an error says; its last sentence is what to do."""
+        what, _, advice = str(error).rpartition(". ")
+        return cls("fault", what, advice) if what else cls("fault", advice)
+
 
 def read_settings(environ: Mapping[str, str]) -> tuple[Settings | None, list[Finding]]:
     """Read the settings, and tell what is wrong with them."""
@@ -38,8 +45,7 @@ def read_settings(environ: Mapping[str, str]) -> tuple[Settings | None, list[Fin
     try:
         settings = Settings.from_environ(environ)
     except UsageError as error:
-        what, _, advice = str(error).rpartition(". ")
-        return None, [*found, Finding("fault", what or str(error), advice if what else "")]
+        return None, [*found, Finding.fault(error)]
     return settings, [*found, Finding("ok", "the settings can be read"), *_notes(settings)]
 
 
@@ -65,6 +71,7 @@ def _notes(settings: Settings) -> Iterator[Finding]:
             "webhooks come over plain http, so their cookies and texts can be read on the way",
             "Give Twilio an https URL, and set CONVOSTATE_PUBLIC_URL to it",
         )
+    yield from examine_prefix(settings, settings.paths)
     if settings.account_tokens and settings.auth_token and settings.account_sid is None:
         yield Finding(
             "fault",
@@ -83,3 +90,21 @@ def _notes(settings: Settings) -> Iterator[Finding]:
             "Twilio does not repeat a text that was answered 503",
             f"Put {RETRY_SUFFIX} behind the webhook's URL in the Twilio console",
         )
+
+
+def examine_prefix(settings: Settings, paths: Iterable[str]) -> Iterator[Finding]:
+    """Tell which paths stand in the public URL as well, so that they are checked as doubled ones.
+
+    Args:
+        settings: Whose public URL.
+        paths: Guarded ones as the app has them.
+    """
+    url = settings.public_url or ""
+    prefix = urlsplit(url).path
+    for path in paths:
+        if prefix and (path == prefix or path.startswith(f"{prefix}/")):
+            yield Finding(
+                "note",
+                f"{path} is checked as {url}{path}: its beginning is in CONVOSTATE_PUBLIC_URL too",
+                f"Set CONVOSTATE_PUBLIC_URL={url.removesuffix(prefix)}, without {prefix}, unless a proxy cuts that off",
+            )

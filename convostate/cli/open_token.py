@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import click
 
+from convostate.cli.addresses import account_or_default, read_address
 from convostate.cli.conversation import as_dict, as_text
 from convostate.core.codec import decode
 from convostate.core.encoding import from_base64url
@@ -15,14 +16,14 @@ from convostate.core.names import conversation_context
 from convostate.core.pair import PhonePair
 from convostate.core.seal import Opened, Sealer
 from convostate.core.state import OVER, State
-from convostate.errors import SealError, UsageError
+from convostate.errors import SealError
 from convostate.settings import LONGEST_AT_SERVER, Settings
 
 
 @click.command(name="open", short_help="Open a sealed token and print the state in it.")
 @click.argument("token")
-@click.option("--ours", required=True, help="The application's address.")
-@click.option("--theirs", required=True, help="The person's address.")
+@click.option("--ours", required=True, callback=read_address, help="The application's address.")
+@click.option("--theirs", required=True, callback=read_address, help="The person's address.")
 @click.option("--account", metavar="SID", help="The account; else TWILIO_ACCOUNT_SID.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 @click.pass_context
@@ -35,12 +36,7 @@ def open_token(
     Exit status 0: it opens, 1: it does not.
     """
     settings = Settings.from_environ()
-    account = account or settings.account_sid
-    if account is None:
-        raise UsageError(
-            "A token belongs to an account. Set TWILIO_ACCOUNT_SID=AC…, or give --account"
-        )
-    pair = PhonePair(account, ours, theirs)
+    pair = PhonePair(account_or_default(account, settings), ours, theirs)
     raw = from_base64url(token.partition(";")[0].rpartition("=")[2].strip())
     try:
         opened = _open(b"" if raw is None else raw, pair, settings)

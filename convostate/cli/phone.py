@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from convostate.cli.addresses import read_address
 from convostate.cli.tryout import (
     DEMO,
     find_start,
@@ -42,7 +43,13 @@ _SECRETS = (
     "--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0: a free one."
 )
 @click.option("--open", "open_page", is_flag=True, help="Open the page in a browser.")
-@click.option("--texting", default=OUR_NUMBER, show_default=True, help="The app's number.")
+@click.option(
+    "--texting",
+    default=OUR_NUMBER,
+    show_default=True,
+    callback=read_address,
+    help="The app's number.",
+)
 @click.option(
     "--webhook-url", help="The URL configured at Twilio, where it is not that of the app."
 )

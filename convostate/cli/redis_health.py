@@ -30,7 +30,7 @@ def examine_store(store: Store, settings: Settings) -> Iterator[Finding]:
     try:
         _round_trip(store)
     except ConvostateError as error:
-        yield Finding("fault", f"the store does not work: {error}", "See the line above")
+        yield Finding.fault(error)
         return
     took_ms = (time.monotonic() - began) * 1000
     yield Finding("ok", f"the store takes a turn: begin, write, commit, erase in {took_ms:.1f} ms")

@@ -1,17 +1,17 @@
-"""The routes of an app, as far as its framework tells them, for ``convostate doctor``."""
+"""Which routes of an app are guarded, for ``convostate doctor``."""
 
 from __future__ import annotations
 
 import re
-import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from convostate.cli.findings import Finding
+from convostate.cli.findings import Finding, examine_prefix
 from convostate.guarded_paths import guard
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
+    from convostate.cli.framework import Framework
     from convostate.settings import Settings
 
 # Words that people name their webhooks by, whole: /callback is one, /callbacks-admin is none.
@@ -22,15 +22,14 @@ _WEBHOOK = re.compile(
 )
 
 
-def examine_routes(app: Any, inner: Any, settings: Settings) -> Iterator[Finding]:
+def examine_routes(framework: Framework | None, settings: Settings) -> Iterator[Finding]:
     """Tell which routes are guarded, and which look like webhooks and are not.
 
     Args:
-        app: What the server calls, or the framework's object.
-        inner: What the middleware calls, or None where there is none.
+        framework: Whose routes; None where it is not known, and tells none.
         settings: The middleware's.
     """
-    routes = sorted(set(_routes(app, inner)))
+    routes = [] if framework is None else sorted(set(framework.routes()))
     guarded = guard(settings.paths)
     patterns = ", ".join(settings.paths)
     if not routes:
@@ -38,6 +37,8 @@ def examine_routes(app: Any, inner: Any, settings: Settings) -> Iterator[Finding
         return
     inside = [route for route in routes if guarded(_example(route))]
     yield Finding("ok", f"guarded by {patterns}: {', '.join(inside) or 'no route'}")
+    # What the patterns say by themselves is a finding of the settings.
+    yield from examine_prefix(settings, [route for route in inside if route not in settings.paths])
     for route in routes:
         if route not in inside and _WEBHOOK.search(route):
             also = ",".join((*settings.paths, _pattern(route)))
@@ -50,31 +51,6 @@ def examine_routes(app: Any, inner: Any, settings: Settings) -> Iterator[Finding
         yield Finding(
             "fault", "no route is guarded", "Set CONVOSTATE_PATHS=/sms, the webhook's path"
         )
-
-
-def _routes(app: Any, inner: Any) -> Iterable[str]:
-    holders: tuple[Any, ...] = (app, inner, getattr(inner, "__self__", None))
-    for holder in holders:
-        if hasattr(holder, "url_map"):  # Flask
-            return [rule.rule for rule in holder.url_map.iter_rules() if rule.endpoint != "static"]
-        if isinstance(getattr(holder, "routes", None), list):  # Bottle
-            return [route.rule for route in holder.routes]
-        registry: Any = getattr(holder, "registry", None)
-        if hasattr(registry, "introspector"):  # Pyramid
-            kept = registry.introspector.get_category("routes", ())
-            return [item["introspectable"]["pattern"] for item in kept]
-        if type(holder).__module__.startswith("django.core.handlers"):
-            return _django_routes(sys.modules["django.urls"].get_resolver(), "/")
-    return []
-
-
-def _django_routes(resolver: Any, prefix: str) -> Iterator[str]:
-    for pattern in resolver.url_patterns:
-        path = prefix + str(pattern.pattern).lstrip("^/").rstrip("$")
-        if hasattr(pattern, "url_patterns"):
-            yield from _django_routes(pattern, path)
-        else:
-            yield path
 
 
 def _example(route: str) -> str:

@@ -6,9 +6,11 @@ import json
 import re
 import traceback
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import click
 
+from convostate.core.pair import is_address
 from convostate.errors import UsageError
 from convostate.phone.kept import Lookout
 from convostate.testing.codes import explain
@@ -40,7 +42,8 @@ class Session:
         simulator: The Twilio between them.
         number: Who texts first.
         texting: The app's number.
-        remote: Whether the app runs elsewhere, so that only cookies age and no state can be seen.
+        remote: Whether the app runs elsewhere, so that only cookies age, no state can be seen and
+            no log be heard.
         as_json: Whether each turn is printed as a line of JSON.
         echo: Whether what is typed is printed as well, because nobody saw it typed.
 
@@ -61,14 +64,20 @@ class Session:
     ) -> None:
         self._simulator = simulator
         self._texting = texting
-        self._phone = simulator.phone(number, texting=texting)
+        self._phone = self._phone_of(number)
         self._remote = remote
+        self._told_of_unguarded = False
         self._as_json = as_json
         self._echo = echo
         self._lookout = Lookout(simulator)
         self._read: dict[tuple[str, str], int] = {}
         self.failed = False
         self.over = False
+
+    def _phone_of(self, number: str) -> Phone:
+        if number == self._texting:
+            raise UsageError("The app has this number. Text as another person: +15550100002")
+        return self._simulator.phone(number, texting=self._texting)
 
     def start(self, function: Callable[..., object]) -> None:
         """Have the app write first.
@@ -123,9 +132,9 @@ class Session:
         self._note(f"/wait {argument}", waited=f"{argument} later{only}")
 
     def _as(self, argument: str) -> None:
-        if not argument or " " in argument:
+        if not is_address(argument):
             raise UsageError("As whom? Write /as +15550100002")
-        self._phone = self._simulator.phone(argument, texting=self._texting)
+        self._phone = self._phone_of(argument)
         self._note(f"/as {argument}", now=f"texting as {argument}")
 
     def _resend(self) -> Reply:
@@ -141,12 +150,21 @@ class Session:
             raise UsageError(
                 "The state is inside the server. Start the chat with module:name instead"
             )
+        if self._lookout.middleware is None:
+            raise UsageError(
+                "This app is not wrapped, so it has no state. Start the chat with --wrap"
+            )
         kept = self._lookout.state(self._phone)
         state = None if kept is None else dict(kept)
+        opted_out = self._phone.opted_out
         if self._as_json:
-            click.echo(json.dumps({"command": "/state", "state": state}, default=repr))
+            shown = {"command": "/state", "state": state, "opted_out": opted_out}
+            click.echo(json.dumps(shown, default=repr))
         else:
-            click.echo(f"-- {'nothing is kept' if state is None else state}")
+            # "nothing is kept" would be wrong: a store at the server remembers STOPs and replies
+            words = "no conversation goes on" if state is None else str(state)
+            stop = "; a STOP stands, until START" if opted_out else ""
+            click.echo(f"-- {words}{stop}")
 
     def _note(self, command: str, **what: str) -> None:
         """Say what a command did."""
@@ -172,10 +190,32 @@ class Session:
             _show_messages([*messages, *reply.media])
         if reply.exception is not None:
             click.echo("".join(traceback.format_exception(reply.exception)), nl=False, err=True)
+        if self._remote and not self._told_of_unguarded:
+            self._tell_of_unguarded(reply)
         for code in reply.errors:
             self.failed = True
             answered = f": the app answered {reply.status}" if reply.status >= 400 else ""
             click.echo(f"convostate: Twilio reports {explain(code)}{answered}", err=True)
+
+    def _tell_of_unguarded(self, reply: Reply) -> None:
+        """Say once that an answer did not come through the middleware, which forbids caches in each.
+
+        An app in this process logs it. Asking a running one, by a request that nobody signed, would
+        run the app where the path is not guarded.
+        """
+        for exchange in reply.exchanges:
+            response = exchange.response
+            if response is None or response.status >= 400:
+                continue
+            if "no-store" not in ",".join(response.headers.getlist("Cache-Control")).lower():
+                self._told_of_unguarded = True
+                path = urlsplit(exchange.url).path or "/"
+                click.echo(
+                    f"convostate: nothing shows that {path} is guarded, so the app may run without state. "
+                    "Add it to CONVOSTATE_PATHS of the running app, or wrap that app",
+                    err=True,
+                )
+                return
 
     def _news(self, phone: Phone) -> list[Any]:
         """What the app has sent to this phone of its own accord since the last look."""

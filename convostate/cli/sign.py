@@ -45,6 +45,11 @@ def sign(url: str, params: list[tuple[str, str]], curl: bool, key_id: str, as_js
 
 def _curl(url: str, params: list[tuple[str, str]], headers: dict[str, str]) -> str:
     words = ["curl"]
+    # what curl would change of a URL was signed as it stands
+    if set("[]{}") & set(url):
+        words.append("--globoff")
+    if "/." in url:
+        words.append("--path-as-is")
     for name, value in headers.items():
         words += ["-H", f"{name}: {value}"]
     if params:

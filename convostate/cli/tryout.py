@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import os
 import re
 import secrets
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 DEMO = "convostate.demo.counter:app"
 _APP = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
-_URL = re.compile(r"https?://.*", re.DOTALL)
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S*")
 _TOKENS = (
     "TWILIO_AUTH_TOKEN",
     "CONVOSTATE_AUTH_TOKENS",
@@ -39,7 +40,7 @@ _TOKENS = (
 
 
 def is_url(word: str) -> bool:
-    """Whether a word of the command line is the URL of a running app."""
+    """Whether a word of the command line is meant as the URL of a running app."""
     return _URL.fullmatch(word) is not None
 
 
@@ -77,10 +78,21 @@ def load_app(name: str) -> WSGIApplication:
         raise UsageError(f"Cannot import {module}: {error}") from error
     for part in path.split("."):
         app = getattr(app, part, None)
-    if not callable(app):
+    if not callable(app) or not _takes_requests(app):
         raise UsageError(f"{name} is no WSGI app. Write module:name, such as {DEMO}")
     found: WSGIApplication = app
     return found
+
+
+def _takes_requests(app: Callable[..., Any]) -> bool:
+    """Whether it can be called as PEP 3333 has it; a factory of apps or an ASGI app cannot."""
+    try:
+        inspect.signature(app).bind({}, None)
+    except TypeError:
+        return False
+    except ValueError:  # written in C, and does not tell
+        return True
+    return True
 
 
 def find_start(target: str) -> Callable[..., object]:
@@ -125,6 +137,10 @@ def simulate(
     """
     clock = Clock(ticking=True) if clock is None else clock
     if is_url(target):
+        if not target.startswith(("http://", "https://")):
+            raise UsageError(
+                "A running app is reached by http or https. Write http://127.0.0.1:8000/sms"
+            )
         if wrap:
             raise UsageError(
                 "A running app cannot be wrapped. Give module:name, or leave out --wrap"

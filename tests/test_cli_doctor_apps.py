@@ -1,0 +1,176 @@
+"""`convostate doctor APP` looks into an app: is it wrapped, what is guarded, which adapter is in use."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.chatting import unset
+from tests.test_cli_doctor import FIRST, SOUND, doctor
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def module(folder: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> str:
+    """An app of the user's, in a file in the working directory."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
+    name = f"texts_{abs(hash((text, str(folder))))}"
+    (folder / f"{name}.py").write_text(text)
+    return f"{name}:app"
+
+
+FLASK = """
+from flask import Flask
+from convostate import ConversationMiddleware
+app = Flask(__name__)
+app.add_url_rule("/sms", "sms", lambda: "", methods=["POST"])
+app.add_url_rule("/call/<int:step>", "call", lambda step: "", methods=["POST"])
+app.add_url_rule("/about", "about", lambda: "")
+"""
+WRAP = "app.wsgi_app = ConversationMiddleware(app.wsgi_app)\n"
+
+
+def test_an_app_that_is_not_wrapped_is_a_fault_until_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ill = doctor(module(tmp_path, monkeypatch, FLASK))
+    assert ill.exit_code == 1
+    assert "is not wrapped" in ill.stdout
+
+    monkeypatch.setenv("TWILIO_AUTH_TOKEN", "the-token")
+    monkeypatch.setenv("CONVOSTATE_KEYS", FIRST)
+    well = doctor(module(tmp_path, monkeypatch, FLASK + WRAP))
+    assert well.exit_code == 0
+    assert "is wrapped" in well.stdout
+    assert "/about, /call/<int:step>, /sms" in well.stdout
+
+
+def test_a_webhook_that_is_not_guarded_is_a_fault_until_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = module(tmp_path, monkeypatch, FLASK + WRAP)
+    ill = doctor(app, CONVOSTATE_PATHS="/sms")
+    assert ill.exit_code == 1
+    assert "/call/<int:step> looks like a webhook and is not guarded" in ill.stdout
+    assert "Set CONVOSTATE_PATHS=/sms,/call/*" in ill.stdout
+    assert "/about looks" not in ill.stdout
+
+    app = module(tmp_path, monkeypatch, FLASK + WRAP + "\n")
+    well = doctor(app, CONVOSTATE_PATHS="/sms,/call/*")
+    assert well.exit_code == 0
+
+
+@pytest.mark.parametrize("name", ["counter", "counter_flask", "counter_bottle", "counter_pyramid"])
+def test_the_demos_are_found_wrapped(name: str) -> None:
+    result = doctor(f"convostate.demo.{name}:app")
+
+    assert result.exit_code == 0
+    assert f"convostate.demo.{name}:app is wrapped" in result.stdout
+    assert ("does not tell its routes" in result.stdout) == (name == "counter")
+    assert ("guarded by *: /sms" in result.stdout) == (name != "counter")
+
+
+@pytest.mark.parametrize("paths", ["/sms", "*"])
+def test_a_route_that_is_in_the_public_url_too_is_worth_one_note(
+    paths: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CONVOSTATE_PATHS", paths)
+    ill = doctor(
+        module(tmp_path, monkeypatch, f"{FLASK}{WRAP}# doubled: {paths}\n"),
+        CONVOSTATE_PUBLIC_URL="https://example.com/sms",
+    )
+    well = doctor(module(tmp_path, monkeypatch, f"{FLASK}{WRAP}# not doubled: {paths}\n"))
+
+    assert ill.stdout.count("/sms is checked as https://example.com/sms/sms") == 1
+    assert "is checked as" not in well.stdout
+
+
+BARE = {
+    "Flask": "from flask import Flask\napp = Flask(__name__)\n",
+    "Bottle": "from bottle import Bottle\napp = Bottle()\n",
+    "Pyramid": """
+from pyramid.config import Configurator
+config = Configurator()
+config.add_request_method(lambda request: 1, "another")
+""",
+    "Django": """
+from django.conf import settings
+from django.core.wsgi import get_wsgi_application
+settings.configure(ROOT_URLCONF=__name__, SECRET_KEY="an example", MIDDLEWARE=[])
+urlpatterns = []
+app = get_wsgi_application()
+""",
+}
+WRAPPED = """
+from convostate import ConversationMiddleware
+app = ConversationMiddleware({})
+"""
+ADAPTED: dict[str, tuple[str, str, str]] = {
+    "Flask": (
+        BARE["Flask"] + WRAP.join(["from convostate import ConversationMiddleware\n", ""]),
+        BARE["Flask"] + "from convostate.frameworks.flask import ConvoState\nConvoState(app)\n",
+        "ConvoState(app), from convostate.frameworks.flask",
+    ),
+    "Bottle": (
+        BARE["Bottle"] + WRAPPED.format("app"),
+        BARE["Bottle"]
+        + "from convostate.frameworks.bottle import ConversationPlugin\n"
+        + "app.install(ConversationPlugin())\n"
+        + WRAPPED.format("app"),
+        "ConversationPlugin(), from convostate.frameworks.bottle",
+    ),
+    "Pyramid": (
+        BARE["Pyramid"] + WRAPPED.format("config.make_wsgi_app()"),
+        BARE["Pyramid"]
+        + 'config.include("convostate.frameworks.pyramid")\n'
+        + WRAPPED.format("config.make_wsgi_app()"),
+        'config.include("convostate.frameworks.pyramid")',
+    ),
+    "Django": (
+        BARE["Django"] + WRAPPED.format("app"),
+        BARE["Django"].replace(
+            "MIDDLEWARE=[]",
+            'MIDDLEWARE=["django.contrib.sessions.middleware.SessionMiddleware", '
+            '"convostate.frameworks.django.ConversationSessionMiddleware"]',
+        )
+        + WRAPPED.format("app"),
+        "convostate.frameworks.django.ConversationSessionMiddleware, right after",
+    ),
+}
+
+
+@pytest.mark.parametrize("framework", ADAPTED)
+def test_an_adapter_that_is_not_in_use_is_worth_a_note_until_it_is(
+    framework: str, tmp_path: Path
+) -> None:
+    without, with_it, advice = ADAPTED[framework]
+    said = []
+    for name, text in (("without", without), ("with_it", with_it)):
+        (tmp_path / f"{name}.py").write_text(text)
+        done = subprocess.run(  # Django is configured once in a process
+            [sys.executable, "-m", "convostate", "doctor", f"{name}:app"],
+            cwd=tmp_path,
+            env={**unset(), **SOUND},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.stderr == ""
+        assert f"{name}:app is wrapped" in done.stdout
+        said.append(done.stdout)
+
+    assert advice in said[0]
+    assert "state_from(request.environ)" in said[0]
+    assert "convostate.frameworks" not in said[1]
+
+
+def test_an_app_that_cannot_be_imported_is_a_fault() -> None:
+    result = doctor("no_such_module_at_all:app")
+
+    assert result.exit_code == 1
+    assert "Cannot import no_such_module_at_all" in result.stdout
