@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from convostate.core.state import State
     from convostate.starting import IfExists
+    from convostate.turn_events import TurnEvent
 
 _COPY = UsageError(
     "peek() gives a copy: this change would be lost. "
@@ -48,6 +49,8 @@ class Conversations:
         store: The store; None makes the one that the settings name. Conversations in memory are
             those of one store object: hand over the middleware's, ``middleware.store``.
         clock: Gives Unix time in seconds. A test that moves the simulator's clock gives that one.
+        on_turn: Is called with a `TurnEvent` after each `turn` and `start`, in the thread that takes it;
+            what it raises is logged once and stops nothing.
 
     Attributes:
         clock: As given; a test may set it.
@@ -62,6 +65,7 @@ class Conversations:
         *,
         store: Store | None = None,
         clock: Callable[[], float] = time.time,
+        on_turn: Callable[[TurnEvent], object] | None = None,
     ) -> None:
         settings = Settings.from_environ() if settings is None else settings
         if store is None:
@@ -74,9 +78,10 @@ class Conversations:
                 settings.store, cookie_name=settings.cookie_name, max_waiting=settings.max_waiting
             )
         self.settings = settings
-        self.store = store
+        self.store: Store = store
         self.clock = clock
-        self._turns = OwnTurns(settings, store, lambda: self.clock())  # noqa: PLW0108  # it may be set
+        # The clock may be set later.
+        self._turns = OwnTurns(settings, store, lambda: self.clock(), on_turn)  # noqa: PLW0108
 
     def __repr__(self) -> str:
         return f"Conversations({self.settings!r})"
@@ -105,14 +110,15 @@ class Conversations:
                 ended or forgotten meanwhile. The state is left as it was.
         """
         turns = self._turns
-        with turns.hold(self._pair(ours, theirs, account_sid)) as held:
+        with turns.hold(self._pair(ours, theirs, account_sid), "turn") as held:
             turn = turns.open(held)
             try:
-                yield turn.state
+                with held.watch.app():
+                    yield turn.state
             finally:
                 turn.state.lock(OVER)
             now = turns.now()
-            self.store.commit(held.begun, turns.finish(turn, now), None, now)
+            held.store.commit(held.begun, turns.finish(turn, now), None, now)
 
     def start(
         self,

@@ -12,8 +12,10 @@ from convostate.core.outcome import Claim
 from convostate.core.seal import NONCE_BYTES
 from convostate.core.turn import Turn, finish, open_turn
 from convostate.errors import UsageError
+from convostate.own_turn_watch import OwnTurnWatch
 from convostate.running import Running, runs_here
 from convostate.stores.contract import Begun, Replay
+from convostate.turn_events import TimedStore, TurnObserver
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,8 +23,10 @@ if TYPE_CHECKING:
     from convostate.core.outcome import Outcome
     from convostate.core.pair import PhonePair
     from convostate.errors import StoreError
+    from convostate.own_turn_watch import OwnKind
     from convostate.settings import Settings
     from convostate.stores import Store
+    from convostate.turn_events import TurnEvent
 
 logger = logging.getLogger("convostate")
 
@@ -33,6 +37,8 @@ class Held(NamedTuple):
     pair: PhonePair
     context: bytes
     begun: Begun
+    store: TimedStore
+    watch: OwnTurnWatch
 
 
 class OwnTurns:
@@ -42,12 +48,20 @@ class OwnTurns:
         settings: The installation's.
         store: Where its conversations are.
         clock: Gives Unix time in seconds.
+        on_turn: Is called with a `TurnEvent` after each turn, or None.
 
     Raises:
-        UsageError: The store keeps nothing at the server, or the settings do not go with it.
+        UsageError: The store keeps nothing at the server, the settings do not go with it, or the hook
+            cannot be called.
     """
 
-    def __init__(self, settings: Settings, store: Store, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        clock: Callable[[], float],
+        on_turn: Callable[[TurnEvent], object] | None,
+    ) -> None:
         if not store.server_side:
             raise UsageError(
                 "Conversations needs a store at the server: a cookie comes and goes with a text of "
@@ -56,9 +70,10 @@ class OwnTurns:
         self.store = store
         self.now = clock
         self._terms = settings.terms(server_side=True, most_bytes=store.most_bytes)
+        self._observer = TurnObserver(on_turn, self._terms.names.log_id)
 
     @contextmanager
-    def hold(self, pair: PhonePair) -> Iterator[Held]:
+    def hold(self, pair: PhonePair, kind: OwnKind) -> Iterator[Held]:
         """Wait for the conversation's earlier turns, then hold it; whoever commits has let go.
 
         Raises:
@@ -67,19 +82,25 @@ class OwnTurns:
         """
         context = conversation_context(pair)
         name = self._free_name(context)
-        begun = self.store.begin(Claim(name), "", self.now())
-        assert not isinstance(begun, Replay)  # without a fingerprint nothing is recorded
-        running = Running(name)
-        try:
-            yield Held(pair, context, begun)
-        finally:
-            running.end()
-            self.store.abort(begun)  # does nothing after a commit
+        watch = OwnTurnWatch(self._observer, kind, context)
+        store = watch.store(self.store)
+        with watch:
+            begun = store.begin(Claim(name), "", self.now())
+            assert not isinstance(begun, Replay)  # without a fingerprint nothing is recorded
+            running = Running(name)
+            try:
+                yield Held(pair, context, begun, store, watch)
+            finally:
+                running.end()
+                store.abort(begun)  # does nothing after a commit
 
     def open(self, held: Held) -> Turn:
         """Open the state of a conversation that is held."""
         token = held.begun.token
-        return open_turn(held.pair, token, self.now(), self._terms, context=held.context)
+        turn = open_turn(held.pair, token, self.now(), self._terms, context=held.context)
+        if turn.state.lost is not None:
+            held.watch.lost(turn.state.lost.reason)
+        return turn
 
     def open_new(self, held: Held) -> Turn:
         """Open a state as if there had been no conversation."""

@@ -89,22 +89,23 @@ def start(
     message: Mapping[str, Any],
 ) -> MessageInstance:
     """Write the state, send the message, let the next turn begin; see `Conversations.start`."""
-    with turns.hold(pair) as held:
+    with turns.hold(pair, "start") as held:
         before = turns.open(held)
         turn = _begin(turns, held, before, state, if_exists)
         now = turns.now()
         kept = turns.finish(turn, now)
         assert isinstance(kept, Keep)  # it went on or was touched, and nobody ended it
         try:
-            turns.store.write(held.begun, kept.token, kept.lifetime_s, now)
-            sent = client.messages.create(to=pair.theirs, from_=pair.ours, **message)
+            held.store.write(held.begun, kept.token, kept.lifetime_s, now)
+            with held.watch.app():
+                sent = client.messages.create(to=pair.theirs, from_=pair.ours, **message)
         except BaseException as error:
             if not _is_lost(error):  # then nothing was written
                 _restore(turns, held, before)
             raise
         # The message is out, and the caller must hear of that, whatever becomes of the lease.
         try:
-            turns.store.commit(held.begun, Leave(), None, turns.now())
+            held.store.commit(held.begun, Leave(), None, turns.now())
         except StoreError as error:
             turns.warn(held, "the message is sent, but its turn did not last as long", error)
     return sent
@@ -138,6 +139,6 @@ def _restore(turns: OwnTurns, held: Held, before: Turn) -> None:
     lifetime_s = before.expires_ms / 1000 - now
     token = held.begun.token if lifetime_s > 0 else None
     try:
-        turns.store.write(held.begun, token, lifetime_s if token is not None else 0.0, now)
+        held.store.write(held.begun, token, lifetime_s if token is not None else 0.0, now)
     except StoreError as error:
         turns.warn(held, "the message is not sent, and its state may be in place", error)

@@ -1,6 +1,7 @@
 """What a turn came to, for those who watch: a record of the logger ``convostate.turns``, and a hook.
 
     ConversationMiddleware(app, on_turn=observe)    # observe(event: TurnEvent) -> None
+    Conversations(on_turn=observe)
 
 One event for each turn and for each refused request. It holds no number, text, value, key or token, and
 its words are few, so that they serve as the labels of a metric. Where nobody watches, nothing is measured.
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import traceback
+from contextlib import contextmanager
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -20,7 +22,7 @@ from convostate.stores.contract import Replay
 from convostate.wsgi_response import ResponseTooLargeError, collect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
 
@@ -37,6 +39,7 @@ turns_logger = logging.getLogger("convostate.turns")
 TurnOutcome = Literal[
     "kept", "ended", "left", "unwritten", "aborted", "replayed", "unavailable", "refused"
 ]
+TurnKind = Literal["message", "message-status", "call", "other", "turn", "start", "unproven"]
 _COMMITTED: dict[type, TurnOutcome] = {Keep: "kept", End: "ended", Leave: "left"}
 
 
@@ -44,27 +47,31 @@ class TurnEvent(NamedTuple):
     """One turn, or one refused request, after it is over.
 
     Attributes:
-        kind: The webhook's; ``unproven`` where the request was refused.
+        kind: The webhook's; ``unproven`` where the request was refused; ``turn`` and ``start`` for those
+            of `Conversations`, which have no request and no reply.
         outcome: ``kept``, ``ended`` and ``left`` (there is no state, or it is not to be touched) were
             committed. ``unwritten``: the store is down and the app's reply was sent all the same.
             ``aborted``: nothing was written. ``replayed``: the recorded reply was sent. ``unavailable``:
-            answered 503. ``refused``: not proven.
-        reason: Of ``aborted``: ``status``, ``exception`` or ``too-large``. Of ``unavailable`` and
+            answered 503, or the caller got the `StoreError`. ``refused``: not proven.
+        reason: Of ``aborted``: ``status``, ``exception`` or ``too-large``; where nothing was sent
+            ``opted-out`` or ``exists``. Of ``unavailable`` and
             ``unwritten``: ``busy``, ``down`` or ``lost``. Of ``refused``: the category, as in the log.
             Of those that were committed: why the earlier state did not open, such as ``unknown-key``.
-            Else "".
-        status: The HTTP status of the reply; None where an exception goes on to the server.
+            Of a ``start`` that is ``kept``: the lease was ``lost``, or the store ``down``, after the
+            message was sent. Else "".
+        status: The HTTP status of the reply; None where there is none, or an exception goes on to the
+            server.
         conversation: The conversation's keyed id, the same as in the log; "" where it is not proven.
         request_bytes: The request's body.
         response_bytes: The reply's body.
         token_bytes: The sealed state that was written, or 0.
         verify_ms: Reading the request and proving it.
         store_ms: Waiting for the store and, in it, for the conversation's earlier texts.
-        app_ms: The app.
+        app_ms: The app; of ``turn`` the block, of ``start`` the sending.
         total_ms: All of it; what is left over was opening and sealing.
     """
 
-    kind: Kind | Literal["unproven"]
+    kind: TurnKind
     outcome: TurnOutcome
     reason: str
     status: int | None
@@ -145,7 +152,7 @@ class TurnWatch:
         self._observer = observer
         self._outcome: TurnOutcome | None = None
         self._reason = ""
-        self._kind: Kind | Literal["unproven"] = "unproven"
+        self._kind: TurnKind = "unproven"
         self._conversation = ""
         self._request_bytes = self._token_bytes = 0
         self._verify_s = self._store_s = self._app_s = 0.0
@@ -181,15 +188,21 @@ class TurnWatch:
 
     def collect(self, app: WSGIApplication, environ: WSGIEnvironment) -> Answer:
         """As `wsgi_response.collect`, with a stopwatch."""
-        began_s = perf_counter()
         try:
-            answer = collect(app, environ)
+            with self.app():
+                return collect(app, environ)
         except ResponseTooLargeError:
             self._outcome, self._reason = "aborted", "too-large"
             raise
+
+    @contextmanager
+    def app(self) -> Iterator[None]:
+        """The app runs in this block."""
+        began_s = perf_counter()
+        try:
+            yield
         finally:
             self._app_s = perf_counter() - began_s
-        return answer
 
     def asked(self, seconds: float) -> None:
         """So long the store took."""
@@ -198,6 +211,10 @@ class TurnWatch:
     def replayed(self) -> None:
         """The store has a recorded reply."""
         self._outcome = "replayed"
+
+    def wrote(self, token: bytes | None) -> None:
+        """The store has written this, and the turn goes on."""
+        self._token_bytes = len(token or b"")
 
     def committed(self, outcome: Outcome) -> None:
         """The store has carried this out."""
@@ -218,26 +235,21 @@ class TurnWatch:
                 self._outcome, self._reason = "aborted", "status"
             else:
                 self._outcome = "unwritten"
-        self._observer.tell(
-            TurnEvent(
-                self._kind,
-                self._outcome,
-                self._reason,
-                status,
-                self._conversation,
-                self._request_bytes,
-                len(answer.body) if answer is not None else 0,
-                self._token_bytes,
-                _ms(self._verify_s),
-                _ms(self._store_s),
-                _ms(self._app_s),
-                _ms(perf_counter() - self._began_s),
-            )
-        )
+        self._tell(status, len(answer.body) if answer is not None else 0)
+
+    def _tell(self, status: int | None, response_bytes: int) -> None:
+        assert self._outcome is not None
+        event = TurnEvent(
+            self._kind, self._outcome, self._reason, status, self._conversation,
+            self._request_bytes, response_bytes, self._token_bytes,
+            _ms(self._verify_s), _ms(self._store_s), _ms(self._app_s),
+            _ms(perf_counter() - self._began_s),
+        )  # fmt: skip
+        self._observer.tell(event)
 
 
 class TimedStore:
-    """The three calls that a turn makes to its store, measured.
+    """The calls that a turn makes to its store, measured.
 
     Args:
         store: The store.
@@ -254,6 +266,11 @@ class TimedStore:
         if isinstance(held, Replay):
             self._watch.replayed()
         return held
+
+    def write(self, begun: Begun, token: bytes | None, lifetime_s: float, now: float) -> None:
+        """As `Store.write`."""
+        self._timed(self._store.write, begun, token, lifetime_s, now)
+        self._watch.wrote(token)
 
     def commit(self, begun: Begun, outcome: Outcome, reply: Reply | None, now: float) -> Headers:
         """As `Store.commit`."""
