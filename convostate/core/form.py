@@ -29,20 +29,21 @@ IDENTITY = frozenset(
 )
 """Fields that decide who talks to whom about what: one value each."""
 
-_ADDRESSES = frozenset("From ForwardedFrom To".split())
+_ADDRESSES = frozenset({"From", "To"})
 _SIDS = frozenset(
     "AccountSid MessageSid SmsSid SmsMessageSid CallSid ParentCallSid OriginalRepliedMessageSid".split()
 )
 
 # What Twilio sends in nearly every webhook
 # (https://www.twilio.com/docs/messaging/guides/webhook-request, https://www.twilio.com/docs/voice/twiml).
-# Only a shortcut: names that are not here get the closer look of _check_names.
+# Only a shortcut: names that are not here get the closer look of _check_names. ForwardedFrom is not,
+# because what it means to the re-split guard depends on the names beside it.
 _USUAL = IDENTITY | frozenset(
     """ApiVersion NumMedia NumSegments MessagingServiceSid ProfileName WaId Forwarded MessageType ReferralNumMedia
     FromCity FromState FromZip FromCountry ToCity ToState ToZip ToCountry OptOutType AddOns ChannelMetadata
     MediaUrl0 MediaContentType0 ErrorCode ErrorUrl RawDlrDoneDate ButtonText ButtonPayload ButtonType
     Caller CallerCity CallerState CallerZip CallerCountry CallerName Called CalledCity CalledState CalledZip
-    CalledCountry CallToken ForwardedFrom ParentCallSid Digits SpeechResult Confidence StirVerstat
+    CalledCountry CallToken ParentCallSid Digits SpeechResult Confidence StirVerstat
     FrequentlyForwarded InteractiveData FlowData Latitude Longitude Address Label
     OriginalRepliedMessageSender OriginalRepliedMessageSid
     ReferralBody ReferralHeadline ReferralSourceId ReferralSourceType ReferralSourceUrl ReferralMediaId
