@@ -169,6 +169,18 @@ def test_an_adapter_that_is_not_in_use_is_worth_a_note_until_it_is(
     assert "convostate.frameworks" not in said[1]
 
 
+def test_an_app_that_raises_when_it_is_imported_is_a_fault_whose_text_is_not_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = doctor(module(tmp_path, monkeypatch, "raise KeyError('a value')\n"))
+
+    assert (result.exit_code, result.stderr) == (1, "")
+    assert (
+        " raises KeyError\n      → Mend what this says: python -c 'import texts_" in result.stdout
+    )
+    assert "a value" not in result.stdout
+
+
 def test_an_app_that_cannot_be_imported_is_a_fault() -> None:
     result = doctor("no_such_module_at_all:app")
 

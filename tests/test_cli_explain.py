@@ -38,6 +38,18 @@ def test_a_valid_signature_verifies_in_any_port_variant(checked: str) -> None:
     assert result.stdout.startswith("verifies as https://example.com")
 
 
+def test_of_a_get_the_account_in_the_query_picks_its_token() -> None:
+    account = "AC" + "1" * 32
+    named = f"{URL}?AccountSid={account}"
+    tokens = {"CONVOSTATE_ACCOUNT_TOKENS": f"{account}=theirs", "TWILIO_AUTH_TOKEN": None}
+    theirs, ours = (
+        str(RequestValidator(secret).compute_signature(named, {})) for secret in ("theirs", TOKEN)
+    )
+
+    assert explain(named, theirs, **tokens).exit_code == 0
+    assert explain(named, ours, **tokens).exit_code == 1
+
+
 @pytest.mark.parametrize(
     ("url", "signature", "words", "why"),
     [

@@ -137,6 +137,14 @@ def test_the_account_in_the_parameters_picks_its_token() -> None:
     assert RequestValidator("ours").validate(URL, {"AccountSid": "AC1"}, other)
 
 
+def test_of_a_get_the_account_in_the_query_picks_its_token() -> None:
+    tokens = {"CONVOSTATE_ACCOUNT_TOKENS": f"{ACCOUNT}=theirs", "TWILIO_AUTH_TOKEN": "ours"}
+    named, other = f"{URL}&AccountSid={ACCOUNT}", f"{URL}&AccountSid=AC1&b=%"
+
+    assert RequestValidator("theirs").validate(named, {}, sign(named, **tokens).stdout.strip())
+    assert RequestValidator("ours").validate(other, {}, sign(other, **tokens).stdout.strip())
+
+
 def test_it_prints_json() -> None:
     shown: dict[str, Any] = json.loads(
         sign(URL, "From=x", "--json", "--curl", TWILIO_AUTH_TOKEN="t").stdout

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from convostate.testing import TwilioSimulator
-from tests.phone_board import ADA, BOB, US, answering, board
+from tests.phone_board import ADA, BOB, HERE, US, answering, board
 
 FIRST, SECOND = (
     f"You've sent {count} in this conversation so far" for count in ("1 message", "2 messages")
@@ -233,6 +233,15 @@ def test_what_cannot_be_done_is_refused_with_a_word(
         answer = page.do(action, **told)
         assert answer.status_code == status
         assert answer.get_json()["trouble"]
+
+
+@pytest.mark.parametrize("sent", ["[]", '"text"', "1", "{", "", "[" * 50_000])
+def test_what_is_no_json_object_is_refused_with_a_word(sent: str) -> None:
+    with board() as page:
+        answer = page.client.post(
+            "/do/text", data=sent, content_type="application/json", base_url=HERE
+        )
+        assert (answer.status_code, answer.get_json()) == (400, {"trouble": "Send a JSON object."})
 
 
 def test_a_second_simulator_goes_on_with_what_the_first_kept() -> None:

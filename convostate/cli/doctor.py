@@ -13,7 +13,7 @@ from convostate.cli.framework import examine_adapter, find_framework
 from convostate.cli.redis_health import examine_store
 from convostate.cli.routes import examine_routes
 from convostate.cli.tryout import load_app
-from convostate.errors import UsageError
+from convostate.errors import ConvostateError, UsageError
 from convostate.stores import store_for
 from convostate.testing.inprocess import find_middleware
 
@@ -57,6 +57,7 @@ def _examine(app: str | None) -> Iterator[Finding]:
         yield Finding.fault(error)
     else:
         yield from examine_store(store, settings)
+        store.close()
     if app is not None:
         yield from _examine_app(app, settings)
 
@@ -64,8 +65,13 @@ def _examine(app: str | None) -> Iterator[Finding]:
 def _examine_app(name: str, settings: Settings) -> Iterator[Finding]:
     try:
         app = load_app(name)
-    except UsageError as error:
+    except ConvostateError as error:
         yield Finding.fault(error)
+        return
+    except Exception as error:  # noqa: BLE001  # of the app's own code; its text may hold a secret
+        module = name.partition(":")[0]
+        what = f"importing {module} raises {type(error).__name__}"
+        yield Finding("fault", what, f"Mend what this says: python -c 'import {module}'")
         return
     middleware = find_middleware(app)
     if middleware is None:

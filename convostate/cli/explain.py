@@ -6,7 +6,7 @@ import json
 
 import click
 
-from convostate.cli.signing import read_params, read_url, signing_settings
+from convostate.cli.signing import account_in, read_params, read_url, signing_settings
 from convostate.core.explain import Asked
 from convostate.core.explain import explain as explain_signature
 from convostate.core.form import Form
@@ -42,7 +42,7 @@ def explain(
         first.setdefault(name, value)
     form = Form(first, params if len(params) != len(first) else None)
     secrets = signing_settings().secrets()
-    candidates = secrets.candidates(scheme, first.get("AccountSid", ""))
+    candidates = secrets.candidates(scheme, account_in(url, params))
     explanation = explain_signature(Asked(url, form, signature, candidates, secrets.every()))
     click.echo(json.dumps(explanation._asdict()) if as_json else str(explanation))
     context.exit(0 if explanation.valid else 1)

@@ -7,7 +7,13 @@ import shlex
 
 import click
 
-from convostate.cli.signing import read_params, read_url, signing_secret, signing_settings
+from convostate.cli.signing import (
+    account_in,
+    read_params,
+    read_url,
+    signing_secret,
+    signing_settings,
+)
 from convostate.core.signature import sign as sign_url
 from convostate.testing.params import encode
 
@@ -26,7 +32,7 @@ def sign(url: str, params: list[tuple[str, str]], curl: bool, key_id: str, as_js
     With parameters it is a POST, without any a GET of the URL and its query. Values are written as
     they are meant, not as a form escapes them. The token is TWILIO_AUTH_TOKEN.
     """
-    account_sid = dict(params).get("AccountSid", "")
+    account_sid = account_in(url, params)
     secret, algorithm = signing_secret(signing_settings(), account_sid, key_id)
     signature = sign_url(url, params, secret, algorithm)
     headers = {"X-Twilio-Signature": signature}

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from convostate.core.form import parse_query
 from convostate.core.keys import Keyring
-from convostate.errors import UsageError
+from convostate.errors import RequestError, UsageError
 from convostate.settings import Settings
 from convostate.testing.fetch import Url
 
@@ -56,6 +57,16 @@ def signing_secret(settings: Settings, account_sid: str, key_id: str = "") -> tu
             "There is no auth token for this account. Set TWILIO_AUTH_TOKEN=<the account's auth token>"
         )
     return tokens[0], "HMAC_SHA1"
+
+
+def account_in(url: str, params: list[tuple[str, str]]) -> str:
+    """The account that a request names, in its form or, of a GET, in its query; or ""."""
+    if params:
+        return next((value for name, value in params if name == "AccountSid"), "")
+    try:
+        return parse_query(url.partition("?")[2]).first.get("AccountSid", "")
+    except RequestError:
+        return ""
 
 
 def read_url(_: click.Context, __: click.Parameter, text: str) -> str:

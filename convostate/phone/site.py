@@ -111,8 +111,8 @@ class Site:
         board = self._board
         if board is None:
             return _json({"trouble": "The app does not load yet. Mend it and save."}, 409)
+        told = _told(request)
         try:
-            told = json.loads(request.get_data())
             done = _do(board, action, told)
         except ConvostateError as error:
             return _json({"trouble": str(error)}, 409)
@@ -122,6 +122,17 @@ class Site:
             board.transcript.touch()
             self._save()
         return _json({"done": done})
+
+
+def _told(request: Request) -> dict[str, Any]:
+    """The facts of an action."""
+    try:
+        told = json.loads(request.get_data())
+    except (ValueError, RecursionError):
+        told = None
+    if not isinstance(told, dict):
+        raise BadRequest("Send a JSON object.")
+    return told
 
 
 def _do(board: Switchboard, action: str, told: dict[str, Any]) -> Any:

@@ -9,6 +9,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from convostate.core.pair import is_address
 from convostate.errors import ConvostateError, UsageError
 from convostate.phone import turns
 from convostate.phone.kept import Lookout
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from convostate.testing.simulator import TwilioSimulator
 
 MOST_PHONES = 12
+LONGEST_ADDRESS = 64  # characters that the page has room for
 LOOK_S = 20.0  # how long a page waits for news before it asks again
 
 
@@ -98,7 +100,7 @@ class Switchboard:
             UsageError: That is no address, or there are too many.
         """
         for address in (number, texting):
-            if not address or len(address) > 64 or not address.isprintable() or " " in address:
+            if not is_address(address) or len(address) > LONGEST_ADDRESS:
                 raise UsageError("A phone has a number without spaces. Write +15550100002")
         if number == texting:
             raise UsageError("The app has this number. Give the phone another one")
