@@ -66,13 +66,15 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    # On first use: pytest imports this package for its plugin in every run, also where nobody uses it.
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = getattr(import_module(f"{__name__}.{_HOMES.get(name, 'errors')}"), name)
-    globals()[name] = found
-    return found
+if not TYPE_CHECKING:  # a type checker would take any name at all for granted
+
+    def __getattr__(name: str) -> Any:
+        # On first use: pytest imports this package for its plugin in every run, also where nobody uses it.
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        found = getattr(import_module(f"{__name__}.{_HOMES.get(name, 'errors')}"), name)
+        globals()[name] = found
+        return found
 
 
 def __dir__() -> list[str]:

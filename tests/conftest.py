@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from convostate.stores import Store
     from tests.conversing import World
+    from tests.packaged import Built
     from tests.redis_servers import RedisServer
 
 # The example apps read their settings when they are imported. The values are examples.
@@ -51,6 +52,14 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     if IN_CI:
         refuse_skip(report)
     return report
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """The wheel and the sdist of this checkout."""
+    from tests.packaged import ROOT, build
+
+    return build(ROOT, tmp_path_factory.mktemp("dist"))
 
 
 @pytest.fixture(scope="session")

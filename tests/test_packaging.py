@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
-import sys
 import tarfile
 import zipfile
 from importlib.metadata import distribution
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
-from packaging.requirements import Requirement
 
-ROOT = Path(__file__).parent.parent
+from tests.packaged import ROOT, Built, Installed, build, closure, install
+
 SHIPPED = {".py", ".lua", ".html", ".css", ".js", ".svg"}
 TOP_OF_SDIST = {
     ".ci", ".gitignore", "CHANGELOG.md", "LICENSE", "PKG-INFO", "README.md", "benchmarks", "convostate",
@@ -24,42 +20,6 @@ TOP_OF_SDIST = {
 NEVER = re.compile(
     r"(^|/)(__pycache__|\.venv|\.git|dist|build|[^/]*_cache|[^/]*\.egg-info)(/|$)|\.pyc$"
 )
-
-
-def run(*command: str | Path, cwd: Path) -> str:
-    """Run a command with nothing of this checkout in its environment; return what it printed."""
-    done = subprocess.run(
-        [str(word) for word in command],
-        cwd=cwd,
-        env={
-            "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
-            "HOME": str(cwd),
-            "LC_ALL": "C.UTF-8",
-        },
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=60,  # seconds; the slowest takes about ten
-        check=False,
-    )
-    return done.stdout + (f"exit status {done.returncode}\n" if done.returncode else "")
-
-
-class Built(NamedTuple):
-    wheel: Path
-    sdist: Path
-
-
-def build(source: Path, folder: Path) -> Built:
-    said = run(sys.executable, "-m", "hatchling", "build", "-d", folder, cwd=source)
-    assert "exit status" not in said, said
-    return Built(next(folder.glob("*.whl")), next(folder.glob("*.tar.gz")))
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
-    return build(ROOT, tmp_path_factory.mktemp("dist"))
 
 
 def in_wheel(wheel: Path) -> list[str]:
@@ -137,50 +97,10 @@ def test_the_sdist_builds_the_same_wheel(built: Built, tmp_path: Path) -> None:
         }
 
 
-def closure(*names: str) -> set[str]:
-    """Distributions, and what they require without extras."""
-    found, open_ = set[str](), list(names)
-    while open_:
-        name = open_.pop()
-        if name not in found:
-            found.add(name)
-            wanted = [Requirement(line) for line in distribution(name).requires or ()]
-            open_ += [
-                one.name for one in wanted if not one.marker or one.marker.evaluate({"extra": ""})
-            ]
-    return found
-
-
-class Installed(NamedTuple):
-    """An environment of its own, and an empty directory to stand in."""
-
-    bin: Path
-    packages: Path
-    home: Path
-
-    def add(self, *names: str) -> None:
-        """Copy distributions of this environment into it, as installing them would."""
-        for name in names:
-            for file in distribution(name).files or ():
-                source = Path(str(file.locate()))
-                if ".." not in file.parts and source.is_file():
-                    target = self.packages / file
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    shutil.copyfile(source, target)
-
-    def run(self, command: str, *words: str) -> str:
-        return run(self.bin / command, *words, cwd=self.home)
-
-
 @pytest.fixture(scope="module")
 def installed(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Installed:
     """The wheel with what it names as its dependencies, and without anything else."""
-    folder, home = tmp_path_factory.mktemp("env"), tmp_path_factory.mktemp("home")
-    said = run(sys.executable, "-m", "venv", "--without-pip", folder, cwd=home)
-    said += run(sys.executable, "-m", "pip", "--python", folder / "bin" / "python", "install", "-q",
-                "--no-deps", "--no-index", "--disable-pip-version-check", built.wheel, cwd=home)  # fmt: skip
-    assert "exit status" not in said, said
-    made = Installed(folder / "bin", next(folder.glob("lib/python*/site-packages")), home)
+    made = install(built.wheel, tmp_path_factory.mktemp("installed"))
     made.add(*closure("convostate") - {"convostate"})
     return made
 
@@ -255,31 +175,3 @@ def test_the_installed_contract_judges_a_store_of_their_own(installed: Installed
             "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_theirs.py"
         )
         assert re.search(verdict, said, re.MULTILINE), said
-
-
-CONSUMER = """
-from convostate import ConversationMiddleware, Settings, State, state_from
-from convostate.turn_events import TurnEvent
-
-def watch(event: TurnEvent) -> None:
-    ms: float = event.total_ms
-
-def lifetime_s(environ: dict[str, object]) -> float:
-    state: State = state_from(environ)
-    return state.lifetime.total_seconds()
-
-def store(settings: Settings) -> TYPE:
-    return settings.store
-"""
-
-
-def test_a_consumer_s_type_checker_sees_the_types(installed: Installed) -> None:
-    consumer = installed.home / "consumer.py"
-    said = []
-    for wrong_or_right in ("str", "int"):
-        consumer.write_text(CONSUMER.replace("TYPE", wrong_or_right))
-        command = f"-m mypy --strict --python-executable {installed.bin / 'python'} consumer.py"
-        said.append(run(sys.executable, *command.split(), cwd=installed.home))
-
-    assert said[0] == "Success: no issues found in 1 source file\n"
-    assert 'Incompatible return value type (got "str", expected "int")' in said[1]

@@ -47,7 +47,7 @@ def test_the_stores_are_public_too() -> None:
 def test_a_name_that_is_not_public_is_no_attribute() -> None:
     assert dir(convostate) == sorted(NAMES)
     with pytest.raises(AttributeError, match="Conversation_Middleware"):
-        convostate.Conversation_Middleware  # noqa: B018
+        convostate.Conversation_Middleware  # type: ignore[attr-defined]  # noqa: B018
 
 
 def test_importing_it_loads_no_extra_and_no_command_line() -> None:

@@ -44,15 +44,17 @@ def store_for(url: str, *, cookie_name: str, max_waiting: int) -> Store:
     return store
 
 
-def __getattr__(name: str) -> Any:
-    # Loaded on first use: most installations need neither, and redis is an extra that takes long.
-    if name in ("MemoryStore", "RedisStore"):
-        try:
-            module = import_module(f"{__name__}.{name.removesuffix('Store').lower()}")
-        except ModuleNotFoundError as error:
-            raise ModuleNotFoundError(
-                f'{name} needs the package {error.name}. Run: pip install "convostate[redis]"',
-                name=error.name,
-            ) from error
-        return getattr(module, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:  # a type checker would take any name at all for granted
+
+    def __getattr__(name: str) -> Any:
+        # Loaded on first use: most installations need neither, and redis is an extra that takes long.
+        if name in ("MemoryStore", "RedisStore"):
+            try:
+                module = import_module(f"{__name__}.{name.removesuffix('Store').lower()}")
+            except ModuleNotFoundError as error:
+                raise ModuleNotFoundError(
+                    f'{name} needs the package {error.name}. Run: pip install "convostate[redis]"',
+                    name=error.name,
+                ) from error
+            return getattr(module, name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

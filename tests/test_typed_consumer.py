@@ -1,0 +1,105 @@
+"""A program with types of its own sees those of the installed wheel, with mypy and with pyright."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import sysconfig
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.packaged import ROOT, Built, Installed, install, run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PROGRAM = (ROOT / "tests" / "consumer.py").read_text(encoding="utf-8")
+WRONG = [
+    "number: int = settings.store",
+    "settings.store = 'memory'",
+    "Settings(auth_token='an example')",
+    "Settings(auth_token='an example', keys='one', lifetyme='4h')",
+    "Settings(auth_token='an example', keys='one', lifetime=4.5)",
+    "Settings(auth_token='an example', keys='one', on_outage='ignore')",
+    "ConversationMiddleware(settings)",
+    "ConversationMiddleware(sms, settings, store=Redis())",
+    "ConversationMiddleware(sms, settings, on_turn=remind)",
+    "state_from(sms)",
+    "Conversations(settings, store=object())",
+    "Conversations(settings).turn(ours='+15550100099')",
+    "Conversations(settings).start(Client(), to=5)",
+    "RedisStore(5)",
+    "stores[0].begin('claim', '', 0.0)",
+    "TwilioSimulator(app).phone('+15550100001').text(5)",
+    "TwilioSimulator(app).clock.advance(fortnights=1)",
+    "StoreError('gone', 'no such reason')",
+    "ConvoState(app, settings, paths='/sms')",
+    "convostate.conversation_middleware",
+    "from convostate.stores import MongoStore",
+    "from convostate.testing import TwilioSimulater",
+]
+
+
+@pytest.fixture(scope="module")
+def installed(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """The wheel, and beside it what this environment has, but for the checkout."""
+    made = install(built.wheel, tmp_path_factory.mktemp("typed"))
+    # A .pth file in a folder that another one names is not read, so nothing leads to the checkout.
+    (made.packages / "here.pth").write_text(sysconfig.get_path("purelib"), encoding="utf-8")
+    return made
+
+
+def mypy(installed: Installed) -> dict[int, str]:
+    """The errors that mypy finds in the program, by their line."""
+    # Bottle, Pyramid and twilio publish no types.
+    words = "-m mypy --strict --disable-error-code import-untyped --python-executable".split()
+    said = run(sys.executable, *words, installed.bin / "python", "consumer.py", cwd=installed.home)
+    found = re.findall(r"^consumer\.py:(\d+): error: (.*)$", said, re.MULTILINE)
+    assert f"{len(found)} error" in said or said.startswith("Success: no issues"), said
+    return {int(line): what for line, what in found}
+
+
+def pyright(installed: Installed) -> dict[int, str]:
+    """The errors that pyright finds in the program, by their line."""
+    config = {"typeCheckingMode": "standard", "include": ["consumer.py"]}
+    (installed.home / "pyrightconfig.json").write_text(json.dumps(config), encoding="utf-8")
+    command = Path(sys.executable).with_name("basedpyright")
+    said = run(
+        command, "--pythonpath", installed.bin / "python", "--outputjson", cwd=installed.home
+    )
+    found = json.loads(said.partition("exit status")[0])
+    assert found["summary"]["filesAnalyzed"] == 1, said
+    return {
+        one["range"]["start"]["line"] + 1: one["message"]
+        for one in found["generalDiagnostics"]
+        if one["severity"] == "error"
+    }
+
+
+CHECKERS = pytest.mark.parametrize("check", [mypy, pyright])
+
+
+@CHECKERS
+def test_a_program_that_follows_the_readme_has_no_error(
+    check: Callable[[Installed], dict[int, str]], installed: Installed
+) -> None:
+    where = installed.run("python", "-c", "import convostate; print(convostate.__file__)")
+    (installed.home / "consumer.py").write_text(PROGRAM, encoding="utf-8")
+
+    assert Path(where.strip()).parent.parent == installed.packages
+    assert check(installed) == {}
+
+
+@CHECKERS
+def test_every_wrong_use_is_an_error(
+    check: Callable[[Installed], dict[int, str]], installed: Installed
+) -> None:
+    (installed.home / "consumer.py").write_text(PROGRAM + "\n".join(WRONG), encoding="utf-8")
+    first = PROGRAM.count("\n") + 1
+    found = check(installed)
+
+    assert [wrong for line, wrong in enumerate(WRONG, first) if line not in found] == []
+    assert min(found) == first
