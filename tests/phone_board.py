@@ -30,7 +30,7 @@ class Board:
     def __init__(self, switchboard: Switchboard) -> None:
         self.switchboard = switchboard
         self.clock = switchboard.simulator.clock
-        self.client = Client(Site(switchboard, switchboard.tryout.name))
+        self.client = Client(Site(switchboard, "tests:app"))
 
     def do(self, action: str, **told: Any) -> TestResponse:
         return self.client.post(f"/do/{action}", json=told, base_url=HERE)
@@ -79,7 +79,7 @@ def board(
     wrapped = app if bare else ConversationMiddleware(app, Settings.from_environ(**settings))
     simulator = TwilioSimulator(wrapped, raise_app_errors=False)
     masked = [os.environ["TWILIO_AUTH_TOKEN"], os.environ["CONVOSTATE_KEYS"]]
-    switchboard = Switchboard(Tryout("tests:app", simulator, start, masked))
+    switchboard = Switchboard(Tryout(simulator, start, masked))
     switchboard.add_phone(ADA, US)
     switchboard.add_phone(BOB, US)
     try:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from convostate import Keyring
 from tests.chatting import unset
 from tests.phoning import phone_server
 from tests.redis_servers import wait_until
@@ -137,6 +138,40 @@ def test_the_numbers_are_the_given_ones_and_the_app_s_as_well() -> None:
         ("+15550100001", "+15550100077"),
         ("+15550100002", "+15550100077"),
     ]
+
+
+def test_the_app_s_number_is_nobody_else_s() -> None:
+    with phone_server("--texting", "+15550100001") as url:
+        phones = ask(url, "/look")["phones"]
+
+    assert [(phone["number"], phone["texting"]) for phone in phones] == [
+        ("+15550100002", "+15550100001")
+    ]
+
+
+TELLING = """
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"long/passw@rd long%2Fpassw%40rd the-sentinels-own shown"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("store", "shown"),
+    [
+        (
+            "redis+sentinel://u:long%2Fpassw%40rd@h/s?sentinel_password=the-sentinels-own",
+            "••• ••• ••• shown",
+        ),
+        ("redis://[", "long/passw@rd long%2Fpassw%40rd the-sentinels-own shown"),
+    ],
+)
+def test_the_page_shows_no_password_of_a_store(store: str, shown: str, tmp_path: Path) -> None:
+    (tmp_path / "telling.py").write_text(TELLING, encoding="utf-8")
+    valid = {"TWILIO_AUTH_TOKEN": "the-token", "CONVOSTATE_KEYS": Keyring.generate()}
+    with phone_server("telling:app", folder=tmp_path, **valid, CONVOSTATE_STORE=store) as url:
+        ask(url, "/do/text", {"phone": 0, "body": "hi"})
+        assert ask(url, "/look")["phones"][0]["entries"][-1]["body"] == shown
 
 
 def test_when_it_ends_nothing_is_left_behind(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
 import click
 
@@ -78,7 +79,8 @@ def phone(
     def ready(url: str) -> None:
         click.echo(f"{app} can be texted at {url}  (Ctrl-C ends)")
 
-    serve(app, make, _PEOPLE, texting, port, ready, open_page=open_page)
+    people = tuple(number for number in _PEOPLE if number != texting)
+    serve(app, make, people, texting, port, ready, open_page=open_page)
 
 
 def _load(app: str, webhook_url: str | None, clock: Clock, *, wrap: bool) -> Tryout:
@@ -90,7 +92,6 @@ def _load(app: str, webhook_url: str | None, clock: Clock, *, wrap: bool) -> Try
     except UsageError:
         start = None
     return Tryout(
-        app,
         simulator,
         start,
         masked=_secrets(),
@@ -101,5 +102,14 @@ def _load(app: str, webhook_url: str | None, clock: Clock, *, wrap: bool) -> Try
 def _secrets() -> list[str]:
     """Each secret of the environment by itself: what stands between ``,``, ``=`` and ``:``."""
     found = [part for name in _SECRETS for part in re.split("[,=]", os.environ.get(name, ""))]
-    password = re.match(r"[^/]*//[^/@]*:([^/@]+)@", os.environ.get("CONVOSTATE_STORE", ""))
-    return [*found, *([password[1]] if password else [])]
+    return [*found, *_passwords(os.environ.get("CONVOSTATE_STORE", ""))]
+
+
+def _passwords(url: str) -> list[str]:
+    """The passwords in the URL of a store, as they stand there and as they are meant."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # the app, too, will refuse it
+        return []
+    written = [parts.password or "", *re.findall("_password=([^&]*)", parts.query)]
+    return [word for password in written for word in (password, unquote(password))]

@@ -34,14 +34,12 @@ class Tryout:
     """An app to try out.
 
     Attributes:
-        name: ``module:name``.
         simulator: The Twilio that texts it.
         start: Has the app write first, ``start(client, *, to, from_)``; None where it cannot.
         masked: Secrets that no page may show.
         wrapped: Whether the app was wrapped for this try-out only.
     """
 
-    name: str
     simulator: TwilioSimulator
     start: Callable[..., object] | None = None
     masked: Sequence[str] = ()
