@@ -289,3 +289,12 @@ def test_an_edit_reloads_the_app_and_the_conversation_goes_on(page: Page, tmp_pa
         ada.text("hi")
         ada.hears("GREETING 1", "Welcome, 2", "Back, 3")
         shoot(page, "reloaded")
+
+
+def test_a_page_that_outlives_its_server_shows_what_the_next_one_has(page: Page) -> None:
+    with phone_server() as url:
+        ada = Person(page, url)
+        ada.text("hi")
+        ada.hears(FIRST)
+    with phone_server("--port", url.rpartition(":")[2]):
+        ada.hears()

@@ -3,7 +3,7 @@
 import { colour, initials } from "./phones.js";
 import { $, el, sayExact, sayPhone, sayTime } from "./view.js";
 
-let shown = null; // the phone and run of the bubbles that are drawn
+let shown = null; // the phone whose bubbles are drawn
 let drawn = new Map(); // entry number → [its JSON, its element]
 let open = () => {};
 let atEnd = true;
@@ -21,7 +21,9 @@ const isAtEnd = (scroll) => scroll.scrollHeight - scroll.scrollTop - scroll.clie
 export function showChat(page) {
   const phone = page.seen.phones[page.phone];
   const list = $("timeline");
-  if (shown !== phone.id) {
+  // Entries are only added, unless the server was started anew and knows nothing of them.
+  const isAnother = (phone.entries.at(-1)?.n ?? -1) < Math.max(-1, ...drawn.keys());
+  if (shown !== phone.id || isAnother) {
     shown = phone.id;
     atEnd = true;
     drawn = new Map();
