@@ -165,7 +165,9 @@ def _database(scheme: str, path: str, options: dict[str, Any]) -> int:
 
 def _options(scheme: str, parts: SplitResult) -> dict[str, Any]:
     options: dict[str, Any] = {"max_connections": MAX_CONNECTIONS}
-    for name, value in parse_qsl(parts.query, keep_blank_values=True, strict_parsing=True):
+    # Before Python 3.11 no query at all is a bad one.
+    given = parts.query and parse_qsl(parts.query, keep_blank_values=True, strict_parsing=True)
+    for name, value in given or ():
         if name not in _allowed(scheme):
             raise _wrong(scheme, "has an option that is not known. See the README, section Redis")
         if name in ("ssl", "ssl_check_hostname"):
