@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from benchmarks.cases import (
+    capacity,
     contention,
     conversations,
     flask,
@@ -38,4 +39,5 @@ CASES: dict[str, Callable[[Scale], Result]] = {
     "conversations": conversations.run,
     "outage": outage.run,
     "throughput": throughput.run,
+    "capacity": capacity.run,
 }

@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from benchmarks.load import Orders, Tally, wrk
 from benchmarks.measure import ROOT
@@ -31,6 +31,18 @@ CONNECTIONS = 8
 CONVERSATIONS = 500
 WARM_S = 0.2  # long enough for both workers to have begun
 MOST_PER_S = 8000  # more than two workers answer; so many are signed beforehand
+
+
+class Served(NamedTuple):
+    """A running gunicorn.
+
+    Attributes:
+        port: On this machine.
+        pid: Of the process that started the workers.
+    """
+
+    port: int
+    pid: int
 
 
 def apps(redis_url: str) -> dict[str, dict[str, Any]]:
@@ -58,20 +70,20 @@ def run(scale: Scale) -> Result:
         with ExitStack() as stack:
             server = stack.enter_context(redis_server())
             program = server.program
-            ports: dict[str, int] = {}
+            served: dict[str, Served] = {}
             rates: dict[str, list[float]] = {}
             for label, app in list(apps(server.url).items())[: scale.served]:
                 if lacks := missing(app):
                     figures.append(absent(f"{worker}: {label}", lacks))
                 else:
-                    ports[label] = stack.enter_context(gunicorn(app, WORKERS[worker]))
+                    served[label] = stack.enter_context(gunicorn(app, WORKERS[worker]))
                     rates[label] = []
             for counts in [False] + [True] * scale.load_rounds:
-                for label, port in ports.items():
+                for label, (port, _) in served.items():
                     in_cookie = "redis://" not in json.dumps(apps(server.url)[label])
-                    rate = load(port, scale.load_s if counts else WARM_S, cookies=in_cookie)
+                    tally = load(port, scale.load_s if counts else WARM_S, cookies=in_cookie)
                     if counts:
-                        rates[label].append(rate)
+                        rates[label].append(tally.answered / tally.seconds)
         figures += [spread(f"{worker}: {label}", times, "1/s") for label, times in rates.items()]
     driver = "wrk" if wrk() and scale.load_s >= 1 else "benchmarks/load.py, in Python"
     notes = (program, f"{CONNECTIONS} connections; the load comes from {driver}")
@@ -88,8 +100,8 @@ def missing(app: dict[str, Any]) -> str:
     return ""
 
 
-def load(port: int, duration_s: float, *, cookies: bool) -> float:
-    """Load a server for a while; the answers a second.
+def load(port: int, duration_s: float, *, cookies: bool) -> Tally:
+    """Load a server for a while.
 
     Raises:
         RuntimeError: One was not 200.
@@ -101,12 +113,12 @@ def load(port: int, duration_s: float, *, cookies: bool) -> float:
     tally = Tally(*json.loads(done.stdout))
     if tally.refused:
         raise RuntimeError(f"{tally.refused} answers were not 200, {tally.answered} were")
-    return tally.answered / tally.seconds
+    return tally
 
 
 @contextmanager
-def gunicorn(app: dict[str, Any], options: list[str]) -> Iterator[int]:
-    """Run gunicorn on a free port, and give its number."""
+def gunicorn(app: dict[str, Any], options: list[str]) -> Iterator[Served]:
+    """Run gunicorn on a free port."""
     command = [
         *(sys.executable, "-m", "gunicorn", "--workers=2", "--bind=127.0.0.1:0"),
         *("--keep-alive=30", *options, "benchmarks.served:app"),
@@ -119,7 +131,7 @@ def gunicorn(app: dict[str, Any], options: list[str]) -> Iterator[int]:
             assert server.stderr is not None
             found = (re.search(r"http://127\.0\.0\.1:(\d+)", line) for line in server.stderr)
             # From here on a connection waits until a worker serves it.
-            yield int(next(filter(None, found))[1])
+            yield Served(int(next(filter(None, found))[1]), server.pid)
         finally:
             server.terminate()
             server.communicate(timeout=30)  # seconds: gunicorn's own patience with its workers
