@@ -88,7 +88,8 @@ def test_a_cookie_cannot_be_reached_from_the_shell(
 
     assert result.exit_code == 2
     assert len(result.stderr.splitlines()) == 1
-    assert "CONVOSTATE_STORE=redis://" in result.stderr
+    assert "convostate open looks into one" in result.stderr
+    assert "set CONVOSTATE_STORE=redis://…, for the app too" in result.stderr
 
 
 @pytest.mark.parametrize("command", ["show", "end", "forget"])

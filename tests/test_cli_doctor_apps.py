@@ -41,6 +41,7 @@ def test_an_app_that_is_not_wrapped_is_a_fault_until_it_is(
     ill = doctor(module(tmp_path, monkeypatch, FLASK))
     assert ill.exit_code == 1
     assert "is not wrapped" in ill.stdout
+    assert "guarded" not in ill.stdout
 
     monkeypatch.setenv("TWILIO_AUTH_TOKEN", "the-token")
     monkeypatch.setenv("CONVOSTATE_KEYS", FIRST)

@@ -49,6 +49,11 @@ class _Conversation(NamedTuple):
                 here, or there is no account.
         """
         settings = Settings.from_environ()
+        if settings.store == "cookie":
+            raise UsageError(
+                "The states are in Twilio's cookies, and convostate open looks into one. "
+                "To have them here set CONVOSTATE_STORE=redis://…, for the app too"
+            )
         if settings.store == "memory":
             raise UsageError(
                 "Conversations in memory are in the app's own process, and nobody else sees them. "

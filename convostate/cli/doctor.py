@@ -20,8 +20,6 @@ from convostate.testing.inprocess import find_middleware
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from convostate.settings import Settings
-
 
 @click.command(short_help="Check the settings, the store and the app, and say what to do.")
 @click.argument("app", required=False)
@@ -59,10 +57,10 @@ def _examine(app: str | None) -> Iterator[Finding]:
         yield from examine_store(store, settings)
         store.close()
     if app is not None:
-        yield from _examine_app(app, settings)
+        yield from _examine_app(app)
 
 
-def _examine_app(name: str, settings: Settings) -> Iterator[Finding]:
+def _examine_app(name: str) -> Iterator[Finding]:
     try:
         app = load_app(name)
     except ConvostateError as error:
@@ -80,7 +78,6 @@ def _examine_app(name: str, settings: Settings) -> Iterator[Finding]:
             f"{name} is not wrapped: nobody proves its webhooks",
             "Wrap it: app = ConversationMiddleware(app), or app.wsgi_app = ConversationMiddleware(app.wsgi_app)",
         )
-        yield from examine_routes(find_framework(app, None), settings)
         return
     yield Finding("ok", f"{name} is wrapped")
     framework = find_framework(app, middleware.app)

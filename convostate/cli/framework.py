@@ -62,12 +62,12 @@ class Framework(NamedTuple):
         return _DJANGO_ADAPTER in sys.modules["django.conf"].settings.MIDDLEWARE
 
 
-def find_framework(app: Any, inner: Any) -> Framework | None:
+def find_framework(app: Any, inner: object) -> Framework | None:
     """Find the framework of an app, or None where it has none that is known.
 
     Args:
         app: What the server calls, or the framework's object.
-        inner: What the middleware calls, or None where there is none.
+        inner: What the middleware calls.
     """
     for holder in (app, inner, getattr(inner, "__self__", None)):
         if hasattr(holder, "url_map"):
