@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convostate.core.form import Form, parse_form
+from convostate.core.form import EMPTY, Form, parse_form
 from convostate.core.resplit import check_split
 from convostate.core.signature import signed_string
 from convostate.errors import RequestError
@@ -30,9 +32,9 @@ FORMS = st.dictionaries(
 )
 
 
-def judged(form: Form) -> bool:
+def judged(form: Form, url: str = URL, body: str = "") -> bool:
     try:
-        check_split(signed_string(URL, form), form, form.first.get("Body", ""))
+        check_split(signed_string(url, form), form, form.first.get("Body", body))
     except RequestError:
         return False
     return True
@@ -45,3 +47,16 @@ def test_what_the_short_way_lets_through_the_long_way_lets_through_as_well(
 ) -> None:
     form = parse_form(posted(params, signature="none").body)
     assert judged(form) == judged(form._replace(shape=None))
+
+
+@given(
+    st.lists(
+        st.sampled_from([*NAMES, *VALUES, "=", "&", "?", "%2B1555", "From%2B15550100001"]),
+        max_size=8,
+    )
+)
+@settings(max_examples=3000)
+def test_it_is_so_for_what_signs_its_url_alone(pieces: list[str]) -> None:
+    url = URL + "?" + quote("".join(pieces), safe="=&?%+")
+    body = url.rpartition("Body=")[2].partition("&")[0]
+    assert judged(EMPTY, url, body) == judged(EMPTY._replace(shape=None), url, body)

@@ -101,6 +101,16 @@ class Shape(NamedTuple):
     numbered: tuple[str, ...]
 
 
+def _shape_of(names: tuple[str, ...]) -> Shape:
+    senders, receivers, sids = (
+        sum(name.count(part) for name in names) for part in ("From", "To", "Sid")
+    )
+    addresses, numbered = (
+        tuple(name for name in names if name in kind) for kind in (_ADDRESSES, _SIDS)
+    )
+    return Shape(tuple(sorted(names)), senders, receivers, sids, addresses, numbered)
+
+
 _SHAPES: dict[tuple[str, ...], Shape] = {}
 _MOST_SHAPES = 512  # of usual names only, so 512 of them take less than 1 MB
 
@@ -125,7 +135,7 @@ class Form(NamedTuple):
         return list(self.first.items()) if self.pairs is None else self.pairs
 
 
-EMPTY = Form({}, None)
+EMPTY = Form({}, None, _shape_of(()))
 
 
 def parse_form(raw: bytes) -> Form:
@@ -238,16 +248,6 @@ def learn(form: Form) -> None:
     """Keep the shape of a form that Twilio has signed: a stranger's would only take the room."""
     if form.shape is not None and len(_SHAPES) < _MOST_SHAPES:
         _SHAPES[tuple(form.first)] = form.shape
-
-
-def _shape_of(names: tuple[str, ...]) -> Shape:
-    senders, receivers, sids = (
-        sum(name.count(part) for name in names) for part in ("From", "To", "Sid")
-    )
-    addresses, numbered = (
-        tuple(name for name in names if name in kind) for kind in (_ADDRESSES, _SIDS)
-    )
-    return Shape(tuple(sorted(names)), senders, receivers, sids, addresses, numbered)
 
 
 def _unescape(text: str) -> str:
