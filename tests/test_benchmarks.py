@@ -20,7 +20,11 @@ ROOT = Path(__file__).parent.parent
 RIVALS_OF_THE_BENCH_EXTRA = {"beaker", "flask_session"}
 
 
-WAITING = ("outage", "throughput", "capacity")  # for time-outs and servers, so the others run meanwhile
+WAITING = (
+    "outage",
+    "throughput",
+    "capacity",
+)  # for time-outs and servers, so the others run meanwhile
 
 
 def benchmarks(*arguments: str) -> subprocess.Popen[str]:

@@ -16,7 +16,7 @@ from tests.served import URL
 
 SID = "0123456789abcdef" * 2
 NAMES = [
-    "AccountSid", "MessageSid", "SmsSid", "SmsMessageSid", "CallSid", "ParentCallSid", "From", "To", "ForwardedFrom",
+    "AccountSid", "MessageSid", "SmsSid", "SmsMessageSid", "CallSid", "ParentCallSid", "OriginalRepliedMessageSid", "From", "To", "ForwardedFrom",
     "FromCity", "FromZip", "ToCity", "ToZip", "Body", "Digits", "Label", "NumMedia", "ProfileName", "ErrorUrl",
 ]  # fmt: skip
 VALUES = [
