@@ -158,6 +158,19 @@ UNFIT: dict[str, tuple[Any, str, str]] = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize(("key", "shown"), [
+    ("+19000000090", "['+***90']"), ("a1234567", "['a***67']"), ("1234567", "['***67']"), ("0000000", "['***00']"),
+    ("123456", "['123456']"), (15550100001, "[***01]"), (-1234567, "[-***67]"), (123456, "[123456]"),
+    (10**18, "[***00]"), (10**20, "[…]"),
+])  # fmt: skip
+def test_a_key_that_may_be_a_phone_number_is_shown_by_its_last_two_digits(
+    key: Any, shown: str
+) -> None:
+    with pytest.raises(StateError) as caught:
+        encode({key: object()})
+    assert f"at ${shown} is" in str(caught.value)
+
+
 @pytest.mark.parametrize(("value", "place", "problem"), UNFIT.values(), ids=UNFIT)
 def test_a_value_that_cannot_be_kept_is_named_by_its_place_and_type(
     value: Any, place: str, problem: str

@@ -181,10 +181,11 @@ _DECODERS: dict[int, Callable[[Any, bool], Any]] = {
 
 
 def _step(key: Any) -> str:
-    if isinstance(key, str):
-        key = _NUMBER.sub("***", key)  # keys are shown, and some are phone numbers
+    # Keys are shown, and some are phone numbers.
     if isinstance(key, int):
-        return f"[{key}]" if key.bit_length() <= 64 else "[…]"  # str() of a huge one raises
+        # str() of a huge one raises
+        return f"[{_NUMBER.sub('***', str(key))}]" if key.bit_length() <= 64 else "[…]"
+    key = _NUMBER.sub("***", key)
     key = key if len(key) <= _KEY_CHARS else f"{key[:_KEY_CHARS]}…"
     return f".{key}" if key.isidentifier() else f"[{key!r}]"
 
