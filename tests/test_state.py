@@ -142,6 +142,11 @@ def test_a_repr_shows_the_keys_and_no_value() -> None:
         assert printed == "State(keys=['step', 5])"
 
 
+def test_a_repr_masks_a_key_that_may_be_a_phone_number_and_takes_any_key() -> None:
+    shown = state({"+15550100001": 1, 15550100002: 2, 10**5000: 3, ("canary",): 4})
+    assert repr(shown) == "State(keys=['+***01', '***02', '…', '<tuple>'])"
+
+
 @pytest.mark.parametrize("lost", [None, SealError("forged", "x"), StoreError("down", "x")])
 def test_what_was_lost_is_told(lost: SealError | StoreError | None) -> None:
     assert state(None, lost=lost).lost is lost

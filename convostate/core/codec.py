@@ -180,14 +180,25 @@ _DECODERS: dict[int, Callable[[Any, bool], Any]] = {
 }
 
 
+def shown_key(key: Any) -> str | int:
+    """A key as it may be shown: of what may be a phone number only the last two digits."""
+    if isinstance(key, str):
+        return _NUMBER.sub("***", key)
+    if not isinstance(key, int):
+        return f"<{type(key).__name__}>"  # not to be kept
+    if key.bit_length() > 64:  # str() of a huge one raises
+        return "…"
+    masked = _NUMBER.sub("***", str(key))
+    return masked if "*" in masked else key
+
+
 def _step(key: Any) -> str:
-    # Keys are shown, and some are phone numbers.
+    shown = shown_key(key)
     if isinstance(key, int):
-        # str() of a huge one raises
-        return f"[{_NUMBER.sub('***', str(key))}]" if key.bit_length() <= 64 else "[…]"
-    key = _NUMBER.sub("***", key)
-    key = key if len(key) <= _KEY_CHARS else f"{key[:_KEY_CHARS]}…"
-    return f".{key}" if key.isidentifier() else f"[{key!r}]"
+        return f"[{shown}]"
+    shown = str(shown)
+    shown = shown if len(shown) <= _KEY_CHARS else f"{shown[:_KEY_CHARS]}…"
+    return f".{shown}" if shown.isidentifier() else f"[{shown!r}]"
 
 
 def _place_of_surrogate(value: Any, place: str = "$") -> str:

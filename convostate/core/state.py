@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from convostate.core.codec import shown_key
 from convostate.errors import ConvostateError, SealError, StateError, StoreError, UsageError
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class State(dict[Any, Any]):
         self.touched = self.ended = False
 
     def __repr__(self) -> str:
-        return f"State(keys={list(self)!r})"
+        return f"State(keys={[shown_key(key) for key in self]!r})"
 
     __str__ = __repr__
     __hash__ = None  # mutable, as any dict
