@@ -115,6 +115,18 @@ ELSEWHERE = {
     "an apostrophe escaped on the way": ("https://example.com/sms?a=it%27s", "https://example.com/sms?a=it's", "with its query escaped otherwise"),
     "a space spelled otherwise": ("https://example.com/sms?a=b+c", "https://example.com/sms?a=b%20c", "with its query escaped otherwise"),
     "an escape unescaped on the way": ("https://example.com/sms?a=b/c", "https://example.com/sms?a=b%2Fc", "with its query escaped otherwise"),
+    "what one encoder escapes": ("https://example.com/sms?a=!*", "https://example.com/sms?a=%21%2A", "with its query escaped otherwise"),
+    "what another leaves bare": ("https://example.com/sms?a=%21%27%28%29%2A%7E", "https://example.com/sms?a=!'()*~", "with its query escaped otherwise"),
+    "what a third leaves bare": ("https://example.com/sms?a=%3A%40%24%2C%3B%2F%3F", "https://example.com/sms?a=:@$,;/?", "with its query escaped otherwise"),
+    "a space and an apostrophe": ("https://example.com/sms?a=it%27s+b", "https://example.com/sms?a=it's%20b", "with its query escaped otherwise"),
+    "a space and what another leaves bare": ("https://example.com/sms?a=%21+%2A", "https://example.com/sms?a=!%20*", "with its query escaped otherwise"),
+    "a space and what a third leaves bare": ("https://example.com/sms?a=%2F%20b&c=+", "https://example.com/sms?a=/+b&c=+", "with its query escaped otherwise"),
+    "a query unescaped before it was given": ("https://example.com/sms?a=%7B%22%7D", 'https://example.com/sms?a={"}', "would verify with its query unescaped"),
+    "a path escaped otherwise": ("https://example.com/caf%c3%a9/%7Eada", "https://example.com/caf%C3%A9/~ada",
+        "configure https://example.com/caf%c3%a9/%7Eada as the webhook's URL at Twilio, or route /caf%C3%A9/~ada to the app"),
+    "a path that the setting doubles": ("https://example.com/sms/sms", "https://example.com/sms", "set CONVOSTATE_PUBLIC_URL=https://example.com, without /sms"),
+    "a path of two parts doubled": ("https://example.com/a/sms/a/sms", "https://example.com/a/sms", "set CONVOSTATE_PUBLIC_URL=https://example.com, without /a/sms"),
+    "three parts too many": ("https://example.com/a/b/c/sms", "https://example.com/sms", "set CONVOSTATE_PUBLIC_URL=https://example.com, without /a/b/c"),
     "a query added on the way": ("https://example.com/sms?stage=prod", "https://example.com/sms", "would verify without its query"),
     "a fragment given": ("https://example.com/sms#rc=3&rp=5xx", "https://example.com/sms",
         "would verify without its fragment: leave out what stands behind the #: Twilio does not sign it"),
@@ -127,21 +139,39 @@ def test_what_no_setting_mends_is_told_too(received: str, configured: str, says:
     assert not found.valid
     assert says in str(found)
     assert "?" not in str(found)
+    if "query" in says:
+        assert found.advice == "pass the request on to the app with the query as Twilio sent it"
     assert ask(configured, configured).valid
 
 
+def test_four_parts_too_many_are_not_looked_for() -> None:
+    found = ask("https://example.com/a/b/c/d/sms", "https://example.com/sms")
+    assert found.reason == "no usual change of the URL or the parameters makes it valid"
+
+
+def test_a_hint_that_is_no_path_is_no_prefix() -> None:
+    here, there = "https://example.com/sms", "https://example.com/prod/sms"
+    assert "example.com/prod" in str(ask(here, there, prefixes=["/prod"]))
+    assert "no usual change" in str(ask(here, there, prefixes=["prod"]))
+    assert "no usual change" in str(ask(here, "https://example.comprod/sms", prefixes=["prod"]))
+
+
 @pytest.mark.parametrize(("params", "received", "says"), [
-    pytest.param({**PARAMS, "Body": "hi"}, {**PARAMS, "Body": " hi "}, "would verify with blanks trimmed", id="trimmed before signing"),
-    pytest.param({k: v for k, v in PARAMS.items() if v}, PARAMS, "would verify without its blank parameters", id="blanks left out"),
-    pytest.param({}, PARAMS, "would verify without its form parameters", id="json taken for a form"),
+    pytest.param({**PARAMS, "Body": "hi"}, {**PARAMS, "Body": " hi "}, "with blanks trimmed", id="trimmed before signing"),
+    pytest.param({k: v for k, v in PARAMS.items() if v}, PARAMS, "without its blank parameters", id="blanks left out"),
+    pytest.param({}, PARAMS, "without its form parameters", id="json taken for a form"),
 ])  # fmt: skip
 def test_parameters_that_changed_on_the_way_are_told(
     params: dict[str, str], received: dict[str, str], says: str
 ) -> None:
     url = "https://example.com/sms"
     found = ask(url, url, params=params, form=parse_form(urlencode(received).encode()))
-    assert (found.valid, found.reason) == (False, says)
-    assert found.advice
+    assert (found.valid, found.reason) == (False, f"would verify {says}")
+    assert found.advice == (
+        "sign the parameters as they are sent"
+        if params
+        else "the sender signed it as JSON or GET: send it as that, with bodySHA256 in the URL for JSON"
+    )
     assert ask(url, url, params=received, form=parse_form(urlencode(received).encode())).valid
 
 
