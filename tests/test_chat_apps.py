@@ -10,7 +10,8 @@ import pytest
 
 from convostate import ConversationMiddleware, Settings
 from convostate.demo.counter import app as counter
-from tests.chatting import BOB, FIRST, SECOND, chat, listening, unset
+from tests.chatting import BOB, FIRST, SECOND, chat, unset
+from tests.listening import listening
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -19,7 +19,7 @@ from twilio.request_validator import RequestValidator
 
 from convostate.cli import main
 from convostate.demo.counter import app as counter
-from tests.chatting import listening
+from tests.listening import listening
 
 if TYPE_CHECKING:
     from click.testing import Result

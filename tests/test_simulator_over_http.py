@@ -10,7 +10,6 @@ import threading
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
-from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
 from cryptography import x509
@@ -21,6 +20,7 @@ from twilio.request_validator import RequestValidator
 from convostate.errors import UsageError
 from convostate.testing import TwilioSimulator
 from tests.answering import Answer, Answering, message, setting
+from tests.listening import listening
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,28 +31,8 @@ US, ADA = "+15550100099", "+15550100001"
 TOKEN = "the-token"
 
 
-class Silent(WSGIRequestHandler):
-    """Writes no log."""
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 @contextmanager
-def serving(app: Answering) -> Iterator[str]:
-    """The URL of an app on a real server."""
-    with make_server("127.0.0.1", 0, app, handler_class=Silent) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}/sms"
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-@contextmanager
-def listening(answer: Callable[[socket.socket], None]) -> Iterator[str]:
+def answering_by_hand(answer: Callable[[socket.socket], None]) -> Iterator[str]:
     """The URL of a socket that treats each of its connections in one way."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
@@ -80,7 +60,7 @@ def text_to(url: str, webhook_url: str | None = None) -> Reply:
 
 def test_a_running_app_is_texted_at_its_own_url() -> None:
     app = Answering(message("hi", set_cookie="a=1"))
-    with serving(app) as url:
+    with listening(app) as url:
         phone = TwilioSimulator(url, TOKEN).phone(ADA, texting=US)
         replies = [phone.text("hello") for _ in range(2)]
     first, second = app.asked
@@ -96,7 +76,7 @@ def test_a_running_app_is_texted_at_its_own_url() -> None:
 
 def test_a_running_app_is_texted_with_get_too() -> None:
     app = Answering()
-    with serving(app) as url:
+    with listening(app) as url:
         TwilioSimulator(url, TOKEN, method="GET").phone(ADA, texting=US).text("a b")
 
     assert app.asked[0].method == "GET"
@@ -105,7 +85,7 @@ def test_a_running_app_is_texted_with_get_too() -> None:
 
 def test_the_url_that_twilio_was_given_may_be_another_one_than_the_servers() -> None:
     app = Answering()
-    with serving(app) as url:
+    with listening(app) as url:
         text_to(url, "https://example.com/other?a=1")
     [asked] = app.asked
 
@@ -121,7 +101,7 @@ def test_the_url_that_twilio_was_given_may_be_another_one_than_the_servers() -> 
 def test_redirects_are_followed_at_the_same_server() -> None:
     elsewhere = Answer("", status="302 Found", headers=(("Location", "https://a.example/next"),))
     app = Answering(elsewhere, message("there"))
-    with serving(app) as url:
+    with listening(app) as url:
         assert text_to(url).messages == ["there"]
 
     assert app.asked[1].path == "/next"
@@ -129,7 +109,7 @@ def test_redirects_are_followed_at_the_same_server() -> None:
 
 def test_only_the_cookies_of_a_running_app_age() -> None:
     app = Answering(setting("a=1"))
-    with serving(app) as url:
+    with listening(app) as url:
         twilio = TwilioSimulator(url, TOKEN)
         phone = twilio.phone(ADA, texting=US)
         phone.text("one")
@@ -160,7 +140,7 @@ def test_a_server_that_says_nothing_is_given_up() -> None:
     def say_nothing(_: socket.socket) -> None:
         over.wait(30)  # seconds
 
-    with listening(say_nothing) as url:
+    with answering_by_hand(say_nothing) as url:
         reply = text_to(f"{url}#rt=100")
         over.set()
 
@@ -177,12 +157,12 @@ def test_a_server_that_breaks_off_is_a_retrieval_failure(sent: bytes) -> None:
         connection.recv(65_536)
         connection.sendall(sent)
 
-    with listening(answer) as url:
+    with answering_by_hand(answer) as url:
         assert text_to(url).error == 11200
 
 
 def test_no_more_than_64_kib_are_read() -> None:
-    with serving(Answering(Answer(b"<Response/>" + b" " * 100_000))) as url:
+    with listening(Answering(Answer(b"<Response/>" + b" " * 100_000))) as url:
         reply = text_to(url)
 
     assert (reply.error, len(reply.body)) == (11750, 65_537)
@@ -198,7 +178,7 @@ def test_a_certificate_that_nobody_signed_is_refused(
         with contextlib.suppress(OSError):  # the simulator hangs up
             context.wrap_socket(connection, server_side=True)
 
-    with listening(answer) as url:
+    with answering_by_hand(answer) as url:
         assert text_to(url.replace("http:", "https:")).error == 11237
 
 

@@ -10,9 +10,16 @@ import click
 
 from convostate.cli.addresses import read_address
 from convostate.cli.session import Session, command_help
-from convostate.cli.tryout import DEMO, find_start, is_app, is_url, simulate
+from convostate.cli.tryout import (
+    DEMO,
+    find_start,
+    is_app,
+    is_url,
+    simulate,
+    texting_option,
+    webhook_url_option,
+)
 from convostate.errors import ConvostateError
-from convostate.testing.simulator import OUR_NUMBER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,16 +34,8 @@ _PERSON = "+15550100001"
 @click.option(
     "--as", "number", default=_PERSON, show_default=True, callback=read_address, help="Who texts."
 )
-@click.option(
-    "--texting",
-    default=OUR_NUMBER,
-    show_default=True,
-    callback=read_address,
-    help="The app's number.",
-)
-@click.option(
-    "--webhook-url", help="The URL configured at Twilio, where it is not that of the app."
-)
+@texting_option
+@webhook_url_option
 @click.option("--wrap", is_flag=True, help="Wrap an app that is not wrapped, for this chat.")
 @click.option("--start", is_flag=True, help="Have the app write first, by start() of its module.")
 @click.option("--json", "as_json", is_flag=True, help="Print each turn as a line of JSON.")

@@ -9,7 +9,6 @@ from urllib.parse import unquote, urlsplit
 
 import click
 
-from convostate.cli.addresses import read_address
 from convostate.cli.tryout import (
     DEMO,
     find_start,
@@ -17,11 +16,13 @@ from convostate.cli.tryout import (
     is_url,
     load_app,
     simulate,
+    texting_option,
     use_throwaway_secrets,
+    webhook_url_option,
 )
 from convostate.errors import UsageError
 from convostate.testing.inprocess import find_middleware
-from convostate.testing.simulator import ACCOUNT_SID, OUR_NUMBER
+from convostate.testing.simulator import ACCOUNT_SID
 
 if TYPE_CHECKING:
     from convostate.phone.switchboard import Tryout
@@ -44,16 +45,8 @@ _SECRETS = (
     "--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0: a free one."
 )
 @click.option("--open", "open_page", is_flag=True, help="Open the page in a browser.")
-@click.option(
-    "--texting",
-    default=OUR_NUMBER,
-    show_default=True,
-    callback=read_address,
-    help="The app's number.",
-)
-@click.option(
-    "--webhook-url", help="The URL configured at Twilio, where it is not that of the app."
-)
+@texting_option
+@webhook_url_option
 @click.option("--wrap", is_flag=True, help="Wrap an app that is not wrapped, for this try-out.")
 def phone(
     app: str, port: int, open_page: bool, texting: str, webhook_url: str | None, wrap: bool

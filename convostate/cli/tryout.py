@@ -14,13 +14,14 @@ from urllib.parse import urlsplit
 
 import click
 
+from convostate.cli.addresses import read_address
 from convostate.core.keys import Keyring
 from convostate.errors import UsageError
 from convostate.guarded_paths import guard
 from convostate.settings import Settings
 from convostate.testing.clock import Clock
 from convostate.testing.inprocess import find_middleware
-from convostate.testing.simulator import ACCOUNT_SID, WEBHOOK_URL, TwilioSimulator
+from convostate.testing.simulator import ACCOUNT_SID, OUR_NUMBER, WEBHOOK_URL, TwilioSimulator
 from convostate.wsgi import ConversationMiddleware
 
 if TYPE_CHECKING:
@@ -36,6 +37,17 @@ _TOKENS = (
     "CONVOSTATE_AUTH_TOKENS",
     "CONVOSTATE_ACCOUNT_TOKENS",
     "CONVOSTATE_SHARED_KEYS",
+)
+
+texting_option = click.option(
+    "--texting",
+    default=OUR_NUMBER,
+    show_default=True,
+    callback=read_address,
+    help="The app's number.",
+)
+webhook_url_option = click.option(
+    "--webhook-url", help="The URL configured at Twilio, where it is not that of the app."
 )
 
 
