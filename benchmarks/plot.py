@@ -41,6 +41,7 @@ def draw(results: Mapping[str, Result], where: Mapping[str, str], path: Path) ->
         axes.text(bar.high, place, f"  {bar.value:.2f}", va="center", color=TEXT, fontsize=9)
         if bar.bound is not None:
             axes.plot([bar.bound] * 2, [place - 0.45, place + 0.45], color=TEXT, linewidth=1.5)
+    axes.axvline(1, color=TEXT, linewidth=1, linestyle=":")
     axes.set_yticks(range(len(bars)), [bar.label for bar in bars], color=TEXT, fontsize=9)
     axes.invert_yaxis()
     axes.tick_params(colors=TEXT)

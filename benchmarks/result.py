@@ -6,7 +6,7 @@ import statistics
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 
 INSTALL = 'pip install -e ".[bench]"'
@@ -69,6 +69,33 @@ def counted(label: str, value: float, unit: str, bound: float | None = None) -> 
 def absent(label: str, package: str) -> Figure:
     """A row of what could not be measured, because `package` is not there."""
     return Figure(label, 0, "", 0, 0, None, f"not installed ({package}): {INSTALL}")
+
+
+def beside(
+    ours: str,
+    rivals: Mapping[str, str],
+    overhead: Mapping[str, Sequence[float]],
+    missing: Mapping[str, str],
+    bounds: Mapping[str, float],
+) -> list[Figure]:
+    """The rows of rivals that check signatures with RequestValidator: what each costs, and us over it.
+
+    Args:
+        ours: Our label in `overhead`.
+        rivals: What each is called in the table, by its label in `overhead`.
+        overhead: Microseconds, round by round.
+        missing: The package that a rival lacks.
+        bounds: What the ratio to a rival must not exceed.
+    """
+    figures: list[Figure] = []
+    for rival, name in rivals.items():
+        if rival in missing:
+            figures.append(absent(f"RequestValidator + {name}", missing[rival]))
+            continue
+        figures.append(spread(f"RequestValidator + {name}", overhead[rival], "µs"))
+        ratio = over(overhead[ours], overhead[rival])
+        figures.append(spread(f"convostate ÷ {name}", ratio, "×", bounds.get(rival)))
+    return figures
 
 
 def less(first: Iterable[float], second: Iterable[float]) -> list[float]:

@@ -9,8 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from benchmarks.measure import Contender, compare
-from benchmarks.result import Figure, Result, absent, less, over, spread
-from benchmarks.rivals import COOKIES
+from benchmarks.result import Figure, Result, beside, less, spread
 
 if TYPE_CHECKING:
     from benchmarks.scale import Scale
@@ -37,19 +36,11 @@ def run(scale: Scale) -> Result:
         Contender("bare", APP, {"app": "flask"}),
         Contender(OURS, APP, {"app": "flask wrapped"}),
         Contender(OURS_READING, APP, {"app": "flask wrapped", "reads_form": True}),
-        *(Contender(name, RIVAL, {"name": name}) for name in COOKIES),
+        *(Contender(name, RIVAL, {"name": name}) for name in NAMES),
     ]
     us, missing = compare(contenders, scale.effort)
     overhead = {label: less(times, us["bare"]) for label, times in us.items()}
     figures: list[Figure] = [spread("bare Flask, whole request", us["bare"], "µs")]
     figures += [spread(f"{label}", overhead[label], "µs") for label in (OURS, OURS_READING)]
-    for name in COOKIES:
-        label = f"RequestValidator + {NAMES[name]}"
-        if name in missing:
-            figures.append(absent(label, missing[name]))
-            continue
-        figures.append(spread(label, overhead[name], "µs"))
-        bound = BOUND if name == "flask_cookie" else None
-        ratio = over(overhead[OURS], overhead[name])
-        figures.append(spread(f"convostate ÷ {NAMES[name]}", ratio, "×", bound))
+    figures += beside(OURS, NAMES, overhead, missing, {"flask_cookie": BOUND})
     return Result(TITLE, figures, ("SMS of 20 fields; the state is a count",))

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.measure import Contender, compare, started
 from benchmarks.redis_server import redis_server
-from benchmarks.result import Figure, Result, absent, counted, less, over, spread
-from benchmarks.rivals import REDISES
+from benchmarks.result import Figure, Result, beside, counted, less, spread
 
 if TYPE_CHECKING:
     from benchmarks.measure import Effort
@@ -34,20 +33,12 @@ def run(scale: Scale) -> Result:
         contenders = [
             Contender("bare", APP, {"app": "flask"}),
             Contender(OURS, APP, {"app": "flask wrapped", "store": server.url}),
-            *(Contender(name, RIVAL, {"name": name, "redis_url": server.url}) for name in REDISES),
+            *(Contender(name, RIVAL, {"name": name, "redis_url": server.url}) for name in NAMES),
         ]
         us, missing = compare(contenders, scale.effort._replace(wall=True))
         overhead = {label: less(times, us["bare"]) for label, times in us.items()}
         figures: list[Figure] = [spread(OURS, overhead[OURS], "µs")]
-        for name in REDISES:
-            label = f"RequestValidator + {NAMES[name]}"
-            if name in missing:
-                figures.append(absent(label, missing[name]))
-                continue
-            figures.append(spread(label, overhead[name], "µs"))
-            bound = BOUND if name == "flask_session_redis" else None
-            ratio = over(overhead[OURS], overhead[name])
-            figures.append(spread(f"convostate ÷ {NAMES[name]}", ratio, "×", bound))
+        figures += beside(OURS, NAMES, overhead, missing, {"flask_session_redis": BOUND})
         for contender in contenders[1:]:
             if contender.label not in missing:
                 figures += trips(server, contender, scale.effort)

@@ -15,9 +15,6 @@ if TYPE_CHECKING:
 
     from benchmarks.worker import Work
 
-COOKIES = ("flask_cookie", "starlette_cookie", "django_cookie", "fernet_cookie", "beaker_cookie")
-REDISES = ("flask_session_redis", "beaker_redis")
-
 
 class Rival(Protocol):
     """The shape of a rival's module."""
