@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import hypothesis
 import pytest
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 
     from redis import Redis
 
-    from convostate.stores import Store
+    from convostate.stores import RedisStore, Store
     from tests.conversing import World
     from tests.packaged import Built
     from tests.redis_servers import RedisServer
@@ -78,6 +80,27 @@ def server() -> Iterator[RedisServer]:
 
     with redis_server() as server:
         yield server
+
+
+@pytest.fixture(autouse=True)
+def _closed_stores(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Close what a test leaves open: in which order a socket and its owner are collected is chance."""
+    module = sys.modules.get("convostate.stores.redis")
+    if module is None:
+        yield
+        return
+    made: WeakSet[RedisStore] = WeakSet()
+    initialise = module.RedisStore.__init__
+
+    @functools.wraps(initialise)
+    def remember(self: RedisStore, *args: Any, **named: Any) -> None:
+        initialise(self, *args, **named)
+        made.add(self)
+
+    monkeypatch.setattr(module.RedisStore, "__init__", remember)
+    yield
+    for store in made:
+        store.close()
 
 
 @pytest.fixture(params=["memory", "redis"])
