@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import email
 import re
 import tarfile
 import zipfile
@@ -103,6 +104,30 @@ def installed(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Install
     made = install(built.wheel, tmp_path_factory.mktemp("installed"))
     made.add(*closure("convostate") - {"convostate"})
     return made
+
+
+LINK = re.compile(r"\]\((?!https://|#)([^)]*)\)|(?:src|href)=\"(?!https://|#)([^\"]*)\"")
+
+
+def described(metadata: str) -> str:
+    """The README as a package index gets it."""
+    return str(email.message_from_string(metadata).get_payload())
+
+
+def test_the_readme_of_an_index_links_to_nothing_that_is_not_there(built: Built) -> None:
+    with zipfile.ZipFile(built.wheel) as archive:
+        [name] = [name for name in archive.namelist() if name.endswith("/METADATA")]
+        found = described(archive.read(name).decode())
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    titles = {re.sub(r"[^\w -]", "", line.lower()).strip().replace(" ", "-")
+              for line in re.findall(r"^#+ (.*)$", found, re.MULTILINE)}  # fmt: skip
+
+    assert LINK.findall(found) == []
+    assert "*A phone on the left, the state after each text on the right, what is new in green.*" in found  # fmt: skip
+    assert set(re.findall(r"\]\(#([^)]*)\)", found)) <= titles
+    assert len(LINK.findall(readme)) == readme.count("![") > 0  # which are pictures, and are here
+    assert all((ROOT / path).is_file() for path, _ in LINK.findall(readme))
+    assert len(found) > len(readme) - 500
 
 
 def test_the_installed_package_is_not_the_checkout(installed: Installed) -> None:
