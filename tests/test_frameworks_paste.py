@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from paste.deploy import loadapp
@@ -11,9 +13,6 @@ from paste.deploy import loadapp
 from convostate import ConversationMiddleware, UsageError
 from convostate.demo import counter
 from convostate.testing import TwilioSimulator
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 INI = """\
 [DEFAULT]
@@ -39,6 +38,17 @@ def load(directory: Path, *settings: str) -> Any:
     ini = directory / "app.ini"
     ini.write_text(INI.format(settings="\n".join(settings)), encoding="utf-8")
     return loadapp(f"config:{ini}")
+
+
+def test_the_example_of_the_readme_wraps_an_app(tmp_path: Path) -> None:
+    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    [example] = re.findall(r"^```ini\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL)
+    app = "[app:myapp]\npaste.app_factory = tests.test_frameworks_paste:make_counter\n"
+    (tmp_path / "app.ini").write_text(f"{example}\n{app}", encoding="utf-8")
+    loaded = loadapp(f"config:{tmp_path / 'app.ini'}")
+
+    assert loaded.settings.paths == ("/sms",)
+    assert TwilioSimulator(loaded).phone("+15550100001").text("hi").status == 200
 
 
 def test_without_settings_the_environment_is_read(tmp_path: Path) -> None:
