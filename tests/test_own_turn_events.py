@@ -22,6 +22,7 @@ from convostate.stores import MemoryStore
 from convostate.turn_events import TurnEvent
 from tests.conversing import ADA, KEY, PAIR, TOKEN, US, World, end_lease, settings
 from tests.test_canary import Broken
+from tests.turning import SlowStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -203,19 +204,10 @@ def test_its_times_are_the_store_s_and_the_block_s(monkeypatch: pytest.MonkeyPat
     now = [0.0]
     monkeypatch.setattr("convostate.turn_events.perf_counter", lambda: now[0])
 
-    class Slow(MemoryStore):
-        def begin(self, *args: Any) -> Any:
-            now[0] += 2
-            return super().begin(*args)
-
-        def commit(self, *args: Any) -> Any:
-            now[0] += 3
-            return super().commit(*args)
-
     def dawdle(_: object) -> None:
         now[0] += 5
 
-    watched = Watched(Slow())
+    watched = Watched(SlowStore(now))
     watched.turn(dawdle)
 
     assert watched.one()[-4:] == (0, 5000, 5000, 10_000)

@@ -26,6 +26,7 @@ from tests.test_canary import (
     requests,
     secret_settings,
 )
+from tests.turning import SlowStore
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -185,21 +186,12 @@ def test_the_time_of_the_app_is_not_that_of_the_store(monkeypatch: pytest.Monkey
     now = [0.0]
     monkeypatch.setattr("convostate.turn_events.perf_counter", lambda: now[0])
 
-    class Slow(MemoryStore):
-        def begin(self, *args: Any) -> Any:
-            now[0] += 2
-            return super().begin(*args)
-
-        def commit(self, *args: Any) -> Any:
-            now[0] += 3
-            return super().commit(*args)
-
     def slow(environ: WSGIEnvironment, start_response: Any) -> Any:
         now[0] += 5
         yield from KEEPS(environ, start_response)
         now[0] += 7
 
-    event = Watched(slow, Slow()).one()
+    event = Watched(slow, SlowStore(now)).one()
 
     assert event[-4:] == (0, 5000, 12_000, 17_000)
 

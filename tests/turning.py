@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from convostate import PhonePair
 from convostate.core.outcome import Keep
 from convostate.core.turn import Terms, Turn, finish, open_turn
-from convostate.stores import CookieStore
+from convostate.stores import CookieStore, MemoryStore
 from tests.served import ACCOUNT, ADA, NOW, US, settings
 
 if TYPE_CHECKING:
@@ -54,3 +54,19 @@ def kept(content: dict[Any, Any], now: float = NOW, terms: Terms = COOKIE, **mor
     outcome = finished(turn, now, terms)
     assert isinstance(outcome, Keep)
     return outcome.token
+
+
+class SlowStore(MemoryStore):
+    """A store that takes two seconds to begin and three to commit, by a clock that it moves."""
+
+    def __init__(self, now: list[float]) -> None:
+        super().__init__()
+        self.now = now
+
+    def begin(self, *args: Any) -> Any:
+        self.now[0] += 2
+        return super().begin(*args)
+
+    def commit(self, *args: Any) -> Any:
+        self.now[0] += 3
+        return super().commit(*args)
