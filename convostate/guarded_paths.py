@@ -9,7 +9,12 @@ from posixpath import normpath
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+_KEPT_CHARS = 256  # of a path; longer ones are an attacker's, and would fill the memory
+# A $ at the end of Pyramid's route patterns matches before a newline, and its traversal takes a view's
+# name behind @@. No route of an app's is spelled with any of these.
+_skipped = re.compile(r"[\x00-\x20\x7f-\xa0]|(?<=/)@@").sub
 
 
 def guard(patterns: tuple[str, ...]) -> Callable[[str], bool]:
@@ -19,23 +24,42 @@ def guard(patterns: tuple[str, ...]) -> Callable[[str], bool]:
         patterns: As `fnmatch.fnmatchcase` reads them.
 
     Returns:
-        A function of PATH_INFO as the server gives it. Slashes are collapsed, one at the end is
-        dropped and case is folded first, as the most generous router would; one that also resolves
-        ``.`` and ``..`` finds no way around.
+        A function of PATH_INFO as the server gives it, which is true where any way to read it is
+        guarded: a router that is more generous than another finds no way around.
     """
     if "*" in patterns:
         return lambda _path: True
-    matches = [re.compile(translate(_normal(pattern))).match for pattern in patterns]
+    matches = [
+        re.compile(translate(spelled)).match
+        for pattern in patterns
+        for spelled in _with_and_without_slash(_collapsed(pattern), pattern)
+    ]
 
-    @lru_cache(maxsize=1024)  # paths; an attacker's many paths only push each other out
     def guarded(path: str) -> bool:
-        normal = _normal(path.encode("latin-1", "replace").decode("utf-8", "replace"))
-        resolved = normpath(normal)
-        return any(match(normal) or match(resolved) for match in matches)
+        return any(match(reading) for reading in _readings(path) for match in matches)
 
-    return guarded
+    kept = lru_cache(maxsize=1024)(guarded)
+    return lambda path: (kept if len(path) <= _KEPT_CHARS else guarded)(path)
 
 
-def _normal(path: str) -> str:
-    collapsed = re.sub("/+", "/", path)
-    return (collapsed.rstrip("/") or "/").casefold()
+def _readings(path: str) -> Iterator[str]:
+    """A path as routers read it: its slashes collapsed, with and without one at its end, in one case."""
+    raw = path.encode("latin-1", "replace")
+    for errors in ("replace", "ignore"):  # as Werkzeug decodes it, and as Bottle does
+        text = raw.decode("utf-8", errors)
+        for spelled in dict.fromkeys((text, _skipped("", text))):
+            collapsed = _collapsed(spelled)
+            yield from _with_and_without_slash(collapsed, spelled)
+            yield from _with_and_without_slash(normpath(collapsed), spelled)
+
+
+def _with_and_without_slash(collapsed: str, spelled: str) -> Iterator[str]:
+    bare = collapsed.rstrip("/")
+    yield bare or "/"
+    if bare and spelled.endswith("/"):
+        yield f"{bare}/"
+
+
+def _collapsed(path: str) -> str:
+    # Werkzeug puts a slash before a path that has none.
+    return re.sub("/+", "/", f"/{path}").casefold()

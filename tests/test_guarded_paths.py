@@ -45,6 +45,19 @@ from tests.served import bare, serve, settings, signed, wrapped
     (("*",), "/any/thing"),
     (("*sms",), "/any/sms"),
     (("/a*",), "/a\nb"),
+    (("/voice/*",), "/voice/"),
+    (("/voice/*",), "/voice//"),
+    (("/voice/*",), "/x/../voice/"),
+    (("/sms",), "sms"),
+    (("/sms",), "./sms"),
+    (("/sms",), "/sms\n"),
+    (("/sms",), "/sms \x00\x7f"),
+    (("/sms",), "/s\xffms"),
+    (("/sms",), "/sms\xc3"),
+    (("/sms",), "/\xf0\x9fsms/"),
+    (("/sms",), "/@@sms"),
+    (("/my sms",), "/my sms"),
+    (("/sms",), "/sms/" + "./" * 500),
 ])  # fmt: skip
 def test_a_path_is_guarded(patterns: tuple[str, ...], path: str) -> None:
     assert guard(patterns)(path)
@@ -57,8 +70,11 @@ def test_a_path_is_guarded(patterns: tuple[str, ...], path: str) -> None:
     (("/sms",), "/sms2"),
     (("/sms",), "/sms/x"),
     (("/sms",), "/x/sms"),
-    (("/sms",), "/sms\n"),
     (("/sms",), "/sms%20"),
+    (("/sms",), "/sms@@"),
+    (("/sms",), "/smsx\n"),
+    (("/sms",), "/s\xc3\xa9ms"),
+    (("/sms",), "/page" + "x" * 500),
     (("/voice/*",), "/voice"),
     (("/v?ice",), "/vice"),
     (("/[!s]ms",), "/sms"),
@@ -77,7 +93,7 @@ def test_patterns_that_would_guard_nothing_do_not_start(paths: Any) -> None:
         settings(paths=paths)
 
 
-@pytest.mark.parametrize("path", ["/sms", "/sms/", "//sms", "/SMS", "/x//SMS/"])
+@pytest.mark.parametrize("path", ["/sms", "/sms/", "//sms", "/SMS", "/x//SMS/", "/@@sms"])
 def test_a_guarded_path_in_any_spelling_reaches_the_app_only_when_proven(path: str) -> None:
     app = Answering()
     middleware = wrapped(app, paths="/sms,/x/sms")
