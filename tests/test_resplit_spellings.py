@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from convostate.core.signature import sign
 from tests.proving import posted, status_of
-from tests.served import ACCOUNT, BOB, SID, URL, US, text
+from tests.served import ACCOUNT, BOB, SID, TOKEN, URL, US, text
 from tests.test_resplit import CALL, call, there
 
 HEX = "0123456789abcdef"
@@ -75,6 +76,33 @@ def test_the_url_of_an_error_may_hold_sids_and_no_other_value_may() -> None:
 
     assert status_of(posted(text(ErrorUrl=url))) == 200
     assert status_of(posted(text(ErrorUrl=URL, ProfileName=url))) == 403
+
+
+def test_the_url_of_an_error_holds_no_sids_of_parameters_that_it_swallowed() -> None:
+    before = {"AccountSid": ACCOUNT, "ApiVersion": "2010-04-01"}
+    true = {"CallSid": SIDS[0], "CallStatus": "ringing", "Direction": "inbound"}
+    behind = {"From": "client:eve", "To": US}
+    swallowed = "http://x" + "".join(name + value for name, value in true.items())
+    forged = true | {"CallSid": SIDS[1], "ErrorUrl": swallowed}
+    written = f"1CallSid{SIDS[1]}CallStatusringingDirectioninboundErrorUrlhttp://x"
+    signature = sign(URL, (before | {"B": written} | true | behind).items(), TOKEN)
+    assert signature == sign(URL, (before | {"B": "1"} | forged | behind).items(), TOKEN)
+
+    request = posted(before | {"B": "1"} | forged | behind, signature=signature)
+    assert status_of(request) == 403
+    assert status_of(posted(before | {"B": "1"} | true | behind)) == 200
+
+
+@pytest.mark.parametrize("channel", ["viber", "telegram", "x2"])
+@pytest.mark.parametrize("victim", ["victim", "123456"])
+def test_a_sender_on_a_channel_that_nobody_knows_is_guarded_too(channel: str, victim: str) -> None:
+    true = text(f"hiFrom{channel}:{victim}FromA", From=f"{channel}:eve", To=f"{channel}:us")
+    forged = true | {"Body": "hi", "From": f"{channel}:{victim}", "FromA": f"From{channel}:eve"}
+    signature = sign(URL, true.items(), TOKEN)
+    assert signature == sign(URL, forged.items(), TOKEN)
+
+    assert status_of(posted(forged, signature=signature)) == 403
+    assert status_of(posted(true | {"Body": f"hi From {channel}:{victim}"})) == 200
 
 
 @pytest.mark.parametrize("name", ["From", "To"])

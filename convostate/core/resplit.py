@@ -20,6 +20,10 @@ SID is 34 characters. (The name of a client: or sip: address can be, because it 
 A true sender that does not look like an address shows otherwise. The sender of an SMS may be a word or
 a code of three digits; but its text is its Body, which stands before From, so between a forged sender
 and the true SID the word `From` stands once more. A caller may be withheld: those words are addresses.
+
+What it cannot tell: a word that begins with City, Country, State or Zip from a place, and a caller whose
+number is no number from a parameter's name. Twilio delivers no texts from words, and no caller's text but
+speech, which stands behind From.
 """
 
 from __future__ import annotations
@@ -41,7 +45,8 @@ if TYPE_CHECKING:
 _CHANNEL = r"(?:[a-z]{2,24}:)?"
 _NUMBER = rf"{_CHANNEL}(?:\+[0-9]{{2}}|[0-9]{{5}})"
 # Channels on which an address need not be a number, such as client:alice or whatsapp:US.1349.
-_NAMED = r"(?:client|sips?|rcs|whatsapp|messenger|instagram):[!-~]"
+_CHANNELS = frozenset("client sip sips rcs whatsapp messenger instagram".split())
+_NAMED = rf"(?:{'|'.join(sorted(_CHANNELS))}):[!-~]"
 # Callers of whom Twilio tells no number (https://help.twilio.com/articles/223179988).
 _WITHHELD = "(?i:anonymous|unknown|restricted|blocked|unavailable|private)"
 _ADDRESS = f"(?:{_NUMBER}|{_NAMED}|{_WITHHELD})"
@@ -53,6 +58,9 @@ _RECEIVERS = re.compile(f"To(?={_ADDRESS})")
 _GUARDED_SIDS = "Sid(?:(?<=AccountSid)|(?<=MessageSid)|(?<=SmsSid)|(?<=CallSid))"
 _SIDS_OF_URL = re.compile(f"{_GUARDED_SIDS}(?={_SID})")
 _SIDS_OF_FORM = re.compile(f"{_GUARDED_SIDS}(?==?{_SID})")
+_SIDS_OF_ERROR_URL = re.compile(
+    f"{_GUARDED_SIDS}(?=={_SID})"
+)  # not those of parameters that it swallowed
 
 # In a body people may write addresses, but not where a letter follows at once: there the name of the
 # next parameter might begin, and the address be the true sender's.
@@ -146,12 +154,13 @@ def check_split(signed: str, form: Form, body: str) -> None:
         receivers += len(_QUOTED_RECEIVERS.findall(body))
     sids = _count(first, _SID_NAMES, _whole_sid)
     if first:  # a fallback may be told the whole URL of a GET that failed
-        sids += len(_SIDS_OF_FORM.findall(first.get("ErrorUrl", "")))
+        sids += len(_SIDS_OF_ERROR_URL.findall(first.get("ErrorUrl", "")))
     if (
         len(_SENDERS.findall(signed)) != senders
         or len(_RECEIVERS.findall(signed)) != receivers
         or len((_SIDS_OF_FORM if first else _SIDS_OF_URL).findall(signed)) != sids
         or (is_message and ":" not in first.get("To", "") and _hides_a_sender(form))
+        or _names_another_of_its_channel(signed, first.get("From", ""))
     ):
         raise RequestError(403, "re-split", "a name and its value stand where no parameter begins")
 
@@ -164,3 +173,9 @@ def _hides_a_sender(form: Form) -> bool:
     end = min(_MESSAGE_SIDS & form.first.keys())
     between = [name + value for name, value in sorted(set(form.items())) if "From" < name < end]
     return len(_GLUED_FROM.findall("".join(between))) != len(_PLACES & form.first.keys())
+
+
+def _names_another_of_its_channel(signed: str, sender: str) -> bool:
+    """Whether somebody on the sender's channel stands behind `From` once more, where it is none of the listed."""
+    channel, colon, _ = sender.partition(":")
+    return bool(colon) and channel not in _CHANNELS and signed.count(f"From{channel}:") != 1
