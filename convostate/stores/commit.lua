@@ -52,6 +52,11 @@ if KEYS[5] then
   elseif newest ~= '' then
     if redis.call('EXISTS', KEYS[6]) == 1 then
       key, before = KEYS[6], redis.call('GETRANGE', KEYS[6], 47, 68)
+      -- It lives on now, and so must all that lead to it: erase.lua comes that way.
+      local leads = KEYS[5]
+      while leads ~= KEYS[6] and redis.call('PEXPIRE', leads, ARGV[13]) == 1 do
+        leads = KEYS[5] .. redis.call('GETRANGE', leads, 47, 68)
+      end
     else
       before = newest:sub(1, 22)
       redis.call('RENAME', KEYS[5], KEYS[5] .. before)

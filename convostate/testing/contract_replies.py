@@ -81,6 +81,21 @@ class Replies(Setting):
 
         assert [self.replayed(store, claim) for claim in claims] == [None] * 4
 
+    def test_a_reply_that_replaced_another_is_erased_when_all_that_came_between_have_expired(
+        self, store: Store
+    ) -> None:
+        claims = [self.claim(name) for name in ("redirected", "between", "newest")]
+        for claim in claims:
+            self.answer(store, claim, b"redirect", redirects=True)
+        self.advance(store, REPLY_S - 10)
+        again = self.claim("redirected", idempotency="again")
+        self.answer(store, again, b"message")
+        self.advance(store, 20)
+        assert self.replayed(store, again) == b"message"
+        store.erase(self.claim(), replies=True)
+
+        assert self.replayed(store, again) is None
+
     def test_a_reply_without_a_redirect_is_replayed_whatever_the_idempotency(
         self, store: Store
     ) -> None:
