@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from convostate.core.signature import Request, Secrets
 
 # Some put the phone's number into the webhook's URL: two digits of it are enough to tell which.
-_NUMBER = re.compile(r"[0-9]{5,}([0-9]{2})")
+_NUMBER = re.compile(r"(?:(?:\+|%2[Bb])(?:[0-9 ()-]|%20){5,}|[0-9]{5,})([0-9]{2})")
 
 logger = logging.getLogger("convostate")
 
@@ -31,6 +31,7 @@ QUIET_S = 60.0  # between two lines of one category
 # An explanation is some hundred HMACs of the request under each secret that might have signed it: 8 ms
 # for this one and one secret. The longest known webhook, a WhatsApp flow, stays below it, and has 60 fields.
 EXPLAINED_BYTES = 16_384
+_GUESSES = 300  # at most, under each such secret; the secrets of other accounts are tried once
 EXPLAINED_FIELDS = 200
 
 
@@ -92,9 +93,11 @@ class RefusalLog:
             form = EMPTY  # another content type: its URL alone is signed
         account = (form.first or _query_params(request.query)).get("AccountSid", "")
         signers = self._secrets.candidates(request.scheme, account)
+        every = self._secrets.every()
         size_bytes = len(request.body) + len(request.url)
         fields = request.body.count(b"&") + request.query.count("&")
-        if size_bytes * len(signers) > EXPLAINED_BYTES or fields > EXPLAINED_FIELDS:
+        tried = len(signers) + len(every) / _GUESSES
+        if size_bytes * tried > EXPLAINED_BYTES or fields > EXPLAINED_FIELDS:
             return f"checked as {without_query(request.url)}: it is too long to try what is wrong"
         return str(
             explain(
@@ -103,7 +106,7 @@ class RefusalLog:
                     form,
                     request.signature,
                     signers,
-                    self._secrets.every(),
+                    every,
                     hints(
                         [
                             get("HTTP_X_FORWARDED_HOST", ""),

@@ -237,6 +237,7 @@ def test_a_signature_that_verifies_says_so_in_any_variant_of_the_port(port: str)
 @pytest.mark.parametrize(("values", "words"), [
     (["a.example, b.example:1"], ["a.example", "b.example:1"]), (["for=1;host=a.example;proto=https"], ["for=1", "a.example", "proto=https"]),
     (["", " , "], []), (["u@evil", "a\r\nb", "\u00e9"], []), ([",".join("abcdefghijkl")], list("abcdefgh")), (['host="a"'], ["a"]),
+    (["h" * 255, "h" * 256], ["h" * 255]),
 ])  # fmt: skip
 def test_only_words_that_can_be_a_host_or_a_path_are_hints(
     values: list[str], words: list[str]

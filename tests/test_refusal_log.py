@@ -187,7 +187,15 @@ def test_no_query_no_number_and_no_secret_is_ever_logged(
 
 
 @pytest.mark.parametrize(
-    "path", [f"/sms/{ADA}", f"/sms/%2B{ADA[1:]}/in", f"/smsFrom{ADA}To{US}", f"/{ADA[1:]}/{US}"]
+    "path",
+    [
+        f"/sms/{ADA}",
+        f"/sms/%2B{ADA[1:]}/in",
+        f"/smsFrom{ADA}To{US}",
+        f"/{ADA[1:]}/{US}",
+        "/sms/+1 555-010-0001/x",
+        "/sms/%2B1%20(555)%20010-0001",
+    ],
 )
 def test_a_number_in_the_path_is_masked(path: str, caplog: pytest.LogCaptureFixture) -> None:
     url = f"https://example.com{path}"
@@ -198,6 +206,7 @@ def test_a_number_in_the_path_is_masked(path: str, caplog: pytest.LogCaptureFixt
     ):
         said = line(environ, caplog)
         assert not any(number[-7:] in said for number in (ADA, US))
+        assert "010-00" not in said
         assert "***" in said
 
 
@@ -272,3 +281,15 @@ def test_what_costs_too_much_to_explain_is_told_so(
     assert "no usual change" in line(short, caplog, **changes)
     right = signed(params, url, token="token7" if tokens else TOKEN)
     assert serve(wrapped(Answering(), **changes), right).status == 200
+
+
+def test_a_long_text_of_an_account_that_nobody_knows_is_not_tried_under_all_others(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    others = {f"AC{number:032x}": f"token{number}" for number in range(100, 200)}
+    settings: dict[str, Any] = {"auth_token": None, "account_tokens": others}
+    short, long = ({"Body": "x" * size, "AccountSid": ACCOUNT} for size in (10, 200_000))
+
+    assert "too long" in line(signed(long, token="token150"), caplog, **settings)
+    said = line(signed(short, token="token150"), caplog, **settings)
+    assert "signed with the token of another configured account" in said

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 
+_LONGEST_HINT_CHARS = 255  # RFC 1035 §2.3.4: a host name; a prefix is shorter
+
+
 class Explanation(NamedTuple):
     """What is known of a signature.
 
@@ -67,7 +70,7 @@ class Asked(NamedTuple):
 def explain(asked: Asked) -> Explanation:
     """Find out why a signature does not verify by trying what commonly goes wrong on the way.
 
-    Costs one HMAC a try, about 40 in all: for refused requests, at most once a minute, and for the
+    Costs one HMAC a try, some hundred in all: for refused requests, at most once a minute, and for the
     command line.
     """
     checked = without_query(asked.url)
@@ -234,7 +237,7 @@ def _url_advice(url: str, origin: str, path: str) -> str:
 
 
 def hints(values: Iterable[str]) -> list[str]:
-    """The words of forwarding headers that can be a host or a path, for `Asked`; at most eight."""
+    """The words of forwarding headers that can be a host or a path, for `Asked`; at most eight short ones."""
     words = [
         word.strip().strip('"') for value in values for word in value.replace(";", ",").split(",")
     ]
@@ -243,5 +246,10 @@ def hints(values: Iterable[str]) -> list[str]:
         for word in words
     ]
     return [
-        word for word in named if word and word.isascii() and word.isprintable() and "@" not in word
+        word
+        for word in named
+        if 0 < len(word) <= _LONGEST_HINT_CHARS
+        and word.isascii()
+        and word.isprintable()
+        and "@" not in word
     ][:8]
