@@ -17,6 +17,10 @@ from convostate.core.signature import url_variants
 from convostate.errors import UsageError
 
 _ACCOUNT = re.compile("AC[0-9a-f]{32}")  # https://www.twilio.com/docs/glossary/what-is-a-sid
+# What divides lists elsewhere, quotes, escapes, the rest of a URL, and placeholders of frameworks' routes.
+_no_path = re.compile(r"""[;|#%"'<>{}\\]|:/|\?[^/*]*=""")
+# Of deployment files whose variables nobody filled in, and the SID that stands above the token in the console.
+_no_token = re.compile(r"\$\{.*\}|\$\(.*\)|<.*>|None|null|AC[0-9a-f]{32}").fullmatch
 SERVER_SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "redis+cluster")
 
 
@@ -38,6 +42,8 @@ def _token(variable: str, value: Any) -> str:
         )
     if not token.isascii() or set(token) & set(" =\"'"):
         raise _wrong(variable, "holds a character that no token has", "<token>")
+    if _no_token(token):
+        raise _wrong(variable, "holds a placeholder or an account SID", "<token>")
     return token
 
 
@@ -132,6 +138,15 @@ def _paths(variable: str, value: Any) -> tuple[str, ...]:
         raise _wrong(variable, "has a pattern that begins with neither / nor *", "/sms,/voice/*")
     if any(char.isspace() for pattern in patterns for char in pattern):  # so would this
         raise _wrong(variable, "has a pattern with a blank; commas divide them", "/sms,/voice/*")
+    if any(_no_path.search(each) or not each.isprintable() for each in patterns):  # and these
+        raise _wrong(
+            variable,
+            "has a pattern with what no path holds; commas divide them, * stands for any part, and "
+            "queries, fragments and escapes are left out",
+            "/sms,/voice/*",
+        )
+    if any(pattern.count("[") != pattern.count("]") for pattern in patterns):
+        raise _wrong(variable, "has a pattern whose [ is not closed", "/sms,/voice/[0-9]*")
     return patterns
 
 

@@ -89,16 +89,14 @@ class ConversationMiddleware:
             store = store_for(
                 settings.store, cookie_name=settings.cookie_name, max_waiting=settings.max_waiting
             )
-        if not isinstance(settings, Settings) or not hasattr(store, "server_side"):
+        if not isinstance(settings, Settings) or not hasattr(store, "most_bytes"):
             raise UsageError(
                 "Settings and a Store are wanted. Write Settings(auth_token=…, keys=…, store=…)"
             )
         self.app = app
         self.settings = settings
-        self.store = store
-        self._terms = settings.terms(
-            server_side=store.server_side, most_bytes=getattr(store, "most_bytes", None)
-        )
+        self.store: Store = store
+        self._terms = settings.terms(server_side=store.server_side, most_bytes=store.most_bytes)
         self._secrets = settings.secrets()
         self._refusals = RefusalLog(self._secrets)
         self._observer = TurnObserver(on_turn, self._terms.names.log_id)

@@ -126,9 +126,9 @@ def test_a_csrf_token_stays_until_another_is_made(turns: Turns) -> None:
 
 
 def test_its_repr_shows_no_value(turns: Turns) -> None:
-    turns.turn(put(pin="1234"))
+    turns.turn(put(**{"pin": "1234", "+15550100001": 1}))
 
-    assert turns.turn(repr) == "ConversationSession(keys=['pin'])"
+    assert turns.turn(repr) == "ConversationSession(keys=['pin', '+***01'])"
 
 
 def configured(view: Callable[[Any], Any], *, factory: str = "none", **settings: str) -> Any:

@@ -220,6 +220,7 @@ def test_a_phone_can_be_added_once() -> None:
         ("text", {"phone": -1, "body": "hi"}, 409),
         ("text", {"phone": 0}, 400),
         ("text", {"phone": "no", "body": "hi"}, 400),
+        ("text", {"phone": float("inf"), "body": "hi"}, 400),
         ("dance", {"phone": 0}, 400),
         ("move-clock", {"seconds": 1e9}, 409),
         ("move-clock", {"seconds": "nan"}, 409),

@@ -31,7 +31,7 @@ VALID: dict[str, dict[str, Any]] = {
                                                  "redis+cluster://a:1,b:2")},
     "CONVOSTATE_PUBLIC_URL": {"https://example.com": "https://example.com", "https://example.com/": "https://example.com",
                               "http://h:8080/pre/fix": "http://h:8080/pre/fix", "https://[::1]:8443": "https://[::1]:8443"},
-    "CONVOSTATE_PATHS": {"/sms": ("/sms",), "/sms, /voice/*": ("/sms", "/voice/*"), "*": ("*",)},
+    "CONVOSTATE_PATHS": {"/sms": ("/sms",), "/sms, /voice/*": ("/sms", "/voice/*"), "*": ("*",), "/v?ice,/[sv]ms": ("/v?ice", "/[sv]ms")},
     "CONVOSTATE_LIFETIME": {"60s": timedelta(seconds=60), "1m": timedelta(minutes=1), "30m": timedelta(minutes=30), "4h": timedelta(hours=4),
                             "14400s": timedelta(hours=4), "4 h": timedelta(hours=4)},
     "CONVOSTATE_COOKIE_NAME": {"c": "c", "__Host-x.y_z": "__Host-x.y_z", "x" * 64: "x" * 64},
@@ -42,7 +42,8 @@ VALID: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 NONSENSE: dict[str, list[str]] = {
-    "TWILIO_AUTH_TOKEN": ["canary,x", "canary x", "canary=x", "canary\x00", "canary\nx", ","],
+    "TWILIO_AUTH_TOKEN": ["canary,x", "canary x", "canary=x", "canary\x00", "canary\nx", ",",
+                          "${TWILIO_AUTH_TOKEN}", "$(cat token)", "<canary>", "None", "null", ACCOUNT],
     "CONVOSTATE_AUTH_TOKENS": ["canary,", ",", "canary,,x", "canary x", "canary=x", "canary\r\nx"],
     "CONVOSTATE_ACCOUNT_TOKENS": ["canary", "canary=x", f"{SUB}", f"{SUB}=", f"={TOKEN}", f"{SUB}=canary,", f"{SUB[:-1]}=canary", f"{SUB.upper()}=canary",
                                   f"{SUB}:canary", f"{SUB}=canary x", f"{SUB}=canary=x", f"XX{SUB[2:]}=canary", f"{SUB}0=canary"],
@@ -56,7 +57,8 @@ NONSENSE: dict[str, list[str]] = {
                               "https://example.com:99999", "https://example.com:abc", "https://example.com:", "HTTPS://example.com",
                               "https://ex ample.com", "https://exam\u00fcple.com", "https://[::1", "https://exa$mple.com", "https://a,https://b",
                               "https://example.com\\x", "https://example.com/a b", "*"],
-    "CONVOSTATE_PATHS": ["canary", "sms", "/sms,", ",", "/sms,voice", "https://example.com/sms"],
+    "CONVOSTATE_PATHS": ["canary", "sms", "/sms,", ",", "/sms,voice", "https://example.com/sms",
+        "/sms;/voice", "/sms:/voice", "/sms|/voice", "/sms?x=1", "/sms#rc=3", '/sms"', "/sms'", "/sms\u200b", "/sms%20", "/[sms", "*;", "/sms/<id>", "/sms/{id}", "\\sms", "/sms\\x"],
     "CONVOSTATE_LIFETIME": ["canary", "5h", "4h1s", "59s", "0s", "-1h", "4", "4H", "h", "1d", "14401s", "1.5h", "1e3s", "\u0664h", "9999999d", "4h,5h"],
     "CONVOSTATE_COOKIE_NAME": ["a b", "a;b", "a=b", "a,b", "canary\r\nSet-Cookie: x", "a\x00", "\u00e9", "x" * 65, '"a"', "a/b"],
     "CONVOSTATE_ON_OUTAGE": ["canary", "Refuse", "end", "yes", "1"],

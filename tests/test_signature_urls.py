@@ -44,7 +44,7 @@ def test_what_is_no_url_of_the_web_never_verifies(url: str) -> None:
     assert without_port(url) == url
 
 
-@pytest.mark.parametrize("url", ["https://a.example", "https://a.example?b=c", "http://z", "https://a.example:443"])  # fmt: skip
+@pytest.mark.parametrize("url", ["https://a.example", "https://a.example?b=c", "https://a.example#b?c", "http://z", "https://a.example:443"])  # fmt: skip
 def test_a_url_needs_no_path(url: str) -> None:
     assert url_variants(url)[0] == url
     assert status_of(got(url)) == 200

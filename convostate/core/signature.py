@@ -184,7 +184,7 @@ def url_variants(url: str) -> Sequence[str]:
         optional port (Twilio drops the user name and password before it signs).
     """
     start = url.find("/", 8)  # behind https:// or http://x
-    origin = url[:start] if start > 0 else url.partition("?")[0]
+    origin = url[:start] if start > 0 else url.partition("?")[0].partition("#")[0]
     other = _toggle_port(origin)
     if not other or not url.isascii() or not url.isprintable() or " " in url:
         return ()

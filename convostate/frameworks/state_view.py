@@ -27,7 +27,7 @@ class StateView(MutableMapping[Any, Any]):
         self.state = state
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(keys={list(self.state)!r})"
+        return repr(self.state).replace("State", type(self).__name__, 1)
 
     def __getitem__(self, key: Any) -> Any:
         return self.state[key]

@@ -48,7 +48,7 @@ class Lookout:
         if self.middleware is not None:
             store: Store = self.middleware.store
             self._terms = self.middleware.settings.terms(
-                server_side=store.server_side, most_bytes=getattr(store, "most_bytes", None)
+                server_side=store.server_side, most_bytes=store.most_bytes
             )
 
     @property

@@ -116,7 +116,7 @@ class Site:
             done = _do(board, action, told)
         except ConvostateError as error:
             return _json({"trouble": str(error)}, 409)
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
             raise BadRequest(f"That is no {action}.") from error
         finally:
             board.transcript.touch()
