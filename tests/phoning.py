@@ -44,6 +44,19 @@ def browser() -> Iterator[Browser]:
 
 
 @contextmanager
+def silent_page(chromium: Browser) -> Iterator[Page]:
+    """A page whose console stays silent: no script fails, and the policy stops nothing."""
+    page = chromium.new_page(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    yield page
+    page.close()
+    refused = re.compile(r"409 \(CONFLICT\)|ERR_CONNECTION|ERR_EMPTY_RESPONSE")  # the page tells
+    assert [text for text in complaints if not refused.search(text)] == []
+
+
+@contextmanager
 def phone_server(*words: str, folder: Path | None = None, **environ: str) -> Iterator[str]:
     """Run ``convostate phone`` as somebody who has set nothing but `environ`.
 

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.apps.survey import QUESTIONS, WELCOME
-from tests.phoning import Person, browser, phone_server, shoot
+from tests.phoning import Person, browser, phone_server, shoot, silent_page
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,15 +33,8 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(chromium: Browser) -> Iterator[Page]:
-    """A page whose console stays silent: no script fails, and the policy stops nothing."""
-    page = chromium.new_page(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
-    complaints: list[str] = []
-    page.on("console", lambda message: complaints.append(message.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    yield page
-    page.close()
-    refused = re.compile(r"409 \(CONFLICT\)|ERR_CONNECTION|ERR_EMPTY_RESPONSE")  # the page tells
-    assert [text for text in complaints if not refused.search(text)] == []
+    with silent_page(chromium) as opened:
+        yield opened
 
 
 def test_without_an_app_two_phones_text_the_counter(page: Page) -> None:

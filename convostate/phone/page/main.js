@@ -10,7 +10,7 @@ import { showTurns, startTurns } from "./turns.js";
 import { $ } from "./view.js";
 
 /** What the page knows: the server's last answer, and what the person looks at. */
-const page = { seen: null, phone: 0, turn: null, read: {} };
+const page = { seen: null, wanted: 0, phone: 0, turn: null, read: {} };
 
 function show(seen) {
   if (seen.broken) {
@@ -20,10 +20,15 @@ function show(seen) {
   }
   complain("", "");
   page.seen = seen;
-  page.phone = Math.min(page.phone, seen.phones.length - 1);
+  findPhone();
   $("app-name").textContent = seen.app + (seen.wrapped ? " (wrapped for now)" : "");
   $("start").hidden = !seen.starts;
   redraw();
+}
+
+/** A phone that has just been added may not have been seen yet: until then it is the last one. */
+function findPhone() {
+  page.phone = Math.min(page.wanted, page.seen.phones.length - 1);
 }
 
 function redraw() {
@@ -50,8 +55,9 @@ function choosePane(pane) {
 }
 
 function choosePhone(phone) {
-  page.phone = phone;
+  page.wanted = phone;
   page.turn = null;
+  findPhone();
   choosePane("chat");
   redraw();
 }
