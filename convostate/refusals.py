@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import math
 import re
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -47,6 +48,7 @@ class RefusalLog:
         self._secrets = secrets
         self._monotonic = monotonic
         self._last: dict[str, float] = {}
+        self._lock = threading.Lock()
 
     def log(self, error: Exception, request: Request | None, environ: WSGIEnvironment) -> None:
         """Log one refusal, unless its category was logged less than a minute ago. Never raises.
@@ -59,10 +61,8 @@ class RefusalLog:
         if not isinstance(error, RequestError):
             # neither its text nor its traceback, whose frames hold the request
             error = RequestError(403, "surprise", f"{type(error).__name__} while verifying it")
-        moment = self._monotonic()
-        if moment - self._last.get(error.category, -math.inf) < QUIET_S:
+        if not self._may_speak(error.category):
             return
-        self._last[error.category] = moment
         why = str(error)
         if request is not None and error.category in ("signature", "unsigned"):
             try:
@@ -77,13 +77,19 @@ class RefusalLog:
 
     def log_unguarded(self) -> None:
         """Log that a signed request took a path that is not guarded, at most once a minute."""
-        moment = self._monotonic()
-        if moment - self._last.get("unguarded", -math.inf) >= QUIET_S:
-            self._last["unguarded"] = moment
+        if self._may_speak("unguarded"):
             logger.warning(
                 "a request that carries a Twilio signature took a path that is not guarded, and nobody "
                 "checked it: add the path to CONVOSTATE_PATHS"
             )
+
+    def _may_speak(self, category: str) -> bool:
+        moment = self._monotonic()
+        with self._lock:
+            if moment - self._last.get(category, -math.inf) < QUIET_S:
+                return False
+            self._last[category] = moment
+        return True
 
     def _explain(self, request: Request, environ: WSGIEnvironment) -> str:
         get = environ.get

@@ -175,7 +175,7 @@ class ConversationMiddleware:
         except StoreError as error:
             if error.reason != "down" or self.settings.on_outage == "refuse":
                 return self._unavailable(error, context, watch)
-            lost = error.with_traceback(None)
+            lost = StoreError(error.reason, str(error))  # its frames and its cause stay here
         running = Running(claim.name) if claim.name else None
         try:
             turn = open_turn(

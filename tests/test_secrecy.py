@@ -5,11 +5,20 @@ from __future__ import annotations
 import itertools
 import logging
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
-from convostate import ConvostateError, Keyring, PhonePair, RequestError, StateError
+from convostate import (
+    ConversationMiddleware,
+    ConvostateError,
+    Keyring,
+    PhonePair,
+    RequestError,
+    StateError,
+    StoreError,
+    state_from,
+)
 from convostate.core import codec
 from convostate.core.explain import Asked, explain
 from convostate.core.form import parse_form, parse_query
@@ -18,8 +27,9 @@ from convostate.core.outcome import Keep
 from convostate.core.signature import Request, Secrets
 from convostate.core.turn import authenticate
 from convostate.refusals import RefusalLog
+from convostate.stores import MemoryStore
 from tests.proving import got, posted
-from tests.served import NOW, settings
+from tests.served import NOW, serve, settings, signed
 from tests.turning import COOKIE, finished, opened
 
 if TYPE_CHECKING:
@@ -155,6 +165,34 @@ def test_a43_no_lost_state_shows_what_it_was() -> None:
     for each in lost:
         assert each.state.lost is not None
         assert leaks(whole(each.state.lost)) == []
+        assert alone(each.state.lost)
+
+
+class Down(MemoryStore):
+    """A store whose driver has failed."""
+
+    def begin(self, *_: Any) -> NoReturn:
+        raise StoreError("down", "no answer") from OSError(BODY)
+
+
+def test_a43_a_store_that_is_down_leaves_nothing_of_its_driver_in_the_state() -> None:
+    seen: list[BaseException | None] = []
+
+    def app(environ: Any, start_response: Any) -> list[bytes]:
+        seen.append(state_from(environ).lost)
+        start_response("200 OK", [])
+        return [b""]
+
+    down = ConversationMiddleware(app, settings(on_outage="empty"), store=Down())
+    assert serve(down, signed(), outside=False).status == 200
+    (lost,) = seen
+    assert isinstance(lost, StoreError)
+    assert alone(lost)
+
+
+def alone(error: BaseException) -> bool:
+    """Whether neither frames nor other errors hang on an error, which tools would record with it."""
+    return not (error.__traceback__ or error.__context__ or error.__cause__)
 
 
 SHOWN: dict[str, object] = {

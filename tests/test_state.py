@@ -130,7 +130,7 @@ def test_a_lifetime_may_be_as_long_as_the_settings_say(lifetime: timedelta) -> N
 def test_a_longer_or_another_lifetime_is_refused(lifetime: Any) -> None:
     shortened = state({})
     with pytest.raises(
-        UsageError, match=r"14400 s\. Raise CONVOSTATE_LIFETIME, or give a shorter one\.$"
+        UsageError, match=r"14400 s\. Raise CONVOSTATE_LIFETIME, or give a shorter one$"
     ):
         shortened.lifetime = lifetime
     assert shortened.lifetime == timedelta(hours=4)

@@ -54,7 +54,7 @@ class PhonePair:
             wrong = next(name for name in names if not is_address(getattr(self, name)))
             raise UsageError(
                 f"PhonePair: {wrong} is not an address. "
-                f"Give 1 to {MAX_ADDRESS_CHARS} printable characters without a space."
+                f"Give 1 to {MAX_ADDRESS_CHARS} printable characters without a space"
             )
 
     def __repr__(self) -> str:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from convostate.core.pair import PhonePair
 
 _ENDED = UsageError(
-    "This conversation has been ended in this turn. Write before end(), or call clear() instead of it."
+    "This conversation has been ended in this turn. Write before end(), or call clear() instead of it"
 )
 
 
@@ -35,7 +35,7 @@ class State(dict[Any, Any]):
             lifetime (aware, UTC).
         lost: Why an earlier state could not be opened or read, or None.
 
-    `ended`, `touched`, `locked` and `lifetime_ms` are read by `finish`.
+    `ended`, `touched`, `is_new` and `lifetime_ms` are read by `finish`, `locked` when a turn is opened.
     """
 
     __slots__ = (
@@ -119,7 +119,7 @@ class State(dict[Any, Any]):
         if type(lifetime) is not timedelta or not timedelta(seconds=1) <= lifetime <= longest:
             raise UsageError(
                 "state.lifetime takes a timedelta of 1 s up to the lifetime of the settings, "
-                f"{self._longest_ms // 1000} s. Raise CONVOSTATE_LIFETIME, or give a shorter one."
+                f"{self._longest_ms // 1000} s. Raise CONVOSTATE_LIFETIME, or give a shorter one"
             )
         self.lifetime_ms = int(lifetime / timedelta(milliseconds=1))
 
@@ -191,9 +191,9 @@ READ_ONLY_IN_COOKIE = StateError(
 )
 READ_ONLY_STATUS = StateError(
     "this state is read-only: a message status never begins a conversation. "
-    "Write only where state.is_new is false."
+    "Write only where state.is_new is false"
 )
 OVER = UsageError(
     "The turn is over and its state is written: this change would be lost. "
-    "Change the state before the response ends, or use Conversations.turn()."
+    "Change the state before the response ends, or use Conversations.turn()"
 )

@@ -213,7 +213,7 @@ def open_turn(
             opened = terms.sealer.open(token, context, now_ms)
             content = codec.decode(opened.data)
         except SealError as error:
-            why = error.with_traceback(None)
+            why = SealError(error.reason, str(error))  # its frames and its cause stay here
         else:
             if content is not None:
                 started_ms, expires_ms = opened.started_ms, opened.expires_ms
