@@ -34,6 +34,7 @@ QUIET_S = 60.0  # between two lines of one category
 EXPLAINED_BYTES = 16_384
 _GUESSES = 300  # at most, under each such secret; the secrets of other accounts are tried once
 EXPLAINED_FIELDS = 200
+EXPLAINED_A_MINUTE = 10
 
 
 class RefusalLog:
@@ -48,6 +49,7 @@ class RefusalLog:
         self._secrets = secrets
         self._monotonic = monotonic
         self._last: dict[str, float] = {}
+        self._explained: list[float] = []
         self._lock = threading.Lock()
 
     def log(self, error: Exception, request: Request | None, environ: WSGIEnvironment) -> None:
@@ -61,16 +63,22 @@ class RefusalLog:
         if not isinstance(error, RequestError):
             # neither its text nor its traceback, whose frames hold the request
             error = RequestError(403, "surprise", f"{type(error).__name__} while verifying it")
-        if not self._may_speak(error.category):
-            return
-        why = str(error)
         if request is not None and error.category in ("signature", "unsigned"):
+            if not self._may_explain(error.category):
+                return
+            category = error.category
             try:
-                why = self._explain(request, environ)
+                why, mends = self._explain(request, environ)
+                # What tells how to mend it is not kept back because a stranger's was told before.
+                category = "mends" if mends else category
             except Exception as surprise:  # noqa: BLE001  # a hostile request must not become a 500
-                why = f"{why} ({type(surprise).__name__} while explaining it)"
-        elif request is not None:
-            why = f"{why} (at {without_query(request.url)})"
+                why = f"{error} ({type(surprise).__name__} while explaining it)"
+            if not self._may_speak(category):
+                return
+        elif not self._may_speak(error.category):
+            return
+        else:
+            why = f"{error} (at {without_query(request.url)})" if request else str(error)
         logger.warning(
             "refused a request with %d (%s): %s", error.status, error.category, _one_line(why)
         )
@@ -83,6 +91,16 @@ class RefusalLog:
                 "checked it: add the path to CONVOSTATE_PATHS"
             )
 
+    def _may_explain(self, category: str) -> bool:
+        moment = self._monotonic()
+        may_be = [category, "mends"] if category == "signature" else [category]
+        with self._lock:
+            if all(moment - self._last.get(each, -math.inf) < QUIET_S for each in may_be):
+                return False
+            recent = [tried for tried in self._explained if moment - tried < QUIET_S]
+            self._explained = [*recent, moment][:EXPLAINED_A_MINUTE]
+            return len(recent) < EXPLAINED_A_MINUTE
+
     def _may_speak(self, category: str) -> bool:
         moment = self._monotonic()
         with self._lock:
@@ -91,7 +109,8 @@ class RefusalLog:
             self._last[category] = moment
         return True
 
-    def _explain(self, request: Request, environ: WSGIEnvironment) -> str:
+    def _explain(self, request: Request, environ: WSGIEnvironment) -> tuple[str, bool]:
+        """Why, and whether it says what would make the signature verify."""
         get = environ.get
         try:
             form = parse_form(request.body) if request.method == "POST" else EMPTY
@@ -104,26 +123,16 @@ class RefusalLog:
         fields = request.body.count(b"&") + request.query.count("&")
         tried = len(signers) + len(every) / _GUESSES
         if size_bytes * tried > EXPLAINED_BYTES or fields > EXPLAINED_FIELDS:
-            return f"checked as {without_query(request.url)}: it is too long to try what is wrong"
-        return str(
-            explain(
-                Asked(
-                    request.url,
-                    form,
-                    request.signature,
-                    signers,
-                    every,
-                    hints(
-                        [
-                            get("HTTP_X_FORWARDED_HOST", ""),
-                            get("HTTP_FORWARDED", ""),
-                            get("HTTP_X_ORIGINAL_HOST", ""),
-                        ]
-                    ),
-                    hints([get("HTTP_X_FORWARDED_PREFIX", ""), get("HTTP_X_SCRIPT_NAME", "")]),
-                )
+            place = without_query(request.url)
+            return f"checked as {place}: it is too long to try what is wrong", False
+        hosts = [get("HTTP_X_FORWARDED_HOST", ""), get("HTTP_FORWARDED", ""), get("HTTP_X_ORIGINAL_HOST", "")]  # fmt: skip
+        prefixes = [get("HTTP_X_FORWARDED_PREFIX", ""), get("HTTP_X_SCRIPT_NAME", "")]
+        explanation = explain(
+            Asked(
+                request.url, form, request.signature, signers, every, hints(hosts), hints(prefixes)
             )
         )
+        return str(explanation), explanation.mends
 
 
 def _query_params(query: str) -> dict[str, str]:

@@ -144,6 +144,17 @@ def test_what_no_setting_mends_is_told_too(received: str, configured: str, says:
     assert ask(configured, configured).valid
 
 
+@pytest.mark.parametrize(("origin", "inside"), [
+    ("http://10.0.0.7:8000", True), ("http://127.0.0.1", True), ("http://localhost:5000", True), ("http://web:8000", True),
+    ("http://[::1]:8000", True), ("https://app.internal", True), ("https://example.com", False), ("https://example.com:8443", False),
+])  # fmt: skip
+def test_a_host_that_twilio_was_hardly_given_is_told_first(origin: str, inside: bool) -> None:
+    found = ask(f"{origin}/sms", "https://bots.example.org/sms")
+    assert found.advice.startswith("Twilio was hardly given this host: behind a proxy") is inside
+    assert "compare TWILIO_AUTH_TOKEN with" in found.advice
+    assert not found.mends
+
+
 def test_four_parts_too_many_are_not_looked_for() -> None:
     found = ask("https://example.com/a/b/c/d/sms", "https://example.com/sms")
     assert found.reason == "no usual change of the URL or the parameters makes it valid"

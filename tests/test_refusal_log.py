@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import convostate.refusals
-from convostate.refusals import QUIET_S, RefusalLog
+from convostate.refusals import EXPLAINED_A_MINUTE, QUIET_S, RefusalLog
 from tests.answering import Answering
 from tests.served import ACCOUNT, ADA, TOKEN, URL, US, bare, serve, settings, signed, text, wrapped
 
@@ -149,6 +149,35 @@ def test_one_category_does_not_silence_another(
     assert len(caplog.records) == 4
 
 
+def test_what_cannot_be_explained_does_not_silence_what_can(
+    monotonic: Monotonic, caplog: pytest.LogCaptureFixture
+) -> None:
+    middleware = logging_by(monotonic)
+    strange, mended = signed(token="x"), signed() | {"wsgi.url_scheme": "http"}
+    for environ in (strange, mended, strange, mended):
+        serve(middleware, environ)
+
+    first, second = (record.getMessage() for record in caplog.records)
+    assert "no usual change" in first
+    assert second.endswith("set CONVOSTATE_PUBLIC_URL=https://example.com")
+
+
+@pytest.mark.parametrize(("strangers", "lines"), [(EXPLAINED_A_MINUTE - 1, 2), (EXPLAINED_A_MINUTE, 1)])  # fmt: skip
+def test_so_many_are_explained_in_a_minute_and_no_more(
+    strangers: int, lines: int, monotonic: Monotonic, caplog: pytest.LogCaptureFixture
+) -> None:
+    middleware = logging_by(monotonic)
+    mended = signed() | {"wsgi.url_scheme": "http"}
+    for _ in range(strangers):
+        serve(middleware, signed(token="x"))
+    serve(middleware, mended)
+    assert len(caplog.records) == lines
+
+    monotonic.now += QUIET_S
+    serve(middleware, mended)
+    assert len(caplog.records) == lines + 1
+
+
 def test_the_first_refusal_after_a_start_is_logged(
     monotonic: Monotonic, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -256,40 +285,3 @@ def test_a_surprise_while_explaining_is_still_a_403(
 
     assert "ValueError while explaining it" in said
     assert ADA not in said
-
-
-@pytest.mark.parametrize(("query", "params", "account_tokens"), [
-    ("", {"Body": "x" * 17_000}, None),
-    ("", {f"n{number}": "x" for number in range(202)}, None),
-    (f"a={'x' * 17_000}", {"Body": "x"}, None),
-    ("&".join(f"n{number}=x" for number in range(202)), {"Body": "x"}, None),
-    ("", {"Body": "x" * 1700}, {f"AC{number:032x}": f"token{number}" for number in range(10)}),
-], ids=["a long text", "many fields", "a long query", "a query of many fields", "many secrets"])  # fmt: skip
-def test_what_costs_too_much_to_explain_is_told_so(
-    query: str,
-    params: dict[str, str],
-    account_tokens: dict[str, str] | None,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    url = f"{URL}?{query}" if query else URL
-    tokens: dict[str, Any] = {"account_tokens": account_tokens} if account_tokens else {}
-    changes = {**tokens, "auth_token": None} if tokens else {}
-    environ = signed(params, url, token="x")
-
-    assert "too long to try what is wrong" in line(environ, caplog, **changes)
-    short = signed({"Body": "x"}, url.partition("?")[0], token="x")
-    assert "no usual change" in line(short, caplog, **changes)
-    right = signed(params, url, token="token7" if tokens else TOKEN)
-    assert serve(wrapped(Answering(), **changes), right).status == 200
-
-
-def test_a_long_text_of_an_account_that_nobody_knows_is_not_tried_under_all_others(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    others = {f"AC{number:032x}": f"token{number}" for number in range(100, 200)}
-    settings: dict[str, Any] = {"auth_token": None, "account_tokens": others}
-    short, long = ({"Body": "x" * size, "AccountSid": ACCOUNT} for size in (10, 200_000))
-
-    assert "too long" in line(signed(long, token="token150"), caplog, **settings)
-    said = line(signed(short, token="token150"), caplog, **settings)
-    assert "signed with the token of another configured account" in said

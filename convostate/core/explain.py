@@ -37,6 +37,11 @@ class Explanation(NamedTuple):
     reason: str
     advice: str
 
+    @property
+    def mends(self) -> bool:
+        """Whether something was found with which the signature verifies."""
+        return self.reason.startswith("would verify") or self.reason == _OTHER_SECRET[0]
+
     def __str__(self) -> str:
         if self.valid:
             return f"verifies as {self.checked}"
@@ -92,7 +97,10 @@ def explain(asked: Asked) -> Explanation:
             return Explanation(False, checked, reason, advice)
     if any(_verifies(asked._replace(signers=[other]), asked.url) for other in asked.others):
         return Explanation(False, checked, *_OTHER_SECRET)
-    return Explanation(False, checked, *_UNKNOWN)
+    reason, advice = _UNKNOWN
+    if _is_inside(checked):
+        advice = f"{_BEHIND_A_PROXY}. Otherwise {advice}"
+    return Explanation(False, checked, reason, advice)
 
 
 _NO_SECRET = (
@@ -110,6 +118,18 @@ _UNKNOWN = (
     "no usual change of the URL or the parameters makes it valid",
     "compare TWILIO_AUTH_TOKEN with the primary token in the Twilio console (a secondary one signs nothing until it is promoted), and CONVOSTATE_PUBLIC_URL with the URL configured there",
 )
+
+
+_BEHIND_A_PROXY = (
+    "Twilio was hardly given this host: behind a proxy or a tunnel set "
+    "CONVOSTATE_PUBLIC_URL=https://<the host that it was given>"
+)
+_inside = re.compile(r"https?://(?:\[[^/]*\]|[0-9.]+|localhost|[^/:.]+|[^/:]+\.(?:local|internal|lan))(?::[0-9]+)?(?:/|\Z)").match  # fmt: skip
+
+
+def _is_inside(url: str) -> bool:
+    """Whether a host is an IP address, or a name of a network that Twilio is not in."""
+    return _inside(url) is not None
 
 
 def without_query(url: str) -> str:
