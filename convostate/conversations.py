@@ -19,6 +19,7 @@ from convostate.own_turns import OwnTurns
 from convostate.settings import Settings
 from convostate.starting import account_of, check_arguments, check_spelling, start
 from convostate.stores import Store, store_for
+from convostate.stores.contract import is_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -56,7 +57,7 @@ class Conversations:
         clock: As given; a test may set it.
 
     Raises:
-        UsageError: The settings are wrong, or the store is one that cannot do this.
+        UsageError: The settings are wrong or none, or the store is none or cannot do this.
     """
 
     def __init__(
@@ -68,6 +69,11 @@ class Conversations:
         on_turn: Callable[[TurnEvent], object] | None = None,
     ) -> None:
         settings = Settings.from_environ() if settings is None else settings
+        if not isinstance(settings, Settings):
+            raise UsageError(
+                "Conversations takes Settings. Write Settings(auth_token=…, keys=…, store=…), or give "
+                "none to have them read from the environment variables"
+            )
         if store is None:
             if settings.store == "memory":
                 raise UsageError(
@@ -76,6 +82,11 @@ class Conversations:
                 )
             store = store_for(
                 settings.store, cookie_name=settings.cookie_name, max_waiting=settings.max_waiting
+            )
+        elif not is_store(store):
+            raise UsageError(
+                "Conversations takes a store, and this is none. Give middleware.store, or a store of "
+                "your own. Derive it from convostate.stores.Store"
             )
         self.settings = settings
         self.store: Store = store
@@ -174,6 +185,11 @@ class Conversations:
     def peek(self, *, ours: str, theirs: str, account_sid: str | None = None) -> State | None:
         """Look at a conversation's state without waiting for its turn.
 
+        Args:
+            ours: The application's address.
+            theirs: The person's.
+            account_sid: The account that owns `ours`.
+
         Returns:
             A copy, which refuses to be changed; or None where no conversation goes on.
 
@@ -190,6 +206,11 @@ class Conversations:
 
         It waits for nobody. A turn in flight cannot write any more: its webhook is answered 503.
 
+        Args:
+            ours: The application's address.
+            theirs: The person's.
+            account_sid: The account that owns `ours`.
+
         Raises:
             UsageError: A turn of this conversation runs in this context, where ``state.end()`` does
                 it; or there is no account, or no address.
@@ -202,6 +223,11 @@ class Conversations:
 
         It waits for nobody. A turn in flight cannot write any more: its webhook is answered 503.
         That a STOP stands is still known, by a keyed name from which no number can be read.
+
+        Args:
+            ours: The application's address.
+            theirs: The person's.
+            account_sid: The account that owns `ours`.
 
         Raises:
             UsageError: A turn of this conversation runs in this context, and its reply would be

@@ -4,7 +4,8 @@
     Conversations(on_turn=observe)
 
 One event for each turn and for each refused request. It holds no number, text, value, key or token, and
-its words are few, so that they serve as the labels of a metric. Where nobody watches, nothing is measured.
+its words are few, so that they serve as the labels of a metric. In a webhook nothing is measured where
+nobody watches.
 """
 
 from __future__ import annotations

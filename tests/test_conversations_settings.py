@@ -107,3 +107,42 @@ def test_a_number_as_people_dial_it_names_no_conversation(
     with pytest.raises(UsageError, match=r"not spelled as webhooks spell it.*E\.164"):
         conversations.forget(**{"ours": US, "theirs": ADA, **ends})
     conversations.forget(ours=US, theirs="83629")  # a short code is spelled so
+
+
+@pytest.mark.parametrize("given", ["x", {"store": "memory"}, MemoryStore()])
+def test_what_are_no_settings_is_told_what_to_give(given: Any) -> None:
+    with pytest.raises(UsageError, match=r"takes Settings\. Write Settings\(auth_token="):
+        Conversations(given)
+
+
+class Halfway:
+    """Has only some of what a store has."""
+
+    server_side = True
+    most_bytes = None
+
+    def begin(self) -> None:
+        """Nothing."""
+
+
+@pytest.mark.parametrize("given", [object(), "memory", MemoryStore, Halfway()])
+def test_what_is_no_store_is_told_what_to_give(given: Any) -> None:
+    with pytest.raises(UsageError, match=r"Derive it from convostate\.stores\.Store$"):
+        Conversations(settings(), store=given)
+
+
+def test_a_store_that_is_not_derived_is_taken() -> None:
+    class Theirs:
+        """Hands everything on."""
+
+        def __init__(self) -> None:
+            self._store = MemoryStore()
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._store, name)
+
+    theirs: Any = Theirs()
+    conversations = Conversations(settings(), store=theirs)
+    with conversations.turn(**PAIR) as state:
+        state["step"] = 1
+    assert conversations.peek(**PAIR) == {"step": 1}

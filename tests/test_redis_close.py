@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import multiprocessing
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from typing import TYPE_CHECKING
+from threading import Barrier, Event
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from redis import Redis
+from redis.sentinel import Sentinel
 
 from convostate.core.outcome import Keep
+from convostate.errors import UsageError
 from convostate.stores import RedisStore
 from tests.redis_servers import clients_of, wait_until
 from tests.redis_stage import add_one, begin, claim, token
 
 if TYPE_CHECKING:
     from tests.redis_servers import RedisServer
+
+THREADS = 8
 
 
 @pytest.fixture
@@ -101,6 +107,51 @@ def test_a_client_that_the_store_had_made_is_closed(server: RedisServer) -> None
     assert len(clients_of(server)) == 2
     store.close()
     wait_until(lambda: not clients_of(server), "a server that nobody is connected to")
+
+
+def test_however_many_threads_come_first_one_client_is_made(server: RedisServer) -> None:
+    server.admin.flushall()
+    made: list[Redis] = []
+    others = Barrier(THREADS)
+
+    def make_client() -> Redis:
+        made.append(Redis(port=server.port, protocol=2))
+        Event().wait(0.01)  # the other threads go on, and nobody has a client yet
+        return made[-1]
+
+    store = RedisStore(make_client)
+
+    def take_turn(name: str) -> int | None:
+        others.wait()
+        return add_one(store, name=name.ljust(22, "-"))
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        assert list(pool.map(take_turn, "abcdefgh")) == [1] * THREADS
+    assert len(made) == 1
+    store.close()
+
+
+def test_a_function_that_makes_no_client_is_told_what_to_make(server: RedisServer) -> None:
+    nothing: Any = lambda: 5  # noqa: E731
+    with pytest.raises(UsageError, match=r"a client of redis-py, or a function that makes one"):
+        begin(RedisStore(nothing))
+    with closing(Redis(port=server.port, protocol=2)) as client:
+        assert add_one(RedisStore(lambda: client), name="made".ljust(22, "-")) == 1
+
+
+def test_a_function_that_makes_a_replicas_client_is_told_what_to_make(server: RedisServer) -> None:
+    sentinel = Sentinel([("127.0.0.1", server.port)])
+    with pytest.raises(UsageError, match=r"reads replicas.*master_for"):
+        begin(RedisStore(lambda: sentinel.slave_for("service")))
+
+
+def test_a_child_makes_its_servers_once(store: RedisStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    parents = store._servers
+    assert parents.in_this_process() is parents
+    monkeypatch.setattr("os.getpid", lambda: parents.pid + 1)
+
+    assert parents.in_this_process() is parents.in_this_process()
+    assert parents.in_this_process() is not parents
 
 
 def test_close_in_a_forked_child_leaves_the_parent_its_connections(

@@ -9,7 +9,7 @@ import pytest
 
 from convostate.stores import RedisStore
 from convostate.stores.contract import Keep
-from convostate.stores.redis import ABORT, BEGIN, COMMIT, PEEK
+from convostate.stores.redis import ABORT, BEGIN, COMMIT, PEEK, WRITE
 from tests.conversing import World
 from tests.redis_servers import free_port, wait_until
 from tests.redis_stage import BASE, add_one, begin, claim, count_in, log_of, refused, token
@@ -18,6 +18,7 @@ from tests.toxics import deaf_port, proxied
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from convostate.stores.contract import Begun
     from tests.redis_servers import RedisServer
     from tests.toxics import Fault, Proxy
 
@@ -147,6 +148,61 @@ def test_f05_a_commit_whose_lease_went_to_another_turn_is_not_taken_for_done(
     with refused("lost"):
         store.commit(held, token_outcome(), None, 0)
     assert count_in(store.peek(claim(), 0)) == 1
+
+
+def lose_write(store: RedisStore, proxy: Proxy, held: Begun, state: bytes) -> None:
+    """A write that is carried out, and neither it nor its repetition is ever answered."""
+    proxy.plan("lose", WRITE.sha)
+    proxy.plan("lose", "-- WRITE:")  # the second time the script is sent whole
+    with refused():
+        store.write(held, state, 3600, 0)
+    assert store.peek(claim(), 0) == state
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+def test_f05_a_write_whose_answer_was_lost_can_be_taken_back(
+    store: RedisStore, proxy: Proxy, fresh: bool
+) -> None:
+    if fresh:
+        store.erase(claim(), replies=True)
+    held = begin(store)
+    store.write(held, held.token, 60, 0)
+    lose_write(store, proxy, held, token(7))
+
+    store.write(held, held.token, 60, 0)
+    assert store.peek(claim(), 0) == held.token
+    store.abort(held)
+
+
+def test_f05_what_another_wrote_is_not_overwritten_by_taking_back(
+    store: RedisStore, proxy: Proxy, server: RedisServer
+) -> None:
+    held = begin(store)
+    store.write(held, held.token, 60, 0)
+    lose_write(store, proxy, held, token(7))
+    server.admin.set(BASE, token(9), px=60_000)
+
+    with refused("lost"):
+        store.write(held, held.token, 60, 0)
+    assert count_in(store.peek(claim(), 0)) == 9
+
+
+def test_f05_a_start_whose_write_got_no_answer_leaves_what_was_there(
+    server: RedisServer, proxy: Proxy
+) -> None:
+    server.admin.flushall()
+    world = World(RedisStore.from_url(proxy.url))
+    world.put({"old": True})
+    before = world.sealed()
+    proxy.plan("lose", WRITE.sha)
+    proxy.plan("lose", "-- WRITE:")
+
+    with refused():
+        world.start({"new": True})
+
+    assert proxy.planned == 0
+    assert world.sealed() == before
+    assert world.phone.inbox == []
 
 
 @pytest.mark.parametrize("fault", ["cut", "lose", "halve", "swap"])

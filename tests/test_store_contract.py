@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from convostate.stores import CookieStore, MemoryStore, RedisStore
+from convostate.stores import CookieStore, MemoryStore, RedisStore, Store
 from convostate.testing import StoreContract
 from tests.redis_servers import BINARIES, let_time_pass, redis_server
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from convostate.stores import Store
     from convostate.stores.contract import Begun, Claim
     from tests.redis_servers import RedisServer
 
@@ -76,6 +75,28 @@ class TestRedisStore(StoreContract):
         waiting = self.admin.llen(f"cs1:{{{claim.name}}}q")
         assert isinstance(waiting, int)
         return waiting
+
+
+NEEDED = {
+    "server_side": True,
+    **dict.fromkeys(("begin", "write", "commit", "abort", "peek", "erase"), MemoryStore.close),
+}
+
+
+@pytest.mark.parametrize("forgotten", NEEDED)
+def test_a_derived_store_that_forgets_a_method_cannot_be_made(forgotten: str) -> None:
+    written = {name: value for name, value in NEEDED.items() if name != forgotten}
+    theirs = type("Theirs", (Store,), written)
+
+    with pytest.raises(TypeError, match=rf"abstract.*\b{forgotten}\b"):
+        theirs()
+
+
+def test_a_derived_store_that_writes_them_all_has_the_rest() -> None:
+    made: Store = type("Theirs", (Store,), NEEDED)()
+
+    assert made.most_bytes is None
+    made.close()
 
 
 FORGETFUL = """

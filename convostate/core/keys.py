@@ -77,6 +77,9 @@ class Keyring:
     def parse(cls, text: str) -> Keyring:
         """Read comma-separated keys of 43 base64url characters each, blanks around them allowed.
 
+        Args:
+            text: The keys, as CONVOSTATE_KEYS has them.
+
         Raises:
             UsageError: There is none, or one is not 32 random bytes; the message shows no key.
         """

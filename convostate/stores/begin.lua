@@ -1,17 +1,17 @@
 -- BEGIN: find the recorded reply, or take the lease, or take a place in the queue.
--- Asking again with the same turn's token is harmless: that is how a waiting turn goes on.
+-- Asking again with the same turn's id is harmless: that is how a waiting turn goes on.
 --
--- KEYS  1 state  2 lease  3 queue of waiting turns' tokens  4 opt-out
+-- KEYS  1 state  2 lease  3 queue of waiting turns' ids  4 opt-out
 --       5 newest reply  6 older reply to this request        (5 and 6 absent: no reply is looked for)
--- ARGV  1 nonce, echoed  2 '1' where this may be a repetition (not read here)  3 token of the turn
+-- ARGV  1 nonce, echoed  2 '1' where this may be a repetition (not read here)  3 id of the turn
 --       4 lease, ms  5 hand-over, ms  6 life of a place in the queue, ms  7 most that may wait
 --       8 idempotency, 8 bytes  9 name of the request, 22 bytes
--- A recorded reply: token of its turn [16] ‖ redirects [1] ‖ idempotency [8] ‖ name [22]
+-- A recorded reply: id of its turn [16] ‖ redirects [1] ‖ idempotency [8] ‖ name [22]
 --       ‖ name of the reply before it, or 22 zero bytes [22] ‖ sealed reply
 --
 -- RETURNS  {nonce, 'replay', sealed reply}
 --          {nonce, 'yours', state or nil, '1' where a STOP stands or nil}
---          {nonce, 'wait'}   ask again when the list KEYS[2] ‖ token rings, or 0.25 s later
+--          {nonce, 'wait'}   ask again when the list KEYS[2] ‖ turn's id rings, or 0.25 s later
 --          {nonce, 'full'}
 local nonce, me = ARGV[1], ARGV[3]
 local found = redis.call('MGET', KEYS[2], KEYS[4], KEYS[5] or KEYS[4], KEYS[6] or KEYS[4])

@@ -2,11 +2,11 @@
 --
 -- KEYS  1 state  2 lease  3 queue  4 opt-out
 --       5 newest reply  6 older reply to this request        (5 and 6 absent: no reply is recorded)
--- ARGV  1 nonce, echoed  2 '1' where this may be a repetition  3 token of the turn
+-- ARGV  1 nonce, echoed  2 '1' where this may be a repetition  3 id of the turn
 --       4 hand-over, ms  5 first 33 bytes of the state that the turn began with, or ''
 --       6 'keep', 'end' or 'leave' the state  7 the state to keep, or ''  8 its lifetime, ms
 --       9 '1' a STOP stands, '0' it is lifted, '' neither  10 how long a STOP is remembered, ms
---       11 token ‖ redirects ‖ idempotency ‖ name of the request, 47 bytes  12 sealed reply
+--       11 id of the turn ‖ redirects ‖ idempotency ‖ name of the request, 47 bytes  12 sealed reply
 --       13 how long a reply is kept, ms                      (11 to 13 absent without 5 and 6)
 -- The newest reply has a name that erase.lua knows; it is renamed when a newer one comes, and each
 -- names the one before it, so that all can be found without a list.
@@ -39,7 +39,8 @@ if head ~= '' and head ~= ARGV[5] then
 end
 
 -- Deleting comes first: a server out of memory refuses a script's first write only, and only where
--- that needs memory. So a conversation can be ended there, and nothing is ever written by halves.
+-- that needs memory. So a conversation can be ended there, and nothing is ever written by halves, but
+-- for a user without the rights, which `convostate doctor` finds.
 if to_do == 'end' then redis.call('DEL', KEYS[1]) end
 if ARGV[9] == '0' then redis.call('DEL', KEYS[4]) end
 if to_do == 'keep' then redis.call('SET', KEYS[1], ARGV[7], 'PX', ARGV[8]) end

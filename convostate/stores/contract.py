@@ -12,9 +12,12 @@ server's), ``busy`` (waited too long, or too many wait), ``lost`` (the lease is 
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import NamedTuple, Protocol
 
 from convostate.core.outcome import Claim, End, Keep, Leave, Outcome, Reply
+from convostate.core.reply import REPLY_MS
+from convostate.errors import StoreError
 
 __all__ = [
     "Begun",
@@ -28,13 +31,17 @@ __all__ = [
     "Replay",
     "Reply",
     "Store",
+    "is_store",
+    "lost",
+    "too_many_wait",
+    "waited_too_long",
 ]
 
 Headers = list[tuple[str, str]]
 
 LEASE_S = 16  # Twilio gives a webhook up after 15 s (https://www.twilio.com/docs/api/errors/11205)
 WAIT_S = 8  # what is left of those 15 s must do for the turn itself
-REPLY_S = 600  # how long a repeated delivery is answered from the record
+REPLY_S = REPLY_MS // 1000  # a repeated delivery is answered from the record as long as that opens
 OPT_OUT_S = 30 * 24 * 3600  # how long a STOP is remembered; the longest lifetime there is
 
 
@@ -83,10 +90,12 @@ class Queue(NamedTuple):
 class Store(Protocol):
     """Where conversations are kept.
 
-    A store of your own derives from it: then what has a default here need not be written.
+    A store of your own derives from it: then what has a default here need not be written, and one that
+    lacks another of its methods cannot be made.
     """
 
     @property
+    @abstractmethod
     def server_side(self) -> bool:
         """Whether it remembers between requests by itself; a cookie does not."""
         ...
@@ -96,6 +105,7 @@ class Store(Protocol):
         """The longest token that it takes; None, the default, where there is no bound."""
         return None
 
+    @abstractmethod
     def begin(self, claim: Claim, cookies: str, now: float) -> Begun | Replay:
         """Begin a turn: wait for the conversation's earlier turns, then hold it.
 
@@ -109,6 +119,7 @@ class Store(Protocol):
         """
         ...
 
+    @abstractmethod
     def write(self, begun: Begun, token: bytes | None, lifetime_s: float, now: float) -> None:
         """Write the state (None: no state) and go on holding the turn, with a whole lease again.
 
@@ -117,6 +128,7 @@ class Store(Protocol):
         """
         ...
 
+    @abstractmethod
     def commit(self, begun: Begun, outcome: Outcome, reply: Reply | None, now: float) -> Headers:
         """Carry out what a turn came to, record its reply, and let the next turn begin.
 
@@ -131,10 +143,12 @@ class Store(Protocol):
         """
         ...
 
+    @abstractmethod
     def abort(self, begun: Begun) -> None:
         """Let the next turn begin; nothing is written. Never raises, and may be called after a commit."""
         ...
 
+    @abstractmethod
     def peek(self, claim: Claim, now: float) -> bytes | None:
         """Read the sealed state without waiting, or None.
 
@@ -143,6 +157,7 @@ class Store(Protocol):
         """
         ...
 
+    @abstractmethod
     def erase(self, claim: Claim, *, replies: bool) -> None:
         """Remove the state, so that no turn in flight can bring it back; with `replies` those as well.
 
@@ -159,3 +174,24 @@ class Store(Protocol):
         What it keeps stays, and a later turn takes up again what it needs. By default there is nothing.
         """
         return
+
+
+def is_store(given: object) -> bool:
+    """Whether it has what every store has, derived from `Store` or not."""
+    names = Store.__abstractmethods__ | {"most_bytes"}
+    return not isinstance(given, type) and all(hasattr(given, name) for name in names)
+
+
+def too_many_wait() -> StoreError:
+    """The error of a turn that finds no place to wait."""
+    return StoreError("busy", "too many texts of this conversation wait at once")
+
+
+def waited_too_long() -> StoreError:
+    """The error of a turn that gives its place up."""
+    return StoreError("busy", "the earlier texts of this conversation took too long")
+
+
+def lost() -> StoreError:
+    """The error of a turn that does not hold its conversation any more."""
+    return StoreError("lost", "the turn took longer than its lease, or its conversation was ended")

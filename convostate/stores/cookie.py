@@ -17,10 +17,12 @@ from convostate.core.encoding import from_base64url, to_base64url
 from convostate.core.outcome import Claim, Leave, Outcome, Reply
 from convostate.core.seal import HEAD_BYTES
 from convostate.errors import UsageError
+from convostate.settings import LONGEST_IN_COOKIE
 from convostate.stores.contract import Begun, Headers
 
 # RFC 6265 §6.1: what a client must take at least, name and attributes included. Twilio names no bound.
 COOKIE_BYTES = 4096
+_LONGEST_S = int(LONGEST_IN_COOKIE.total_seconds())
 _NEEDS_SERVER = (
     "The cookie store keeps nothing at the server: a cookie comes and goes with a text of the person's. "
     "Set CONVOSTATE_STORE=redis://…"
@@ -47,7 +49,7 @@ class CookieStore:
     def __init__(self, cookie_name: str = "convostate") -> None:
         self._name = cookie_name
         self._start = f"{cookie_name}="
-        self._attributes_bytes = len(self._header("", 4 * 3600, 0, secure=True))
+        self._attributes_bytes = len(self._header("", _LONGEST_S, 0, secure=True))
         self.most_bytes = (COOKIE_BYTES - self._attributes_bytes) * 3 // 4
 
     def size_bytes(self, token: bytes) -> int:

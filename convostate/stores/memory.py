@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from threading import Condition
 
 from convostate.core.outcome import Claim, End, Keep, Outcome, Reply
-from convostate.errors import StoreError
 from convostate.stores.contract import (
     LEASE_S,
     OPT_OUT_S,
@@ -22,6 +21,9 @@ from convostate.stores.contract import (
     Headers,
     Queue,
     Replay,
+    lost,
+    too_many_wait,
+    waited_too_long,
 )
 
 
@@ -80,7 +82,7 @@ class MemoryStore:
         self._lease_s = lease_s
         self._conversations: dict[str, _Conversation] = {}
         self._changed = Condition()
-        self._sweep_at = 1024  # conversations; doubled when a sweep finds them all in use
+        self._sweep_at = 1024  # conversations; after each sweep twice as many as it found in use
 
     def __repr__(self) -> str:
         return f"MemoryStore({len(self._conversations)} conversations)"
@@ -113,9 +115,9 @@ class MemoryStore:
             if replay is not None or (kept.holder is None and kept.queue[0] is lease):
                 return replay
             if arrived and len(kept.queue) > self._max_waiting + (kept.holder is None):
-                raise StoreError("busy", "too many texts of this conversation wait at once")
+                raise too_many_wait()
             if moment >= deadline:
-                raise StoreError("busy", "the earlier texts of this conversation took too long")
+                raise waited_too_long()
             ends = deadline if kept.holder is None else min(deadline, kept.holder.ends)
             self._changed.wait(ends - moment)
             moment, arrived = time.monotonic(), False
@@ -193,9 +195,7 @@ class MemoryStore:
             or kept.holder is not lease
             or lease.ends <= time.monotonic()
         ):
-            raise StoreError(
-                "lost", "the turn took longer than its lease, or its conversation was ended"
-            )
+            raise lost()
         return kept, lease
 
     def _release(self, name: str, kept: _Conversation, now: float) -> None:

@@ -8,9 +8,9 @@ lease to the next: both are Lua scripts beside this file, and state their keys, 
 A waiting turn blocks on a list of its own, which the release rings. The names, for a conversation ``h``:
 
     cs1:{h}         state, the sealed bytes                                    its lifetime
-    cs1:{h}l        lease: token of the turn that runs                         16 s; 300 ms until claimed
-    cs1:{h}l{token} rung for a turn that waits                                 300 ms
-    cs1:{h}q        tokens of the turns that wait, in order                    10 s
+    cs1:{h}l        lease: id of the turn that runs                            16 s; 300 ms until claimed
+    cs1:{h}l{id}    rung for a turn that waits                                 300 ms
+    cs1:{h}q        ids of the turns that wait, in order                       10 s
     cs1:{h}o        a STOP stands                                              30 days
     cs1:{h}r        the newest reply, as begin.lua has it                      10 minutes
     cs1:{h}r{name}  older replies, by the name of their request                10 minutes
@@ -37,8 +37,12 @@ from convostate.stores.contract import (
     Headers,
     Queue,
     Replay,
+    lost,
+    too_many_wait,
+    waited_too_long,
 )
 from convostate.stores.redis_connection import BLOCK_S
+from convostate.stores.redis_lease import Lease, held
 from convostate.stores.redis_line import Line, Script, Servers
 from convostate.stores.redis_route import check_client
 from convostate.stores.redis_url import client_maker
@@ -49,7 +53,7 @@ if TYPE_CHECKING:
     from convostate.stores.redis_route import Client
 
 HANDOVER_MS = 300  # a waiter that has died costs this much; one that lives takes the lease in 1 ms
-TOKEN_BYTES = 16
+TURN_ID_BYTES = 16
 _LONGEST_BREAK_S = 2  # between two BEGINs of a waiting turn; then its place in the queue may go
 
 BEGIN = Script.load("release", "begin")
@@ -59,23 +63,6 @@ WRITE = Script.load("write")
 ERASE = Script.load("release", "erase")
 PEEK = Script.load("peek")
 QUEUE = Script.load("queue")
-
-
-class _Lease:
-    """A turn's hold of its conversation.
-
-    Attributes:
-        line: Its connection; None once the turn is over.
-        token: What the lease holds.
-        head: First bytes of the state that the turn began with or wrote last, b"" for none.
-    """
-
-    __slots__ = ("head", "line", "token")
-
-    def __init__(self, line: Line, token: bytes, state: bytes | None) -> None:
-        self.line: Line | None = line
-        self.token = token
-        self.head = (state or b"")[:HEAD_BYTES]
 
 
 class RedisStore:
@@ -126,6 +113,12 @@ class RedisStore:
     ) -> RedisStore:
         """Make the store that a URL names, without connecting; `redis_url` lists the forms.
 
+        Args:
+            url: As ``CONVOSTATE_STORE`` takes it.
+            max_waiting: How many turns of one conversation may wait at once.
+            wait_s: How long one may wait, in seconds.
+            lease_s: How long a turn may hold its conversation, in seconds.
+
         Raises:
             UsageError: The URL is wrong; the message never shows it.
         """
@@ -136,27 +129,29 @@ class RedisStore:
 
     def begin(self, claim: Claim, cookies: str, now: float) -> Begun | Replay:
         """Wait for the earlier turns, then hold the conversation or find the recorded reply."""
-        token = os.urandom(TOKEN_BYTES)
+        turn_id = os.urandom(TURN_ID_BYTES)
         keys = _keys(claim, replies=claim.fingerprint is not None)
         line = self._line(keys[0])
-        line.farewell = (ABORT, keys[:3], (token, HANDOVER_MS))
+        line.farewell = (ABORT, keys[:3], (turn_id, HANDOVER_MS))
         try:
-            return self._begin(line, token, keys, claim)
+            return self._begin(line, turn_id, keys, claim)
         except BaseException:
             line.close()
             raise
 
-    def _begin(self, line: Line, token: bytes, keys: Sequence[str], claim: Claim) -> Begun | Replay:
+    def _begin(
+        self, line: Line, turn_id: bytes, keys: Sequence[str], claim: Claim
+    ) -> Begun | Replay:
         deadline = time.monotonic() + self._wait_s
-        wake = keys[1].encode() + token
+        wake = keys[1].encode() + turn_id
         while True:
             _, answer, *rest = line.run(
-                BEGIN, keys, token, self._lease_ms, HANDOVER_MS, self._place_ms,
+                BEGIN, keys, turn_id, self._lease_ms, HANDOVER_MS, self._place_ms,
                 self._max_waiting, claim.idempotency, claim.fingerprint or "",
             )  # fmt: skip
             if answer == b"yours":
                 state, opted_out = rest
-                lease = _Lease(line, token, state)
+                lease = Lease(line, turn_id, state)
                 line.farewell = None
                 return Begun(claim, state, lease, opted_out is not None)
             if answer == b"replay":
@@ -164,28 +159,38 @@ class RedisStore:
                 return Replay(rest[0])
             if answer == b"full":
                 line.let_go()
-                raise StoreError("busy", "too many texts of this conversation wait at once")
+                raise too_many_wait()
             left = deadline - time.monotonic()
             if left <= 0:
-                line.run(ABORT, keys[:3], token, HANDOVER_MS, after_timeout=True)
+                line.run(ABORT, keys[:3], turn_id, HANDOVER_MS, after_timeout=True)
                 line.let_go()
-                raise StoreError("busy", "the earlier texts of this conversation took too long")
+                raise waited_too_long()
             line.wait(wake, max(0.01, min(BLOCK_S, left)))  # BLPOP takes 0 for ever
 
     def write(self, begun: Begun, token: bytes | None, lifetime_s: float, now: float) -> None:
-        """Write the state and go on holding the conversation, with a whole lease."""
-        lease, line = _held(begun)
+        """Write the state and go on holding the conversation, with a whole lease.
+
+        Raises:
+            StoreError: ``lost``, and nothing is written; or ``down``, and it may be: another `write`
+                of the turn is taken either way.
+        """
+        lease, line = held(begun)
         keys = _keys(begun.claim, replies=False)[:2]
         state = token or b""
-        args = (lease.token, self._lease_ms, lease.head, state, _ms(lifetime_s))
+        args = (lease.turn_id, self._lease_ms, lease.head, state, _ms(lifetime_s), lease.tried)
+        lease.tried = state[:HEAD_BYTES]  # before it is asked: the answer may be lost
         if line.run(WRITE, keys, *args, after_timeout=True)[1] != b"done":
-            raise _lost()
+            raise lost()
         lease.head = state[:HEAD_BYTES]
 
     def commit(self, begun: Begun, outcome: Outcome, reply: Reply | None, now: float) -> Headers:
-        """Carry out the outcome, record the reply, wake the next turn."""
+        """Carry out the outcome, record the reply, wake the next turn.
+
+        Raises:
+            StoreError: ``lost``, and nothing is written; or ``down``, and it may be.
+        """
         claim = begun.claim
-        lease, line = _held(begun)
+        lease, line = held(begun)
         to_do, state, lifetime_s = "leave", b"", 0.0
         if isinstance(outcome, Keep):
             to_do, state, lifetime_s = "keep", outcome.token, outcome.lifetime_s
@@ -193,7 +198,7 @@ class RedisStore:
             to_do = "end"
         stop = {True: "1", False: "0", None: ""}[outcome.opted_out]
         args: list[Any] = [
-            lease.token, HANDOVER_MS, lease.head, to_do, state, _ms(lifetime_s),
+            lease.turn_id, HANDOVER_MS, lease.head, to_do, state, _ms(lifetime_s),
             stop, _ms(OPT_OUT_S),
         ]  # fmt: skip
         replies = False
@@ -201,25 +206,25 @@ class RedisStore:
             replies = True
             mark = b"\x01" if reply.redirects else b"\x00"
             name = claim.fingerprint.encode("ascii")
-            args += [lease.token + mark + claim.idempotency + name, reply.sealed, _ms(REPLY_S)]
+            args += [lease.turn_id + mark + claim.idempotency + name, reply.sealed, _ms(REPLY_S)]
         done = line.run(COMMIT, _keys(claim, replies=replies), *args, after_timeout=True)[1]
         lease.line = None
         line.let_go()
         if done != b"done":
-            raise _lost()
+            raise lost()
         return []
 
     def abort(self, begun: Begun) -> None:
         """Wake the next turn. Where the server is gone, the lease ends by itself."""
         lease = begun.lease
-        if type(lease) is not _Lease or lease.line is None:
+        if type(lease) is not Lease or lease.line is None:
             return
         line, lease.line = lease.line, None
         if line.dead:
             return
         keys = _keys(begun.claim, replies=False)[:3]
         try:
-            line.run(ABORT, keys, lease.token, HANDOVER_MS, after_timeout=True)
+            line.run(ABORT, keys, lease.turn_id, HANDOVER_MS, after_timeout=True)
             line.let_go()
         except StoreError:
             line.close()
@@ -274,17 +279,6 @@ def _keys(claim: Claim, *, replies: bool) -> list[str]:
     if replies:
         keys += [f"{state}r", f"{state}r{claim.fingerprint}"]
     return keys
-
-
-def _held(begun: Begun) -> tuple[_Lease, Line]:
-    lease = begun.lease
-    if type(lease) is not _Lease or lease.line is None:
-        raise _lost()
-    return lease, lease.line
-
-
-def _lost() -> StoreError:
-    return StoreError("lost", "the turn took longer than its lease, or its conversation was ended")
 
 
 def _ms(seconds: float) -> int:

@@ -22,7 +22,7 @@ from redis.exceptions import (
 )
 
 from convostate.stores.breaker import Breaker
-from convostate.stores.redis_connection import exchange, say_and_close
+from convostate.stores.redis_connection import TIMEOUT_S, exchange, say_and_close
 from convostate.stores.redis_errors import (
     ELSEWHERE,
     FAULTS,
@@ -81,18 +81,30 @@ class Servers:
         self._make_client = make_client
         self._theirs = theirs
         self._route: Route | None = None
+        self._finding = threading.Lock()  # so that a client is made once
+        self._in_child: dict[int, Servers] = {}
 
     def route(self) -> Route:
         """The way to the servers; where they are a Cluster, finding it asks one of them."""
-        if self._route is None:
-            self._route = route_for(self._make_client)
-        return self._route
+        route = self._route
+        if route is not None:
+            return route
+        # Making a Cluster's client asks its servers, and whoever waits for one that is dead must not add up.
+        if not self._finding.acquire(timeout=2 * TIMEOUT_S):
+            raise TimeoutError
+        try:
+            if self._route is None:
+                self._route = route_for(self._make_client)
+            return self._route
+        finally:
+            self._finding.release()
 
     def in_this_process(self) -> Servers:
         """These, or new ones after a fork: a child shares neither a socket nor a lock with its parent."""
         if self.pid == os.getpid():
             return self
-        return Servers(self._make_client, theirs=self._theirs)
+        made = Servers(self._make_client, theirs=self._theirs)
+        return self._in_child.setdefault(made.pid, made)  # the same for all of a child's threads
 
     def close(self) -> None:
         """Close what leads to them; the next question finds the way anew."""

@@ -128,7 +128,7 @@ def check_client(client: Client) -> None:
     """
     if not isinstance(client, (Redis, RedisCluster)):
         raise UsageError(
-            "RedisStore takes a client of redis-py: Redis(…), RedisCluster(…) or Sentinel(…).master_for(…). "
+            "RedisStore takes a client of redis-py, or a function that makes one: Redis(…), RedisCluster(…) or Sentinel(…).master_for(…). "
             "For a URL use RedisStore.from_url(url)"
         )
     pool = getattr(client, "connection_pool", None)
@@ -139,6 +139,11 @@ def check_client(client: Client) -> None:
 
 
 def route_for(make_client: Callable[[], Client]) -> Route:
-    """The route of a client."""
+    """The route of a client.
+
+    Raises:
+        UsageError: What was made is no client, or reads replicas.
+    """
     client = make_client()
+    check_client(client)
     return ByCluster(client) if isinstance(client, RedisCluster) else Straight(client)

@@ -1,9 +1,11 @@
 -- WRITE: write the state in the middle of a turn, which goes on with a whole lease.
 --
 -- KEYS  1 state  2 lease
--- ARGV  1 nonce, echoed  2 '1' where this may be a repetition  3 token of the turn  4 lease, ms
+-- ARGV  1 nonce, echoed  2 '1' where this may be a repetition  3 id of the turn  4 lease, ms
 --       5 first 33 bytes of the state that the turn began with or wrote last, or ''
 --       6 the state, or '' for none  7 its lifetime, ms
+--       8 first 33 bytes of the state that an earlier WRITE of the turn had, or ''; where its answer
+--         was lost nobody knows which of the two is stored
 --
 -- RETURNS  {nonce, 'done'}
 --          {nonce, 'lost'}  as COMMIT: nothing is written
@@ -13,7 +15,9 @@ if redis.call('GET', KEYS[2]) ~= ARGV[3] then
 end
 local head = redis.call('GETRANGE', KEYS[1], 0, 32)
 local repeated = ARGV[2] == '1' and head == ARGV[6]:sub(1, 33)
-if head ~= '' and head ~= ARGV[5] and not repeated then return {ARGV[1], 'lost'} end
+if head ~= '' and head ~= ARGV[5] and head ~= ARGV[8] and not repeated then
+  return {ARGV[1], 'lost'}
+end
 if ARGV[6] == '' then
   redis.call('DEL', KEYS[1])
 else
