@@ -208,7 +208,24 @@ def self_signed(paths: pytest.TempPathFactory) -> tuple[str, str]:
     return str(folder / "cert.pem"), str(folder / "key.pem")
 
 
-@pytest.mark.parametrize("url", ["127.0.0.1:8000/sms", "ftp://127.0.0.1/", "http://"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "127.0.0.1:8000/sms",
+        "ftp://127.0.0.1/",
+        "http://",
+        "http://[::1/sms",
+        "http://127.0.0.1:abc/sms",
+        "http://127.0.0.1:99999/sms",
+    ],
+)
 def test_what_is_no_url_of_a_server_is_refused(url: str) -> None:
     with pytest.raises(UsageError, match=r"Write http://127\.0\.0\.1:8000/sms"):
         TwilioSimulator(url, TOKEN)
+
+
+def test_the_password_in_what_is_no_url_is_not_shown() -> None:
+    for url in ("ftp://ada:hunter2@127.0.0.1/", "http://ada:hunter2@127.0.0.1:abc/sms"):
+        with pytest.raises(UsageError) as refused:
+            TwilioSimulator(url, TOKEN)
+        assert "hunter2" not in str(refused.value)

@@ -91,12 +91,32 @@ def test_fifty_documents_are_allowed() -> None:
     assert (phone_of(app).text("hello").messages, len(app.asked)) == (["there"], 50)
 
 
-@pytest.mark.parametrize("url", ["ftp://example.com/", "http://", "https://exa mple.com/"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://example.com/",
+        "http://",
+        "https://exa mple.com/",
+        "http://[bad",
+        "https://[::1/sms",
+        "https://example.com:99999/x",
+        "https://example.com:abc/x",
+        "https://:80/x",
+    ],
+)
 def test_a_redirect_to_what_is_no_url_is_an_error(url: str) -> None:
     app = Answering(onward(url))
 
     assert phone_of(app).text("hello").error == 11100
     assert len(app.asked) == 1
+
+
+@pytest.mark.parametrize("url", ["https://[::1]:8443/next", "https://example.com:443/next"])
+def test_a_redirect_to_an_address_or_a_port_is_followed(url: str) -> None:
+    app = Answering(onward(url), message("two"))
+
+    assert phone_of(app).text("hello").messages == ["two"]
+    assert app.asked[1].path == "/next"
 
 
 @pytest.mark.parametrize("status", [301, 302, 303])
@@ -139,7 +159,15 @@ def test_ten_redirects_are_followed_and_an_eleventh_is_not() -> None:
     assert len(eleven.asked) == 11
 
 
-@pytest.mark.parametrize(("location", "error"), [("ftp://example.com/", 11100), ("", 11200)])
+@pytest.mark.parametrize(
+    ("location", "error"),
+    [
+        ("ftp://example.com/", 11100),
+        ("http://[bad", 11100),
+        ("https://example.com:99999/x", 11100),
+        ("", 11200),
+    ],
+)
 def test_a_redirect_to_nowhere_is_an_error(location: str, error: int) -> None:
     assert phone_of(Answering(moved(302, location))).text("hello").error == error
 

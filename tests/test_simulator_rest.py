@@ -73,6 +73,15 @@ def test_sends_can_be_refused_with_any_code(simulator: TwilioSimulator, code: in
     assert [message.sid for message in simulator.arrived] == [sent.sid]
 
 
+@pytest.mark.parametrize("times", [0, -1])
+def test_a_refusal_of_no_send_is_a_mistake(simulator: TwilioSimulator, times: int) -> None:
+    with pytest.raises(UsageError, match="times=1 or more"):
+        simulator.refuse_sends(21610, times=times)
+
+    sent = simulator.rest_client().messages.create(to=ADA, from_=US, body="hello")
+    assert sent.status == "queued"
+
+
 def test_sends_are_refused_until_they_are_accepted_again(simulator: TwilioSimulator) -> None:
     client = simulator.rest_client()
     simulator.refuse_sends(30007)
@@ -105,6 +114,7 @@ def test_the_network_can_fail_before_or_after_the_message_goes_out(
         ({"to": ADA, "body": "x"}, 21603),
         ({"to": ADA, "from_": US}, 21619),
         ({"to": ADA, "from_": US, "body": "x" * 1601}, 21617),
+        ({"to": ADA, "from_": US, "body": "x", "status_callback": "ftp://x"}, 21609),
     ],
 )
 def test_a_message_that_cannot_be_sent_is_refused(
@@ -230,7 +240,7 @@ def test_held_sends_have_arrived_but_are_not_answered(simulator: TwilioSimulator
 def test_whoever_waits_in_vain_for_a_send_or_for_its_release_hears_of_it(
     simulator: TwilioSimulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("convostate.testing.messages._PATIENCE_S", 0.01)
+    monkeypatch.setattr("convostate.testing.rest_messages._PATIENCE_S", 0.01)
 
     with simulator.hold_sends() as sends:
         with pytest.raises(TimeoutError, match="no message was sent"):

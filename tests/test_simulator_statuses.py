@@ -112,6 +112,18 @@ def test_a_message_names_its_own_status_callback() -> None:
     assert forms(app)[1]["MessageStatus"] == "queued"
 
 
+@pytest.mark.parametrize("url", ["ftp://x", "http://[bad", "https://example.com:99999/x"])
+def test_a_status_callback_that_is_no_url_is_an_error_and_the_other_messages_are_reported_on(
+    url: str,
+) -> None:
+    verbs = f'<Message statusCallback="{url}">one</Message><Message>two</Message>'
+    app = Answering(Answer(f"<Response>{verbs}</Response>"), Answer("", None, "204 No Content"))
+    reply = phone_of(app, status_callback="https://example.com/status").text("hello")
+
+    assert (reply.messages, reply.errors) == (["one", "two"], [21609])
+    assert [status.params["MessageSid"] for status in reply.statuses] == [reply.sent[1].sid] * 2
+
+
 def test_without_a_url_nobody_is_told() -> None:
     app = Answering(message("one"))
 

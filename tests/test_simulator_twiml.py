@@ -90,6 +90,20 @@ def test_a_document_may_have_another_encoding() -> None:
     assert reply_to(Answer(document.encode("latin-1"))).messages == ["ä"]
 
 
+@pytest.mark.parametrize("charset", ["hex", "base64", "idna", "bogus"])
+def test_a_charset_that_is_none_is_read_as_utf_8(charset: str) -> None:
+    answer = Answer("Größe".encode(), f"text/plain; charset={charset}")
+
+    assert reply_to(answer).messages == ["Größe"]
+
+
+@pytest.mark.parametrize("encoding", ["hex", "shift_jis", "bogus"])
+def test_an_encoding_that_twilio_cannot_read_is_a_parse_failure(encoding: str) -> None:
+    declared = f'<?xml version="1.0" encoding="{encoding}"?>'
+
+    assert reply_to(Answer(f"{declared}<Response/>")).error == 12100
+
+
 def test_a_204_and_an_empty_response_say_nothing() -> None:
     nothing = Answer("", None, "204 No Content")
 

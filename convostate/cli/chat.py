@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from convostate.cli.addresses import read_address
-from convostate.cli.session import Session, command_help
+from convostate.cli.chat_session import ChatSession, command_help
 from convostate.cli.tryout import (
     DEMO,
     find_start,
@@ -63,7 +63,7 @@ def chat(
     if words and (is_app(words[0]) or is_url(words[0])):
         target, messages = words[0], words[1:]
     typing = not messages and sys.stdin.isatty()
-    session = Session(
+    session = ChatSession(
         simulate(target, webhook_url, wrap=wrap),
         number,
         texting,
@@ -80,7 +80,7 @@ def chat(
     context.exit(1 if session.failed and not typing else 0)
 
 
-def _enter(session: Session, line: str, *, forgiving: bool) -> None:
+def _enter(session: ChatSession, line: str, *, forgiving: bool) -> None:
     """Enter a line; a person may mistype, or a store be down for a while, and go on."""
     try:
         session.enter(line)

@@ -93,7 +93,7 @@ def _load(app: str, webhook_url: str | None, clock: Clock, *, wrap: bool) -> Try
 
 
 def _secrets() -> list[str]:
-    """Each secret of the environment by itself: what stands between ``,``, ``=`` and ``:``."""
+    """Each secret of the environment by itself: what stands between ``,`` and ``=``."""
     found = [part for name in _SECRETS for part in re.split("[,=]", os.environ.get(name, ""))]
     return [*found, *_passwords(os.environ.get("CONVOSTATE_STORE", ""))]
 

@@ -55,7 +55,7 @@ def check(request: Request) -> None:
         raise UnsupportedMediaType("Send JSON.")
 
 
-def guard(response: Response) -> Response:
+def protect(response: Response) -> Response:
     """Say to the browser what the page may do."""
     for name, value in HEADERS.items():
         response.headers[name] = value

@@ -58,12 +58,13 @@ class Handover:
 
     def save(self, board: Switchboard) -> None:
         """Leave what there is."""
-        left = {
-            "ahead_s": board.simulator.clock.now() - time.time(),
-            "twilio": board.simulator.export(),
-            "phones": board.transcript.export(),
-        }
         with self._lock:
+            # Collected in here: what another thread collected before must not be written after it.
+            left = {
+                "ahead_s": board.simulator.clock.now() - time.time(),
+                "twilio": board.simulator.export(),
+                "phones": board.transcript.export(),
+            }
             written = self._path.with_suffix(".new")
             written.touch(mode=0o600)
             written.write_text(json.dumps(left), encoding="utf-8")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from convostate.core.codec import MAX_DEPTH
+
 Row = dict[str, Any]
 """path, depth, key, text, type, and once compared: mark (same, added, changed, removed), was."""
 
@@ -13,7 +15,7 @@ MOST_CHARS = 400  # of one value
 
 
 def rows(state: dict[Any, Any]) -> list[Row]:
-    """Spell a state out, one row for each value; at most 300."""
+    """Spell a state out, one row for each value; after 300 of them one that says there are more."""
     found: list[Row] = []
     _add(found, state, "", 0)
     if len(found) > MOST_ROWS:
@@ -25,24 +27,24 @@ def rows(state: dict[Any, Any]) -> list[Row]:
 def _add(found: list[Row], container: Any, path: str, depth: int) -> None:
     if isinstance(container, dict):
         items = [(str(key), value) for key, value in container.items()]
-    elif isinstance(container, set | frozenset):
+    elif isinstance(container, set):
         items = [("·", value) for value in sorted(container, key=repr)]
     else:
         items = [(str(index), value) for index, value in enumerate(container)]
     for index, (key, value) in enumerate(items):
         # the members of a set have no names: what they are tells them apart
         here = f"{path}/{_text(value) if key == '·' else key}"
-        if len(found) > MOST_ROWS or depth > 32:
+        if len(found) > MOST_ROWS or depth > MAX_DEPTH:
             return
         found.append(
             {"path": here, "depth": depth, "key": key, "text": _text(value), "type": _type(value)}
         )
-        if isinstance(value, dict | list | tuple | set | frozenset):
+        if isinstance(value, dict | list | tuple | set):
             _add(found, value, f"{here}#{index}" if key == "·" else here, depth + 1)
 
 
 def _text(value: object) -> str:
-    if isinstance(value, dict | list | tuple | set | frozenset):
+    if isinstance(value, dict | list | tuple | set):
         return "1 item" if len(value) == 1 else f"{len(value)} items"
     if isinstance(value, str):
         text = value

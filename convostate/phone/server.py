@@ -18,9 +18,9 @@ from werkzeug.serving import is_running_from_reloader, run_simple
 
 from convostate.errors import ConvostateError, UsageError
 from convostate.phone.handover import Handover, place
+from convostate.phone.shown import traceback_of
 from convostate.phone.site import Site
 from convostate.phone.switchboard import Switchboard
-from convostate.phone.turns import traceback_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import mimetypes
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,7 +77,7 @@ class Site:
             for header, value in error.get_headers():
                 if header == "Allow":
                     response.headers[header] = value
-        return gate.guard(response)(environ, start_response)
+        return gate.protect(response)(environ, start_response)
 
     def _file(self, _: Request, name: str) -> Response:
         path = _FILES.get(name)
@@ -111,13 +112,11 @@ class Site:
         board = self._board
         if board is None:
             return _json({"trouble": "The app does not load yet. Mend it and save."}, 409)
-        told = _told(request)
+        act = _read(board, action, _told(request))
         try:
-            done = _do(board, action, told)
+            done = act()
         except ConvostateError as error:
             return _json({"trouble": str(error)}, 409)
-        except (ValueError, KeyError, TypeError, OverflowError) as error:
-            raise BadRequest(f"That is no {action}.") from error
         finally:
             board.transcript.touch()
             self._save()
@@ -128,6 +127,7 @@ def _told(request: Request) -> dict[str, Any]:
     """The facts of an action."""
     try:
         told = json.loads(request.get_data())
+        json.dumps(told, ensure_ascii=False).encode()  # half of a surrogate pair is no character
     except (ValueError, RecursionError):
         told = None
     if not isinstance(told, dict):
@@ -135,34 +135,42 @@ def _told(request: Request) -> dict[str, Any]:
     return told
 
 
-def _do(board: Switchboard, action: str, told: dict[str, Any]) -> Any:
-    """Carry out one action with what was told of it."""
+def _read(board: Switchboard, action: str, told: dict[str, Any]) -> Callable[[], Any]:
+    """An action, ready to be carried out with what was told of it.
+
+    Raises:
+        BadRequest: There is no such action, or it cannot be made of what was told.
+    """
     trouble = Trouble(board)
-    phone = int(told.get("phone", 0))
-    actions: dict[str, Callable[[], Any]] = {
-        "add-phone": lambda: board.add_phone(str(told["number"]), str(told["texting"])),
-        "text": lambda: board.text(
+    # Two steps each: what surprises in the second is no fault of the request.
+    actions: dict[str, Callable[[int], Callable[[], Any]]] = {
+        "add-phone": lambda _: partial(board.add_phone, str(told["number"]), str(told["texting"])),
+        "text": lambda phone: partial(
+            board.text,
             phone,
             str(told["body"]),
             [str(url) for url in told.get("media", [])],
             2 if told.get("twice") else 1,
         ),
-        "overlap": lambda: board.overlap(
-            [(int(text["phone"]), str(text["body"])) for text in told["texts"]]
+        "overlap": lambda _: partial(
+            board.overlap, [(int(text["phone"]), str(text["body"])) for text in told["texts"]]
         ),
-        "resend": lambda: board.resend(phone),
-        "start": lambda: board.start(phone),
-        "lose-cookie": lambda: trouble.lose_cookie(phone),
-        "stale-cookie": lambda: trouble.stale_cookie(phone),
-        "swap-cookie": lambda: trouble.swap_cookie(phone, int(told["other"])),
-        "break-signature": lambda: trouble.break_signature(phone),
-        "drop-reply": lambda: trouble.drop_reply(phone),
-        "move-clock": lambda: trouble.move_clock(float(told["seconds"])),
-        "move-clock-to": lambda: trouble.move_clock_to(phone, str(told["edge"])),
+        "resend": lambda phone: partial(board.resend, phone),
+        "start": lambda phone: partial(board.start, phone),
+        "lose-cookie": lambda phone: partial(trouble.lose_cookie, phone),
+        "stale-cookie": lambda phone: partial(trouble.stale_cookie, phone),
+        "swap-cookie": lambda phone: partial(trouble.swap_cookie, phone, int(told["other"])),
+        "break-signature": lambda phone: partial(trouble.break_signature, phone),
+        "drop-reply": lambda phone: partial(trouble.drop_reply, phone),
+        "move-clock": lambda _: partial(trouble.move_clock, float(told["seconds"])),
+        "move-clock-to": lambda phone: partial(trouble.move_clock_to, phone, str(told["edge"])),
     }
     if action not in actions:
         raise BadRequest("There is no such action.")
-    return actions[action]()
+    try:
+        return actions[action](int(told.get("phone", 0)))
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
+        raise BadRequest(f"That is no {action}.") from error
 
 
 def _json(answer: dict[str, Any], status: int = 200) -> Response:

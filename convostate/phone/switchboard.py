@@ -6,14 +6,14 @@ import logging
 import threading
 import traceback
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from convostate.core.pair import is_address
 from convostate.errors import ConvostateError, UsageError
-from convostate.phone import turns
 from convostate.phone.kept import Lookout
 from convostate.phone.rows import compare, rows
+from convostate.phone.shown import LogLines, message_shown, reply_shown
 from convostate.phone.transcript import Entry, Transcript
 from convostate.phone.wording import twice, verdict
 
@@ -54,7 +54,6 @@ class Faults:
     reply: bool = False
 
 
-@dataclass
 class Switchboard:
     """The phones of one app.
 
@@ -62,19 +61,17 @@ class Switchboard:
         tryout: The app and the Twilio between.
     """
 
-    tryout: Tryout
-    transcript: Transcript = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.simulator = self.tryout.simulator
-        self.transcript = Transcript(self.tryout.masked)
+    def __init__(self, tryout: Tryout) -> None:
+        self.tryout = tryout
+        self.simulator = tryout.simulator
+        self.transcript = Transcript(tryout.masked)
         self.lookout = Lookout(self.simulator)
         middleware = self.lookout.middleware
         self._secrets = None if middleware is None else middleware.settings.secrets()
         self.faults: dict[int, Faults] = {}
         self._arrived = 0
         self._arriving = threading.Lock()
-        self._log = turns.LogLines()
+        self._log = LogLines()
         logging.getLogger("convostate").addHandler(self._log)
         self._until_closed = ExitStack()
         with suppress(UsageError):  # without twilio no client can be made
@@ -186,7 +183,7 @@ class Switchboard:
     ) -> None:
         """Write a turn and its messages down."""
         handset = self.phone(phone)
-        turn = turns.shown(reply, self._secrets, log)
+        turn = reply_shown(reply, self._secrets, log)
         kept = self.lookout.kept(handset)
         left = kept.pop("rows")
         if "overlapped" in how and reply.state is not None and kept["goes_on"]:
@@ -211,7 +208,7 @@ class Switchboard:
             self.transcript.change_entry(sent, delivery=delivery, label=label, turn=number)
         for message in reply.sent:
             if message.to == handset.number:
-                self._received(phone, turns.message(message), "reply", number)
+                self._received(phone, message_shown(message), "reply", number)
 
     def _received(self, phone: int, message: dict[str, Any], via: str, turn: int | None) -> None:
         now = self.simulator.clock.now()
@@ -225,7 +222,7 @@ class Switchboard:
             news, self._arrived = arrived[self._arrived :], len(arrived)
         for message in news:
             phone = self.transcript.add_phone(message.to, message.from_)
-            self._received(phone, turns.message(message), "app", None)
+            self._received(phone, message_shown(message), "app", None)
 
     def all_kept(self) -> list[dict[str, Any]]:
         """What is kept of each phone's conversation now, and whether its STOP stands."""

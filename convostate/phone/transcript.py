@@ -23,7 +23,8 @@ class Transcript:
     """Phones, each with its entries and turns; several threads may use it.
 
     Args:
-        masked: What must not be shown, whatever an app puts into its state, replies and errors.
+        masked: What must not be shown, whatever an app puts into its state, replies and errors. What
+            is shorter than eight characters is shown: it would blot out ordinary words.
     """
 
     def __init__(self, masked: Iterable[str] = ()) -> None:

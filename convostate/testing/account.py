@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from convostate.testing import params
-from convostate.testing.fetch import Faults, Fetcher
+from convostate.testing.fetch import Faults, Fetcher, is_webhook_url
 from convostate.testing.jar import Cookie, Jar
 from convostate.testing.webhook import Webhook
 
@@ -72,6 +72,8 @@ class Account:
         """Tell the app, do what it answers, and then tell it what became of the messages."""
         reply = webhook.deliver(self.fetcher)
         for message in reply.sent:
+            if message.status_callback and not is_webhook_url(message.status_callback):
+                reply.errors.append(21609)
             self._send(message, arrives=message.to != reply.params.get("From"))
         reply.statuses = self.deliver_statuses()
         return reply
@@ -83,7 +85,8 @@ class Account:
     def _send(self, message: Message, *, arrives: bool) -> None:
         if arrives:
             self.arrived.append(message)
-        if message.status_callback or self.urls.status_callback:
+        told = message.status_callback or self.urls.status_callback
+        if told and is_webhook_url(told):
             with self._lock:
                 self._untold += [(status, message) for status in self.statuses]
 
@@ -113,22 +116,25 @@ class Account:
 
     def hear(self, ours: str, theirs: str, body: str) -> None:
         """Take note of what a person writes: STOP blocks `ours` for them, START unblocks it."""
-        self._last_texted[theirs] = ours
-        if ":" in theirs:  # Twilio handles the keywords of SMS and MMS only
-            return
         word = body.strip().casefold()
-        if word in _STOP:
-            self._opted_out.add((ours, theirs))
-        elif word in _START:
-            self._opted_out.discard((ours, theirs))
+        with self._lock:
+            self._last_texted[theirs] = ours
+            if ":" in theirs:  # Twilio handles the keywords of SMS and MMS only
+                return
+            if word in _STOP:
+                self._opted_out.add((ours, theirs))
+            elif word in _START:
+                self._opted_out.discard((ours, theirs))
 
     def opted_out(self, ours: str, theirs: str) -> bool:
         """Whether this person has sent STOP to this number, and no START since."""
-        return (ours, theirs) in self._opted_out
+        with self._lock:
+            return (ours, theirs) in self._opted_out
 
     def sender_for(self, theirs: str) -> str:
         """The number that a Messaging Service takes: the one this person wrote to last, or ""."""
-        return self._last_texted.get(theirs, "")
+        with self._lock:
+            return self._last_texted.get(theirs, "")
 
     def export(self) -> dict[str, Any]:
         """What Twilio keeps of people, as JSON can carry it, for another simulator's `restore`."""
@@ -136,7 +142,7 @@ class Account:
             return {
                 "jars": [[*pair, jar.cookies()] for pair, jar in self._jars.items()],
                 "opted_out": [list(pair) for pair in self._opted_out],
-                "last_texted": self._last_texted,
+                "last_texted": dict(self._last_texted),
             }
 
     def restore(self, kept: Mapping[str, Any]) -> None:
@@ -149,4 +155,5 @@ class Account:
 
     def meet(self, ours: str, theirs: str) -> None:
         """Make a person known who has not written yet."""
-        self._last_texted.setdefault(theirs, ours)
+        with self._lock:
+            self._last_texted.setdefault(theirs, ours)

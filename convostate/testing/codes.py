@@ -25,6 +25,7 @@ ERRORS: dict[int, str] = {
     21211: "Invalid 'To' Phone Number",
     21603: "A 'From' phone number is required",
     21604: "'To' phone number is required to send a message",
+    21609: "Invalid 'StatusCallback' URL",
     21610: "Attempt to send to unsubscribed recipient",
     21617: "The concatenated message body exceeds the 1600 character limit",
     21619: "A message body or media urls must be specified",
@@ -32,6 +33,6 @@ ERRORS: dict[int, str] = {
 }
 
 
-def explain(code: int) -> str:
+def worded(code: int) -> str:
     """A code with what it means: ``11200 HTTP retrieval failure``."""
     return f"{code} {ERRORS.get(code, 'see https://www.twilio.com/docs/api/errors')}"

@@ -16,7 +16,7 @@ from convostate.errors import UsageError
 # Error 11750; one byte more is read, to tell.
 MAX_DOCUMENT_BYTES = 64 * 1024
 
-Trouble = Literal["ct", "rt"]
+RetryWord = Literal["ct", "rt"]
 """Twilio's words for its retry policy: no connection, or no reply in time."""
 
 
@@ -74,7 +74,7 @@ class DeliveryError(Exception):
         trouble: The word of the retry policy that covers it.
     """
 
-    def __init__(self, code: int, trouble: Trouble, message: str) -> None:
+    def __init__(self, code: int, trouble: RetryWord, message: str) -> None:
         super().__init__(message)
         self.code = code
         self.trouble = trouble
@@ -103,14 +103,21 @@ class HttpTransport:
     Args:
         url: Where the server listens, ``http://127.0.0.1:8000``; path and query are not used.
         stripped_prefix: What a proxy in front of the server cuts off each path.
+
+    Raises:
+        UsageError: The URL is none, or not one of http or https.
     """
 
     def __init__(self, url: str, stripped_prefix: str = "") -> None:
         self._prefix = stripped_prefix
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise UsageError(f"{url!r} is no URL of a server. Write http://127.0.0.1:8000/sms")
-        self._https, self._host, self._port = parts.scheme == "https", parts.hostname, parts.port
+        try:
+            parts = urlsplit(url)
+            scheme, host, self._port = parts.scheme, parts.hostname, parts.port
+        except ValueError:
+            scheme, host = "", None
+        if scheme not in ("http", "https") or not host:
+            raise UsageError("This is no URL of a server. Write http://127.0.0.1:8000/sms")
+        self._https, self._host = scheme == "https", host
 
     def send(self, request: Request, connect_s: float, read_s: float) -> Response:
         """Send one request over a connection of its own."""

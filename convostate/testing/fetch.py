@@ -76,8 +76,8 @@ class Url(NamedTuple):
             UsageError: It is no http or https URL in ASCII.
         """
         match = _URL.fullmatch(text)
-        if match is None or not text.isascii() or " " in text:
-            raise UsageError(f"{text!r} is no webhook URL. Write https://example.com/sms")
+        if match is None or not text.isascii() or " " in text or not _names_a_host(text):
+            raise UsageError("This is no webhook URL. Write https://example.com/sms")
         user = unquote(match["user"] or "")
         overrides = dict(
             item.partition("=")[::2] for item in urlsplit(text).fragment.split("&") if item
@@ -92,7 +92,7 @@ class Url(NamedTuple):
         )
 
 
-def is_url(text: str) -> bool:
+def is_webhook_url(text: str) -> bool:
     """Whether Twilio could fetch it."""
     try:
         Url.parse(text)
@@ -101,9 +101,26 @@ def is_url(text: str) -> bool:
     return True
 
 
+def joined(base: str, url: str) -> str | None:
+    """Where a URL leads that stands in an answer of `base`, or None where Twilio could not fetch it."""
+    try:
+        whole = urljoin(base, url)
+    except ValueError:  # brackets that hold no address
+        return None
+    return whole if is_webhook_url(whole) else None
+
+
+def _names_a_host(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and parts.port != 0  # reading a port that is none raises
+    except ValueError:
+        return False
+
+
 def _number(overrides: dict[str, str], name: str, low: int, high: int, default: int) -> int:
     text = overrides.get(name, "")
-    return min(max(int(text), low), high) if text.isdecimal() else default
+    return min(max(int(text[:9]), low), high) if text.isdecimal() else default
 
 
 @dataclass
@@ -193,10 +210,11 @@ class Fetcher:
                 method, params = "GET", []
             elif method == "GET":
                 params = []  # they stand in the query of the URL that redirected; Location is whole
-            if not is_url(urljoin(url.sent, location)):
+            whole = joined(url.sent, location)
+            if whole is None:
                 exchanges[-1] = replace(exchanges[-1], error=11100)
                 return exchanges
-            url = Url.parse(urljoin(url.sent, location))
+            url = Url.parse(whole)
         exchanges[-1] = replace(exchanges[-1], error=11215)
         return exchanges
 

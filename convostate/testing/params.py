@@ -93,7 +93,7 @@ def message(
     if len(body) > MAX_BODY_CHARS:
         raise UsageError(
             f"A text of {len(body)} characters does not exist at Twilio. "
-            f"Write at most {MAX_BODY_CHARS}, or pass Body=… to send it all the same."
+            f"Write at most {MAX_BODY_CHARS}, or pass Body=… to send it all the same"
         )
     sid = new_sid("MM" if media else "SM")
     count = str(len(media))

@@ -77,6 +77,9 @@ class Phone:
 
         Returns:
             The reply to the last delivery; `Reply.deliveries` has all of them.
+
+        Raises:
+            UsageError: The body is longer than 1,600 characters, or `deliveries` is less than one.
         """
         return self._deliver(self._written(body, media, extra), deliveries)
 
@@ -98,9 +101,13 @@ class Phone:
         return [self._deliver(webhook) for webhook in reversed(written)][::-1]
 
     def resend(self) -> Reply:
-        """Have Twilio deliver the last message once more, with the cookies of now."""
+        """Have Twilio deliver the last message once more, with the cookies of now.
+
+        Raises:
+            UsageError: Nothing was written yet.
+        """
         if self._last is None:
-            raise UsageError("There is nothing to resend. Call text() first.")
+            raise UsageError("There is nothing to resend. Call text() first")
         return self._deliver(self._last)
 
     def call(self, url: str = "", *, outbound: bool = False, **extra: ParamValue) -> Reply:
@@ -177,7 +184,7 @@ class Phone:
     def _deliver(self, webhook: Webhook, deliveries: int = 1) -> Reply:
         if deliveries < 1:
             raise UsageError(
-                "A text that is never delivered has no reply. Write deliveries=1 or more."
+                "A text that is never delivered has no reply. Write deliveries=1 or more"
             )
         known = dict(webhook.params)
         self._account.hear(known.get("To", ""), known.get("From", ""), known.get("Body", ""))

@@ -15,7 +15,7 @@ from twilio.http.http_client import TwilioHttpClient  # type: ignore[import-unty
 from twilio.http.response import Response  # type: ignore[import-untyped, unused-ignore]
 from twilio.rest import Client  # type: ignore[import-untyped, unused-ignore]
 
-from convostate.testing.messages import Messages, refused
+from convostate.testing.rest_messages import Messages, refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,8 +12,8 @@ from convostate.testing.clock import Clock
 from convostate.testing.delivery import HttpTransport, Transport
 from convostate.testing.fetch import Fetcher, Secret, Url
 from convostate.testing.inprocess import WsgiTransport
-from convostate.testing.messages import HeldSends, Messages, Refusal
 from convostate.testing.phone import Phone, overlap
+from convostate.testing.rest_messages import HeldSends, Messages, Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -203,7 +203,14 @@ class TwilioSimulator:
                 out of the client as it is, for a network that fails or a worker that dies.
             times: How many sends; all, until `accept_sends`, where absent.
             accepted: Whether the message goes out all the same, as when only the answer is lost.
+
+        Raises:
+            UsageError: `times` is less than one.
         """
+        if times is not None and times < 1:
+            raise UsageError(
+                "A refusal is for one send at least. Write times=1 or more, or call accept_sends()"
+            )
         self._messages.refusal = Refusal(reason, times, accepted)
 
     def accept_sends(self) -> None:

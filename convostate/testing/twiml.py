@@ -6,7 +6,6 @@ https://www.twilio.com/docs/api/errors (the codes).
 
 from __future__ import annotations
 
-import codecs
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 from xml.etree import ElementTree as ET
@@ -66,7 +65,7 @@ def read(response: Response, kind: Kind) -> Document:
     if response.status == 204:
         return Document()
     content_type, options = parse_options_header(response.headers.get("Content-Type"))
-    text = response.body.decode(_charset(options), "replace")
+    text = _decoded(response.body, options.get("charset", "utf-8"))
     if len(response.body) > MAX_DOCUMENT_BYTES:
         return Document(error=11750, fatal=True, twiml=text[:MAX_DOCUMENT_BYTES])
     content_type = content_type.lower()
@@ -79,18 +78,18 @@ def read(response: Response, kind: Kind) -> Document:
         return Document([Message(body)] if body and kind == "message" else [])
     try:
         root = ET.fromstring(response.body)  # noqa: S314  the developer's own app wrote it
-    except (ET.ParseError, LookupError):
+    except (ET.ParseError, LookupError, ValueError):  # the latter two of its encoding=
         return Document(error=12100, fatal=True, twiml=text)
     if root.tag != "Response":
         return Document(error=12102, fatal=True, twiml=text)
     return _interpret(root, kind, text)
 
 
-def _charset(options: dict[str, str]) -> str:
+def _decoded(body: bytes, charset: str) -> str:
     try:
-        return codecs.lookup(options.get("charset", "utf-8")).name
-    except LookupError:
-        return "utf-8"
+        return body.decode(charset, "replace")
+    except (LookupError, ValueError):  # no charset: unknown, or a codec of another kind, as hex is
+        return body.decode("utf-8", "replace")
 
 
 def _interpret(root: ET.Element, kind: Kind, text: str) -> Document:

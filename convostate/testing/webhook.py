@@ -10,9 +10,8 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
-from urllib.parse import urljoin
 
-from convostate.testing.fetch import Errand, Exchange, Faults, Fetcher, Url, is_url
+from convostate.testing.fetch import Errand, Exchange, Faults, Fetcher, Url, joined
 from convostate.testing.params import Params, new_sid
 from convostate.testing.reply import Reply
 from convostate.testing.twiml import Document, read
@@ -75,7 +74,7 @@ class Webhook:
                 errand = self._to_fallback(fallback_url, document, last)
                 fallback_url = ""
             elif document.redirect is not None:
-                errand = self._redirected(errand, document.redirect, last)
+                errand = self._redirected(errand, document.redirect)
             else:
                 return reply
         reply.errors.append(14106)
@@ -93,8 +92,8 @@ class Webhook:
             document = Document()
         else:
             document = read(last.response, self.kind)
-        if document.redirect is not None and not is_url(urljoin(last.url, document.redirect[0])):
-            document = replace(document, redirect=None, error=11100, fatal=True)
+        if document.redirect is not None:
+            document = _aimed(document, document.redirect, last)
         if document.error is not None:
             reply.errors.append(document.error)
         ours, theirs = (reply.params.get(name, "") for name in ("To", "From"))
@@ -104,8 +103,9 @@ class Webhook:
                 to=message.to or theirs,
                 from_=message.from_ or ours,
                 sid=new_sid("MM" if message.media else "SM"),
+                # one that leads nowhere stays as it is, for the account to report
                 status_callback=message.status_callback
-                and urljoin(last.url, message.status_callback),
+                and (joined(last.url, message.status_callback) or message.status_callback),
             )
             for message in document.messages
         ]
@@ -118,13 +118,14 @@ class Webhook:
         told = [("ErrorCode", str(document.error)), ("ErrorUrl", last.url)]
         return Errand(url, "POST", self.params + told, None, self.faults)
 
-    def _redirected(self, errand: Errand, redirect: tuple[str, str], last: Exchange) -> Errand:
+    def _redirected(self, errand: Errand, redirect: tuple[str, str]) -> Errand:
         url, method = redirect
-        return Errand(
-            urljoin(last.url, url),
-            method,
-            self.params,
-            errand.jar,
-            self.faults,
-            sign_port=errand.sign_port,
-        )
+        return Errand(url, method, self.params, errand.jar, self.faults, sign_port=errand.sign_port)
+
+
+def _aimed(document: Document, redirect: tuple[str, str], last: Exchange) -> Document:
+    """The document with the whole URL of its ``<Redirect>``, or with the error that it has none."""
+    whole = joined(last.url, redirect[0])
+    if whole is None:
+        return replace(document, redirect=None, error=11100, fatal=True)
+    return replace(document, redirect=(whole, redirect[1]))

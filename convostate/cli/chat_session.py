@@ -13,7 +13,7 @@ import click
 from convostate.core.pair import is_address
 from convostate.errors import UsageError
 from convostate.phone.kept import Lookout
-from convostate.testing.codes import explain
+from convostate.testing.codes import worded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +35,7 @@ _SPAN = re.compile(r"(\d{1,6}) ?([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
-class Session:
+class ChatSession:
     """What is said between some people and one app.
 
     Args:
@@ -195,7 +195,7 @@ class Session:
         for code in reply.errors:
             self.failed = True
             answered = f": the app answered {reply.status}" if reply.status >= 400 else ""
-            click.echo(f"convostate: Twilio reports {explain(code)}{answered}", err=True)
+            click.echo(f"convostate: Twilio reports {worded(code)}{answered}", err=True)
 
     def _tell_of_unguarded(self, reply: Reply) -> None:
         """Say once that an answer did not come through the middleware, which forbids caches in each.

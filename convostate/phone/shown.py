@@ -16,13 +16,14 @@ from urllib.parse import urlsplit
 from werkzeug.datastructures import Headers
 
 from convostate.core.explain import Asked, explain
-from convostate.core.form import EMPTY, parse_form
+from convostate.core.form import EMPTY, parse_form, parse_query
 from convostate.errors import RequestError
 from convostate.testing.codes import ERRORS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from convostate.core.form import Form
     from convostate.core.signature import Secrets
     from convostate.testing.delivery import Request
     from convostate.testing.fetch import Exchange
@@ -63,7 +64,7 @@ class LogLines(logging.Handler):
             self._heard = [heard for heard in self._heard if heard is not lines]
 
 
-def shown(reply: Reply, secrets: Secrets | None, log: list[str]) -> dict[str, Any]:
+def reply_shown(reply: Reply, secrets: Secrets | None, log: list[str]) -> dict[str, Any]:
     """A reply as JSON.
 
     Args:
@@ -155,7 +156,8 @@ def _asked(request: Request, secrets: Secrets) -> Asked:
         form = EMPTY
     headers = Headers(request.headers)
     scheme = headers.get("X-Twilio-Webhooks-Signature-Settings", "")
-    account = form.first.get("AccountSid", "")
+    # of a GET the parameters stand in its query
+    account = (form.first or _query(request.url).first).get("AccountSid", "")
     return Asked(
         request.url,
         form,
@@ -165,6 +167,13 @@ def _asked(request: Request, secrets: Secrets) -> Asked:
     )
 
 
-def message(sent: Message) -> dict[str, Any]:
+def _query(url: str) -> Form:
+    try:
+        return parse_query(url.partition("?")[2])
+    except RequestError:
+        return EMPTY
+
+
+def message_shown(sent: Message) -> dict[str, Any]:
     """A message of the app's as JSON."""
     return {"body": sent.body, "media": list(sent.media), "sid": sent.sid}

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from convostate.testing import params
 from convostate.testing.codes import ERRORS
+from convostate.testing.fetch import is_webhook_url
 from convostate.testing.message import Message
 
 if TYPE_CHECKING:
@@ -67,7 +68,11 @@ class HeldSends:
         self._released.set()
 
     def arrive(self) -> None:
-        """Be one send: arrive, and wait for the release."""
+        """Be one send: arrive, and wait for the release.
+
+        Raises:
+            TimeoutError: Nobody released it within a minute.
+        """
         self._arrivals.release()
         if not self._released.wait(_PATIENCE_S):
             raise TimeoutError("the sends were never released. Leave the block of hold_sends()")
@@ -86,6 +91,7 @@ class Messages:
     refusal: Refusal | None = None
     held: HeldSends | None = None
     _resources: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def create(self, form: Mapping[str, Sequence[str]]) -> tuple[int, dict[str, Any]]:
         """Send a message.
@@ -98,11 +104,7 @@ class Messages:
         """
         first = {name: values[0] for name, values in form.items() if values}
         code = self._judge(first, form.get("MediaUrl", ()))
-        refusal = self.refusal
-        if refusal is not None:
-            refusal.times = None if refusal.times is None else refusal.times - 1
-            if refusal.times == 0:
-                self.refusal = None
+        refusal = self._take_refusal()
         if code is None and (refusal is None or refusal.accepted):
             resource = self._accept(first, tuple(form.get("MediaUrl", ())))
         if self.held is not None:
@@ -114,6 +116,16 @@ class Messages:
                 raise refusal.reason
             return refused(refusal.reason)
         return 201, resource
+
+    def _take_refusal(self) -> Refusal | None:
+        """What happens to one send; the last one that a refusal is for ends it."""
+        with self._lock:
+            refusal = self.refusal
+            if refusal is not None and refusal.times is not None:
+                refusal.times -= 1
+                if refusal.times == 0:
+                    self.refusal = None
+            return refusal
 
     def fetch(self, sid: str) -> tuple[int, dict[str, Any]]:
         """Look a message up: HTTP status and the JSON object."""
@@ -136,6 +148,9 @@ class Messages:
             return 21619
         if len(form.get("Body", "")) > params.MAX_BODY_CHARS:
             return 21617
+        callback = form.get("StatusCallback", "")
+        if callback and not is_webhook_url(callback):
+            return 21609
         sender = from_ or self.account.sender_for(to)
         return 21610 if self.account.opted_out(sender, to) else None
 
