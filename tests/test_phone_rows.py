@@ -84,6 +84,9 @@ def test_the_members_of_a_set_are_known_by_what_they_are() -> None:
 
 
 def test_an_endless_state_is_cut() -> None:
-    assert len(rows({"list": list(range(10_000))})) <= MOST_ROWS + 1
+    cut = rows({"list": list(range(10_000))})
+    assert (len(cut), cut[-1]["text"]) == (MOST_ROWS + 1, "and more")
+    whole = rows({"list": list(range(MOST_ROWS - 1))})
+    assert (len(whole), whole[-1]["text"]) == (MOST_ROWS, str(MOST_ROWS - 2))
     (row,) = rows({"long": "x" * 10_000})
     assert len(row["text"]) < 500

@@ -37,3 +37,4 @@ def test_a_phone_that_was_added_before_it_is_seen_is_chosen_once_it_is() -> None
         old = False
         ada.text("hi")
         expect(page.locator("#chat-number")).to_have_text(ADDED)
+        page.unroute_all(behavior="ignoreErrors")  # a look is on its way until the server ends

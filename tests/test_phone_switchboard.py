@@ -225,6 +225,8 @@ def test_a_phone_can_be_added_once() -> None:
         ("move-clock", {"seconds": 1e9}, 409),
         ("move-clock", {"seconds": "nan"}, 409),
         ("overlap", {"texts": [{"phone": 0}]}, 400),
+        ("swap-cookie", {"phone": 0}, 400),
+        ("add-phone", {"number": "+15550100003"}, 400),
     ],
 )
 def test_what_cannot_be_done_is_refused_with_a_word(
@@ -236,13 +238,31 @@ def test_what_cannot_be_done_is_refused_with_a_word(
         assert answer.get_json()["trouble"]
 
 
-@pytest.mark.parametrize("sent", ["[]", '"text"', "1", "{", "", "[" * 50_000])
+@pytest.mark.parametrize(
+    "sent", ["[]", '"text"', "1", "{", "", "[" * 50_000, r'{"body": "\ud800"}']
+)
 def test_what_is_no_json_object_is_refused_with_a_word(sent: str) -> None:
     with board() as page:
         answer = page.client.post(
             "/do/text", data=sent, content_type="application/json", base_url=HERE
         )
         assert (answer.status_code, answer.get_json()) == (400, {"trouble": "Send a JSON object."})
+
+
+@pytest.mark.parametrize("surprise", [KeyError, TypeError, ValueError, OverflowError])
+def test_a_fault_of_the_phone_itself_is_not_laid_at_the_request_s_door(
+    surprise: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with board() as page:
+
+        def lose_cookie(_: int) -> None:
+            raise surprise
+
+        monkeypatch.setattr(page.switchboard, "phone", lose_cookie)
+        with pytest.raises(surprise):
+            page.do("lose-cookie", phone=0)
+        monkeypatch.undo()
+        assert page.do("lose-cookie", phone=0).status_code == 200
 
 
 def test_a_second_simulator_goes_on_with_what_the_first_kept() -> None:
