@@ -21,7 +21,7 @@ NAMES = [
 ]  # fmt: skip
 VALUES = [
     "", "1", "+1", "+15550100001", "15550100001", "55555", "a", "From", "To", "Sid", "From+15550100001", "To+15550100001",
-    f"SM{SID}", f"CallSidCA{SID}", f"sm{SID}", "x" * 34, "Mallory", "anonymous", "+٣٤٥٦٧", "client:alice",
+    f"SM{SID}", f"SM{SID}x", f"CallSidCA{SID}", f"sm{SID}", "x" * 34, "Mallory", "anonymous", "+٣٤٥٦٧", "client:alice",
 ]  # fmt: skip
 LETTERS = st.characters(codec="utf-8", exclude_characters="\0")
 FORMS = st.dictionaries(

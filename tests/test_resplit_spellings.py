@@ -112,6 +112,7 @@ def test_a_text_may_hold_an_address_behind_the_name_where_its_end_shows(
     name: str, address: str, end: str
 ) -> None:
     assert status_of(posted(text(f"hi {name}{address}{end}"))) == 200
+    assert status_of(posted(there(f"hi {name}{address}{end}"))) == 200
     assert status_of(posted(text(f"hi {name}{address}x{end}"))) == 403
 
 
