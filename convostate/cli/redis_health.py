@@ -4,56 +4,127 @@ from __future__ import annotations
 
 import secrets
 import time
+from concurrent import futures
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from convostate.cli.findings import Finding
 from convostate.core.encoding import to_base64url
-from convostate.core.outcome import Claim, End, Keep
-from convostate.errors import ConvostateError
+from convostate.core.outcome import Claim, End, Keep, Leave, Reply
+from convostate.errors import ConvostateError, StoreError
+from convostate.stores.contract import Replay
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from concurrent.futures import Future
 
     from convostate.settings import Settings
     from convostate.stores import Store
+    from convostate.stores.contract import Begun
 
 _OLDEST = (6, 2)  # the first with all the commands that the scripts use
+_LIFETIME_S = 60.0  # of what is left where the store fails halfway
+_LOOKS, _LOOK_S = 200, 0.01  # until a turn is seen to wait
 _SKEW_S = 60  # as far as a token's clock may be off
 
 
 def examine_store(store: Store, settings: Settings) -> Iterator[Finding]:
-    """Take a turn in the store, then look at how its server is set up."""
+    """Take turns in the store, then look at how its server is set up."""
     if not store.server_side:
         yield Finding("ok", "the state travels in Twilio's cookie: there is no store to check")
         return
     began = time.monotonic()
     try:
-        _round_trip(store)
+        _take_turns(store, waits=settings.max_waiting > 0)
     except ConvostateError as error:
         yield Finding.fault(error)
         return
     took_ms = (time.monotonic() - began) * 1000
-    yield Finding("ok", f"the store takes a turn: begin, write, commit, erase in {took_ms:.1f} ms")
+    yield Finding(
+        "ok",
+        f"the store takes a turn: begin, write, commit, repeat, wait, erase in {took_ms:.1f} ms",
+    )
     if settings.store == "memory":
         return
     yield from _examine_server(settings.store)
 
 
-def _round_trip(store: Store) -> None:
-    """A turn of a conversation that nobody has."""
-    claim = Claim(to_base64url(secrets.token_bytes(16)), to_base64url(secrets.token_bytes(16)))
-    now = time.time()
-    token = secrets.token_bytes(97)
-    for outcome in (Keep(token, 60), End(token, 60)):
-        begun = store.begin(claim._replace(fingerprint=None), "", now)
-        store.commit(begun, outcome, None, now)  # type: ignore[arg-type]  # no fingerprint, so no Replay
-    store.erase(claim, replies=True)
+def _take_turns(store: Any, *, waits: bool) -> None:
+    """Ask of the store all that texts and the app will, of a conversation that nobody has.
+
+    Whoever lacks one right only would else find out when the first text needs it.
+    """
+    ours = Claim(_name())
+    first, second = (ours._replace(fingerprint=_name()) for _ in range(2))
+    recorded = Reply(secrets.token_bytes(97), redirects=False)
+    with _held(store, first) as begun:
+        store.write(begun, None, _LIFETIME_S, time.time())
+        store.write(begun, _token(), _LIFETIME_S, time.time())
+        store.commit(begun, Leave(), recorded, time.time())
+    # Leaving frees the conversation first, so that whoever waits ends at once also after an error.
+    with ThreadPoolExecutor(1) as thread, _held(store, second) as begun:
+        waiting = thread.submit(_pass_through, store, ours) if waits else None
+        if waiting is not None:
+            _see_it_wait(store, ours, waiting)
+        # Its reply moves the first one's.
+        store.commit(begun, Keep(_token(), _LIFETIME_S), recorded, time.time())
+        if waiting is not None:
+            waiting.result()
+    for claim in (first, second):
+        if store.begin(claim, "", time.time()) != Replay(recorded.sealed):
+            raise StoreError(
+                "lost",
+                "the store does not know a reply that it has just recorded. "
+                "Check that nobody else deletes its keys",
+            )
+    with _held(store, ours) as begun:
+        store.commit(begun, End(_token(), _LIFETIME_S), None, time.time())
+    store.peek(ours, time.time())
+    store.queue(ours)
+    store.erase(ours, replies=True)
+
+
+@contextmanager
+def _held(store: Any, claim: Claim) -> Iterator[Begun]:
+    begun = store.begin(claim, "", time.time())
+    try:
+        yield begun
+    finally:
+        store.abort(begun)  # does nothing after a commit
+
+
+def _pass_through(store: Any, claim: Claim) -> None:
+    with _held(store, claim):
+        """It was let in."""
+
+
+def _see_it_wait(store: Any, claim: Claim, waiting: Future[None]) -> None:
+    for _ in range(_LOOKS):
+        if waiting.done() or store.queue(claim).waiting:
+            return
+        futures.wait([waiting], _LOOK_S)
+
+
+def _name() -> str:
+    return to_base64url(secrets.token_bytes(16))
+
+
+def _token() -> bytes:
+    return secrets.token_bytes(97)
 
 
 def _examine_server(url: str) -> Iterator[Finding]:
+    from convostate.stores.redis_errors import FAULTS, store_error  # noqa: PLC0415  # redis is an extra
     from convostate.stores.redis_url import client_maker  # noqa: PLC0415  # redis is an extra
 
     client: Any = client_maker(url)()
+    try:
+        client.eval("return 1", 0)  # needed when a server forgets its scripts; by now it knows them
+    except FAULTS as error:
+        client.close()
+        yield Finding.fault(store_error(error))
+        return
     try:
         info = _first(client.info())
         clock = _first(client.time())

@@ -1,0 +1,135 @@
+"""`convostate doctor` takes the turns that texts will take: a right that is missing, it misses."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from click.testing import CliRunner
+
+from convostate import Keyring
+from convostate.cli import main
+from convostate.cli.redis_health import examine_store
+from convostate.errors import StoreError
+from convostate.settings import Settings
+from convostate.stores import MemoryStore
+from convostate.stores.contract import Begun
+from tests.redis_servers import BINARIES, clients_of, redis_server, wait_until
+from tests.test_redis_tls_acl import rights_in_readme
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.redis_servers import RedisServer
+
+RIGHTS = rights_in_readme()
+COMMANDS = [right for right in RIGHTS if right.startswith("+")]
+KEYS = Keyring.generate()
+
+
+@pytest.fixture(scope="module", params=BINARIES)
+def server(request: pytest.FixtureRequest) -> Iterator[RedisServer]:
+    with redis_server(binary=BINARIES[request.param]) as server:
+        yield server
+
+
+def faults(server: RedisServer, rights: list[str], **environ: str) -> list[dict[str, str]]:
+    """What doctor finds at fault with a user of these rights."""
+    server.admin.execute_command("ACL", "SETUSER", "app", "reset", "on", ">secret", *rights)
+    settings = {
+        "TWILIO_AUTH_TOKEN": "the-token",
+        "CONVOSTATE_KEYS": KEYS,
+        "CONVOSTATE_STORE": f"redis://app:secret@127.0.0.1:{server.port}/2",
+    }
+    result = CliRunner(env=settings | environ).invoke(main, ["doctor", "--json"])
+    found = [json.loads(line) for line in result.stdout.splitlines()]
+    wrong = [one for one in found if one["level"] == "fault"]
+    assert result.exit_code == bool(wrong)
+    return wrong
+
+
+@pytest.mark.parametrize("most", ["0", "1", "8"])
+def test_the_readmes_rights_are_no_fault_and_nothing_is_left(
+    server: RedisServer, most: str
+) -> None:
+    server.admin.flushall()
+
+    assert faults(server, RIGHTS, CONVOSTATE_MAX_WAITING=most) == []
+    assert server.admin.info("keyspace") == {}
+
+
+@pytest.mark.parametrize("missing", COMMANDS)
+def test_each_right_that_is_missing_is_a_fault(server: RedisServer, missing: str) -> None:
+    assert faults(server, RIGHTS) == []  # from now on the server knows the scripts
+
+    (found,) = faults(server, [right for right in RIGHTS if right != missing])
+
+    assert "does not let its user run a command that is needed" in found["what"]
+    assert found["advice"] == "Grant what the README lists under Redis (NOPERM)"
+
+
+@pytest.fixture
+def settings() -> Settings:
+    return Settings(auth_token="the-token", keys=KEYS, store="memory")
+
+
+def test_a_turn_waits_for_another_one(settings: Settings) -> None:
+    waited = []
+
+    class Watched(MemoryStore):
+        def begin(self, *args: Any) -> Any:
+            begun = super().begin(*args)
+            if threading.current_thread() is not threading.main_thread():
+                waited.append(begun)
+            return begun
+
+    (found,) = examine_store(Watched(), settings)
+
+    assert found.level == "ok"
+    assert [type(begun) for begun in waited] == [Begun]
+
+
+def test_a_turn_that_is_never_let_in_is_a_fault(settings: Settings) -> None:
+    class Stuck(MemoryStore):
+        def commit(self, *args: Any) -> Any:
+            holder = self._conversations[args[0].claim.name].holder
+            headers = super().commit(*args)
+            kept = self._conversations[args[0].claim.name]
+            if kept.queue:
+                kept.holder = holder
+            return headers
+
+    (found,) = examine_store(Stuck(wait_s=0.2), settings)
+
+    assert found.level == "fault"
+    assert found.what == "the earlier texts of this conversation took too long"
+
+
+def test_a_reply_that_is_not_recorded_is_a_fault(settings: Settings) -> None:
+    class Forgetful(MemoryStore):
+        def commit(self, begun: Any, outcome: Any, reply: Any, now: float) -> Any:  # noqa: ARG002
+            return super().commit(begun, outcome, None, now)
+
+    (found,) = examine_store(Forgetful(), settings)
+
+    assert (found.level, found.advice) == ("fault", "Check that nobody else deletes its keys")
+
+
+@pytest.mark.parametrize("call", ["write", "commit", "peek", "queue", "erase"])
+def test_each_call_that_fails_is_a_fault(settings: Settings, call: str) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise StoreError("down", "it is down. Start it")
+
+    store = MemoryStore()
+    setattr(store, call, fail)
+    (found,) = examine_store(store, settings)
+
+    assert (found.level, found.what, found.advice) == ("fault", "it is down", "Start it")
+
+
+def test_no_connection_stays_where_a_right_is_missing(server: RedisServer) -> None:
+    faults(server, [right for right in RIGHTS if right != "+blpop"])
+
+    wait_until(lambda: not clients_of(server), "a server that nobody is connected to")
