@@ -104,6 +104,8 @@ def _account(variable: str, value: Any) -> str:
 def _keyring(variable: str, value: Any) -> Keyring:
     if isinstance(value, Keyring):
         return value
+    if not isinstance(value, (str, list, tuple)):
+        raise UsageError(f"{variable} is no key. Make one with: convostate keygen")
     try:
         return Keyring.parse(value if isinstance(value, str) else ",".join(_list(variable, value)))
     except UsageError as error:

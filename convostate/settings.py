@@ -5,6 +5,7 @@ This is the only file that reads the environment.
 
 from __future__ import annotations
 
+import inspect
 import os
 from dataclasses import MISSING, dataclass, field, fields
 from datetime import timedelta
@@ -271,6 +272,18 @@ class Settings:
             raise UsageError(
                 f"CONVOSTATE_LIFETIME goes from 60 s to {bound}. Set CONVOSTATE_LIFETIME={advice}"
             )
+
+
+def _documented() -> str:
+    """The class's text with its fields, whose meanings stand in the declarations."""
+    attributes = (
+        f"    {f.name}: {f.metadata['meaning']} ({f.metadata['variable']})"
+        for f in fields(Settings)
+    )
+    return "\n".join([inspect.cleandoc(Settings.__doc__ or ""), "", "Attributes:", *attributes])
+
+
+Settings.__doc__ = _documented()
 
 
 def _ms(span: timedelta) -> int:

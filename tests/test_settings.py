@@ -262,3 +262,38 @@ def test_settings_are_frozen_and_a_keyring_may_be_given() -> None:
     by_place: Any = Settings
     with pytest.raises(TypeError):
         by_place(*[TOKEN, KEY])  # by name only
+
+
+@pytest.mark.parametrize("declared", fields(Settings), ids=lambda declared: declared.name)
+def test_help_says_what_each_setting_means(declared: Any) -> None:
+    shown = inspect.getdoc(Settings)
+
+    assert shown is not None
+    line = (
+        f"\n    {declared.name}: {declared.metadata['meaning']} ({declared.metadata['variable']})"
+    )
+    assert line in shown
+
+
+def test_help_names_nothing_that_is_no_setting() -> None:
+    shown = inspect.getdoc(Settings)
+
+    assert shown is not None
+    listed = shown.partition("\nAttributes:\n")[2].splitlines()
+    assert [line.strip().partition(":")[0] for line in listed] == [f.name for f in fields(Settings)]
+
+
+@pytest.mark.parametrize("name", ["keys", "index_key"])
+@pytest.mark.parametrize("given", [KEY.encode(), 5, {KEY: KEY}, object()])
+def test_what_is_no_key_is_told_how_one_is_made(name: str, given: Any) -> None:
+    with pytest.raises(UsageError) as raised:
+        settings(**{name: given})
+
+    variable = f"CONVOSTATE_{name.upper()}"
+    assert str(raised.value) == f"{variable} is no key. Make one with: convostate keygen"
+
+
+@pytest.mark.parametrize("name", ["keys", "index_key"])
+@pytest.mark.parametrize("given", [KEY, [KEY], (KEY,), Keyring.parse(KEY)])
+def test_a_key_is_taken_in_each_form(name: str, given: Any) -> None:
+    assert getattr(settings(**{name: given}), name).keys[0].kid == Keyring.parse(KEY).keys[0].kid

@@ -1,6 +1,6 @@
 """What people use today: one small module each, as its own documentation writes it.
 
-Each module has `LABEL`, `IN_COOKIE`, and ``app(redis_url, state)``, which gives a Flask app that verifies with
+Each module has `IN_COOKIE`, and ``app(redis_url, state)``, which gives a Flask app that verifies with
 RequestValidator, counts the texts of a conversation in its session, and answers as `benchmarks.apps`
 does; `state` is what the session begins with. `validator.py` verifies and does nothing else.
 """
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 class Rival(Protocol):
     """The shape of a rival's module."""
 
-    LABEL: str
     IN_COOKIE: bool
 
     def app(self, redis_url: str, state: dict[str, Any]) -> Flask:

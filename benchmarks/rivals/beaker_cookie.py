@@ -14,7 +14,6 @@ from benchmarks.webhooks import KEY
 if TYPE_CHECKING:
     from flask import Flask
 
-LABEL = "Beaker, encrypted cookie"
 IN_COOKIE = True
 
 

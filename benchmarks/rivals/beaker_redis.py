@@ -14,7 +14,6 @@ from benchmarks.webhooks import KEY
 if TYPE_CHECKING:
     from flask import Flask
 
-LABEL = "Beaker on Redis"
 IN_COOKIE = False
 
 

@@ -16,7 +16,6 @@ from benchmarks.webhooks import KEY
 if TYPE_CHECKING:
     from flask import Flask
 
-LABEL = "Django signed cookie"
 IN_COOKIE = True
 
 

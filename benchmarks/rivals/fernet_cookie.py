@@ -15,7 +15,6 @@ from benchmarks.webhooks import KEY
 if TYPE_CHECKING:
     from flask import Flask
 
-LABEL = "Fernet cookie"
 IN_COOKIE = True
 
 

@@ -11,7 +11,6 @@ from benchmarks.webhooks import KEY
 if TYPE_CHECKING:
     from flask import Flask
 
-LABEL = "flask.session"
 IN_COOKIE = True
 
 

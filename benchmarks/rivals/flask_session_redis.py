@@ -13,7 +13,6 @@ from benchmarks.rivals.verified import counting_in
 if TYPE_CHECKING:
     from flask import Flask
 
-LABEL = "Flask-Session on Redis"
 IN_COOKIE = False
 
 

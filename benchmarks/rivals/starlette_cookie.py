@@ -16,7 +16,6 @@ from benchmarks.webhooks import KEY
 if TYPE_CHECKING:
     from flask import Flask
 
-LABEL = "itsdangerous cookie as in Starlette"
 IN_COOKIE = True
 
 

@@ -7,8 +7,6 @@ from twilio.request_validator import RequestValidator
 from benchmarks.webhooks import KINDS, TOKEN, Signed
 from benchmarks.worker import Work
 
-LABEL = "RequestValidator alone"
-
 
 def contender(kind: str = "sms") -> Work:
     """One call is one `validate`."""
