@@ -8,6 +8,10 @@ import pty
 import subprocess
 import sys
 
+import pytest
+from click.testing import CliRunner
+
+from convostate.cli import main
 from tests.chatting import BOB, FIRST, SECOND, THIRD, chat, unset
 
 
@@ -48,6 +52,27 @@ def test_time_can_pass() -> None:
 
     assert before.stdout == f"> hello\n{FIRST}-- 239m later\n> again\n{SECOND}"
     assert after.stdout == f"> hello\n{FIRST}-- 4h later\n> again\n{FIRST}"
+
+
+@pytest.mark.parametrize("line", ["/wait 401d", "/wait 999999d", "/wait 9601h"])
+def test_more_than_400_days_cannot_pass_at_once(line: str) -> None:
+    result = chat(line)
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == "convostate: That is too long. Write /wait 400d at most\n"
+
+
+def test_400_days_can_pass_more_than_once() -> None:
+    result = chat(*["/wait 400d"] * 4, "hello")
+
+    assert result.stdout == "-- 400d later\n" * 4 + "> hello\n" + FIRST
+
+
+def test_a_pipe_that_is_no_text_is_refused_at_that_line() -> None:
+    result = CliRunner().invoke(main, ["chat"], input=b"h\xc3\xa9llo\n\xff\n")
+
+    assert (result.exit_code, result.stdout) == (2, f"> h\u00e9llo\n{FIRST}")
+    assert result.stderr == "convostate: A line of the input is no text. Write it in UTF-8\n"
 
 
 def test_several_people_can_write_and_do_not_see_each_other() -> None:

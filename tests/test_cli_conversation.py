@@ -80,6 +80,16 @@ def test_end_and_forget_leave_nothing_to_show(
     assert redis.dbsize() == 0
 
 
+def test_forget_says_whether_a_conversation_went_on(environ: dict[str, str | None]) -> None:
+    begin(environ)
+    told = [json.loads(run(environ, "forget", OURS, THEIRS, "--json").stdout) for _ in range(2)]
+
+    assert told == [
+        {"goes_on": True, "forgotten": True},
+        {"goes_on": False, "forgotten": True},
+    ]
+
+
 @pytest.mark.parametrize("command", ["show", "end", "forget"])
 def test_a_cookie_cannot_be_reached_from_the_shell(
     command: str, environ: dict[str, str | None]

@@ -54,6 +54,23 @@ def test_sound_settings_have_no_fault() -> None:
             {"TWILIO_ACCOUNT_SID": f"AC{'2' * 32}"},
         ),
         (
+            {
+                "TWILIO_AUTH_TOKEN": "",
+                "CONVOSTATE_AUTH_TOKENS": "another",
+                "CONVOSTATE_ACCOUNT_TOKENS": f"AC{'1' * 32}=yet-another",
+            },
+            "CONVOSTATE_AUTH_TOKENS belongs to no account",
+            {"TWILIO_ACCOUNT_SID": f"AC{'2' * 32}"},
+        ),
+        (
+            {
+                "CONVOSTATE_AUTH_TOKENS": "another",
+                "CONVOSTATE_ACCOUNT_TOKENS": f"AC{'1' * 32}=yet-another",
+            },
+            "TWILIO_AUTH_TOKEN and CONVOSTATE_AUTH_TOKENS belong to no account",
+            {"TWILIO_ACCOUNT_SID": f"AC{'2' * 32}"},
+        ),
+        (
             {"CONVOSTATE_STORE": "memory", "CONVOSTATE_KEYS": f"{SECOND},{FIRST}"},
             "Set CONVOSTATE_INDEX_KEY to the key you had before",
             {"CONVOSTATE_INDEX_KEY": FIRST},

@@ -51,6 +51,43 @@ def test_an_app_that_is_not_wrapped_is_a_fault_until_it_is(
     assert "/about, /call/<int:step>, /sms" in well.stdout
 
 
+WITH_SETTINGS = """
+from convostate import ConversationMiddleware, Keyring, Settings
+from convostate.stores import MemoryStore
+settings = Settings(auth_token="its-own", keys=Keyring.generate(), paths="/texts")
+app = ConversationMiddleware(lambda environ, start_response: [], settings, store={store})
+"""
+
+
+@pytest.mark.parametrize(
+    ("store", "said"),
+    [("None", "the state travels in Twilio's cookie"), ("MemoryStore()", "the store takes a turn")],
+)
+def test_an_app_with_settings_of_its_own_is_judged_by_these(
+    store: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = module(tmp_path, monkeypatch, WITH_SETTINGS.format(store=store))
+    nothing = {"CONVOSTATE_KEYS": None, "TWILIO_AUTH_TOKEN": None}
+    result = doctor(app, **nothing)
+
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert said in result.stdout
+    assert "guarded paths: /texts" in result.stdout
+    assert ("another worker does not know them" in result.stdout) == (store != "None")
+    assert doctor(**nothing).exit_code == 1
+
+
+def test_an_app_that_cannot_start_without_the_settings_is_one_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = module(tmp_path, monkeypatch, FLASK + WRAP)
+    result = doctor(app, CONVOSTATE_KEYS=None)
+
+    assert result.exit_code == 1
+    assert result.stdout.count("fault") == 1
+    assert "convostate keygen" in result.stdout
+
+
 def test_a_webhook_that_is_not_guarded_is_a_fault_until_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

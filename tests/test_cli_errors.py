@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from convostate import Keyring, UsageError
 from convostate.cli import main
+from convostate.cli.signing import read_params
 
 
 def test_without_a_command_it_prints_its_help() -> None:
@@ -43,6 +44,53 @@ def test_a_wrong_command_line_is_one_line_and_status_2(words: list[str], says: s
 
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == f"convostate: {says}\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["chat", "\udcff"], ["sign", "https://a.example/", "Body=\udcff"], ["doctor", "\udcff:app"]],
+)
+def test_a_word_that_is_no_text_is_one_line_and_status_2(words: list[str]) -> None:
+    result = CliRunner(env={"TWILIO_AUTH_TOKEN": "the-token"}).invoke(main, words)
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == (
+        "convostate: A word of this command line is no text. Write it in UTF-8\n"
+    )
+
+
+def test_a_parameter_that_is_no_text_is_refused_wherever_it_comes_from() -> None:
+    with pytest.raises(UsageError, match="Write it in UTF-8"):
+        read_params(click.Context(main), click.Argument(["params"]), ("Body=\udcff",))
+
+    given = read_params(click.Context(main), click.Argument(["params"]), ("Body=ÿ",))
+    assert given == [("Body", "ÿ")]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["sign", "http://[::1/sms"],
+        ["sign", "http://ada:hunter2@127.0.0.1:99999/sms"],
+        ["explain", "http://[::1/sms", "signature"],
+        ["chat", "http://127.0.0.1:abc/sms", "hi"],
+        ["chat", "http://ada:hunter2@127.0.0.1:99999/sms", "hi"],
+    ],
+)
+def test_a_url_that_names_no_host_is_one_line_that_does_not_show_it(words: list[str]) -> None:
+    result = CliRunner(env={"TWILIO_AUTH_TOKEN": "the-token"}).invoke(main, words)
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith("convostate: This is no ")
+    assert result.stderr.count("\n") == 1
+    assert "hunter2" not in result.stderr
+
+
+def test_a_url_that_names_one_is_signed() -> None:
+    words = ["sign", "http://ada:hunter2@[::1]:8000/sms"]
+    result = CliRunner(env={"TWILIO_AUTH_TOKEN": "the-token"}).invoke(main, words)
+
+    assert (result.exit_code, result.stderr) == (0, "")
 
 
 def test_a_caller_in_python_gets_the_exceptions_themselves() -> None:

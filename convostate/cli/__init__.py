@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from convostate.cli import chat, conversation, doctor, explain, keygen, open_token, phone, sign
-from convostate.errors import ConvostateError
+from convostate.cli.words import is_text
+from convostate.errors import ConvostateError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +21,17 @@ if TYPE_CHECKING:
 
 class OneLineErrors(click.Group):
     """A group whose errors are one line on standard error and exit status 2."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take the command line apart.
+
+        Raises:
+            UsageError: A word of it is not in the terminal's encoding: it could neither be signed
+                nor sent nor printed.
+        """
+        if not all(is_text(word) for word in args):
+            raise UsageError("A word of this command line is no text. Write it in UTF-8")
+        return super().parse_args(ctx, args)
 
     def main(
         self,

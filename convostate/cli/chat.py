@@ -19,7 +19,9 @@ from convostate.cli.tryout import (
     texting_option,
     webhook_url_option,
 )
-from convostate.errors import ConvostateError
+from convostate.cli.words import is_text
+from convostate.errors import ConvostateError, UsageError
+from convostate.phone.shown import traceback_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,8 +65,11 @@ def chat(
     if words and (is_app(words[0]) or is_url(words[0])):
         target, messages = words[0], words[1:]
     typing = not messages and sys.stdin.isatty()
+    module = target.partition(":")[0]
+    with _telling(f"importing {module}", f"Mend what this says: python -c 'import {module}'"):
+        simulator = simulate(target, webhook_url, wrap=wrap)
     session = ChatSession(
-        simulate(target, webhook_url, wrap=wrap),
+        simulator,
         number,
         texting,
         remote=is_url(target),
@@ -72,7 +77,8 @@ def chat(
         echo=not typing,
     )
     if start:
-        session.start(find_start(target))
+        with _telling(f"start() of {module}", "Mend what the traceback says"):
+            session.start(find_start(target))
     for line in messages or (_typed() if typing else _piped()):
         _enter(session, line, forgiving=typing)
         if session.over:
@@ -80,9 +86,27 @@ def chat(
     context.exit(1 if session.failed and not typing else 0)
 
 
+@contextlib.contextmanager
+def _telling(what: str, advice: str) -> Iterator[None]:
+    """Tell what the app's own code raises: its traceback, and in a line what to do.
+
+    Raises:
+        UsageError: It raised.
+    """
+    try:
+        yield
+    except (ConvostateError, click.ClickException):
+        raise
+    except Exception as error:
+        click.echo(traceback_of(error), nl=False, err=True)
+        raise UsageError(f"{what} raises {type(error).__name__}. {advice}") from error
+
+
 def _enter(session: ChatSession, line: str, *, forgiving: bool) -> None:
     """Enter a line; a person may mistype, or a store be down for a while, and go on."""
     try:
+        if not is_text(line):
+            raise UsageError("This line is no text. Write it in UTF-8")
         session.enter(line)
     except ConvostateError as error:
         if not forgiving:
@@ -91,8 +115,17 @@ def _enter(session: ChatSession, line: str, *, forgiving: bool) -> None:
 
 
 def _piped() -> Iterator[str]:
-    for line in sys.stdin:
-        if text := line.rstrip("\r\n"):
+    """The lines of standard input.
+
+    Raises:
+        UsageError: One is no text.
+    """
+    for line in sys.stdin.buffer:
+        try:
+            text = line.decode(sys.stdin.encoding).rstrip("\r\n")
+        except UnicodeDecodeError:
+            raise UsageError("A line of the input is no text. Write it in UTF-8") from None
+        if text:
             yield text
 
 

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from convostate.cli.conversation import for_json
 from convostate.core.pair import is_address
 from convostate.errors import UsageError
 from convostate.phone.kept import Lookout
@@ -32,7 +33,8 @@ COMMANDS = {
     "/quit": "end, as Ctrl-D does",
 }
 _SPAN = re.compile(r"(\d{1,6}) ?([smhd])")
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+_LONGEST_WAIT_S = 400 * 86_400
 
 
 class ChatSession:
@@ -127,7 +129,10 @@ class ChatSession:
         span = _SPAN.fullmatch(argument)
         if span is None:
             raise UsageError("How long? Write /wait 90s, 30m, 4h or 2d")
-        self._simulator.clock.advance(**{_UNITS[span[2]]: int(span[1])})
+        seconds = int(span[1]) * _UNITS[span[2]]
+        if seconds > _LONGEST_WAIT_S:
+            raise UsageError("That is too long. Write /wait 400d at most")
+        self._simulator.clock.advance(seconds=seconds)
         only = "; only Twilio's cookies age: the app has a clock of its own" if self._remote else ""
         self._note(f"/wait {argument}", waited=f"{argument} later{only}")
 
@@ -155,14 +160,14 @@ class ChatSession:
                 "This app is not wrapped, so it has no state. Start the chat with --wrap"
             )
         kept = self._lookout.state(self._phone)
-        state = None if kept is None else dict(kept)
         opted_out = self._phone.opted_out
         if self._as_json:
+            state = None if kept is None else for_json(kept)
             shown = {"command": "/state", "state": state, "opted_out": opted_out}
             click.echo(json.dumps(shown, default=repr))
         else:
             # "nothing is kept" would be wrong: a store at the server remembers STOPs and replies
-            words = "no conversation goes on" if state is None else str(state)
+            words = "no conversation goes on" if kept is None else str(dict(kept))
             stop = "; a STOP stands, until START" if opted_out else ""
             click.echo(f"-- {words}{stop}")
 

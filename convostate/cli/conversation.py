@@ -117,7 +117,7 @@ def forget(ours: str, theirs: str, account: str | None, as_json: bool) -> None:
     goes_on = conversation.peek() is not None
     conversation.forget()
     if as_json:
-        click.echo(json.dumps({"state": goes_on, "forgotten": True}))
+        click.echo(json.dumps({"goes_on": goes_on, "forgotten": True}))
     else:
         click.echo(
             "forgotten" if goes_on else f"{NONE}; replies, if any were recorded, are forgotten"
@@ -125,12 +125,37 @@ def forget(ours: str, theirs: str, account: str | None, as_json: bool) -> None:
 
 
 def as_dict(state: State) -> dict[str, Any]:
-    """A state for JSON; what JSON does not know stands as Python writes it."""
+    """A state for JSON; what JSON does not know stands as Python writes it.
+
+    Of its keys see `for_json`.
+    """
     return {
         "started_at": state.started_at.isoformat(timespec="seconds"),
         "expires_at": state.expires_at.isoformat(timespec="seconds"),
-        "state": {str(key): value for key, value in state.items()},
+        "state": for_json(state),
     }
+
+
+def for_json(value: Any) -> Any:
+    """A state, or a part of one, without what `json` would change or refuse.
+
+    A key that is an int stands as a string, because JSON has no others; where that string is a key
+    as well, the int has its type behind it: ``1 (int)``.
+    """
+    if isinstance(value, dict):
+        return {_name(key, value): for_json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [for_json(item) for item in value]
+    return value
+
+
+def _name(key: Any, container: dict[Any, Any]) -> str:
+    if isinstance(key, str):
+        return key
+    name = str(key)
+    while name in container:
+        name += " (int)"
+    return name
 
 
 def as_text(state: State) -> str:

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from convostate.cli.findings import Finding, read_settings
+from convostate.cli.findings import Finding, examine_names, examine_settings
 from convostate.cli.framework import examine_adapter, find_framework
 from convostate.cli.redis_health import examine_store
 from convostate.cli.routes import examine_routes
 from convostate.cli.tryout import load_app
 from convostate.errors import ConvostateError, UsageError
+from convostate.settings import Settings
 from convostate.stores import store_for
 from convostate.testing.inprocess import find_middleware
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
+
+    from convostate.stores import Store
 
 
 @click.command(short_help="Check the settings, the store and the app, and say what to do.")
@@ -42,44 +46,60 @@ def doctor(context: click.Context, app: str | None, as_json: bool) -> None:
     context.exit(1 if faults else 0)
 
 
-def _examine(app: str | None) -> Iterator[Finding]:
-    settings, found = read_settings(os.environ)
-    yield from found
-    if settings is None:
-        return
-    try:
-        store = store_for(
-            settings.store, cookie_name=settings.cookie_name, max_waiting=settings.max_waiting
-        )
-    except UsageError as error:
-        yield Finding.fault(error)
-    else:
-        yield from examine_store(store, settings)
-        store.close()
-    if app is not None:
-        yield from _examine_app(app)
-
-
-def _examine_app(name: str) -> Iterator[Finding]:
-    try:
-        app = load_app(name)
-    except ConvostateError as error:
-        yield Finding.fault(error)
-        return
-    except Exception as error:  # noqa: BLE001  # of the app's own code; its text may hold a secret
-        module = name.partition(":")[0]
-        what = f"importing {module} raises {type(error).__name__}"
-        yield Finding("fault", what, f"Mend what this says: python -c 'import {module}'")
-        return
+def _examine(name: str | None) -> Iterator[Finding]:
+    yield from examine_names(os.environ)
+    app, fault = (None, None) if name is None else _load(name)
     middleware = find_middleware(app)
-    if middleware is None:
+    if middleware is not None:  # it may have got settings, or a store, from the app's code
+        yield from _examine_setup(middleware.settings, middleware.store)
+        yield Finding("ok", f"{name} is wrapped")
+        framework = find_framework(app, middleware.app)
+        yield from examine_routes(framework, middleware.settings)
+        yield from examine_adapter(framework)
+        return
+    wrong = yield from _examine_environment()
+    if fault is not None and fault != wrong:  # importing an app may tell the same of the settings
+        yield fault
+    elif fault is None and name is not None:
         yield Finding(
             "fault",
             f"{name} is not wrapped: nobody proves its webhooks",
             "Wrap it: app = ConversationMiddleware(app), or app.wsgi_app = ConversationMiddleware(app.wsgi_app)",
         )
-        return
-    yield Finding("ok", f"{name} is wrapped")
-    framework = find_framework(app, middleware.app)
-    yield from examine_routes(framework, middleware.settings)
-    yield from examine_adapter(framework)
+
+
+def _load(name: str) -> tuple[Any, Finding | None]:
+    """The app, or what keeps it from being imported."""
+    try:
+        return load_app(name), None
+    except ConvostateError as error:
+        return None, Finding.fault(error)
+    except Exception as error:  # noqa: BLE001  # of the app's own code; its text may hold a secret
+        module = name.partition(":")[0]
+        what = f"importing {module} raises {type(error).__name__}"
+        return None, Finding("fault", what, f"Mend what this says: python -c 'import {module}'")
+
+
+def _examine_environment() -> Generator[Finding, None, Finding | None]:
+    """Judge the settings of the environment; the fault that keeps them from being used, or None."""
+    try:
+        settings = Settings.from_environ(os.environ)
+        store = store_for(
+            settings.store, cookie_name=settings.cookie_name, max_waiting=settings.max_waiting
+        )
+    except UsageError as error:
+        wrong = Finding.fault(error)
+        yield wrong
+        return wrong
+    yield from _examine_setup(settings, store)
+    store.close()
+    return None
+
+
+def _examine_setup(settings: Settings, store: Store) -> Iterator[Finding]:
+    yield Finding("ok", "the settings can be read")
+    yield from examine_settings(settings, store)
+    found = examine_store(store, settings)
+    made_by_the_app = settings.store == "cookie" and store.server_side
+    # Where the server of such a store is, the settings do not say: it takes a turn, no more.
+    yield from islice(found, 1) if made_by_the_app else found

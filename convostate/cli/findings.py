@@ -7,11 +7,13 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Literal, NamedTuple
 from urllib.parse import urlsplit
 
-from convostate.errors import UsageError
 from convostate.settings import Settings
+from convostate.stores.memory import MemoryStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+
+    from convostate.stores import Store
 
 Level = Literal["ok", "note", "fault"]
 RETRY_SUFFIX = (
@@ -39,17 +41,8 @@ class Finding(NamedTuple):
         return cls("fault", what, advice) if what else cls("fault", advice)
 
 
-def read_settings(environ: Mapping[str, str]) -> tuple[Settings | None, list[Finding]]:
-    """Read the settings, and tell what is wrong with them."""
-    found = list(_misspelt(environ))
-    try:
-        settings = Settings.from_environ(environ)
-    except UsageError as error:
-        return None, [*found, Finding.fault(error)]
-    return settings, [*found, Finding("ok", "the settings can be read"), *_notes(settings)]
-
-
-def _misspelt(environ: Mapping[str, str]) -> Iterator[Finding]:
+def examine_names(environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Tell which variables are named like settings and are none."""
     known = [declared.metadata["variable"] for declared in fields(Settings)]
     for variable in environ:
         if variable.startswith("CONVOSTATE_") and variable not in known:
@@ -58,7 +51,13 @@ def _misspelt(environ: Mapping[str, str]) -> Iterator[Finding]:
             yield Finding("fault", f"{variable} is no setting, and nobody reads it", advice)
 
 
-def _notes(settings: Settings) -> Iterator[Finding]:
+def examine_settings(settings: Settings, store: Store) -> Iterator[Finding]:
+    """Tell what is worth knowing of settings that can be read.
+
+    Args:
+        settings: Those of the app.
+        store: Its store, which it may have made itself.
+    """
     if settings.public_url is None:
         yield Finding(
             "note",
@@ -72,19 +71,27 @@ def _notes(settings: Settings) -> Iterator[Finding]:
             "Give Twilio an https URL, and set CONVOSTATE_PUBLIC_URL to it",
         )
     yield from examine_prefix(settings, settings.paths)
-    if settings.account_tokens and settings.auth_token and settings.account_sid is None:
+    tokens = {
+        "TWILIO_AUTH_TOKEN": settings.auth_token,
+        "CONVOSTATE_AUTH_TOKENS": settings.auth_tokens,
+    }
+    unowned = [name for name, token in tokens.items() if token]
+    if settings.account_tokens and unowned and settings.account_sid is None:
+        several = len(unowned) > 1
         yield Finding(
             "fault",
-            "TWILIO_AUTH_TOKEN belongs to no account: beside CONVOSTATE_ACCOUNT_TOKENS it is never tried",
-            "Set TWILIO_ACCOUNT_SID=AC…, the account of that token",
+            f"{' and '.join(unowned)} belong{'' if several else 's'} to no account: beside "
+            f"CONVOSTATE_ACCOUNT_TOKENS {'they are' if several else 'it is'} tried only for requests "
+            "that name no account",
+            f"Set TWILIO_ACCOUNT_SID=AC…, the account of {'these tokens' if several else 'that token'}",
         )
-    if settings.store == "memory":
+    if isinstance(store, MemoryStore):
         yield Finding(
             "note",
             "conversations are kept in this process's memory: another worker does not know them",
             "Set CONVOSTATE_STORE=redis://…, or run one process",
         )
-    if settings.store != "cookie":
+    if store.server_side:
         yield Finding(
             "note",
             "Twilio does not repeat a text that was answered 503",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from convostate.cli.words import is_text
 from convostate.core.form import parse_query
 from convostate.core.keys import Keyring
 from convostate.errors import RequestError, UsageError
@@ -80,8 +81,10 @@ def read_params(
     """Parameters written as ``name=value``.
 
     Raises:
-        UsageError: One has no ``=``.
+        UsageError: One has no ``=``, or is no text.
     """
+    if not all(is_text(text) for text in texts):
+        raise UsageError("A parameter is no text. Write it in UTF-8")
     pairs = [text.partition("=") for text in texts]
     if not all(name and equals for name, equals, _ in pairs):
         raise UsageError("A parameter is written as name=value, such as From=+15550100001")

@@ -87,7 +87,10 @@ def load_app(name: str) -> WSGIApplication:
     try:
         app: Any = importlib.import_module(module)
     except ImportError as error:
-        raise UsageError(f"Cannot import {module}: {error}") from error
+        raise UsageError(
+            f"Cannot import {module}: {error}. "
+            "Check the name and the directory, or install what is missing"
+        ) from error
     for part in path.split("."):
         app = getattr(app, part, None)
     if not callable(app) or not _takes_requests(app):
