@@ -203,6 +203,8 @@ def test_f05_a_start_whose_write_got_no_answer_leaves_what_was_there(
     assert proxy.planned == 0
     assert world.sealed() == before
     assert world.phone.inbox == []
+    assert not server.admin.keys("*}l")
+    assert world.phone.text("hi").messages == ["{'old': True, 'log': ['hi']}"]
 
 
 @pytest.mark.parametrize("fault", ["cut", "lose", "halve", "swap"])

@@ -77,7 +77,8 @@ class RedisStore:
         lease_s: How long a turn may hold its conversation, in seconds.
 
     Raises:
-        UsageError: The client is none, or reads replicas.
+        UsageError: The client is none, or reads replicas; of one that a function makes the first turn
+            tells.
     """
 
     server_side = True

@@ -119,7 +119,7 @@ class Line:
     Attributes:
         farewell: A script with its keys and arguments that the server is to run where the line is given
             up before it is clear what the last one did; or None.
-        dead: Nothing more is to be expected of the server.
+        dead: Nothing more is to be expected of the server, until it answers again.
     """
 
     __slots__ = ("_connection", "_home", "_key", "_servers", "_stumbles", "dead", "farewell")
@@ -209,6 +209,7 @@ class Line:
             self._spoil(error)
             raise
         self._servers.breaker.succeeded()
+        self.dead = False  # it is back, and ABORT may be sent
         return reply
 
     def _ask(self, script: Script, command: Sequence[Any], *, fresh: bool) -> Any:
