@@ -7,12 +7,19 @@ import os
 import pty
 import subprocess
 import sys
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from click.testing import CliRunner
 
+from convostate import UsageError
 from convostate.cli import main
+from convostate.cli.chat import _enter
 from tests.chatting import BOB, FIRST, SECOND, THIRD, chat, unset
+
+if TYPE_CHECKING:
+    from convostate.cli.chat_session import ChatSession
 
 
 def test_with_nothing_set_it_prints_the_transcript_of_the_counter() -> None:
@@ -73,6 +80,24 @@ def test_a_pipe_that_is_no_text_is_refused_at_that_line() -> None:
 
     assert (result.exit_code, result.stdout) == (2, f"> h\u00e9llo\n{FIRST}")
     assert result.stderr == "convostate: A line of the input is no text. Write it in UTF-8\n"
+
+
+@pytest.mark.parametrize("forgiving", [False, True])
+def test_a_typed_line_that_is_no_text_is_not_sent(
+    forgiving: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sent: list[str] = []
+
+    class Session:
+        enter = sent.append
+
+    session = cast("ChatSession", Session())
+    with nullcontext() if forgiving else pytest.raises(UsageError, match="Write it in UTF-8"):
+        _enter(session, "\udcff", forgiving=forgiving)
+    _enter(session, "ÿ", forgiving=forgiving)
+
+    assert sent == ["ÿ"]
+    assert ("This line is no text" in capsys.readouterr().err) == forgiving
 
 
 def test_several_people_can_write_and_do_not_see_each_other() -> None:

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 def doctor(context: click.Context, app: str | None, as_json: bool) -> None:
     """Check every setting, the store, and APP, which is imported: is it wrapped, what is guarded.
 
-    Each fault has a line that says what to do. Exit status 0: no fault, 1: at least one.
+    Of APP its own settings and store are checked, without APP those of the environment. Each fault
+    has a line that says what to do. Exit status 0: no fault, 1: at least one.
     """
     faults = 0
     for finding in _examine(app):
