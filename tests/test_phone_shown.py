@@ -1,4 +1,4 @@
-"""What the phone's page says of a refused signature."""
+"""What the phone's page says of a refused signature, and what it never shows."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import pytest
 from convostate import ConversationMiddleware, Keyring, Settings
 from convostate.demo import counter
 from convostate.phone.shown import reply_shown
+from convostate.phone.transcript import Transcript
 from convostate.testing import TwilioSimulator
 
 ADA = "+15550100001"
@@ -43,3 +44,10 @@ def test_a_refused_get_is_explained_by_the_account_in_its_query(account: str, br
 
 def test_a_get_that_was_not_refused_needs_no_explanation() -> None:
     assert explained(ACCOUNTS[0], broken=False, status=200) == ""
+
+
+@pytest.mark.parametrize(("secret", "shown"), [("12345678", "•••"), ("1234567", "1234567")])
+def test_a_secret_of_eight_characters_is_masked_and_a_shorter_one_is_not(
+    secret: str, shown: str
+) -> None:
+    assert Transcript([secret]).mask(f"it is {secret}") == f"it is {shown}"
