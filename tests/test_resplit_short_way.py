@@ -20,7 +20,7 @@ NAMES = [
     "FromCity", "FromZip", "ToCity", "ToZip", "Body", "Digits", "Label", "NumMedia", "ProfileName", "ErrorUrl",
 ]  # fmt: skip
 VALUES = [
-    "", "1", "+1", "+15550100001", "15550100001", "55555", "a", "From", "To", "Sid", "From+15550100001", "To+15550100001",
+    "", "1", "+1", "+15550100001", "+15550100001x", "15550100001", "55555", "a", "From", "To", "Sid", "From+15550100001", "To+15550100001",
     f"SM{SID}", f"SM{SID}x", f"CallSidCA{SID}", f"sm{SID}", "x" * 34, "Mallory", "anonymous", "+٣٤٥٦٧", "client:alice",
 ]  # fmt: skip
 LETTERS = st.characters(codec="utf-8", exclude_characters="\0")
