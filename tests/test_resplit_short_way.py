@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from convostate.core.form import EMPTY, Form, parse_form
@@ -40,6 +40,9 @@ def judged(form: Form, url: str = URL, body: str = "") -> bool:
     return True
 
 
+@example({"From": "+15550100001x"})
+@example({"To": "+15550100001x"})
+@example({"OriginalRepliedMessageSid": f"SM{SID}x"})
 @given(FORMS)
 @settings(max_examples=3000)
 def test_what_the_short_way_lets_through_the_long_way_lets_through_as_well(
