@@ -83,12 +83,13 @@ class RefusalLog:
             "refused a request with %d (%s): %s", error.status, error.category, _one_line(why)
         )
 
-    def log_unguarded(self) -> None:
+    def log_unguarded(self, path: str) -> None:
         """Log that a signed request took a path that is not guarded, at most once a minute."""
         if self._may_speak("unguarded"):
             logger.warning(
-                "a request that carries a Twilio signature took a path that is not guarded, and nobody "
-                "checked it: add the path to CONVOSTATE_PATHS"
+                "a request that carries a Twilio signature took the path %s, which is not guarded, so "
+                "nobody checked it: where that is a webhook's, add the path to CONVOSTATE_PATHS",
+                _one_line(path[:200]),
             )
 
     def _may_explain(self, category: str) -> bool:

@@ -114,7 +114,7 @@ class ConversationMiddleware:
         if not self._guards(environ.get("PATH_INFO", "")):
             environ.setdefault(WEBHOOK_KEY, None)  # for the message of state_from()
             if "HTTP_X_TWILIO_SIGNATURE" in environ:
-                self._refusals.log_unguarded()
+                self._refusals.log_unguarded(environ.get("PATH_INFO", ""))
             return self.app(environ, start_response)
         if type(environ.get(WEBHOOK_KEY)) is Webhook:  # proven by the middleware of an outer app
             return self.app(environ, start_response)

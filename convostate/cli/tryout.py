@@ -10,18 +10,17 @@ import secrets
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import click
 
 from convostate.cli.addresses import read_address
 from convostate.core.keys import Keyring
 from convostate.errors import UsageError
-from convostate.guarded_paths import guard
 from convostate.settings import Settings
 from convostate.testing.clock import Clock
+from convostate.testing.configured import configured_prefix, configured_url
 from convostate.testing.inprocess import find_middleware
-from convostate.testing.simulator import ACCOUNT_SID, OUR_NUMBER, WEBHOOK_URL, TwilioSimulator
+from convostate.testing.simulator import ACCOUNT_SID, OUR_NUMBER, TwilioSimulator
 from convostate.wsgi import ConversationMiddleware
 
 if TYPE_CHECKING:
@@ -174,11 +173,10 @@ def simulate(
     settings = Settings.from_environ() if middleware is None else middleware.settings
     return TwilioSimulator(
         app,
-        webhook_url=webhook_url or _webhook_url(settings),
+        webhook_url=webhook_url or configured_url(settings),
         clock=clock,
         raise_app_errors=False,
-        # what stands behind the host in CONVOSTATE_PUBLIC_URL, a proxy cuts off
-        stripped_prefix=urlsplit(settings.public_url or "").path,
+        stripped_prefix=configured_prefix(settings),
         **_signing(settings),
     )
 
@@ -195,11 +193,3 @@ def _signing(settings: Settings) -> dict[str, Any]:
     for token in settings.auth_tokens:
         return {"auth_token": token, "account_sid": settings.account_sid or ACCOUNT_SID}
     return {"shared_key": next(iter(settings.shared_keys.items()))}
-
-
-def _webhook_url(settings: Settings) -> str:
-    """``/sms`` where it is guarded, else the first guarded path that is written out."""
-    origin = settings.public_url or WEBHOOK_URL.removesuffix("/sms")
-    written = (path for path in settings.paths if not set(path) & set("*?["))
-    path = "/sms" if guard(settings.paths)("/sms") else next(written, "/sms")
-    return f"{origin}{path}"

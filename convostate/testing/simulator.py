@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from convostate.errors import UsageError
 from convostate.testing.account import Account, Urls
 from convostate.testing.clock import Clock
+from convostate.testing.configured import WEBHOOK_URL, configured_prefix, configured_url
 from convostate.testing.delivery import HttpTransport, Transport
 from convostate.testing.fetch import Fetcher, Secret, Url
-from convostate.testing.inprocess import WsgiTransport
+from convostate.testing.inprocess import WsgiTransport, find_middleware
 from convostate.testing.phone import Phone, overlap
 from convostate.testing.rest_messages import HeldSends, Messages, Refusal
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from convostate.testing.message import Message
     from convostate.testing.reply import Reply
 
-WEBHOOK_URL = "https://example.com/sms"
 OUR_NUMBER = "+15550100099"
 ACCOUNT_SID = "AC" + "0" * 31 + "1"
 
@@ -38,9 +38,10 @@ class TwilioSimulator:
             the URL of a running one, ``http://127.0.0.1:8000/sms``.
         auth_token: What signs; ``TWILIO_AUTH_TOKEN`` where absent.
         webhook_url: What is configured at Twilio for incoming messages, connection overrides
-            (``#rc=2&rp=5xx``) and ``user:password@`` included; where absent the URL in
-            `app_or_url`, and for an app in this process ``https://example.com/sms``. Every request
-            goes to the one app, whatever host its URL names.
+            (``#rc=2&rp=5xx``) and ``user:password@`` included. Where absent the URL in `app_or_url`;
+            for an app in this process what its settings say, CONVOSTATE_PUBLIC_URL with ``/sms`` or
+            the first path of CONVOSTATE_PATHS, else ``https://example.com/sms``. Every request goes
+            to the one app, whatever host its URL names.
         clock: The time; it stands still until ``simulator.clock.advance(hours=4)``. An app in this
             process gets it as ``environ["convostate.clock"]``; for one elsewhere only cookies age.
         method: How webhooks are sent: ``POST`` or ``GET``.
@@ -49,7 +50,8 @@ class TwilioSimulator:
         status_callback: Whom Twilio tells what becomes of messages that name nobody themselves.
         statuses: What becomes of them, in order.
         stripped_prefix: What a proxy in front of the app cuts off each path: with ``/bots`` Twilio's
-            ``https://example.com/bots/sms`` reaches the app as ``/sms``.
+            ``https://example.com/bots/sms`` reaches the app as ``/sms``. Where both this and
+            `webhook_url` are absent, the path of CONVOSTATE_PUBLIC_URL.
         account_sid: The account; ``TWILIO_ACCOUNT_SID`` where absent, else an invented one.
         shared_key: (key id, secret) to sign with HMAC-SHA256 instead of the auth token.
         raise_app_errors: Whether what an app in this process raises comes out of ``phone.text()``,
@@ -94,6 +96,11 @@ class TwilioSimulator:
             default_url, transport = app_or_url, HttpTransport(app_or_url, prefix)
         else:
             default_url = WEBHOOK_URL
+            middleware = find_middleware(app_or_url)
+            if middleware is not None:
+                default_url = configured_url(middleware.settings)
+                if webhook_url is None and not prefix:
+                    prefix = configured_prefix(middleware.settings).rstrip("/")
             transport = WsgiTransport(
                 app_or_url,
                 self.clock,
