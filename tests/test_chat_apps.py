@@ -107,6 +107,10 @@ def test_an_empty_reply_is_an_error_without_a_status() -> None:
         (["json:dumps"], "json:dumps is no WSGI app. Write module:name"),
         (["http:///sms", "hello"], "Write http"),
         (["ftp://example.com/sms"], "Write http://127.0.0.1:8000/sms"),
+        (["127.0.0.1:8000/sms", "hello"], "Write http://127.0.0.1:8000/sms for the URL"),
+        (["localhost:8000"], "Write http://localhost:8000 for the URL"),
+        (["app_echo", "hello"], "Write app_echo:app for the app"),
+        (["app_echo.py"], "Write app_echo:app for the app"),
         (
             ["--as", "abc d", "hello"],
             "'--as' takes an address without spaces. Write it in E.164: +1555…",
@@ -134,6 +138,12 @@ def test_what_cannot_be_done_is_one_line_and_status_2(words: list[str], says: st
     assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
     assert result.stderr.startswith("convostate: ")
     assert says in result.stderr
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("word", ["10:30", "at 10:30", "app_other", "a:b:8", "ratio 3:4"])
+def test_what_may_be_a_text_is_one(word: str) -> None:
+    assert chat(word).exit_code == 0
 
 
 def test_an_app_that_does_not_tell_its_arguments_is_called() -> None:

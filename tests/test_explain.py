@@ -110,6 +110,8 @@ ELSEWHERE = {
         "would verify as https://example.com/sms/: configure https://example.com/sms as the webhook's URL at Twilio, or route /sms/ to the app"),
     "a trailing slash received": ("https://example.com/sms/", "https://example.com/sms",
         "configure https://example.com/sms/ as the webhook's URL at Twilio, or route /sms to the app"),
+    "no path configured": ("https://example.com/", "https://example.com",
+        "would verify as https://example.com: configure https://example.com/ as the webhook's URL at Twilio"),
     "a doubled slash": ("https://example.com//sms", "https://example.com/sms", "configure https://example.com//sms as the webhook's URL at Twilio"),
     "a query in another order": ("https://example.com/sms?b=2&a=1", "https://example.com/sms?a=1&b=2", "would verify with its query sorted"),
     "an apostrophe escaped on the way": ("https://example.com/sms?a=it%27s", "https://example.com/sms?a=it's", "with its query escaped otherwise"),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -64,6 +66,8 @@ def chat(
     target, messages = (DEMO, words)
     if words and (is_app(words[0]) or is_url(words[0])):
         target, messages = words[0], words[1:]
+    elif words:
+        _check_message(words[0])
     typing = not messages and sys.stdin.isatty()
     module = target.partition(":")[0]
     with _telling(f"importing {module}", f"Mend what this says: python -c 'import {module}'"):
@@ -84,6 +88,19 @@ def chat(
         if session.over:
             break
     context.exit(1 if session.failed and not typing else 0)
+
+
+def _check_message(word: str) -> None:
+    """Refuse what was hardly meant as a text to the demo: half an app or half a URL.
+
+    Raises:
+        UsageError: It is an address and port, or a module of this directory.
+    """
+    if re.fullmatch(r"(localhost|[0-9]+(\.[0-9]+){3}):[0-9]+(/\S*)?", word):
+        raise UsageError(f"chat takes an app, a URL or texts. Write http://{word} for the URL")
+    module = word.removesuffix(".py")
+    if module.isidentifier() and any(path.stem == module for path in Path().glob("*.py")):
+        raise UsageError(f"chat takes an app, a URL or texts. Write {module}:app for the app")
 
 
 @contextlib.contextmanager

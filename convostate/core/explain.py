@@ -253,7 +253,8 @@ def _url_advice(url: str, origin: str, path: str) -> str:
         return f"set CONVOSTATE_PUBLIC_URL={origin}, without {at_present.removesuffix(spelled)}"
     if spelled.endswith(at_present):
         return f"set CONVOSTATE_PUBLIC_URL={origin}{spelled.removesuffix(at_present)}"
-    return f"configure {origin}{at_present} as the webhook's URL at Twilio, or route {spelled} to the app"
+    advice = f"configure {origin}{at_present} as the webhook's URL at Twilio"
+    return f"{advice}, or route {spelled} to the app" if spelled else advice
 
 
 def hints(values: Iterable[str]) -> list[str]:
