@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.test import Client
 
 from convostate import ConversationMiddleware, Keyring, Settings, state_from
 from convostate.testing import TwilioSimulator
@@ -272,3 +273,16 @@ def test_no_state_is_shown_where_the_app_was_not_asked() -> None:
     reply = phone.text("hello")
 
     assert (reply.status, reply.state) == (403, None)
+
+
+def test_what_a_test_sends_the_same_app_by_other_means_is_not_judged() -> None:
+    def careless(_: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        start_response("200 OK", [("Content-Type", "text/plain"), ("1-Odd", "2")])
+        return iter([b"ok"])
+
+    app = ConversationMiddleware(
+        careless, Settings(auth_token=TOKEN, keys=Keyring.generate(), paths="/sms")
+    )
+    with pytest.raises(AssertionError, match="1-Odd"):
+        text_to(app)
+    assert Client(app).get("/page").text == "ok"
