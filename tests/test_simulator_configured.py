@@ -16,6 +16,7 @@ ADA, US = "+15550100001", "+15550100099"
     (None, "*", "https://example.com/sms", "/sms"),
     (None, "/twilio/in", "https://example.com/twilio/in", "/twilio/in"),
     (None, "/voice/*,/in,/other", "https://example.com/in", "/in"),
+    (None, "/other,/SMS/", "https://example.com/sms", "/sms"),
     (None, "/s*", "https://example.com/sms", "/sms"),
     (None, "/voice/*", "https://example.com/sms", None),
     ("https://bot.example.org", "*", "https://bot.example.org/sms", "/sms"),

@@ -124,12 +124,8 @@ _BEHIND_A_PROXY = (
     "Twilio was hardly given this host: behind a proxy or a tunnel set "
     "CONVOSTATE_PUBLIC_URL=https://<the host that it was given>"
 )
-_inside = re.compile(r"https?://(?:\[[^/]*\]|[0-9.]+|localhost|[^/:.]+|[^/:]+\.(?:local|internal|lan))(?::[0-9]+)?(?:/|\Z)").match  # fmt: skip
-
-
-def _is_inside(url: str) -> bool:
-    """Whether a host is an IP address, or a name of a network that Twilio is not in."""
-    return _inside(url) is not None
+# An IP address, or a name of a network that Twilio is not in.
+_is_inside = re.compile(r"https?://(?:\[[^/]*\]|[0-9.]+|localhost|[^/:.]+|[^/:]+\.(?:local|internal|lan))(?::[0-9]+)?(?:/|\Z)").match  # fmt: skip
 
 
 def without_query(url: str) -> str:

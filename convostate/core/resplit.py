@@ -58,9 +58,8 @@ _RECEIVERS = re.compile(f"To(?={_ADDRESS})")
 _GUARDED_SIDS = "Sid(?:(?<=AccountSid)|(?<=MessageSid)|(?<=SmsSid)|(?<=CallSid))"
 _SIDS_OF_URL = re.compile(f"{_GUARDED_SIDS}(?={_SID})")
 _SIDS_OF_FORM = re.compile(f"{_GUARDED_SIDS}(?==?{_SID})")
-_SIDS_OF_ERROR_URL = re.compile(
-    f"{_GUARDED_SIDS}(?=={_SID})"
-)  # not those of parameters that it swallowed
+# In an error's URL only its own, not those of parameters that it swallowed.
+_SIDS_OF_ERROR_URL = re.compile(f"{_GUARDED_SIDS}(?=={_SID})")
 
 # In a body people may write addresses, but not where a letter follows at once: there the name of the
 # next parameter might begin, and the address be the true sender's.

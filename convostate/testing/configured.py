@@ -30,7 +30,8 @@ def configured_url(settings: Configured) -> str:
     """``/sms`` where it is guarded, else the first guarded path that is written out."""
     origin = settings.public_url or WEBHOOK_URL.removesuffix("/sms")
     written = [path for path in settings.paths if not set(path) & set("*?[")]
-    is_guarded = any(fnmatchcase("/sms", pattern) for pattern in settings.paths)
+    patterns = [pattern.casefold().rstrip("/") for pattern in settings.paths]
+    is_guarded = any(fnmatchcase("/sms", pattern) for pattern in patterns)
     return origin + ("/sms" if is_guarded else next(iter(written), "/sms"))
 
 
