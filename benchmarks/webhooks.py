@@ -14,7 +14,7 @@ from itertools import count
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
-from convostate.core.signature import sign
+from convostate.twilio.signature import sign
 
 TOKEN = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
 KEY = "x7iiBl0tHjvhJ5yrfV3ABILCQgSMgjK8u-1eHxxMpg8"

@@ -14,10 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from convostate.conversations import Conversations
-    from convostate.core.keys import Keyring
-    from convostate.core.pair import PhonePair
-    from convostate.core.state import State
-    from convostate.core.webhook import Webhook
+    from convostate.environ import state_from, webhook_from
     from convostate.errors import (
         ConversationExistsError,
         ConvostateError,
@@ -28,9 +25,12 @@ if TYPE_CHECKING:
         StoreError,
         UsageError,
     )
+    from convostate.sealing.keys import Keyring
     from convostate.settings import Settings
-    from convostate.wsgi import ConversationMiddleware
-    from convostate.wsgi_environ import state_from, webhook_from
+    from convostate.state import State
+    from convostate.twilio.pair import PhonePair
+    from convostate.twilio.webhook import Webhook
+    from convostate.wsgi.middleware import ConversationMiddleware
 
 __all__ = [
     "ConversationExistsError",
@@ -56,13 +56,13 @@ __all__ = [
 _HOMES = {
     "ConversationMiddleware": "wsgi",
     "Conversations": "conversations",
-    "Keyring": "core.keys",
-    "PhonePair": "core.pair",
+    "Keyring": "sealing.keys",
+    "PhonePair": "twilio.pair",
     "Settings": "settings",
-    "State": "core.state",
-    "Webhook": "core.webhook",
-    "state_from": "wsgi_environ",
-    "webhook_from": "wsgi_environ",
+    "State": "state",
+    "Webhook": "twilio.webhook",
+    "state_from": "environ",
+    "webhook_from": "environ",
 }
 
 

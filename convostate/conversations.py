@@ -12,14 +12,14 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from convostate.core.pair import PhonePair
-from convostate.core.state import OVER
 from convostate.errors import UsageError
+from convostate.outbound import account_of, check_arguments, check_spelling, start
 from convostate.own_turns import OwnTurns
 from convostate.settings import Settings
-from convostate.starting import account_of, check_arguments, check_spelling, start
+from convostate.state import OVER
 from convostate.stores import Store, store_for
-from convostate.stores.contract import is_store
+from convostate.stores.base import is_store
+from convostate.twilio.pair import PhonePair
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
         MessageInstance,
     )
 
-    from convostate.core.state import State
-    from convostate.starting import IfExists
-    from convostate.turn_events import TurnEvent
+    from convostate.events import TurnEvent
+    from convostate.outbound import IfExists
+    from convostate.state import State
 
 _COPY = UsageError(
     "peek() gives a copy: this change would be lost. "

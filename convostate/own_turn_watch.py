@@ -5,15 +5,15 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
-from convostate.core.outcome import Leave
 from convostate.errors import ConversationExistsError, OptedOutError, StoreError
-from convostate.turn_events import TurnWatch
+from convostate.events import TurnWatch
+from convostate.stores.base import Leave
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from convostate.core.outcome import Outcome
-    from convostate.turn_events import TurnObserver
+    from convostate.events import TurnObserver
+    from convostate.stores.base import Outcome
 
 OwnKind = Literal["turn", "start"]
 

@@ -7,26 +7,25 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-from convostate.core.names import conversation_context
-from convostate.core.outcome import Claim
-from convostate.core.seal import NONCE_BYTES
-from convostate.core.turn import Turn, finish, open_turn
 from convostate.errors import UsageError
+from convostate.events import TimedStore, TurnObserver
 from convostate.own_turn_watch import OwnTurnWatch
 from convostate.running import Running, runs_here
-from convostate.stores.contract import Begun, Replay
-from convostate.turn_events import TimedStore, TurnObserver
+from convostate.sealing.names import conversation_context
+from convostate.sealing.token import NONCE_BYTES
+from convostate.stores.base import Begun, Claim, Replay
+from convostate.turns import Turn, finish, open_turn, terms_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from convostate.core.outcome import Outcome
-    from convostate.core.pair import PhonePair
     from convostate.errors import StoreError
+    from convostate.events import TurnEvent
     from convostate.own_turn_watch import OwnKind
     from convostate.settings import Settings
     from convostate.stores import Store
-    from convostate.turn_events import TurnEvent
+    from convostate.stores.base import Outcome
+    from convostate.twilio.pair import PhonePair
 
 logger = logging.getLogger("convostate")
 
@@ -69,7 +68,7 @@ class OwnTurns:
             )
         self.store = store
         self.now = clock
-        self._terms = settings.terms(server_side=True, most_bytes=store.most_bytes)
+        self._terms = terms_of(settings, server_side=True, most_bytes=store.most_bytes)
         self._observer = TurnObserver(on_turn, self._terms.names.log_id)
 
     @contextmanager

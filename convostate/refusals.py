@@ -12,16 +12,16 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from convostate.core.explain import Asked, explain, hints, without_query
-from convostate.core.form import EMPTY, parse_form, parse_query
 from convostate.errors import RequestError
+from convostate.twilio.diagnosis import Asked, explain, hints, without_query
+from convostate.twilio.form import EMPTY, parse_form, parse_query
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from _typeshed.wsgi import WSGIEnvironment
 
-    from convostate.core.signature import Request, Secrets
+    from convostate.twilio.signature import Request, Secrets
 
 # Some put the phone's number into the webhook's URL: two digits of it are enough to tell which.
 _NUMBER = re.compile(r"(?:(?:\+|%2[Bb])(?:[0-9 ()-]|%20){5,}|[0-9]{5,})([0-9]{2})")

@@ -12,9 +12,9 @@ from datetime import timedelta
 from difflib import get_close_matches
 from typing import Any
 
-from convostate.core.keys import Keyring
-from convostate.core.signature import url_variants
 from convostate.errors import UsageError
+from convostate.sealing.keys import Keyring
+from convostate.twilio.signature import url_variants
 
 _ACCOUNT = re.compile("AC[0-9a-f]{32}")  # https://www.twilio.com/docs/glossary/what-is-a-sid
 # What divides lists elsewhere, quotes, escapes, the rest of a URL, and placeholders of frameworks' routes.

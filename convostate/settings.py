@@ -11,17 +11,14 @@ from dataclasses import MISSING, dataclass, field, fields
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-from convostate.core.names import Names
-from convostate.core.seal import Sealer
-from convostate.core.signature import Secrets
-from convostate.core.turn import Terms
 from convostate.errors import UsageError
 from convostate.setting_values import READERS, check_names
+from convostate.twilio.signature import Secrets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from convostate.core.keys import Keyring
+    from convostate.sealing.keys import Keyring
 
     Texts = str | list[str] | tuple[str, ...]
 
@@ -170,7 +167,7 @@ class Settings:
             object.__setattr__(self, declared.name, value)
         self._check_secrets()
         # For the store that is named. The one in use may be another, of the caller's: see `terms`.
-        self._check_store(server_side=self.store != "cookie")
+        self.check_store(server_side=self.store != "cookie")
 
     def __repr__(self) -> str:
         hidden = {
@@ -212,27 +209,6 @@ class Settings:
             accounts[self.account_sid] = accounts.get(self.account_sid, ()) + own
         return Secrets(own, accounts, self.shared_keys)
 
-    def terms(self, *, server_side: bool, most_bytes: int | None) -> Terms:
-        """What all turns have in common.
-
-        Args:
-            server_side: Whether the store in use remembers by itself.
-            most_bytes: The longest token that it takes, or None.
-
-        Raises:
-            UsageError: The settings do not go with such a store.
-        """
-        self._check_store(server_side=server_side)
-        longest_ms = _ms(LONGEST_AT_SERVER if server_side else LONGEST_IN_COOKIE)
-        return Terms(
-            sealer=Sealer(self.keys, "state" if server_side else "cookie", longest_ms),
-            reply_sealer=Sealer(self.keys, "reply", longest_ms) if server_side else None,
-            names=Names((self.index_key or self.keys).keys[0]),
-            lifetime_ms=_ms(self.lifetime),
-            ends_on_opt_out=self.on_opt_out == "end",
-            most_bytes=most_bytes,
-        )
-
     def _check_secrets(self) -> None:
         """Refuse to go without what proves and seals."""
         if not (self.auth_token or self.auth_tokens or self.account_tokens or self.shared_keys):
@@ -249,7 +225,7 @@ class Settings:
                 "CONVOSTATE_INDEX_KEY takes one key. Set CONVOSTATE_INDEX_KEY to the key you had before"
             )
 
-    def _check_store(self, *, server_side: bool) -> None:
+    def check_store(self, *, server_side: bool) -> None:
         """Refuse what does not go with the kind of store."""
         if server_side and self.index_key is None and len(self.keys.keys) > 1:
             raise UsageError(
@@ -284,7 +260,3 @@ def _documented() -> str:
 
 
 Settings.__doc__ = _documented()
-
-
-def _ms(span: timedelta) -> int:
-    return int(span / timedelta(milliseconds=1))

@@ -85,7 +85,7 @@ def server() -> Iterator[RedisServer]:
 @pytest.fixture(autouse=True)
 def _closed_stores(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Close what a test leaves open: in which order a socket and its owner are collected is chance."""
-    module = sys.modules.get("convostate.stores.redis")
+    module = sys.modules.get("convostate.stores.redis.store")
     if module is None:
         yield
         return

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
     from twilio.rest import Client
 
-    from convostate.turn_events import TurnEvent
+    from convostate.events import TurnEvent
 
 logger = logging.getLogger(__name__)
 settings = Settings(

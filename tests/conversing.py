@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from convostate import ConversationMiddleware, Conversations, Settings, state_from, webhook_from
-from convostate.core.names import Names, conversation_context
-from convostate.core.outcome import Claim
-from convostate.core.pair import PhonePair
+from convostate.sealing.names import Names, conversation_context
 from convostate.stores import MemoryStore, RedisStore
+from convostate.stores.base import Claim
 from convostate.testing import TwilioSimulator
 from convostate.testing.simulator import ACCOUNT_SID
+from convostate.twilio.pair import PhonePair
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from twilio.http.response import Response
 
-    from convostate.stores.contract import Begun, Claim, Headers, Outcome, Replay, Reply
+    from convostate.stores.base import Begun, Claim, Headers, Outcome, Replay, Reply
 
 PATIENCE_S = 60.0  # longer than any step takes; then the schedule is stuck
 

@@ -7,9 +7,9 @@ from urllib.parse import urlencode
 
 from twilio.request_validator import RequestValidator
 
-from convostate.core.signature import Request, Secrets
-from convostate.core.turn import authenticate
 from convostate.errors import RequestError
+from convostate.twilio.authenticate import authenticate
+from convostate.twilio.signature import Request, Secrets
 from tests.served import FORM, TOKEN, URL
 
 if TYPE_CHECKING:

@@ -7,13 +7,12 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from convostate.core.names import Names, conversation_context
-from convostate.core.outcome import Claim, Keep, Reply
-from convostate.core.pair import PhonePair
 from convostate.errors import StoreError
+from convostate.sealing.names import Names, conversation_context
 from convostate.stores import RedisStore
-from convostate.stores.contract import Begun, Replay
+from convostate.stores.base import Begun, Claim, Keep, Replay, Reply
 from convostate.testing.simulator import ACCOUNT_SID
+from convostate.twilio.pair import PhonePair
 from tests.conversing import ADA, US, World
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from werkzeug.datastructures import Headers
 from werkzeug.middleware.lint import LintMiddleware
 
 from convostate import ConversationMiddleware, Settings
-from convostate.core.signature import sign
+from convostate.twilio.signature import sign
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from convostate import Settings
-from convostate.core.signature import Request, Secrets
 from convostate.errors import RequestError
+from convostate.twilio.signature import Request, Secrets
 from tests.proving import got, oracle_sign, posted, prove, status_of
 from tests.served import ACCOUNT, KEY, TOKEN, URL, text
 

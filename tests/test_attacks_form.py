@@ -10,7 +10,7 @@ from urllib.parse import quote, quote_plus, urlencode
 import pytest
 from twilio.request_validator import RequestValidator
 
-from convostate.core.signature import sign
+from convostate.twilio.signature import sign
 from tests.answering import Answering
 from tests.served import (
     ACCOUNT,

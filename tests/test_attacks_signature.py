@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from convostate.core.signature import HMAC_SHA256, sign
+from convostate.twilio.signature import HMAC_SHA256, sign
 from tests.answering import Answering
 from tests.served import ACCOUNT, FORM, TOKEN, URL, bare, serve, signed, text, wrapped
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from convostate.core.signature import sign
+from convostate.twilio.signature import sign
 from tests.answering import Answering
 from tests.served import TOKEN, URL, bare, serve, signed, text, wrapped
 

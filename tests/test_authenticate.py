@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from convostate.core.turn import authenticate
 from convostate.errors import RequestError
+from convostate.twilio.authenticate import authenticate
 from tests.proving import SECRETS, got, oracle_sign, posted
 from tests.served import BOB, FORM, URL, text
 
 if TYPE_CHECKING:
-    from convostate.core.signature import Request
+    from convostate.twilio.signature import Request
 
 
 @pytest.mark.parametrize(("request_", "status"), [

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
-import convostate.wsgi
+import convostate.wsgi.middleware
 from convostate import ConversationMiddleware, PhonePair, Settings, StoreError
-from convostate.core.signature import sign
 from convostate.errors import ConvostateError
 from convostate.stores import MemoryStore
+from convostate.twilio.signature import sign
 from tests.served import (  # fmt: skip
     ADA,
     BOB,
@@ -289,7 +289,7 @@ def test_p1_a_fault_of_ours_does_not_log_what_it_stumbled_over(
         raise LookupError(f"{ADA} {BODY}")
 
     middleware = ConversationMiddleware(app_that(keep), secret_settings())
-    monkeypatch.setattr(convostate.wsgi, what, stumbling)
+    monkeypatch.setattr(convostate.wsgi.middleware, what, stumbling)
     caplog.set_level(logging.DEBUG)
     try:
         serve(middleware, proven())

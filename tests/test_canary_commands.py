@@ -16,9 +16,9 @@ from convostate import (
     Settings,
 )
 from convostate.cli import main
-from convostate.core.signature import sign
 from convostate.stores import MemoryStore
 from convostate.testing import TwilioSimulator
+from convostate.twilio.signature import sign
 from tests.served import ACCOUNT, ADA, KEY, OTHER_KEY, URL, US, settings
 from tests.test_canary import (
     BODY,

@@ -15,7 +15,7 @@ from convostate.cli.redis_health import examine_store
 from convostate.errors import StoreError
 from convostate.settings import Settings
 from convostate.stores import MemoryStore
-from convostate.stores.contract import Begun
+from convostate.stores.base import Begun
 from tests.redis_servers import BINARIES, clients_of, redis_server, wait_until
 from tests.test_redis_tls_acl import rights_in_readme
 

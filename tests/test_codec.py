@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convostate import SealError, StateError
-from convostate.core.codec import MAX_DEPTH, decode, encode, heaviest
+from convostate.sealing.codec import MAX_DEPTH, decode, encode, heaviest
 
 BERLIN = ZoneInfo("Europe/Berlin")
 OFFSETS = st.timedeltas(

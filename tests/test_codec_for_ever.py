@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from convostate.core import codec
+from convostate.sealing import codec
 
 WRITTEN: list[tuple[Any, str]] = [
     ((1,), "da7475706c8101"),

@@ -11,15 +11,15 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from werkzeug.http import parse_cookie
 
 from convostate import PhonePair, SealError, State
-from convostate.core.names import conversation_context
-from convostate.core.outcome import Claim
+from convostate.sealing.names import conversation_context
 from convostate.stores import CookieStore, MemoryStore
-from convostate.stores.contract import Begun
+from convostate.stores.base import Begun, Claim
+from convostate.turns import terms_of
 from tests.served import ACCOUNT, ADA, BOB, KEY, NOW, OTHER_KEY, US, settings
 from tests.turning import finished, opened
 
 if TYPE_CHECKING:
-    from convostate.core.turn import Terms, Turn
+    from convostate.turns import Terms, Turn
 
 THIRD_KEY = "7xJtDd_Ye3pUXVjJ7C0tDt1zSg2pIqQ1yF7sK0cQn3w"
 PAIRS = [PhonePair(ACCOUNT, US, ADA), PhonePair(ACCOUNT, US, BOB), PhonePair(ACCOUNT, BOB, US)]
@@ -61,7 +61,8 @@ class Conversations(RuleBasedStateMachine):
             index_key=KEY,
             store="memory" if self.server_side else "cookie",
         )
-        return given.terms(
+        return terms_of(
+            given,
             server_side=self.server_side,
             most_bytes=None if self.server_side else CookieStore().most_bytes,
         )

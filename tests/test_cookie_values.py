@@ -7,11 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convostate import SealError, State
-from convostate.core.encoding import from_base64url, to_base64url
-from convostate.core.outcome import Claim
-from convostate.core.seal import Opened
+from convostate.sealing.encoding import from_base64url, to_base64url
+from convostate.sealing.token import Opened
 from convostate.stores import CookieStore
-from convostate.stores.contract import Begun
+from convostate.stores.base import Begun, Claim
 from tests.served import NOW
 from tests.turning import COOKIE, kept, opened
 

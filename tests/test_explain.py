@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convostate.core.explain import Asked, Explanation, explain, hints, without_query
-from convostate.core.form import Form, parse_form
-from convostate.core.signature import Secrets
 from convostate.errors import RequestError
+from convostate.twilio.diagnosis import Asked, Explanation, explain, hints, without_query
+from convostate.twilio.form import Form, parse_form
+from convostate.twilio.signature import Secrets
 from tests.answering import Answering
 from tests.proving import oracle_sign
 from tests.served import ACCOUNT, TOKEN, bare, serve, signed, text, wrapped

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convostate.core.form import EMPTY, MAX_FIELDS, names_of_query, parse_form, parse_query
 from convostate.errors import RequestError
+from convostate.twilio.form import EMPTY, MAX_FIELDS, names_of_query, parse_form, parse_query
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from convostate.core.form import Form
+    from convostate.twilio.form import Form
 
 NAMES = st.text(
     st.characters(
@@ -198,7 +198,7 @@ PIECES = ["a", "&", "=", "+", "%20", "%2B", "%26", "%3D", "%C3%A9", "%c3%a9", "%
 @given(st.lists(st.sampled_from(PIECES), max_size=6).map("".join))
 @settings(max_examples=1000)
 def test_a_form_whose_shape_is_known_is_read_like_any_other(text: str) -> None:
-    from convostate.core import form as module  # for what it keeps
+    from convostate.twilio import form as module  # for what it keeps
 
     raw = f"Body={text}&To=%2B15550100099".encode("latin-1")
     with pytest.MonkeyPatch.context() as patch:
@@ -218,7 +218,7 @@ def read_or_refused(raw: bytes) -> object:
 def test_the_shape_of_a_form_is_learned_once_twilio_has_signed_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from convostate.core import form as module  # for what it keeps
+    from convostate.twilio import form as module  # for what it keeps
 
     monkeypatch.setattr(module, "_SHAPES", {})
 

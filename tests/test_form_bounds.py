@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import convostate.core.form
-from convostate.core.form import MAX_FIELDS, learn, parse_form, parse_query
+import convostate.twilio.form
 from convostate.errors import RequestError
+from convostate.twilio.form import MAX_FIELDS, learn, parse_form, parse_query
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from convostate.core.form import Form
+    from convostate.twilio.form import Form
 
 
 def answer(read: Callable[[], Form]) -> int:
@@ -59,8 +59,8 @@ def test_a_name_holds_neither_a_control_nor_what_belongs_to_a_url(char: str) -> 
 
 def test_the_shapes_that_are_kept_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     kept: dict[tuple[str, ...], object] = {}
-    monkeypatch.setattr(convostate.core.form, "_SHAPES", kept)
-    monkeypatch.setattr(convostate.core.form, "_MOST_SHAPES", 2)
+    monkeypatch.setattr(convostate.twilio.form, "_SHAPES", kept)
+    monkeypatch.setattr(convostate.twilio.form, "_MOST_SHAPES", 2)
 
     for raw in (b"From=1", b"To=1", b"Body=1", b"other=1", b"To=1&To=2"):
         learn(parse_form(raw))

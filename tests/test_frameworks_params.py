@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convostate import ConversationMiddleware, Settings
-from convostate.core.signature import sign
 from convostate.testing import TwilioSimulator
+from convostate.twilio.signature import sign
 from tests.apps import django_project
 from tests.apps.mirror import MIRRORS, django_view
 from tests.served import TOKEN, URL, bare, serve, settings

@@ -69,7 +69,7 @@ def test_a_blind_search_finds_nothing(name: str) -> None:
 
 
 def break_form(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("convostate.core.form._unescape", lambda text: text)
+    monkeypatch.setattr("convostate.twilio.form._unescape", lambda text: text)
 
 
 def break_cookie_header(monkeypatch: pytest.MonkeyPatch) -> None:

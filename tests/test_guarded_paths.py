@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from convostate import UsageError
-from convostate.guarded_paths import guard
+from convostate.paths import guard
 from tests.answering import Answering
 from tests.served import bare, serve, settings, signed, wrapped
 

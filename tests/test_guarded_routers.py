@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from convostate.core.signature import sign
+from convostate.twilio.signature import sign
 from tests.apps.routers import RAN, ROUTERS
 from tests.served import FORM, text
 from tests.serving import SERVERS, Server, exchange, request, serving

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from convostate import Keyring, UsageError
-from convostate.core.encoding import to_base64url
-from convostate.core.keys import Key
+from convostate.sealing.encoding import to_base64url
+from convostate.sealing.keys import Key
 from tests.served import KEY, OTHER_KEY
 
 RAW = base64.urlsafe_b64decode(f"{KEY}=")

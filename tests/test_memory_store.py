@@ -6,7 +6,7 @@ from collections import OrderedDict
 from typing import Any
 
 from convostate.stores import MemoryStore
-from convostate.stores.contract import Begun, Claim, Keep, Leave, Reply
+from convostate.stores.base import Begun, Claim, Keep, Leave, Reply
 from convostate.stores.memory import _Conversation, _Lease
 from tests.redis_stage import token
 

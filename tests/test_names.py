@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convostate import Keyring, PhonePair
-from convostate.core.encoding import from_base64url, prefixed, to_base64url
-from convostate.core.names import Names, conversation_context, idempotency_hash
-from convostate.core.signature import signed_string
-from convostate.core.turn import authenticate
+from convostate.sealing.encoding import from_base64url, prefixed, to_base64url
+from convostate.sealing.names import Names, conversation_context, idempotency_hash
+from convostate.twilio.authenticate import authenticate
+from convostate.twilio.signature import signed_string
 from tests.proving import SECRETS, oracle_sign, posted
 from tests.served import ACCOUNT, ADA, KEY, OTHER_KEY, TOKEN, URL, US, text
 
@@ -77,7 +77,7 @@ def test_a31_two_messages_differ_in_their_fingerprints() -> None:
 
 
 def posted_form(body: str):  # type: ignore[no-untyped-def]
-    from convostate.core.form import parse_form
+    from convostate.twilio.form import parse_form
 
     return parse_form(posted(text(body), signature="x").body)
 

@@ -6,10 +6,10 @@ from random import Random
 
 import pytest
 
-from convostate.core.form import Form
-from convostate.core.resplit import check_split
-from convostate.core.signature import sign, signed_string
 from convostate.errors import RequestError
+from convostate.twilio.ambiguity import check_split
+from convostate.twilio.form import Form
+from convostate.twilio.signature import sign, signed_string
 from tests.proving import got, posted, prove, status_of
 from tests.served import ACCOUNT, SID, TOKEN, URL, US, text
 

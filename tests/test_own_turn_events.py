@@ -18,8 +18,8 @@ from convostate import (
     StoreError,
     UsageError,
 )
+from convostate.events import TurnEvent
 from convostate.stores import MemoryStore
-from convostate.turn_events import TurnEvent
 from tests.conversing import ADA, KEY, PAIR, TOKEN, US, World, end_lease, settings
 from tests.test_canary import Broken
 from tests.turning import SlowStore
@@ -202,7 +202,7 @@ def test_the_middleware_of_the_same_store_tells_its_own(watched: Watched) -> Non
 
 def test_its_times_are_the_store_s_and_the_block_s(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr("convostate.turn_events.perf_counter", lambda: now[0])
+    monkeypatch.setattr("convostate.events.perf_counter", lambda: now[0])
 
     def dawdle(_: object) -> None:
         now[0] += 5

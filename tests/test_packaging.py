@@ -60,7 +60,7 @@ def test_the_wheel_has_the_package_whole_and_nothing_else(built: Built) -> None:
     assert [name for name in names if name.startswith("convostate/")] == ours
     assert {
         "convostate/py.typed",
-        "convostate/stores/begin.lua",
+        "convostate/stores/redis/begin.lua",
         "convostate/phone/page/index.html",
     } <= set(names)
 
@@ -71,7 +71,7 @@ def test_the_wheel_has_the_package_whole_and_nothing_else(built: Built) -> None:
         "tests/test_it.py",
         "convostate/notes.txt",
         "convostate/__pycache__/wsgi.py",
-        "convostate/core/seal.pyc",
+        "convostate/sealing/token.pyc",
     ],
 )
 def test_what_is_foreign_would_be_found(name: str) -> None:
@@ -83,7 +83,7 @@ def test_the_sdist_has_what_the_checks_need_and_nothing_that_was_made(built: Bui
 
     assert {name.partition("/")[0] for name in names} == TOP_OF_SDIST
     assert [name for name in names if NEVER.search(name)] == []
-    assert {"tests/conftest.py", "convostate/py.typed", "convostate/stores/begin.lua"} <= set(names)
+    assert {"tests/conftest.py", "convostate/py.typed", "convostate/stores/redis/begin.lua"} <= set(names)
 
 
 def test_the_sdist_builds_the_same_wheel(built: Built, tmp_path: Path) -> None:

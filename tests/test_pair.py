@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convostate import PhonePair, UsageError
-from convostate.core.names import conversation_context
-from convostate.core.pair import mask
+from convostate.sealing.names import conversation_context
+from convostate.twilio.pair import mask
 from tests.served import ACCOUNT, ADA, US
 
 ADDRESSES = [

@@ -14,8 +14,8 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from convostate import ConversationMiddleware
+from convostate.events import TurnEvent, TurnOutcome
 from convostate.frameworks.flask import ConvoState
-from convostate.turn_events import TurnEvent, TurnOutcome
 from tests.served import ADA, TOKEN, counting, serve, settings, signed
 
 if TYPE_CHECKING:

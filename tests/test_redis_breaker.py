@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from convostate.errors import StoreError
 from convostate.stores import RedisStore
-from convostate.stores.breaker import FAILURES, PAUSE_S, Breaker
+from convostate.stores.redis.breaker import FAILURES, PAUSE_S, Breaker
 from tests.conversing import World
 from tests.redis_servers import free_port, redis_server, wait_until
 from tests.redis_stage import add_one, begin, refused

@@ -12,9 +12,9 @@ import pytest
 from redis import Redis
 from redis.sentinel import Sentinel
 
-from convostate.core.outcome import Keep
 from convostate.errors import UsageError
 from convostate.stores import RedisStore
+from convostate.stores.base import Keep
 from tests.redis_servers import clients_of, wait_until
 from tests.redis_stage import add_one, begin, claim, token
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 from redis import RedisCluster
 
-from convostate.core.outcome import Keep
 from convostate.stores import RedisStore
+from convostate.stores.base import Keep
 from tests.conversing import World
 from tests.redis_servers import RedisServer, clients_of, wait_until
 from tests.redis_stage import BASE, add_one, begin, claim, count_in, log_of, refused, token

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 from redis import Redis, exceptions
 
-from convostate.core.outcome import Keep
 from convostate.stores import RedisStore
-from convostate.stores.redis_errors import code_of
+from convostate.stores.base import Keep
+from convostate.stores.redis.errors import code_of
 from tests.conversing import ADA, US, World
 from tests.redis_servers import BINARIES, redis_server, wait_until
 from tests.redis_stage import BASE, add_one, begin, claim, name_of, refused, token

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 from redis import Redis
 
-from convostate.core.outcome import Keep, Reply
 from convostate.stores import RedisStore
-from convostate.stores.contract import Replay
+from convostate.stores.base import Keep, Replay, Reply
 from tests.redis_servers import wait_until
 from tests.redis_stage import BASE, claim, count_in, token
 

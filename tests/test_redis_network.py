@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from convostate.stores import RedisStore
-from convostate.stores.contract import Keep
-from convostate.stores.redis import ABORT, BEGIN, COMMIT, PEEK, WRITE
+from convostate.stores.base import Keep
+from convostate.stores.redis.store import ABORT, BEGIN, COMMIT, PEEK, WRITE
 from tests.conversing import World
 from tests.redis_servers import free_port, wait_until
 from tests.redis_stage import BASE, add_one, begin, claim, count_in, log_of, refused, token
@@ -18,7 +18,7 @@ from tests.toxics import deaf_port, proxied
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from convostate.stores.contract import Begun
+    from convostate.stores.base import Begun
     from tests.redis_servers import RedisServer
     from tests.toxics import Fault, Proxy
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 from redis.sentinel import Sentinel
 
-from convostate.core.outcome import Keep
 from convostate.errors import StoreError, UsageError
 from convostate.stores import RedisStore
+from convostate.stores.base import Keep
 from tests.conversing import World
 from tests.redis_servers import BINARIES, RedisServer, clients_of, redis_server, wait_until
 from tests.redis_stage import BASE, add_one, begin, log_of, refused, token

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from convostate.core.outcome import End, Keep
 from convostate.stores import RedisStore
+from convostate.stores.base import End, Keep
 from tests.conversing import World
 from tests.redis_servers import redis_server, wait_until
 from tests.redis_stage import BASE, NAME, add_one, begin, claim, count_in, log_of, refused, token
@@ -191,7 +191,7 @@ def test_f15_killed_connections_are_replaced(server: RedisServer, store: RedisSt
 DIES_HOLDING = """
 import os, sys
 from convostate.stores import RedisStore
-from convostate.stores.contract import Claim
+from convostate.stores.base import Claim
 RedisStore.from_url(sys.argv[1], lease_s=1).begin(Claim(sys.argv[2]), "", 0)
 os.kill(os.getpid(), 9)
 """

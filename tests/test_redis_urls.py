@@ -12,7 +12,7 @@ from redis.sentinel import SentinelConnectionPool
 
 from convostate import ConversationMiddleware, Settings, UsageError
 from convostate.stores import RedisStore, store_for
-from convostate.stores.redis_url import client_maker
+from convostate.stores.redis.url import client_maker
 from tests.conversing import KEY, TOKEN
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from convostate.core.signature import Request, body_hash_matches
 from convostate.errors import RequestError
+from convostate.twilio.signature import Request, body_hash_matches
 from tests.proving import got, posted, prove
 from tests.served import ACCOUNT, ADA, BOB, URL, text
 

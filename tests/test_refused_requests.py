@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-import convostate.wsgi
-import convostate.wsgi_request
+import convostate.wsgi.middleware
+import convostate.wsgi.request
 from convostate.stores import CookieStore
 from tests.answering import Answering
 from tests.served import FORM, Served, bare, counting, serve, signed, text, wrapped
@@ -96,7 +96,7 @@ def test_any_surprise_in_the_verification_is_403_and_never_500(
 
     app = Answering()
     middleware = wrapped(app)
-    monkeypatch.setattr(convostate.wsgi, where, surprising)
+    monkeypatch.setattr(convostate.wsgi.middleware, where, surprising)
 
     served = serve(middleware, signed())
 
@@ -109,7 +109,9 @@ def test_any_surprise_in_the_verification_is_403_and_never_500(
 @pytest.mark.parametrize("signal", [KeyboardInterrupt, SystemExit, GeneratorExit])
 def test_what_stops_the_worker_is_no_surprise(signal: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     middleware = wrapped(Answering())
-    monkeypatch.setattr(convostate.wsgi, "authenticate", lambda *_: (_ for _ in ()).throw(signal()))
+    monkeypatch.setattr(
+        convostate.wsgi.middleware, "authenticate", lambda *_: (_ for _ in ()).throw(signal())
+    )
 
     with pytest.raises(signal):
         serve(middleware, signed())

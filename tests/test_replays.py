@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from convostate.core.signature import sign
-from convostate.stores.contract import REPLY_S
+from convostate.stores.base import REPLY_S
+from convostate.twilio.signature import sign
 from tests.served import ADA, NOW, TOKEN, URL, US, Served, counting, serve, signed, text, wrapped
 
 if TYPE_CHECKING:

@@ -8,15 +8,16 @@ import cbor2
 import pytest
 
 from convostate import PhonePair, StoreError
-from convostate.core.encoding import prefixed
-from convostate.core.names import conversation_context
-from convostate.core.reply import REPLY_MS, Answer, open_reply, seal_reply
-from convostate.core.seal import Opened
+from convostate.recorded_replies import open_reply, seal_reply
+from convostate.sealing.encoding import prefixed
+from convostate.sealing.names import conversation_context
+from convostate.sealing.token import Opened
+from convostate.stores.base import REPLY_S, Answer
 from tests.served import ACCOUNT, ADA, BOB, NOW, OTHER_KEY, US
 from tests.turning import COOKIE, PAIR, SERVER, kept, nonce, server_terms
 
 if TYPE_CHECKING:
-    from convostate.core.outcome import Reply
+    from convostate.stores.base import Reply
 
 CONTEXT, FINGERPRINT = conversation_context(PAIR), "f" * 22
 ANSWER = Answer(
@@ -74,7 +75,7 @@ def test_a32_a_state_is_no_reply_and_a_reply_no_state() -> None:
 
 def test_a30_a_recorded_reply_opens_for_ten_minutes() -> None:
     sealed = recorded().sealed
-    assert REPLY_MS == 600_000
+    assert REPLY_S == 600
     assert open_reply(sealed, CONTEXT, FINGERPRINT, NOW + 599.999, SERVER) == ANSWER
     assert lost(sealed, now=NOW + 600)
     assert lost(sealed, now=NOW - 61)
@@ -93,7 +94,7 @@ def test_a30_a_recorded_reply_opens_for_ten_minutes() -> None:
 )
 def test_what_is_no_answer_is_lost(data: bytes) -> None:
     assert SERVER.reply_sealer is not None
-    content = Opened(int(NOW * 1000), int(NOW * 1000) + REPLY_MS, int(NOW * 1000), data)
+    content = Opened(int(NOW * 1000), int(NOW * 1000) + REPLY_S * 1000, int(NOW * 1000), data)
     assert lost(
         SERVER.reply_sealer.seal(content, CONTEXT + prefixed(FINGERPRINT.encode()), nonce())
     )

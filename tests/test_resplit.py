@@ -9,8 +9,8 @@ from urllib.parse import urlencode
 import pytest
 from twilio.request_validator import RequestValidator
 
-from convostate.core.signature import Request
 from convostate.errors import RequestError
+from convostate.twilio.signature import Request
 from tests.proving import SECRETS, Repeated, got, oracle_sign, posted, prove, status_of
 from tests.served import ACCOUNT, BOB, FORM, SID, TOKEN, URL, US, text
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import convostate.core.resplit
-import convostate.core.turn
+import convostate.twilio.ambiguity
+import convostate.twilio.authenticate
 from convostate.errors import RequestError
 from tests.proving import oracle_sign, posted, prove
 from tests.served import URL, US, text
@@ -29,7 +29,7 @@ from tests.test_resplit import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from convostate.core.form import Form
+    from convostate.twilio.form import Form
 
 TRIES = 4000
 PIECES = [
@@ -121,7 +121,7 @@ def test_a06_no_split_makes_somebody_else_the_sender() -> None:
 def test_a06_without_a_part_of_the_guard_the_search_finds_one(
     part: str, without: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(convostate.core.resplit, part, without)
+    monkeypatch.setattr(convostate.twilio.ambiguity, part, without)
 
     assert forged(1)[1]
 
@@ -130,7 +130,7 @@ def test_a06_without_the_guard_nearly_all_are_believed(monkeypatch: pytest.Monke
     def lenient(_signed: str, _form: Form, _body: str) -> None:
         """Believe all."""
 
-    monkeypatch.setattr(convostate.core.turn, "check_split", lenient)
+    monkeypatch.setattr(convostate.twilio.authenticate, "check_split", lenient)
     tried, believed = forged(2)
 
     assert len(believed) > tried // 2

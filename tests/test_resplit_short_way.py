@@ -7,10 +7,10 @@ from urllib.parse import quote
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from convostate.core.form import EMPTY, Form, parse_form
-from convostate.core.resplit import check_split
-from convostate.core.signature import signed_string
 from convostate.errors import RequestError
+from convostate.twilio.ambiguity import check_split
+from convostate.twilio.form import EMPTY, Form, parse_form
+from convostate.twilio.signature import signed_string
 from tests.proving import posted
 from tests.served import URL
 

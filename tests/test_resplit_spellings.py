@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from convostate.core.signature import sign
+from convostate.twilio.signature import sign
 from tests.proving import posted, status_of
 from tests.served import ACCOUNT, BOB, SID, TOKEN, URL, US, text
 from tests.test_resplit import CALL, call, there

@@ -9,10 +9,10 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from convostate import Keyring, PhonePair, SealError
-from convostate.core import codec
-from convostate.core.encoding import prefixed
-from convostate.core.names import conversation_context
-from convostate.core.seal import XAES, Opened, Sealer, SealingPurpose
+from convostate.sealing import codec
+from convostate.sealing.encoding import prefixed
+from convostate.sealing.names import conversation_context
+from convostate.sealing.token import XAES, Opened, Sealer, SealingPurpose
 from tests.served import ACCOUNT, ADA, BOB, KEY, OTHER_KEY, US
 
 MINUTE, HOUR = 60_000, 3_600_000

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from convostate import Keyring, SealError
-from convostate.core.encoding import prefixed
-from convostate.core.seal import HEAD_BYTES, PADDING_BYTES, TAG_BYTES, VERSION, XAES, Sealer
+from convostate.sealing.encoding import prefixed
+from convostate.sealing.token import HEAD_BYTES, PADDING_BYTES, TAG_BYTES, VERSION, XAES, Sealer
 from tests.served import KEY
 
 NONCE = bytes(range(24))

@@ -19,15 +19,15 @@ from convostate import (
     StoreError,
     state_from,
 )
-from convostate.core import codec
-from convostate.core.explain import Asked, explain
-from convostate.core.form import parse_form, parse_query
-from convostate.core.names import conversation_context
-from convostate.core.outcome import Keep
-from convostate.core.signature import Request, Secrets
-from convostate.core.turn import authenticate
 from convostate.refusals import RefusalLog
+from convostate.sealing import codec
+from convostate.sealing.names import conversation_context
 from convostate.stores import MemoryStore
+from convostate.stores.base import Keep
+from convostate.twilio.authenticate import authenticate
+from convostate.twilio.diagnosis import Asked, explain
+from convostate.twilio.form import parse_form, parse_query
+from convostate.twilio.signature import Request, Secrets
 from tests.proving import got, posted
 from tests.served import NOW, serve, settings, signed
 from tests.turning import COOKIE, finished, opened

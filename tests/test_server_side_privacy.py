@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from convostate.stores import RedisStore
-from convostate.stores.contract import OPT_OUT_S, REPLY_S
+from convostate.stores.base import OPT_OUT_S, REPLY_S
 from tests.served import (  # fmt: skip
     ACCOUNT,
     ADA,

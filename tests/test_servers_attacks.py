@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from convostate.core.signature import sign
+from convostate.twilio.signature import sign
 from tests.served import ADA, BOB, FORM, text
 from tests.serving import SERVERS, Reply, Server, everything, exchange, request, serving
 

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from convostate import ConversationMiddleware, Keyring, Settings, UsageError
-from convostate.core.signature import Secrets
+from convostate.turns import terms_of
+from convostate.twilio.signature import Secrets
 from tests.answering import Answering
 from tests.served import ACCOUNT, KEY, OTHER_KEY, TOKEN, settings
 
@@ -199,14 +200,16 @@ def test_one_secret_of_any_kind_is_enough(given: dict[str, Any]) -> None:
 
 def test_with_a_server_a_lifetime_may_be_thirty_days_and_an_index_key_stays() -> None:
     assert settings(store="memory", lifetime="30d").lifetime == timedelta(days=30)
-    rotated = settings(store="memory", keys=f"{OTHER_KEY},{KEY}", index_key=KEY).terms(
-        server_side=True, most_bytes=None
+    rotated = terms_of(
+        settings(store="memory", keys=f"{OTHER_KEY},{KEY}", index_key=KEY),
+        server_side=True,
+        most_bytes=None,
     )
-    before = settings(store="memory").terms(server_side=True, most_bytes=None)
+    before = terms_of(settings(store="memory"), server_side=True, most_bytes=None)
     assert rotated.names.conversation(b"x") == before.names.conversation(b"x")
     with pytest.raises(UsageError, match="CONVOSTATE_LIFETIME"):
-        settings(store="memory", lifetime="30d").terms(
-            server_side=False, most_bytes=None
+        terms_of(
+            settings(store="memory", lifetime="30d"), server_side=False, most_bytes=None
         )  # a store of one's own
 
 

@@ -10,15 +10,15 @@ from typing import NamedTuple
 
 import pytest
 
-from convostate.core.form import Form
-from convostate.core.signature import (
+from convostate.errors import RequestError
+from convostate.twilio.form import Form
+from convostate.twilio.signature import (
     HMAC_SHA1,
     HMAC_SHA256,
     Signer,
     sign,
     verify,
 )
-from convostate.errors import RequestError
 
 TOKEN = "12345"
 QUERY = "/myapp.php?foo=1&bar=2"

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from convostate.core.signature import HMAC_SHA256, Request, Secrets
+from convostate.twilio.signature import HMAC_SHA256, Request, Secrets
 from tests.proving import SETTINGS_HEADER, got, oracle_sign, posted, prove, status_of
 from tests.served import ADA, TOKEN, URL, text
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from convostate.core.signature import (
+from convostate.twilio.signature import (
     HMAC_SHA1,
     HMAC_SHA256,
     Secrets,

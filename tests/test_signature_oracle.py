@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twilio.request_validator import RequestValidator
 
-from convostate.core.form import Form
-from convostate.core.signature import HMAC_SHA1, HMAC_SHA256, Request, Signer, verify
-from convostate.core.turn import authenticate
 from convostate.errors import RequestError
+from convostate.twilio.authenticate import authenticate
+from convostate.twilio.form import Form
+from convostate.twilio.signature import HMAC_SHA1, HMAC_SHA256, Request, Signer, verify
 from tests.proving import SECRETS, Repeated, got, oracle_sign, posted, status_of
 from tests.served import ADA, FORM, SID, TOKEN, URL, text
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from convostate.core.signature import url_variants, without_port
 from convostate.errors import RequestError
+from convostate.twilio.signature import url_variants, without_port
 from tests.proving import SECRETS, got, prove, status_of
 
 HOSTS = ["[2001:db9::9]", "[::ffff:192.0.2.89]", "a.example", "A-9_b.example", "192.0.2.89", "z", "[ABCDEF::abcdef]"]  # fmt: skip

@@ -13,7 +13,7 @@ from convostate.stores import Store
 from tests.conversing import ADA, CLAIM, PAIR, US, World, end_lease, settings
 
 if TYPE_CHECKING:
-    from convostate.stores.contract import Begun, Claim, Headers, Outcome, Replay, Reply
+    from convostate.stores.base import Begun, Claim, Headers, Outcome, Replay, Reply
 
 
 class Watched(Store):

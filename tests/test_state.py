@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from convostate import PhonePair, SealError, State, StateError, StoreError, UsageError
-from convostate.core.state import OVER, READ_ONLY_IN_COOKIE, READ_ONLY_STATUS
+from convostate.state import OVER, READ_ONLY_IN_COOKIE, READ_ONLY_STATUS
 from tests.served import ACCOUNT, ADA, US
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from convostate.stores.contract import Begun, Claim
+    from convostate.stores.base import Begun, Claim
     from tests.redis_servers import RedisServer
 
 

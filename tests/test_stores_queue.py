@@ -6,7 +6,7 @@ from threading import Thread
 from typing import TYPE_CHECKING
 
 from convostate.stores import MemoryStore, RedisStore
-from convostate.stores.contract import LEASE_S, Begun, Claim, Queue
+from convostate.stores.base import LEASE_S, Begun, Claim, Queue
 
 if TYPE_CHECKING:
     from convostate.stores import Store

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from convostate import PhonePair, SealError, StateError, StoreError, UsageError
-from convostate.core.outcome import End, Keep, Leave
+from convostate.stores.base import End, Keep, Leave
 from tests.served import ACCOUNT, ADA, BOB, KEY, NOW, OTHER_KEY, US
 from tests.turning import (
     COOKIE,
@@ -23,7 +23,7 @@ from tests.turning import (
 )
 
 if TYPE_CHECKING:
-    from convostate.core.turn import Terms
+    from convostate.turns import Terms
 
 each_terms = pytest.mark.parametrize("terms", [COOKIE, SERVER], ids=["cookie", "server"])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from convostate import StateError
-from convostate.core.outcome import End, Keep, Leave
+from convostate.stores.base import End, Keep, Leave
 from tests.served import NOW
 from tests.turning import COOKIE, HOUR, SERVER, finished, kept, opened
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 from convostate import ConversationMiddleware, StateError
+from convostate.events import TurnEvent
 from convostate.stores import MemoryStore
-from convostate.turn_events import TurnEvent
-from convostate.wsgi_response import MAX_RESPONSE_BYTES
+from convostate.wsgi.response import MAX_RESPONSE_BYTES
 from tests.served import KEY, OTHER_KEY, counting, serve, text
 from tests.test_canary import (
     BODY,
@@ -184,7 +184,7 @@ def test_an_event_tells_sizes_and_times() -> None:
 
 def test_the_time_of_the_app_is_not_that_of_the_store(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr("convostate.turn_events.perf_counter", lambda: now[0])
+    monkeypatch.setattr("convostate.events.perf_counter", lambda: now[0])
 
     def slow(environ: WSGIEnvironment, start_response: Any) -> Any:
         now[0] += 5
@@ -222,7 +222,7 @@ def test_nothing_is_measured_where_nobody_watches(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING, "convostate.turns")
-    monkeypatch.setattr("convostate.turn_events.TurnWatch", None)
+    monkeypatch.setattr("convostate.events.TurnWatch", None)
     middleware = ConversationMiddleware(counting, secret_settings())
 
     assert serve(middleware, proven()).body == b"1"

@@ -6,7 +6,7 @@ import hashlib
 
 import pytest
 
-from convostate.core.signature import Request
+from convostate.twilio.signature import Request
 from tests.proving import got, oracle_sign, posted, prove, status_of
 from tests.served import ACCOUNT, ADA, SID, URL, US, text
 

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import pytest
 
 from convostate import PhonePair, Webhook
-from convostate.core.signature import Request
+from convostate.twilio.signature import Request
 from tests.proving import got, oracle_sign, posted, prove
 from tests.served import ACCOUNT, ADA, SID, URL, US, text
 

@@ -6,13 +6,13 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from convostate import PhonePair
-from convostate.core.outcome import Keep
-from convostate.core.turn import Terms, Turn, finish, open_turn
 from convostate.stores import CookieStore, MemoryStore
+from convostate.stores.base import Keep
+from convostate.turns import Terms, Turn, finish, open_turn, terms_of
 from tests.served import ACCOUNT, ADA, NOW, US, settings
 
 if TYPE_CHECKING:
-    from convostate.core.outcome import Outcome
+    from convostate.stores.base import Outcome
 
 PAIR = PhonePair(ACCOUNT, US, ADA)
 HOUR = 3600.0
@@ -25,11 +25,11 @@ def nonce() -> bytes:
 
 
 def cookie_terms(**changes: Any) -> Terms:
-    return settings(**changes).terms(server_side=False, most_bytes=CookieStore().most_bytes)
+    return terms_of(settings(**changes), server_side=False, most_bytes=CookieStore().most_bytes)
 
 
 def server_terms(**changes: Any) -> Terms:
-    return settings(**{"store": "memory", **changes}).terms(server_side=True, most_bytes=None)
+    return terms_of(settings(**{"store": "memory", **changes}), server_side=True, most_bytes=None)
 
 
 COOKIE, SERVER = cookie_terms(), server_terms()

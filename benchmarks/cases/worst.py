@@ -16,7 +16,7 @@ from benchmarks.result import Figure, Result, spread
 from benchmarks.webhooks import FORM, ORIGIN, PATH, TOKEN, Signed, environ_of, sms
 from benchmarks.worker import Work
 from convostate import ConversationMiddleware
-from convostate.core.signature import sign
+from convostate.twilio.signature import sign
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

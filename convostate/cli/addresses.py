@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from convostate.core.pair import is_address
 from convostate.errors import UsageError
+from convostate.twilio.pair import is_address
 
 if TYPE_CHECKING:
     import click

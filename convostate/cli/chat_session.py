@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 import click
 
 from convostate.cli.conversation import for_json
-from convostate.core.pair import is_address
 from convostate.errors import UsageError
 from convostate.phone.kept import Lookout
 from convostate.testing.codes import worded
+from convostate.twilio.pair import is_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,7 +15,7 @@ from convostate.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from convostate.core.state import State
+    from convostate.state import State
 
 NONE = "no conversation goes on between these two, on this account"
 

@@ -7,9 +7,9 @@ import json
 import click
 
 from convostate.cli.signing import account_in, read_params, read_url, signing_settings
-from convostate.core.explain import Asked
-from convostate.core.explain import explain as explain_signature
-from convostate.core.form import Form
+from convostate.twilio.diagnosis import Asked
+from convostate.twilio.diagnosis import explain as explain_signature
+from convostate.twilio.form import Form
 
 
 @click.command(short_help="Say whether a signature is valid, and if not, why.")

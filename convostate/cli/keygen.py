@@ -6,7 +6,7 @@ import json
 
 import click
 
-from convostate.core.keys import Keyring
+from convostate.sealing.keys import Keyring
 
 
 @click.command()

@@ -10,14 +10,14 @@ import click
 
 from convostate.cli.addresses import account_or_default, read_address
 from convostate.cli.conversation import as_dict, as_text
-from convostate.core.codec import decode
-from convostate.core.encoding import from_base64url
-from convostate.core.names import conversation_context
-from convostate.core.pair import PhonePair
-from convostate.core.seal import Opened, Sealer
-from convostate.core.state import OVER, State
 from convostate.errors import SealError
+from convostate.sealing.codec import decode
+from convostate.sealing.encoding import from_base64url
+from convostate.sealing.names import conversation_context
+from convostate.sealing.token import Opened, Sealer
 from convostate.settings import LONGEST_AT_SERVER, Settings
+from convostate.state import OVER, State
+from convostate.twilio.pair import PhonePair
 
 
 @click.command(name="open", short_help="Open a sealed token and print the state in it.")

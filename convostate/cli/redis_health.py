@@ -10,10 +10,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from convostate.cli.findings import Finding
-from convostate.core.encoding import to_base64url
-from convostate.core.outcome import Claim, End, Keep, Leave, Reply
 from convostate.errors import ConvostateError, StoreError
-from convostate.stores.contract import Replay
+from convostate.sealing.encoding import to_base64url
+from convostate.stores.base import Claim, End, Keep, Leave, Replay, Reply
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
     from convostate.settings import Settings
     from convostate.stores import Store
-    from convostate.stores.contract import Begun
+    from convostate.stores.base import Begun
 
 _OLDEST = (6, 2)  # the first with all the commands that the scripts use
 _LIFETIME_S = 60.0  # of what is left where the store fails halfway
@@ -115,8 +114,8 @@ def _token() -> bytes:
 
 
 def _examine_server(url: str) -> Iterator[Finding]:
-    from convostate.stores.redis_errors import FAULTS, store_error  # noqa: PLC0415  # redis is an extra
-    from convostate.stores.redis_url import client_maker  # noqa: PLC0415  # redis is an extra
+    from convostate.stores.redis.errors import FAULTS, store_error  # noqa: PLC0415  # redis is an extra
+    from convostate.stores.redis.url import client_maker  # noqa: PLC0415  # redis is an extra
 
     client: Any = client_maker(url)()
     try:

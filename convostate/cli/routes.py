@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from convostate.cli.findings import Finding, examine_prefix
-from convostate.guarded_paths import guard
+from convostate.paths import guard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

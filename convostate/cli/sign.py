@@ -14,8 +14,8 @@ from convostate.cli.signing import (
     signing_secret,
     signing_settings,
 )
-from convostate.core.signature import sign as sign_url
 from convostate.testing.params import encode
+from convostate.twilio.signature import sign as sign_url
 
 
 @click.command()

@@ -6,11 +6,11 @@ import os
 from typing import TYPE_CHECKING
 
 from convostate.cli.words import is_text
-from convostate.core.form import parse_query
-from convostate.core.keys import Keyring
 from convostate.errors import RequestError, UsageError
+from convostate.sealing.keys import Keyring
 from convostate.settings import Settings
 from convostate.testing.fetch import Url
+from convostate.twilio.form import parse_query
 
 if TYPE_CHECKING:
     import click

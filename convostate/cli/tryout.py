@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from convostate.cli.addresses import read_address
-from convostate.core.keys import Keyring
 from convostate.errors import UsageError
+from convostate.sealing.keys import Keyring
 from convostate.settings import Settings
 from convostate.testing.clock import Clock
 from convostate.testing.configured import configured_prefix, configured_url
 from convostate.testing.inprocess import find_middleware
 from convostate.testing.simulator import ACCOUNT_SID, OUR_NUMBER, TwilioSimulator
-from convostate.wsgi import ConversationMiddleware
+from convostate.wsgi.middleware import ConversationMiddleware
 
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping

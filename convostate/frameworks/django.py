@@ -16,8 +16,8 @@ import time
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
+from convostate.environ import CLOCK_KEY, STATE_KEY
 from convostate.errors import UsageError
-from convostate.wsgi_environ import CLOCK_KEY, STATE_KEY
 
 try:
     from django.conf import settings
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from django.http import HttpRequest, HttpResponse
 
-    from convostate.core.state import State
+    from convostate.state import State
 
 _KEY = "_session_key"  # in the state, beside Django's own _session_expiry
 _SECOND = timedelta(seconds=1)

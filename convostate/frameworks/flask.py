@@ -11,9 +11,9 @@ import copy
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from convostate.environ import STATE_KEY
 from convostate.frameworks.state_view import StateView
-from convostate.wsgi import ConversationMiddleware
-from convostate.wsgi_environ import STATE_KEY
+from convostate.wsgi.middleware import ConversationMiddleware
 
 try:
     from flask.sessions import SessionMixin
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
     from flask import Flask, Request, Response
 
-    from convostate.core.state import State
+    from convostate.events import TurnEvent
     from convostate.settings import Settings
+    from convostate.state import State
     from convostate.stores import Store
-    from convostate.turn_events import TurnEvent
 
 
 class ConversationSession(StateView, SessionMixin):

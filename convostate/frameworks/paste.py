@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from convostate.setting_values import check_names
 from convostate.settings import Settings
-from convostate.wsgi import ConversationMiddleware
+from convostate.wsgi.middleware import ConversationMiddleware
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -13,8 +13,8 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Any
 
+from convostate.environ import STATE_KEY, state_from
 from convostate.frameworks.state_view import StateView
-from convostate.wsgi_environ import STATE_KEY, state_from
 
 try:
     from pyramid.exceptions import ConfigurationError
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pyramid.registry import Registry
     from pyramid.request import Request
 
-    from convostate.core.state import State
+    from convostate.state import State
 
 _LAST = 1  # set_session_factory() acts in phase 0, wherever it stands in the configuration
 

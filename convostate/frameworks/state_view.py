@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from convostate.core.state import State
+    from convostate.state import State
 
 
 class StateView(MutableMapping[Any, Any]):

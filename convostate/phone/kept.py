@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from convostate.core.names import conversation_context
-from convostate.core.pair import PhonePair
-from convostate.core.turn import open_turn
 from convostate.errors import SealError, StoreError
 from convostate.phone.rows import rows
-from convostate.stores.contract import Begun, Claim
+from convostate.sealing.names import conversation_context
+from convostate.stores.base import Begun, Claim
 from convostate.stores.cookie import COOKIE_BYTES, CookieStore
 from convostate.stores.memory import MemoryStore
 from convostate.testing.inprocess import find_middleware
+from convostate.turns import open_turn, terms_of
+from convostate.twilio.pair import PhonePair
 
 if TYPE_CHECKING:
-    from convostate.core.state import State
-    from convostate.stores.contract import Store
+    from convostate.state import State
+    from convostate.stores.base import Store
     from convostate.testing.phone import Phone
     from convostate.testing.simulator import TwilioSimulator
-    from convostate.wsgi import ConversationMiddleware
+    from convostate.wsgi.middleware import ConversationMiddleware
 
 Kept = dict[str, Any]
 """As the page shows it:
@@ -47,8 +47,8 @@ class Lookout:
         self.middleware: ConversationMiddleware | None = find_middleware(simulator.app)
         if self.middleware is not None:
             store: Store = self.middleware.store
-            self._terms = self.middleware.settings.terms(
-                server_side=store.server_side, most_bytes=store.most_bytes
+            self._terms = terms_of(
+                self.middleware.settings, server_side=store.server_side, most_bytes=store.most_bytes
             )
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from convostate.core.codec import MAX_DEPTH
+from convostate.sealing.codec import MAX_DEPTH
 
 Row = dict[str, Any]
 """path, depth, key, text, type, and once compared: mark (same, added, changed, removed), was."""

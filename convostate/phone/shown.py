@@ -15,20 +15,20 @@ from urllib.parse import urlsplit
 
 from werkzeug.datastructures import Headers
 
-from convostate.core.explain import Asked, explain
-from convostate.core.form import EMPTY, parse_form, parse_query
 from convostate.errors import RequestError
 from convostate.testing.codes import ERRORS
+from convostate.twilio.diagnosis import Asked, explain
+from convostate.twilio.form import EMPTY, parse_form, parse_query
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from convostate.core.form import Form
-    from convostate.core.signature import Secrets
     from convostate.testing.delivery import Request
     from convostate.testing.fetch import Exchange
     from convostate.testing.message import Message
     from convostate.testing.reply import Reply
+    from convostate.twilio.form import Form
+    from convostate.twilio.signature import Secrets
 
 MOST_BODY_CHARS = 20_000  # of one response that the page shows
 _PACKAGE = Path(__file__).parent.parent

@@ -9,13 +9,13 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from convostate.core.pair import is_address
 from convostate.errors import ConvostateError, UsageError
 from convostate.phone.kept import Lookout
 from convostate.phone.rows import compare, rows
 from convostate.phone.shown import LogLines, message_shown, reply_shown
 from convostate.phone.transcript import Entry, Transcript
 from convostate.phone.wording import twice, verdict
+from convostate.twilio.pair import is_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

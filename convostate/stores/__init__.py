@@ -6,12 +6,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from convostate.errors import UsageError
-from convostate.stores.contract import Store
+from convostate.stores.base import Store
 from convostate.stores.cookie import CookieStore
 
 if TYPE_CHECKING:
     from convostate.stores.memory import MemoryStore
-    from convostate.stores.redis import RedisStore
+    from convostate.stores.redis.store import RedisStore
 
 __all__ = ["CookieStore", "MemoryStore", "RedisStore", "Store"]
 
@@ -34,7 +34,7 @@ def store_for(url: str, *, cookie_name: str, max_waiting: int) -> Store:
 
         return MemoryStore(max_waiting=max_waiting)
     try:
-        from convostate.stores.redis import RedisStore  # noqa: PLC0415  # an extra, loaded on first use
+        from convostate.stores.redis.store import RedisStore  # noqa: PLC0415  # an extra, loaded on first use
     except ModuleNotFoundError as error:
         raise UsageError(
             f"CONVOSTATE_STORE={url.partition(':')[0]}://… needs the package {error.name}. "

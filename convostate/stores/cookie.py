@@ -13,12 +13,11 @@ from functools import lru_cache
 from werkzeug.http import http_date
 from werkzeug.sansio.http import parse_cookie
 
-from convostate.core.encoding import from_base64url, to_base64url
-from convostate.core.outcome import Claim, Leave, Outcome, Reply
-from convostate.core.seal import HEAD_BYTES
 from convostate.errors import UsageError
+from convostate.sealing.encoding import from_base64url, to_base64url
+from convostate.sealing.token import HEAD_BYTES
 from convostate.settings import LONGEST_IN_COOKIE
-from convostate.stores.contract import Begun, Headers
+from convostate.stores.base import Begun, Claim, Headers, Leave, Outcome, Reply
 
 # RFC 6265 §6.1: what a client must take at least, name and attributes included. Twilio names no bound.
 COOKIE_BYTES = 4096

@@ -11,16 +11,20 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from threading import Condition
 
-from convostate.core.outcome import Claim, End, Keep, Outcome, Reply
-from convostate.stores.contract import (
+from convostate.stores.base import (
     LEASE_S,
     OPT_OUT_S,
     REPLY_S,
     WAIT_S,
     Begun,
+    Claim,
+    End,
     Headers,
+    Keep,
+    Outcome,
     Queue,
     Replay,
+    Reply,
     lost,
     too_many_wait,
     waited_too_long,

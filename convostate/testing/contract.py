@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from convostate.errors import UsageError
-from convostate.stores.contract import Begun, Claim, End, Keep, Leave
+from convostate.stores.base import Begun, Claim, End, Keep, Leave
 from convostate.testing.contract_replies import Erasure, Replies
 from convostate.testing.contract_setting import Setting
 from convostate.testing.contract_turns import Turns
 from convostate.testing.contract_waiting import Waiting
 
 if TYPE_CHECKING:
-    from convostate.stores.contract import Store
+    from convostate.stores.base import Store
 
 _AT_SERVER = (Turns, Replies, Erasure, Waiting)
 

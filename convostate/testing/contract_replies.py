@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from convostate.stores.contract import REPLY_S, End, Keep, Leave, Reply
+from convostate.stores.base import REPLY_S, End, Keep, Leave, Reply
 from convostate.testing.contract_setting import Setting, assert_lost
 
 if TYPE_CHECKING:
-    from convostate.stores.contract import Store
+    from convostate.stores.base import Store
 
 
 class Replies(Setting):

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from convostate.errors import StoreError, UsageError
-from convostate.stores.contract import Begun, Claim, Headers, Keep, Outcome, Replay, Reply
+from convostate.stores.base import Begun, Claim, Headers, Keep, Outcome, Replay, Reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from concurrent.futures import Future
 
-    from convostate.stores.contract import Store
+    from convostate.stores.base import Store
 
 PATIENCE_S = 30.0  # for what must happen; then the store hangs
 PAUSE_S = 0.1  # in which what must not happen would have happened

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from convostate.stores.contract import Begun, Keep, Replay, Reply
+from convostate.stores.base import Begun, Keep, Replay, Reply
 from convostate.testing.contract_setting import PATIENCE_S, Setting, assert_busy, assert_lost
 
 if TYPE_CHECKING:
-    from convostate.stores.contract import Store
+    from convostate.stores.base import Store
 
 
 class Waiting(Setting):

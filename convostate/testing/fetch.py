@@ -14,10 +14,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urljoin, urlsplit
 
-from convostate.core.signature import sign
 from convostate.errors import UsageError
 from convostate.testing.delivery import DeliveryError, Request, Response, Transport
 from convostate.testing.params import Params, encode
+from convostate.twilio.signature import sign
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -21,7 +21,12 @@ if TYPE_CHECKING:
 CORPUS = Path(__file__).parent / "corpus"
 SEED = 1
 RUNS = 20_000
-WATCHED = ["convostate.core", "convostate.stores.cookie", "convostate.wsgi_request"]
+WATCHED = [
+    "convostate.twilio",
+    "convostate.sealing",
+    "convostate.stores.cookie",
+    "convostate.wsgi.request",
+]
 
 
 def guided(name: str, runs: int, options: list[str]) -> None:

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode
 
 from convostate import Keyring, PhonePair, SealError, Settings
-from convostate.core import codec
-from convostate.core.encoding import from_base64url, to_base64url
-from convostate.core.form import Form, learn, names_of_query, parse_form, parse_query
-from convostate.core.names import conversation_context
-from convostate.core.outcome import Claim
-from convostate.core.seal import NONCE_BYTES, Opened, Sealer
-from convostate.core.signature import url_variants, without_port
-from convostate.core.turn import open_turn
 from convostate.errors import RequestError, StateError
+from convostate.sealing import codec
+from convostate.sealing.encoding import from_base64url, to_base64url
+from convostate.sealing.names import conversation_context
+from convostate.sealing.token import NONCE_BYTES, Opened, Sealer
 from convostate.stores import CookieStore
-from convostate.wsgi_request import url_of
+from convostate.stores.base import Claim
+from convostate.turns import open_turn, terms_of
+from convostate.twilio.form import Form, learn, names_of_query, parse_form, parse_query
+from convostate.twilio.signature import url_variants, without_port
+from convostate.wsgi.request import url_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,8 +45,10 @@ def _seal(sealer: Sealer, context: bytes = CONTEXT, data: bytes | None = None) -
 
 SEALER = _sealer()
 TOKEN = _seal(SEALER)  # the one token that opens
-TERMS = Settings(auth_token="0" * 32, keys=Keyring.parse(KEY)).terms(
-    server_side=False, most_bytes=CookieStore().most_bytes
+TERMS = terms_of(
+    Settings(auth_token="0" * 32, keys=Keyring.parse(KEY)),
+    server_side=False,
+    most_bytes=CookieStore().most_bytes,
 )
 PAIR = PhonePair(ACCOUNT, US, ADA)
 

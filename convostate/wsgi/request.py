@@ -11,8 +11,8 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote_to_bytes
 
-from convostate.core.signature import Request
 from convostate.errors import RequestError
+from convostate.twilio.signature import Request
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment

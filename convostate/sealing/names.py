@@ -10,12 +10,12 @@ import hashlib
 import hmac
 from typing import TYPE_CHECKING
 
-from convostate.core.encoding import prefixed, to_base64url
-from convostate.core.signature import without_port
+from convostate.sealing.encoding import prefixed, to_base64url
+from convostate.twilio.signature import without_port
 
 if TYPE_CHECKING:
-    from convostate.core.keys import Key
-    from convostate.core.pair import PhonePair
+    from convostate.sealing.keys import Key
+    from convostate.twilio.pair import PhonePair
 
 NAME_BYTES = 16  # 2^64 conversations until two share a name by chance
 IDEMPOTENCY_BYTES = 8

@@ -24,13 +24,13 @@ from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from convostate.errors import UsageError
-from convostate.stores.redis_connection import TIMEOUT_S
+from convostate.stores.redis.connection import TIMEOUT_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from urllib.parse import SplitResult
 
-    from convostate.stores.redis_route import Client
+    from convostate.stores.redis.route import Client
 
 # Twice the threads that a server is likely to run: a turn holds one connection, waiting included.
 MAX_CONNECTIONS = 200

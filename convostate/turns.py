@@ -1,6 +1,5 @@
-"""A turn: authenticate the request, open the state, finish with what is to be kept.
+"""A turn: open the state, finish with what is to be kept.
 
-    authenticate(request, secrets)       → Webhook, or RequestError
     open_turn(webhook's facts, token)    → Turn, which holds the State
     finish(turn, status)                 → Keep | End | Leave, or None: abort
 
@@ -9,124 +8,24 @@ Bytes and values in, values out: the clock, the nonces and the store are the cal
 
 from __future__ import annotations
 
-from types import MappingProxyType
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from convostate.core import codec
-from convostate.core.form import (
-    EMPTY,
-    IDENTITY,
-    Form,
-    learn,
-    names_of_query,
-    parse_form,
-    parse_query,
-)
-from convostate.core.names import Names, conversation_context
-from convostate.core.outcome import End, Keep, Leave, Outcome
-from convostate.core.resplit import check_split
-from convostate.core.seal import Opened, Sealer
-from convostate.core.signature import Request, Secrets, body_hash_matches, verify
-from convostate.core.state import OVER, READ_ONLY_IN_COOKIE, READ_ONLY_STATUS, State
-from convostate.core.webhook import Kind, OptOut, Webhook, kind_of, pair_of
-from convostate.errors import RequestError, SealError, StateError, StoreError
+from convostate.errors import SealError, StateError, StoreError
+from convostate.sealing import codec
+from convostate.sealing.names import Names, conversation_context
+from convostate.sealing.token import Opened, Sealer
+from convostate.settings import LONGEST_AT_SERVER, LONGEST_IN_COOKIE, Settings
+from convostate.state import OVER, READ_ONLY_IN_COOKIE, READ_ONLY_STATUS, State
+from convostate.stores.base import End, Keep, Leave, Outcome
+from convostate.twilio.webhook import FIRST_FAILING_STATUS
 
 if TYPE_CHECKING:
-    from convostate.core.pair import PhonePair
+    from convostate.twilio.pair import PhonePair
+    from convostate.twilio.webhook import Kind, OptOut
 
-FORM = "application/x-www-form-urlencoded"
-FIRST_FAILING_STATUS = 400  # Twilio discards such a reply and calls the fallback URL (error 11217)
 _ENDED = codec.encode(None)
 _OPTED_OUT = {"STOP": True, "START": False, "HELP": None, None: None}
-
-
-def authenticate(request: Request, secrets: Secrets) -> tuple[Webhook, str]:
-    """Prove that Twilio made a request.
-
-    Args:
-        request: What arrived.
-        secrets: What may have signed it.
-
-    Returns:
-        The webhook, and the signed string, which names the request.
-
-    Raises:
-        RequestError: 400 malformed, 403 not proven, 405 another method, 415 another content type.
-    """
-    if request.method == "POST":
-        if _is_form(request.content_type):
-            if "bodySHA256" in request.query:
-                raise RequestError(
-                    415,
-                    "content-type",
-                    "a form whose URL carries bodySHA256 was signed as something else",
-                )
-            form = signed_form = parse_form(request.body)
-        elif body_hash_matches(request.query, request.body):
-            form, signed_form = parse_query(request.query), EMPTY
-        else:
-            raise RequestError(
-                415,
-                "content-type",
-                "neither a form in UTF-8 nor a body that matches one bodySHA256",
-            )
-    elif request.method == "GET":
-        if request.body or "bodySHA256" in request.query:
-            raise RequestError(415, "content-type", "a GET webhook has no body")
-        form, signed_form = parse_query(request.query), EMPTY
-    else:
-        raise RequestError(405, "method", "webhooks are GET or POST")
-
-    params = form.first
-    signers = secrets.candidates(request.scheme, params.get("AccountSid", ""))
-    signed = verify(request.url, signed_form, request.signature, signers)
-    if signed_form.is_unknown:
-        learn(signed_form)
-    _check_identity(form)
-    if signed_form is form:
-        _check_query(request.query, params)
-        check_split(signed, form, params.get("Body", ""))
-    else:
-        fields = request.query.split("&")
-        check_split(
-            signed, EMPTY, next((part[5:] for part in fields if part.startswith("Body=")), "")
-        )
-    kind = kind_of(params) if signed_form is form or request.method == "GET" else "other"
-    return Webhook(kind, pair_of(kind, params), MappingProxyType(params), request.url), signed
-
-
-def _is_form(content_type: str) -> bool:
-    if content_type == FORM:
-        return True
-    media_type, *parameters = content_type.lower().split(";")
-    return media_type.strip() == FORM and all(
-        parameter.replace('"', "").strip() in ("", "charset=utf-8") for parameter in parameters
-    )
-
-
-def _check_identity(form: Form) -> None:
-    """Each field that decides who talks to whom has one value."""
-    params, pairs = form.first, form.pairs
-    if pairs is not None:
-        names = [name for name, _ in pairs if name in IDENTITY]
-        if len(names) != len(set(names)):
-            raise RequestError(
-                403, "identity", "a field that decides who talks to whom is repeated"
-            )
-    sid = params.get("MessageSid") or params.get("SmsSid") or params.get("SmsMessageSid")
-    if not params.get("SmsSid", sid) == sid == params.get("SmsMessageSid", sid):
-        raise RequestError(403, "identity", "the message has two SIDs")
-
-
-def _check_query(query: str, params: dict[str, str]) -> None:
-    """A POST says who talks to whom in its body alone: frameworks may read the query first."""
-    if query:
-        outside = names_of_query(query) & IDENTITY
-        # Without an account in its body it may be a GET webhook's URL, signed as that.
-        if outside and (outside & params.keys() or "AccountSid" not in params):
-            raise RequestError(
-                403, "identity", "a field that decides who talks to whom is in the query"
-            )
 
 
 class Terms(NamedTuple):
@@ -152,6 +51,33 @@ class Terms(NamedTuple):
     def in_cookie(self) -> bool:
         """The state travels in a cookie, which message statuses do not carry."""
         return self.reply_sealer is None
+
+
+def terms_of(settings: Settings, *, server_side: bool, most_bytes: int | None) -> Terms:
+    """What all turns of an installation have in common.
+
+    Args:
+        settings: The installation's.
+        server_side: Whether the store in use remembers by itself.
+        most_bytes: The longest token that it takes, or None.
+
+    Raises:
+        UsageError: The settings do not go with such a store.
+    """
+    settings.check_store(server_side=server_side)
+    longest_ms = _ms(LONGEST_AT_SERVER if server_side else LONGEST_IN_COOKIE)
+    return Terms(
+        sealer=Sealer(settings.keys, "state" if server_side else "cookie", longest_ms),
+        reply_sealer=Sealer(settings.keys, "reply", longest_ms) if server_side else None,
+        names=Names((settings.index_key or settings.keys).keys[0]),
+        lifetime_ms=_ms(settings.lifetime),
+        ends_on_opt_out=settings.on_opt_out == "end",
+        most_bytes=most_bytes,
+    )
+
+
+def _ms(span: timedelta) -> int:
+    return int(span / timedelta(milliseconds=1))
 
 
 class Turn:

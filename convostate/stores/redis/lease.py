@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from convostate.core.seal import HEAD_BYTES
-from convostate.stores.contract import Begun, lost
+from convostate.sealing.token import HEAD_BYTES
+from convostate.stores.base import Begun, lost
 
 if TYPE_CHECKING:
-    from convostate.stores.redis_line import Line
+    from convostate.stores.redis.line import Line
 
 
 class Lease:

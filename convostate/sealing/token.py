@@ -28,9 +28,9 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from convostate.core.encoding import prefixed
-from convostate.core.keys import KID_BYTES, Key, Keyring
 from convostate.errors import SealError
+from convostate.sealing.encoding import prefixed
+from convostate.sealing.keys import KID_BYTES, Key, Keyring
 
 SealingPurpose = Literal["cookie", "state", "reply"]
 

@@ -15,8 +15,6 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import NamedTuple, Protocol
 
-from convostate.core.outcome import Claim, End, Keep, Leave, Outcome, Reply
-from convostate.core.reply import REPLY_MS
 from convostate.errors import StoreError
 
 __all__ = [
@@ -41,8 +39,94 @@ Headers = list[tuple[str, str]]
 
 LEASE_S = 16  # Twilio gives a webhook up after 15 s (https://www.twilio.com/docs/api/errors/11205)
 WAIT_S = 8  # what is left of those 15 s must do for the turn itself
-REPLY_S = REPLY_MS // 1000  # a repeated delivery is answered from the record as long as that opens
+REPLY_S = 600  # a repeated delivery is answered from the record for so long; then neither is kept nor opens
 OPT_OUT_S = 30 * 24 * 3600  # how long a STOP is remembered; the longest lifetime there is
+
+
+class Claim(NamedTuple):
+    """What a turn asks a store for.
+
+    Attributes:
+        name: The conversation's keyed name, 22 characters of base64url.
+        fingerprint: The request's keyed name, alike; None where a repetition is to run again (calls,
+            turns that no webhook started).
+        idempotency: 8 bytes that differ between two requests of which Twilio says they are not a
+            retry. Twilio does not sign it, so it only lets a `<Redirect>` to the same URL run.
+        secure: The webhook's URL was https.
+    """
+
+    name: str
+    fingerprint: str | None = None
+    idempotency: bytes = bytes(8)
+    secure: bool = True
+
+
+class Keep(NamedTuple):
+    """The outcome of a turn whose state goes on.
+
+    Attributes:
+        token: The sealed state.
+        lifetime_s: Seconds, more than 0, after which it must be gone.
+        opted_out: The person's STOP stands (True) or is lifted (False) from now on; None leaves it.
+    """
+
+    token: bytes
+    lifetime_s: float
+    opted_out: bool | None = None
+
+
+class End(NamedTuple):
+    """The outcome of a turn after which there is no state.
+
+    Attributes:
+        token: A sealed ending, for stores that cannot delete.
+        lifetime_s: How long the sealed ending is good for, in seconds.
+        opted_out: As in `Keep`.
+    """
+
+    token: bytes
+    lifetime_s: float
+    opted_out: bool | None = None
+
+
+class Leave(NamedTuple):
+    """The outcome of a turn that changes nothing of the state.
+
+    Attributes:
+        opted_out: As in `Keep`.
+    """
+
+    opted_out: bool | None = None
+
+
+Outcome = Keep | End | Leave
+
+
+class Answer(NamedTuple):
+    """A response as it was given to the server.
+
+    Attributes:
+        status: Such as ``200 OK``.
+        headers: Names and values in order.
+        body: At most 65,536 bytes.
+    """
+
+    status: str
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
+class Reply(NamedTuple):
+    """What a repeated delivery of the same request is to be answered with.
+
+    Attributes:
+        sealed: The reply; opaque to the store.
+        redirects: It sends Twilio on, maybe to the very same URL: a request with another
+            `idempotency` is then a new one.
+    """
+
+    sealed: bytes
+    redirects: bool
 
 
 class Begun(NamedTuple):

@@ -5,33 +5,17 @@ A reply is sealed like a state, for the purpose ``reply``, and bound to the fing
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import cbor2
 
-from convostate.core.encoding import prefixed
-from convostate.core.outcome import Reply
-from convostate.core.seal import Opened
 from convostate.errors import SealError, StoreError
+from convostate.sealing.encoding import prefixed
+from convostate.sealing.token import Opened
+from convostate.stores.base import REPLY_S, Answer, Reply
 
 if TYPE_CHECKING:
-    from convostate.core.turn import Terms
-
-REPLY_MS = 600_000  # how long a recorded reply opens: the 10 minutes for which a store keeps it
-
-
-class Answer(NamedTuple):
-    """A response as it was given to the server.
-
-    Attributes:
-        status: Such as ``200 OK``.
-        headers: Names and values in order.
-        body: At most 65,536 bytes.
-    """
-
-    status: str
-    headers: list[tuple[str, str]]
-    body: bytes
+    from convostate.turns import Terms
 
 
 def seal_reply(
@@ -41,7 +25,7 @@ def seal_reply(
     if terms.reply_sealer is None:
         return None
     now_ms = int(now * 1000)
-    content = Opened(now_ms, now_ms + REPLY_MS, now_ms, cbor2.dumps(list(answer)))
+    content = Opened(now_ms, now_ms + REPLY_S * 1000, now_ms, cbor2.dumps(list(answer)))
     bound = context + prefixed(fingerprint.encode("ascii"))
     redirects = answer.status.startswith("3") or b"<Redirect" in answer.body
     return Reply(terms.reply_sealer.seal(content, bound, nonce), redirects)

@@ -21,8 +21,8 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from convostate.core.form import Form
 from convostate.errors import RequestError
+from convostate.twilio.form import Form
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

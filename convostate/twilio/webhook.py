@@ -10,11 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from convostate.core.pair import PhonePair
 from convostate.errors import UsageError
+from convostate.twilio.pair import PhonePair
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+FIRST_FAILING_STATUS = 400  # Twilio discards such a reply and calls the fallback URL (error 11217)
 
 Kind = Literal["message", "message-status", "call", "other"]
 OptOut = Literal["STOP", "START", "HELP"]

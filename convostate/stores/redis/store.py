@@ -25,32 +25,36 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
-from convostate.core.outcome import Claim, End, Keep, Outcome, Reply
-from convostate.core.seal import HEAD_BYTES
 from convostate.errors import StoreError
-from convostate.stores.contract import (
+from convostate.sealing.token import HEAD_BYTES
+from convostate.stores.base import (
     LEASE_S,
     OPT_OUT_S,
     REPLY_S,
     WAIT_S,
     Begun,
+    Claim,
+    End,
     Headers,
+    Keep,
+    Outcome,
     Queue,
     Replay,
+    Reply,
     lost,
     too_many_wait,
     waited_too_long,
 )
-from convostate.stores.redis_connection import BLOCK_S
-from convostate.stores.redis_lease import Lease, held
-from convostate.stores.redis_line import Line, Script, Servers
-from convostate.stores.redis_route import check_client
-from convostate.stores.redis_url import client_maker
+from convostate.stores.redis.connection import BLOCK_S
+from convostate.stores.redis.lease import Lease, held
+from convostate.stores.redis.line import Line, Script, Servers
+from convostate.stores.redis.route import check_client
+from convostate.stores.redis.url import client_maker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from convostate.stores.redis_route import Client
+    from convostate.stores.redis.route import Client
 
 HANDOVER_MS = 300  # a waiter that has died costs this much; one that lives takes the lease in 1 ms
 TURN_ID_BYTES = 16

@@ -11,9 +11,9 @@ from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, unquote
 
-from convostate.core.form import Form
-from convostate.core.signature import Signer, verify
 from convostate.errors import RequestError
+from convostate.twilio.form import Form
+from convostate.twilio.signature import Signer, verify
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -16,23 +16,17 @@ from contextlib import contextmanager
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from convostate.core.outcome import End, Keep, Leave
-from convostate.core.turn import FIRST_FAILING_STATUS
 from convostate.errors import RequestError, StoreError, UsageError
-from convostate.stores.contract import Replay
-from convostate.wsgi_response import ResponseTooLargeError, collect
+from convostate.stores.base import End, Keep, Leave, Replay
+from convostate.twilio.webhook import FIRST_FAILING_STATUS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
-
-    from convostate.core.outcome import Claim, Outcome, Reply
-    from convostate.core.reply import Answer
-    from convostate.core.signature import Request
-    from convostate.core.webhook import Kind
     from convostate.stores import Store
-    from convostate.stores.contract import Begun, Headers
+    from convostate.stores.base import Answer, Begun, Claim, Headers, Outcome, Reply
+    from convostate.twilio.signature import Request
+    from convostate.twilio.webhook import Kind
 
 logger = logging.getLogger("convostate")
 turns_logger = logging.getLogger("convostate.turns")
@@ -187,14 +181,9 @@ class TurnWatch:
         """The store, with a stopwatch."""
         return TimedStore(store, self)
 
-    def collect(self, app: WSGIApplication, environ: WSGIEnvironment) -> Answer:
-        """As `wsgi_response.collect`, with a stopwatch."""
-        try:
-            with self.app():
-                return collect(app, environ)
-        except ResponseTooLargeError:
-            self._outcome, self._reason = "aborted", "too-large"
-            raise
+    def too_large(self) -> None:
+        """The app's response is longer than Twilio takes."""
+        self._outcome, self._reason = "aborted", "too-large"
 
     @contextmanager
     def app(self) -> Iterator[None]:

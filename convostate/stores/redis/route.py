@@ -9,7 +9,7 @@ from redis.exceptions import SlotNotCoveredError
 from redis.sentinel import SentinelConnectionPool
 
 from convostate.errors import UsageError
-from convostate.stores.redis_connection import Connections
+from convostate.stores.redis.connection import Connections
 
 if TYPE_CHECKING:
     from collections.abc import Callable

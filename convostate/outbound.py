@@ -11,8 +11,8 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from convostate.core.outcome import Keep, Leave
 from convostate.errors import ConversationExistsError, OptedOutError, StoreError, UsageError
+from convostate.stores.base import Keep, Leave
 
 if TYPE_CHECKING:
     from twilio.rest import Client  # type: ignore[import-untyped, unused-ignore]
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
         MessageInstance,
     )
 
-    from convostate.core.pair import PhonePair
-    from convostate.core.turn import Turn
     from convostate.own_turns import Held, OwnTurns
+    from convostate.turns import Turn
+    from convostate.twilio.pair import PhonePair
 
 IfExists = Literal["replace", "keep", "refuse"]
 

@@ -12,24 +12,24 @@ import time
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from convostate.core.names import conversation_context, idempotency_hash
-from convostate.core.outcome import Claim
-from convostate.core.reply import Answer, open_reply, seal_reply
-from convostate.core.seal import NONCE_BYTES
-from convostate.core.state import OVER
-from convostate.core.turn import Turn, authenticate, finish, open_turn
-from convostate.core.webhook import Webhook
+from convostate.environ import CLOCK_KEY, STATE_KEY, WEBHOOK_KEY
 from convostate.errors import RequestError, StoreError, UsageError
-from convostate.guarded_paths import guard
+from convostate.events import TurnObserver
+from convostate.paths import guard
+from convostate.recorded_replies import open_reply, seal_reply
 from convostate.refusals import RefusalLog
 from convostate.running import Running
+from convostate.sealing.names import conversation_context, idempotency_hash
+from convostate.sealing.token import NONCE_BYTES
 from convostate.settings import Settings
+from convostate.state import OVER
 from convostate.stores import Store, store_for
-from convostate.stores.contract import Begun, Headers, Replay
-from convostate.turn_events import TurnObserver
-from convostate.wsgi_environ import CLOCK_KEY, STATE_KEY, WEBHOOK_KEY
-from convostate.wsgi_request import read_request
-from convostate.wsgi_response import (
+from convostate.stores.base import Answer, Begun, Claim, Headers, Replay
+from convostate.turns import Turn, finish, open_turn, terms_of
+from convostate.twilio.authenticate import authenticate
+from convostate.twilio.webhook import Webhook
+from convostate.wsgi.request import read_request
+from convostate.wsgi.response import (
     MAX_RESPONSE_BYTES,
     ResponseTooLargeError,
     collect,
@@ -42,9 +42,9 @@ if TYPE_CHECKING:
 
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-    from convostate.core.pair import PhonePair
-    from convostate.core.signature import Request
-    from convostate.turn_events import TimedStore, TurnEvent, TurnWatch
+    from convostate.events import TimedStore, TurnEvent, TurnWatch
+    from convostate.twilio.pair import PhonePair
+    from convostate.twilio.signature import Request
 
 logger = logging.getLogger("convostate")
 
@@ -96,7 +96,7 @@ class ConversationMiddleware:
         self.app = app
         self.settings = settings
         self.store: Store = store
-        self._terms = settings.terms(server_side=store.server_side, most_bytes=store.most_bytes)
+        self._terms = terms_of(settings, server_side=store.server_side, most_bytes=store.most_bytes)
         self._secrets = settings.secrets()
         self._refusals = RefusalLog(self._secrets)
         self._observer = TurnObserver(on_turn, self._terms.names.log_id)
@@ -212,8 +212,14 @@ class ConversationMiddleware:
         """Run the app and commit what it left; the caller aborts where this does not get so far."""
         context = turn.context
         try:
-            answer = (collect if watch is None else watch.collect)(self.app, environ)
+            if watch is None:
+                answer = collect(self.app, environ)
+            else:
+                with watch.app():
+                    answer = collect(self.app, environ)
         except ResponseTooLargeError:
+            if watch is not None:
+                watch.too_large()
             what = f"answered 500: the app's response is over {MAX_RESPONSE_BYTES} bytes"
             self._say(what, "Twilio's error 11750", context)
             return empty_answer(500)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from convostate.core.codec import shown_key
 from convostate.errors import ConvostateError, SealError, StateError, StoreError, UsageError
+from convostate.sealing.codec import shown_key
 
 if TYPE_CHECKING:
-    from convostate.core.pair import PhonePair
+    from convostate.twilio.pair import PhonePair
 
 _ENDED = UsageError(
     "This conversation has been ended in this turn. Write before end(), or call clear() instead of it"

@@ -36,7 +36,7 @@ from convostate.errors import RequestError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from convostate.core.form import Form, Shape
+    from convostate.twilio.form import Form, Shape
 
 # An optional channel, then + and two digits, or five digits. Shorter ones refuse too much: 17 of
 # 20,000 voice webhooks with a random 700-byte CallToken for three digits, none for these.

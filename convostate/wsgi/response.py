@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from convostate.core.reply import Answer
+from convostate.stores.base import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

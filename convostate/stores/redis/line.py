@@ -21,9 +21,9 @@ from redis.exceptions import (
     TryAgainError,
 )
 
-from convostate.stores.breaker import Breaker
-from convostate.stores.redis_connection import TIMEOUT_S, exchange, say_and_close
-from convostate.stores.redis_errors import (
+from convostate.stores.redis.breaker import Breaker
+from convostate.stores.redis.connection import TIMEOUT_S, exchange, say_and_close
+from convostate.stores.redis.errors import (
     ELSEWHERE,
     FAULTS,
     TIMEOUTS,
@@ -33,7 +33,7 @@ from convostate.stores.redis_errors import (
     may_do_elsewhere,
     store_error,
 )
-from convostate.stores.redis_route import Route, route_for
+from convostate.stores.redis.route import Route, route_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from redis.connection import Connection
 
     from convostate.errors import StoreError
-    from convostate.stores.redis_connection import Connections
-    from convostate.stores.redis_route import Client
+    from convostate.stores.redis.connection import Connections
+    from convostate.stores.redis.route import Client
 
 NONCE_BYTES = 8
 SLOT_PAUSE_S, SLOT_ASKS = 0.05, 10  # a Cluster moves a slot in less, as a rule

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from convostate.core.state import State
-from convostate.core.webhook import Webhook
 from convostate.errors import UsageError
+from convostate.state import State
+from convostate.twilio.webhook import Webhook
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment

@@ -16,7 +16,7 @@ from redis.connection import AbstractConnection
 from redis.retry import Retry
 from redis.sentinel import SentinelConnectionPool
 
-from convostate.stores.redis_errors import FAULTS, ExhaustedError
+from convostate.stores.redis.errors import FAULTS, ExhaustedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

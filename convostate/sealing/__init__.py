@@ -1,0 +1,1 @@
+"""Sealing: keys, tokens, what a token holds, and the keyed names of conversations."""

@@ -1,0 +1,1 @@
+"""All that knows Twilio: webhooks, their signature, and why one does not verify."""

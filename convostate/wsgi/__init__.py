@@ -1,0 +1,3 @@
+"""The WSGI door: ConversationMiddleware."""
+
+from convostate.wsgi.middleware import ConversationMiddleware as ConversationMiddleware
