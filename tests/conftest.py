@@ -33,6 +33,12 @@ hypothesis.settings.register_profile("house", deadline=None, derandomize=IN_CI)
 hypothesis.settings.load_profile("house")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    # `pytest` alone is quick; CI, and an -m of one's own, decide otherwise.
+    if not IN_CI and not config.option.markexpr:
+        config.option.markexpr = "not slow"
+
+
 def refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
     """Turn a skip into a failure: in CI a test that did not run proves nothing."""
     if report.outcome == "skipped" and not hasattr(report, "wasxfail"):

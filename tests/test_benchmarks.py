@@ -16,6 +16,8 @@ from benchmarks.measure import Contender, Effort, compare
 from benchmarks.report import markdown
 from benchmarks.result import Figure, Result, counted, percentile, spread
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 RIVALS_OF_THE_BENCH_EXTRA = {"beaker", "flask_session"}
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from hypothesis.strategies import SearchStrategy
 
+pytestmark = pytest.mark.slow
+
 
 def shaped() -> SearchStrategy[bytes]:
     """Bytes made of what the parsers look for."""

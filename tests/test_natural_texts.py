@@ -13,6 +13,8 @@ from convostate.twilio.signature import sign, signed_string
 from tests.proving import got, posted, prove, status_of
 from tests.served import ACCOUNT, SID, TOKEN, URL, US, text
 
+pytestmark = pytest.mark.slow
+
 WORDS = """
 From To from to FROM TO From: To: Today Tomorrow Total Tom Tokyo Toll Toronto Token Tote Together Topic Fromage Sid Sidney
 the meeting is at noon please call me back thanks yes no OK stop help order pizza 2 large 15 15:30 2024-05-01 5pm 10/12 #42 $5.00

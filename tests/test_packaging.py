@@ -13,6 +13,8 @@ import pytest
 
 from tests.packaged import ROOT, Built, Installed, build, closure, install
 
+pytestmark = pytest.mark.slow
+
 SHIPPED = {".py", ".lua", ".html", ".css", ".js", ".svg"}
 TOP_OF_SDIST = {
     ".ci", ".gitignore", "CHANGELOG.md", "LICENSE", "PKG-INFO", "README.md", "benchmarks", "convostate",
@@ -83,7 +85,9 @@ def test_the_sdist_has_what_the_checks_need_and_nothing_that_was_made(built: Bui
 
     assert {name.partition("/")[0] for name in names} == TOP_OF_SDIST
     assert [name for name in names if NEVER.search(name)] == []
-    assert {"tests/conftest.py", "convostate/py.typed", "convostate/stores/redis/begin.lua"} <= set(names)
+    assert {"tests/conftest.py", "convostate/py.typed", "convostate/stores/redis/begin.lua"} <= set(
+        names
+    )
 
 
 def test_the_sdist_builds_the_same_wheel(built: Built, tmp_path: Path) -> None:

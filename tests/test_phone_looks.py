@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, Page
 
+pytestmark = pytest.mark.slow
+
 LONG = "Pneumonoultramicroscopicsilicovolcanoconiosis" * 3
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 HEARD = "You've sent 1 message in this conversation so far"

@@ -15,6 +15,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import pytest
+
 from convostate import ConversationMiddleware, Settings
 from convostate.demo import counter
 from convostate.testing import TwilioSimulator
@@ -22,7 +24,6 @@ from convostate.testing import TwilioSimulator
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    import pytest
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 README = Path(__file__).parent.parent / "README.md"
@@ -69,6 +70,7 @@ def run(command: str, directory: Path) -> str:
     return done.stdout + (f"exit status {done.returncode}\n" if done.returncode else "")
 
 
+@pytest.mark.slow
 def test_every_example_prints_what_the_readme_shows(tmp_path: Path) -> None:
     shown, printed = [], []
 

@@ -22,6 +22,8 @@ from tests.toxics import Proxy, proxied
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.slow
+
 WORKERS = 8
 FAULTS = 12  # all eight kinds, some twice
 FEWEST = 4  # texts of each worker, however slow the machine

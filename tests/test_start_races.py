@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from convostate.stores import Store
 
+pytestmark = pytest.mark.slow
+
 RUNS = 200
 OLD = {"step": "old"}
 NEW = {"step": "new"}

@@ -16,6 +16,8 @@ from tests.packaged import ROOT, Built, Installed, install, run
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = (ROOT / "tests" / "consumer.py").read_text(encoding="utf-8")
 WRONG = [
     "number: int = settings.store",
