@@ -23,7 +23,7 @@ SCALES = {"full": FULL, "quick": QUICK, "once": ONCE}
 @click.command(help=f"{__doc__}\n\nCases: {', '.join(CASES)}; without one, all of them.")
 @click.argument("cases", nargs=-1, type=click.Choice(list(CASES)), metavar="[CASE]...")
 @click.option("--json", "only_json", is_flag=True, help="Print JSON instead of tables.")
-@click.option("--markdown", is_flag=True, help="End with what has a bound, as a README's table.")
+@click.option("--markdown", is_flag=True, help="End with what has a bound, as a Markdown table.")
 @click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw FILE.svg.")
 @click.option("--quick", "scale", flag_value="quick", help="Smaller counts: a few seconds a case.")
 @click.option("--once", "scale", flag_value="once", help="Tiny counts: does every case still run?")

@@ -39,7 +39,7 @@ def _number(value: float) -> str:
 
 
 def markdown(results: Mapping[str, Result], where: Mapping[str, str]) -> str:
-    """What has a bound, as the README shows it."""
+    """What has a bound, as the page on costs shows it."""
     lines = [
         f"`python -m benchmarks` on {where['date']}, {where['python']}, {where['processor']}; {where['packages']}",
         "",

@@ -1,4 +1,4 @@
-"""Settings: declared once, here. The README's table, `convostate doctor` and the errors derive from it.
+"""Settings: declared once, here. The table in the documentation, `convostate doctor` and the errors derive from it.
 
 This is the only file that reads the environment.
 """

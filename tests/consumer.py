@@ -1,4 +1,4 @@
-"""A program that uses the package as the README does: type checkers judge it against the wheel."""
+"""A program that uses the package as the docs do: type checkers judge it against the wheel."""
 
 from __future__ import annotations
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +14,7 @@ from convostate.cli import main
 from convostate.demo.counter import app as counter
 from convostate.demo.counter import count
 from convostate.testing import TwilioSimulator
+from tests.documentation import page
 
 if TYPE_CHECKING:
     from click.testing import Result
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 OURS, THEIRS = "+15550100099", "+15550100001"
 ACCOUNT = "AC" + "0" * 32
-README = Path(__file__).parent.parent / "README.md"
 
 
 @pytest.fixture
@@ -161,7 +160,7 @@ def test_a_conversation_with_the_simulator_is_found_by_its_account(
     for name, value in environ.items():
         if value is not None:
             monkeypatch.setenv(name, value)
-    told = re.search(r"`convostate show (\S+) (\S+) --account (AC\w+)`", README.read_text())
+    told = re.search(r"`convostate show (\S+) (\S+) --account (AC\w+)`", page("command-line"))
     assert told is not None
 
     TwilioSimulator(ConversationMiddleware(count)).phone(told[2], texting=told[1]).text("hi")

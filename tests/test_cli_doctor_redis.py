@@ -17,14 +17,14 @@ from convostate.settings import Settings
 from convostate.stores import MemoryStore
 from convostate.stores.base import Begun
 from tests.redis_servers import BINARIES, clients_of, redis_server, wait_until
-from tests.test_redis_tls_acl import rights_in_readme
+from tests.test_redis_tls_acl import documented_rights
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.redis_servers import RedisServer
 
-RIGHTS = rights_in_readme()
+RIGHTS = documented_rights()
 COMMANDS = [right for right in RIGHTS if right.startswith("+")]
 KEYS = Keyring.generate()
 
@@ -67,7 +67,10 @@ def test_each_right_that_is_missing_is_a_fault(server: RedisServer, missing: str
     (found,) = faults(server, [right for right in RIGHTS if right != missing])
 
     assert "does not let its user run a command that is needed" in found["what"]
-    assert found["advice"] == "Grant what the README lists under Redis (NOPERM)"
+    assert (
+        found["advice"]
+        == "Grant the rights that the documentation lists on its page Redis (NOPERM)"
+    )
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import re
 import shlex
 import shutil
 import subprocess
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -19,6 +18,7 @@ from twilio.request_validator import RequestValidator
 
 from convostate.cli import main
 from convostate.demo.counter import app as counter
+from tests.documentation import page
 from tests.listening import listening
 
 if TYPE_CHECKING:
@@ -92,9 +92,10 @@ def answer_to(line: str) -> str:
             return str(error.read(), "utf-8")
 
 
-def test_the_readmes_curl_line_is_taken_by_a_running_app_for_a_message() -> None:
-    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-    found = re.search(r"^\$ convostate (sign --curl .+)$", readme, re.MULTILINE)
+def test_the_documented_curl_line_is_taken_by_a_running_app_for_a_message() -> None:
+    found = re.search(
+        r"^\$ convostate (sign --curl .+)$", page("when-it-answers-403"), re.MULTILINE
+    )
     assert found is not None
     words = shlex.split(found[1])
 

@@ -224,7 +224,7 @@ def test_a39_a_name_that_would_break_the_header_does_not_start(name: str) -> Non
 
 
 def test_a31_an_older_cookie_of_the_same_pair_opens_again() -> None:
-    """What the cookie store cannot promise; the README says so."""
+    """What the cookie store cannot promise; the docs say so."""
     newer = asked(f"convostate={GOOD}").cookie
 
     assert asked(f"convostate={newer}").body == b"3"

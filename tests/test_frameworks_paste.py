@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from paste.deploy import loadapp
@@ -13,6 +12,10 @@ from paste.deploy import loadapp
 from convostate import ConversationMiddleware, UsageError
 from convostate.demo import counter
 from convostate.testing import TwilioSimulator
+from tests.documentation import page
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 INI = """\
 [DEFAULT]
@@ -40,9 +43,10 @@ def load(directory: Path, *settings: str) -> Any:
     return loadapp(f"config:{ini}")
 
 
-def test_the_example_of_the_readme_wraps_an_app(tmp_path: Path) -> None:
-    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-    [example] = re.findall(r"^```ini\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL)
+def test_the_example_of_the_docs_wraps_an_app(tmp_path: Path) -> None:
+    [example] = re.findall(
+        r"^```ini\n(.*?)^```$", page("frameworks/pyramid"), re.MULTILINE | re.DOTALL
+    )
     app = "[app:myapp]\npaste.app_factory = tests.test_frameworks_paste:make_counter\n"
     (tmp_path / "app.ini").write_text(f"{example}\n{app}", encoding="utf-8")
     loaded = loadapp(f"config:{tmp_path / 'app.ini'}")

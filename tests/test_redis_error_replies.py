@@ -250,7 +250,8 @@ def test_f14_a_command_that_is_not_allowed_is_named(server: RedisServer, command
         commands=[f"-{command}"],
     )  # fmt: skip
     assert_says(
-        RedisStore.from_url(f"redis://app:secret@127.0.0.1:{server.port}/0"), "README lists"
+        RedisStore.from_url(f"redis://app:secret@127.0.0.1:{server.port}/0"),
+        "the documentation lists",
     )
 
 

@@ -1,4 +1,4 @@
-"""TLS with a certificate of the test's own, a Unix socket, and a user with the README's rights."""
+"""TLS with a certificate of the test's own, a Unix socket, and a user with the documented rights."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import datetime as dt
 import ipaddress
 import re
 import ssl
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,16 +18,16 @@ from cryptography.x509.oid import NameOID
 from convostate.errors import StoreError
 from convostate.stores import RedisStore
 from tests.conversing import World
+from tests.documentation import page
 from tests.redis_servers import BINARIES, free_port, redis_server
 from tests.redis_stage import add_one, begin, claim, refused
 from tests.toxics import proxied
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.redis_servers import RedisServer
-
-README = Path(__file__).parent.parent / "README.md"
 
 
 def make_certificate(folder: Path) -> tuple[Path, Path]:
@@ -129,11 +128,9 @@ def test_a_unix_socket_is_taken(tmp_path: Path) -> None:
         assert "db3" in server.admin.info("keyspace")
 
 
-def rights_in_readme() -> list[str]:
-    """The rights of the user that the README shows."""
-    found = re.search(
-        r"^ACL SETUSER \w+ on >\S+ (.+)$", README.read_text(encoding="utf-8"), re.MULTILINE
-    )
+def documented_rights() -> list[str]:
+    """The rights of the user that the page on Redis shows."""
+    found = re.search(r"^ACL SETUSER \w+ on >\S+ (.+)$", page("redis"), re.MULTILINE)
     assert found is not None
     return found[1].split()
 
@@ -144,8 +141,8 @@ def server(request: pytest.FixtureRequest) -> Iterator[RedisServer]:
         yield server
 
 
-def test_the_readmes_rights_are_enough(server: RedisServer) -> None:
-    server.admin.execute_command("ACL", "SETUSER", "app", "on", ">secret", *rights_in_readme())
+def test_the_documented_rights_are_enough(server: RedisServer) -> None:
+    server.admin.execute_command("ACL", "SETUSER", "app", "on", ">secret", *documented_rights())
     store = RedisStore.from_url(f"redis://app:secret@127.0.0.1:{server.port}/0", wait_s=0.5)
     server.admin.script_flush()
     world = World(store)
@@ -163,9 +160,9 @@ def test_the_readmes_rights_are_enough(server: RedisServer) -> None:
     assert server.admin.execute_command("ACL", "LOG") == []
 
 
-@pytest.mark.parametrize("right", [right for right in rights_in_readme() if right[:1] == "+"])
+@pytest.mark.parametrize("right", [right for right in documented_rights() if right[:1] == "+"])
 def test_none_of_the_readmes_rights_can_be_left_out(server: RedisServer, right: str) -> None:
-    rights = [other for other in rights_in_readme() if other != right]
+    rights = [other for other in documented_rights() if other != right]
     server.admin.execute_command("ACL", "SETUSER", "app", "on", ">secret", *rights)
     store = RedisStore.from_url(f"redis://app:secret@127.0.0.1:{server.port}/2", wait_s=0.3)
     with contextlib.suppress(StoreError):

@@ -172,7 +172,7 @@ def test_a27_a_get_and_a_post_of_the_same_bytes_are_two_requests(
 
 
 def test_a31_in_a_cookie_an_old_request_runs_again_on_the_state_that_comes_with_it() -> None:
-    """What the cookie store cannot promise; the README says so."""
+    """What the cookie store cannot promise; the docs say so."""
     middleware = wrapped(counting)
     cookies = [serve(middleware, signed()).cookie]
     for body in ("two", "three"):

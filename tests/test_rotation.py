@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from itertools import pairwise
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,6 +14,7 @@ from convostate.stores import RedisStore
 from convostate.testing import TwilioSimulator
 from convostate.testing.simulator import ACCOUNT_SID
 from tests.conversing import ADA, BOB, US
+from tests.documentation import page
 from tests.served import KEY as OLD
 from tests.served import OTHER_KEY as NEW
 
@@ -27,14 +27,19 @@ if TYPE_CHECKING:
     from convostate.stores import Store
     from convostate.testing.phone import Phone
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 TOKEN, NEW_TOKEN = "0f1e2d3c4b5a69788796a5b4c3d2e1f0", "1e2d3c4b5a69788796a5b4c3d2e1f00f"
 Variables = dict[str, str]
 
 
 def steps(title: str, words: dict[str, str]) -> list[Variables]:
-    """The variables of each step, from the README's table after a title."""
-    table = README.partition(f"**{title}**")[2].partition("\n|")[2].partition("\n\n")[0]
+    """The variables of each step, from the table after a title."""
+    table = (
+        page("rotation")
+        .partition(f"**{title}**")[2]
+        .partition("\n|")[2]
+        .partition("\n\n")[0]
+        .rstrip()
+    )
     lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.split("\n")]
     names = [name.strip("`") for name in lines[0]]
     spelled = re.compile("|".join(words))
@@ -107,7 +112,7 @@ def texts_of(phone: Phone) -> int:
     return int(found[0])
 
 
-def test_the_readme_tells_three_steps() -> None:
+def test_a_key_rotates_in_three_steps() -> None:
     assert [step["CONVOSTATE_KEYS"] for step in KEYS] == [OLD, f"{OLD},{NEW}", f"{NEW},{OLD}", NEW]
     assert [step.get("CONVOSTATE_INDEX_KEY") for step in KEYS] == [None, OLD, OLD, OLD]
 

@@ -1,4 +1,4 @@
-"""What README's table of threats says of each holder, where no other file tries it."""
+"""What the table of threats says of each holder, where no other file tries it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from convostate.stores import RedisStore
+from tests.documentation import section
 from tests.served import (
     ADA,
     BOB,
@@ -34,9 +35,7 @@ HERE = Path(__file__).parent
 
 def rows() -> Iterator[list[str]]:
     """The cells of each row of the table."""
-    readme = (HERE.parent / "README.md").read_text(encoding="utf-8")
-    section = readme.partition("\n## Threats\n")[2].partition("\n## ")[0]
-    for line in section.splitlines():
+    for line in section("security", "Threats").splitlines():
         if line.startswith("| ") and not line.startswith("| who | holds |"):
             yield [cell.strip() for cell in line.strip("|").split(" | ")]
 
@@ -92,7 +91,7 @@ def test_a_recorded_cookie_goes_back_and_only_where_it_belongs() -> None:
     second = ask("again", first.cookie)
     assert (first.body, second.body) == (b"1", b"2")
 
-    assert ask("later", first.cookie).body == b"2"  # README: what the cookie cannot promise
+    assert ask("later", first.cookie).body == b"2"  # what the cookie cannot promise
     assert ask("later", second.cookie).body == b"3"
     assert ask("later", first.cookie, sender=BOB).body == b"1"
 
@@ -145,7 +144,7 @@ def test_a_changed_value_does_not_open_and_an_older_one_does(shared: Shared) -> 
     assert shared.ask("two") == b"2"
 
     shared.redis.set(name, older, ex=60)
-    assert shared.ask("three") == b"2"  # README: what does not stop who writes Redis
+    assert shared.ask("three") == b"2"  # what does not stop who writes Redis
     shared.redis.set(name, older[:-1] + bytes([older[-1] ^ 1]), ex=60)
     assert shared.ask("four") == b"1"
     shared.redis.delete(name)

@@ -47,7 +47,7 @@ _ADVICE = {
     "NOAUTH": "asks for a password. Write it into the URL: redis://:password@host:6379/0",
     "WRONGPASS": "refuses the user name or the password. Correct them, and percent-encode what is neither a letter nor a digit (% is %25)",
     "passwordless": "has no password. Leave it out of the URL, or set one at the server",
-    "NOPERM": "does not let its user run a command that is needed. Grant what the README lists under Redis",
+    "NOPERM": "does not let its user run a command that is needed. Grant the rights that the documentation lists on its page Redis",
     "READONLY": "is a replica. Name the master, or use redis+sentinel://…",
     "MASTERDOWN": "is a replica without its master. Name the master, or use redis+sentinel://…",
     "UNBLOCKED": "has become a replica. Name the master, or use redis+sentinel://…",

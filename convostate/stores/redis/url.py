@@ -169,7 +169,9 @@ def _options(scheme: str, parts: SplitResult) -> dict[str, Any]:
     given = parts.query and parse_qsl(parts.query, keep_blank_values=True, strict_parsing=True)
     for name, value in given or ():
         if name not in _allowed(scheme):
-            raise _wrong(scheme, "has an option that is not known. See the README, section Redis")
+            raise _wrong(
+                scheme, "has an option that is not known. See the page Redis of the documentation"
+            )
         if name in ("ssl", "ssl_check_hostname"):
             if value.lower() not in _TRUTH:
                 raise _wrong(scheme, f"has {name} neither true nor false")

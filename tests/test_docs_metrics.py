@@ -1,10 +1,9 @@
-"""The README's examples for metrics, run with the libraries that they are for."""
+"""The examples for metrics, run with the libraries that they are for."""
 
 from __future__ import annotations
 
 import logging
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import prometheus_client
@@ -16,20 +15,17 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from convostate import ConversationMiddleware
 from convostate.events import TurnEvent, TurnOutcome
 from convostate.frameworks.flask import ConvoState
+from tests.documentation import page, python_files
 from tests.served import ADA, TOKEN, counting, serve, settings, signed
 
 if TYPE_CHECKING:
     import pytest
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-
 
 def example(name: str) -> dict[str, Any]:
-    """Run a python block of the README, and return what it defines."""
-    found = re.search(rf"^```python\n(# {name}\n.*?)^```$", README, re.MULTILINE | re.DOTALL)
-    assert found
+    """Run a python file of the docs, and return what it defines."""
     defined: dict[str, Any] = {}
-    exec(compile(found[1], name, "exec"), defined)  # noqa: S102  # our own README
+    exec(compile(python_files()[name], name, "exec"), defined)  # noqa: S102  # our own docs
     return defined
 
 
@@ -50,7 +46,7 @@ def test_the_shown_record_is_a_turn_s(caplog: pytest.LogCaptureFixture) -> None:
 
     serve(ConversationMiddleware(counting, settings()), signed())
 
-    (line,) = (line for line in README.split("\n") if ": message kept, status" in line)
+    (line,) = (line for line in page("watching").split("\n") if ": message kept, status" in line)
     assert shape(caplog.messages[0]) == shape(line)
 
 
@@ -94,8 +90,8 @@ def test_opentelemetry_counts_turns_and_their_milliseconds(
     provider.shutdown()
 
 
-def test_the_readme_names_every_outcome() -> None:
-    table = README.partition("## Watching it run")[2].partition("\n## ")[0]
+def test_the_page_names_every_outcome() -> None:
+    table = page("watching")
 
     assert get_args(TurnOutcome)
     assert [outcome for outcome in get_args(TurnOutcome) if f"`{outcome}`" not in table] == []

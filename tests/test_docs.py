@@ -1,7 +1,8 @@
-"""Every python and console block of the README runs, and prints what it shows.
+"""Every python and console block of the README and the docs runs, and prints what it shows.
 
 A python block starts with a comment that names its file; a console block holds commands after
-``$`` and their output. All of them share one directory and what they export.
+``$`` and their output. The files of all pages are in one directory. Each page begins with the
+settings that the first page exports, and keeps what it exports itself.
 """
 
 from __future__ import annotations
@@ -13,37 +14,25 @@ import subprocess
 import sys
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import pytest
 
 from convostate import ConversationMiddleware, Settings
 from convostate.demo import counter
 from convostate.testing import TwilioSimulator
+from tests.documentation import DOCUMENTS, ROOT, blocks, named, page, python_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-README = Path(__file__).parent.parent / "README.md"
-BLOCK = re.compile(r"^```(python|console)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", re.MULTILINE)
 SECONDS = re.compile(r"\bin \d+\.\d+s\b")
-
-
-class Block(NamedTuple):
-    line: int
-    language: str
-    text: str
-
-
-def blocks() -> list[Block]:
-    readme = README.read_text(encoding="utf-8")
-    return [
-        Block(readme.count("\n", 0, found.start()) + 1, found[1], found[2])
-        for found in BLOCK.finditer(readme)
-    ]
+EXPORTS = (
+    "export TWILIO_AUTH_TOKEN=any-token-will-do-in-a-test CONVOSTATE_KEYS=$(convostate keygen)"
+)
 
 
 def run(command: str, directory: Path) -> str:
@@ -70,35 +59,54 @@ def run(command: str, directory: Path) -> str:
     return done.stdout + (f"exit status {done.returncode}\n" if done.returncode else "")
 
 
+RUNNING = [
+    document for document in DOCUMENTS if any(b.language == "console" for b in blocks(document))
+]
+
+
 @pytest.mark.slow
-def test_every_example_prints_what_the_readme_shows(tmp_path: Path) -> None:
+@pytest.mark.parametrize("document", RUNNING, ids=named)
+def test_every_example_prints_what_the_page_shows(document: Path, tmp_path: Path) -> None:
+    for name, text in python_files().items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    assert run(EXPORTS, tmp_path) == ""
     shown, printed = [], []
 
-    for block in blocks():
-        if block.language == "python":
-            name = re.match(r"# (\w+\.py)\n", block.text)
-            assert name, f"README.md:{block.line}: the first line of a python block names its file"
-            (tmp_path / name[1]).write_text(block.text, encoding="utf-8")
-        else:
+    for block in blocks(document):
+        if block.language == "console":
             for command, output in COMMAND.findall(block.text):
-                shown.append((block.line, command, SECONDS.sub("in TIME", output)))
+                shown.append((block.place, command, SECONDS.sub("in TIME", output)))
                 printed.append(
-                    (block.line, command, SECONDS.sub("in TIME", run(command, tmp_path)))
+                    (block.place, command, SECONDS.sub("in TIME", run(command, tmp_path)))
                 )
 
     assert printed == shown
-    assert len(printed) >= 5
+    assert printed
 
 
-def test_every_python_file_of_the_readme_is_used_by_a_command() -> None:
-    files = [block.text.split("\n")[0][2:] for block in blocks() if block.language == "python"]
-    used = "".join(block.text for block in blocks())
+def test_the_first_page_exports_what_the_others_begin_with() -> None:
+    assert f"$ {EXPORTS}\n" in page("index")
 
-    assert files
-    for file in files:
-        assert re.search(
-            rf"^\$ .*({file}|{Path(file).stem}:)|^from {Path(file).stem} import", used, re.MULTILINE
-        ), file
+
+def test_every_python_file_of_the_docs_is_used_by_a_command() -> None:
+    used = "".join(block.text for document in DOCUMENTS for block in blocks(document))
+
+    assert len(python_files()) >= 10
+    for file in python_files():
+        stem = Path(file).stem
+        assert re.search(rf"^\$ .*({file}|{stem}:)|^from {stem} import", used, re.MULTILINE), file
+
+
+def test_the_readme_is_a_screen_and_a_half() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 200
+
+
+def test_the_site_lists_every_page() -> None:
+    listed = (ROOT / "docs" / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:\n")[2]
+    nav = listed.partition("\nplugins:\n")[0]
+
+    pages = [named(document) for document in DOCUMENTS[1:]]
+    assert sorted(re.findall(r"[\w/-]+\.md", nav)) == sorted(pages)
 
 
 def default_shown(value: object) -> str:
@@ -118,7 +126,7 @@ def test_the_table_of_settings_is_their_declaration() -> None:
     ]
     table = ["| setting | environment variable | default | meaning |", "|---|---|---|---|", *rows]
 
-    assert "\n".join(table) in README.read_text(encoding="utf-8")
+    assert "\n".join(table) in page("settings")
 
 
 def test_the_log_line_behind_a_proxy_is_the_shown_one(caplog: pytest.LogCaptureFixture) -> None:
@@ -136,4 +144,26 @@ def test_the_log_line_behind_a_proxy_is_the_shown_one(caplog: pytest.LogCaptureF
 
     assert reply.status == 403
     (line,) = caplog.messages
-    assert f"```text\n{line}\n```" in README.read_text(encoding="utf-8")
+    assert f"```text\n{line}\n```" in page("when-it-answers-403")
+
+
+def floors_of(layers: list[str]) -> list[set[str]]:
+    """The modules that are there, floor by floor."""
+    package = ROOT / "convostate"
+    return [
+        {
+            name
+            for name in re.findall(r"\w+", layer)
+            if (package / name).is_dir() or (package / f"{name}.py").is_file()
+        }
+        for layer in layers
+    ]
+
+
+def test_the_floors_of_the_house_are_the_import_contract() -> None:
+    contract = (ROOT / "pyproject.toml").read_text(encoding="utf-8").partition("\nlayers = [")[2]
+    rows = re.findall(r"^\| \d \| ([^|]+) \|", page("contributing"), re.MULTILINE)
+
+    enforced = floors_of(re.findall(r'"([^"]+)"', contract.partition("\n]")[0]))
+    assert len(enforced) == 6
+    assert [set(re.findall(r"\w+", row)) for row in rows] == enforced
