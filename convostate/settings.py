@@ -1,189 +1,473 @@
-"""Settings: declared once, here. The table in the documentation, `convostate doctor` and the errors derive from it.
+"""Settings: each is declared once, in `Settings`, and nothing else lists them.
 
-This is the only file that reads the environment.
+A declaration has the field's types, the environment variable, the reader, the default, whether the value
+is secret, and the help. From it come the fields, `Settings.from_environ`, the errors, what `repr` hides,
+the documentation's table and `convostate doctor`. This is the only module that reads the environment.
 """
 
 from __future__ import annotations
 
 import inspect
 import os
-from dataclasses import MISSING, dataclass, field, fields
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, TypeVar, overload
 
 from convostate.errors import UsageError
-from convostate.setting_values import READERS, check_names
-from convostate.twilio.signature import Secrets
+from convostate.sealing.keys import WHICH_KEY, Keyring
+from convostate.twilio.signature import Secrets, url_variants
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from convostate.sealing.keys import Keyring
+    from typing_extensions import dataclass_transform
 
     Texts = str | list[str] | tuple[str, ...]
+else:
+
+    def dataclass_transform(**_: Any) -> Callable[[Any], Any]:
+        """Nothing at run time; in typing since Python 3.11."""
+        return lambda decorator: decorator
+
 
 OnOutage = Literal["refuse", "empty"]
 OnOptOut = Literal["end", "keep"]
 
 SHORTEST_LIFETIME = timedelta(seconds=60)
-LONGEST_IN_COOKIE = timedelta(
-    hours=4
-)  # then Twilio drops the cookie: https://www.twilio.com/docs/messaging/twiml
+# then Twilio drops the cookie: https://www.twilio.com/docs/messaging/twiml
+LONGEST_IN_COOKIE = timedelta(hours=4)
 LONGEST_AT_SERVER = timedelta(days=30)
+SERVER_SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "redis+cluster")
+
+_SET_KEY = f"Set {{variable}} to {WHICH_KEY}"
+
+Held = TypeVar("Held")  # what a field holds
+Given = TypeVar("Given")  # what it may be given as
 
 
-_NONE: Mapping[str, Any] = {}
+class _Wrong(Exception):  # noqa: N818  # never leaves this module
+    """A value that cannot be read: why, and what to set (after ``<variable>=``, or a sentence)."""
+
+    def __init__(self, why: str, example: str = "", advice: str = "") -> None:
+        super().__init__(why)
+        self.why = why
+        self.advice = advice or f"Set {{variable}}={example}"
 
 
-def _set(variable: str, default: Any, meaning: str) -> Any:
-    metadata = {"variable": variable, "meaning": meaning}
-    if default is _NONE:
-        return field(default_factory=dict, metadata=metadata)
-    return field(default=default, metadata=metadata)
+class _Secret(Generic[Held]):
+    """A value that `vars` does not show."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Held) -> None:
+        self.value = value
+
+    def __repr__(self) -> str:
+        return "***"
 
 
-_MAY_BE_EMPTY = ("auth_tokens", "account_tokens", "shared_keys")
+class Setting(Generic[Held, Given]):
+    """The declaration of one setting, and the field that it becomes: what it holds, what it may be given as.
+
+    Args:
+        read: Reads a value, in its Python type or as the string that the variable would hold.
+        help: What it means, in Markdown.
+        default: As the variable would hold it; None for no value. Type checkers take a declaration
+            without `default` for a required one.
+        secret: The value is never shown.
+        variable: The environment variable; by default ``CONVOSTATE_`` and the field's name.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[Any], Held],
+        help: str,  # noqa: A002  # what it is called everywhere else
+        *,
+        default: str | None = None,
+        secret: bool = False,
+        variable: str = "",
+    ) -> None:
+        self.help, self.default, self.secret, self.variable = help, default, secret, variable
+        self._read = read
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+        self.variable = self.variable or f"CONVOSTATE_{name.upper()}"
+
+    def __repr__(self) -> str:
+        return f"<{self.variable}>"
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Setting[Held, Given]: ...
+    @overload
+    def __get__(self, instance: object, owner: type) -> Held: ...
+    def __get__(self, instance: object, owner: type) -> Any:
+        if instance is None:
+            return self
+        value = vars(instance)[self.name]
+        return value.value if self.secret else value
+
+    def __set__(self, instance: object, value: Given) -> None:
+        raise AttributeError(self.name)  # frozen; it is here for type checkers
+
+    def read(self, value: Given | None) -> Held | None:
+        """Read a value; None is the default.
+
+        Raises:
+            UsageError: It is wrong; the message does not show it, and ends with what to set.
+        """
+        try:
+            if value is None and self.default is None:
+                return None
+            return self._read(_as_spelled(self.default if value is None else value))
+        except _Wrong as wrong:
+            advice = wrong.advice.format(variable=self.variable)
+            raise UsageError(f"{self.variable} {wrong.why}. {advice}") from None
 
 
-@dataclass(frozen=True, kw_only=True, repr=False)
+def _as_spelled(value: Any) -> Any:
+    """Name what env files, templates and copied text leave around a value."""
+    if not isinstance(value, str) or not value:
+        return value
+    if value[0] in "\"'" or value[-1] in "\"'":
+        raise _Wrong(
+            "is in quotes, which Docker's env files and many others take as part of the value",
+            advice="Set {variable} without quotes",
+        )
+    if re.search(r"\$\{.*\}|\$\(.*\)", value) or re.fullmatch("<.*>|None|null", value):
+        raise _Wrong(
+            "holds a placeholder, such as ${…}, that was not replaced by its value",
+            advice="Set {variable} to the value itself",
+        )
+    if "\r" in value or "\n" in value:
+        raise _Wrong(
+            "holds a line break (\\r or \\n), as files with Windows line ends leave at the end",
+            advice="Set {variable} without the line break",
+        )
+    return value
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value or not value.isprintable():
+        raise _Wrong("is empty or not a printable text", "<text>")
+    return value
+
+
+# https://www.twilio.com/docs/glossary/what-is-a-sid
+_account_sid = re.compile("AC[0-9a-f]{32}").fullmatch
+
+
+def _token(value: Any) -> str:
+    token = _text(value)
+    if "," in token:
+        raise _Wrong(
+            "holds a comma, and it takes exactly one token",
+            advice="Set the others with CONVOSTATE_AUTH_TOKENS=<token>,<token>",
+        )
+    if not token.isascii() or set(token) & set(" =\"'"):
+        raise _Wrong("holds a character that no token has", "<token>")
+    if _account_sid(token):  # it is above the token in Twilio's console
+        raise _Wrong("holds an account SID instead of a token", "<token>")
+    return token
+
+
+def _list(value: Any) -> tuple[str, ...]:
+    parts = value.split(",") if isinstance(value, str) else value
+    if not isinstance(parts, (tuple, list)):
+        raise _Wrong("is not a list", "<item>,<item>")
+    items = tuple(part.strip() if isinstance(part, str) else part for part in parts)
+    if not all(isinstance(item, str) and item for item in items) or not items:
+        raise _Wrong("has an empty item", "<item>,<item>")
+    return items
+
+
+def _tokens(value: Any) -> tuple[str, ...]:
+    return tuple(_token(item) for item in _list(value)) if value else ()
+
+
+def _named(value: Any) -> Iterator[tuple[str, str]]:
+    if not value:
+        return
+    if isinstance(value, Mapping):
+        for name, listed in value.items():
+            for secret in [listed] if isinstance(listed, str) else _list(listed):
+                yield _text(name), secret
+        return
+    for item in _list(value):
+        name, _, secret = (part.strip() for part in item.partition("="))
+        if not (name and secret):
+            raise _Wrong("is not a list of name=secret", "<name>=<secret>,<name>=<secret>")
+        yield name, secret
+
+
+def _account_tokens(value: Any) -> Mapping[str, tuple[str, ...]]:
+    accounts: dict[str, tuple[str, ...]] = {}
+    for account, token in _named(value):
+        if not _account_sid(account):
+            raise _Wrong(
+                "names something that is not an account SID", "AC<32 hexadecimal digits>=<token>"
+            )
+        accounts[account] = (*accounts.get(account, ()), _token(token))
+    return accounts
+
+
+def _shared_keys(value: Any) -> Mapping[str, str]:
+    keys: dict[str, str] = {}
+    for key_id, secret in _named(value):
+        if key_id in keys:
+            raise _Wrong("names a key id twice", "<key_id>=<secret>,<key_id>=<secret>")
+        keys[_token(key_id)] = _text(secret)
+    return keys
+
+
+def _account(value: Any) -> str:
+    account = _text(value)
+    if not _account_sid(account):
+        raise _Wrong("is not an account SID", "AC<32 hexadecimal digits>")
+    return account
+
+
+def _keyring(value: Any) -> Keyring:
+    if isinstance(value, Keyring):
+        return value
+    if not isinstance(value, (str, list, tuple)):
+        raise _Wrong("is not a key", advice=_SET_KEY)
+    try:
+        return Keyring.parse(value if isinstance(value, str) else ",".join(_list(value)))
+    except UsageError as error:
+        why, _, advice = str(error).rpartition(". ")
+        raise _Wrong(f"cannot be used: {why[0].lower()}{why[1:]}", advice=advice) from None
+
+
+def _one_key(value: Any) -> Keyring:
+    keyring = _keyring(value)
+    if len(keyring.keys) != 1:
+        raise _Wrong("takes one key", advice="Set {variable} to the key you had before")
+    return keyring
+
+
+def _store(value: Any) -> str:
+    store = _text(value)
+    scheme, colon, rest = store.partition("://")
+    if store in ("cookie", "memory") or (scheme in SERVER_SCHEMES and colon and rest):
+        return store
+    known = ", ".join(f"{name}://…" for name in SERVER_SCHEMES)
+    raise _Wrong(f"is not one of cookie, memory, {known}", "redis://localhost:6379/0")
+
+
+def _public_url(value: Any) -> str:
+    url = _text(value).rstrip("/")
+    if "?" in url or "#" in url or not url_variants(f"{url}/"):  # it would never verify a request
+        raise _Wrong(
+            "is not an origin with an optional prefix",
+            "https://example.com, scheme and host as Twilio was given them",
+        )
+    return url
+
+
+# What divides lists elsewhere, quotes, escapes, the rest of a URL, and placeholders of frameworks' routes.
+_no_path = re.compile(r"""[;|#%"'<>{}\\]|:/|\?[^/*]*=""").search
+
+
+def _paths(value: Any) -> tuple[str, ...]:
+    patterns = _list(value)
+    why = ""
+    if not all(pattern.startswith(("/", "*")) for pattern in patterns):  # would guard nothing
+        why = "has a pattern that begins with neither / nor *"
+    elif any(char.isspace() for pattern in patterns for char in pattern):  # so would this
+        why = "has a pattern with a blank; commas divide them"
+    elif any(_no_path(each) or not each.isprintable() for each in patterns):  # and these
+        why = (
+            "has a pattern with a character that paths do not have; commas divide patterns, * matches any "
+            "part, and queries, fragments and escapes are left out"
+        )
+    elif any(pattern.count("[") != pattern.count("]") for pattern in patterns):
+        raise _Wrong("has a pattern whose [ is not closed", "/sms,/voice/[0-9]*")
+    if why:
+        raise _Wrong(why, "/sms,/voice/*")
+    return patterns
+
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def _lifetime(value: Any) -> timedelta:
+    if isinstance(value, timedelta):
+        if value % timedelta(seconds=1):
+            raise _Wrong("is not a whole number of seconds", "4h")
+        return value
+    match = re.fullmatch(r"([0-9]{1,7})\s*([smhd])", value) if isinstance(value, str) else None
+    if match is None:
+        raise _Wrong("is not a number of s, m, h or d", "4h")
+    return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
+
+
+def _cookie_name(value: Any) -> str:
+    # RFC 6265 §4.1.1 takes any token; these names are safe with every parser.
+    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", value):
+        raise _Wrong("is not 1 to 64 letters, digits, dots, dashes and underscores", "convostate")
+    return value
+
+
+def _one_of(*allowed: str) -> Callable[[Any], Any]:
+    def read(value: Any) -> str:
+        if value not in allowed:
+            raise _Wrong(f"is not {' or '.join(allowed)}", allowed[0])
+        return str(value)
+
+    return read
+
+
+def _number(least: int, most: int, example: str) -> Callable[[Any], int]:
+    def read(value: Any) -> int:
+        number = (
+            int(value) if isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}", value) else value
+        )
+        if type(number) is not int or not least <= number <= most:
+            raise _Wrong(f"is not a whole number from {least} to {most}", example)
+        return number
+
+    return read
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(Setting,))
+def _declared(cls: type[Held]) -> type[Held]:
+    """Make the class of declarations a frozen dataclass, whose help lists them."""
+    made = dataclass(frozen=True, init=False, repr=False)(cls)
+    listed = (f"    {each.name}: {each.help} ({each.variable})" for each in _declarations(made))
+    made.__doc__ = "\n".join([inspect.cleandoc(cls.__doc__ or ""), "", "Attributes:", *listed])
+    return made
+
+
+def _declarations(cls: Any) -> list[Setting[Any, Any]]:
+    return [getattr(cls, field.name) for field in fields(cls)]
+
+
+@_declared
 class Settings:
     """Everything that can be set, each in its Python type or as the string its variable would hold.
 
     Raises:
-        UsageError: A setting is missing or wrong; the message ends with what to do.
+        UsageError: Settings are missing or wrong; the message names each and what to do about it.
     """
 
-    auth_token: str | None = _set(
-        "TWILIO_AUTH_TOKEN",
-        None,
+    auth_token: Setting[str | None, str | None] = Setting(
+        _token,
         "The account's auth token; required, or one of the next three. twilio-python reads it too.",
+        variable="TWILIO_AUTH_TOKEN",
+        secret=True,
+        default=None,
     )
-    auth_tokens: tuple[str, ...] = _set(
-        "CONVOSTATE_AUTH_TOKENS",
-        (),
+    auth_tokens: Setting[tuple[str, ...], Texts | None] = Setting(
+        _tokens,
         "More auth tokens that are accepted, comma-separated: the other one during a rotation.",
+        secret=True,
+        default="",
     )
-    account_tokens: Mapping[str, tuple[str, ...]] = _set(
-        "CONVOSTATE_ACCOUNT_TOKENS",
-        _NONE,
-        "`AC…=token,AC…=token` for subaccounts. An account not named here is refused, unless the auth token is set as well "
-        "for TWILIO_ACCOUNT_SID.",
+    account_tokens: Setting[Mapping[str, tuple[str, ...]], Mapping[str, Texts] | str | None] = (
+        Setting(
+            _account_tokens,
+            "`AC…=token,AC…=token` for subaccounts. An account not named here is refused, unless the auth "
+            "token is set as well for TWILIO_ACCOUNT_SID.",
+            secret=True,
+            default="",
+        )
     )
-    shared_keys: Mapping[str, str] = _set(
-        "CONVOSTATE_SHARED_KEYS",
-        _NONE,
+    shared_keys: Setting[Mapping[str, str], Mapping[str, str] | str | None] = Setting(
+        _shared_keys,
         "`key_id=secret,…`: webhooks signed with HMAC-SHA256 shared keys.",
+        secret=True,
+        default="",
     )
-    account_sid: str | None = _set(
-        "TWILIO_ACCOUNT_SID",
-        None,
+    account_sid: Setting[str | None, str | None] = Setting(
+        _account,
         "The account of the auth token, and of `Conversations` outside a request.",
+        variable="TWILIO_ACCOUNT_SID",
+        secret=True,
+        default=None,
     )
-    keys: Keyring = _set(
-        "CONVOSTATE_KEYS",
-        None,
+    keys: Setting[Keyring, Keyring | Texts] = Setting(
+        _keyring,
         "Sealing keys from `convostate keygen`, comma-separated; required. The first seals, all open.",
+        secret=True,
     )
-    index_key: Keyring | None = _set(
-        "CONVOSTATE_INDEX_KEY",
-        None,
+    index_key: Setting[Keyring | None, Keyring | str | None] = Setting(
+        _one_key,
         "Names conversations in a server-side store and does not rotate. Default: the only key.",
+        secret=True,
+        default=None,
     )
-    store: str = _set(
-        "CONVOSTATE_STORE",
-        "cookie",
+    store: Setting[str, str | None] = Setting(
+        _store,
         "`cookie`, `memory`, `redis://…`, `rediss://…`, `unix://…`, `redis+sentinel://h1:26379,h2:26379/service`, "
         "`redis+cluster://h1:6379,h2:6379`",
+        secret=True,  # its URL may hold a password
+        default="cookie",
     )
-    public_url: str | None = _set(
-        "CONVOSTATE_PUBLIC_URL",
-        None,
+    public_url: Setting[str | None, str | None] = Setting(
+        _public_url,
         "`https://example.com[/prefix]`: the origin that Twilio was given; needed behind a proxy. Default: what the request says.",
+        default=None,
     )
-    paths: tuple[str, ...] = _set(
-        "CONVOSTATE_PATHS",
-        ("*",),
+    paths: Setting[tuple[str, ...], Texts | None] = Setting(
+        _paths,
         "Comma-separated patterns of the paths that are guarded; all others pass through untouched.",
+        default="*",
     )
-    lifetime: timedelta = _set(
-        "CONVOSTATE_LIFETIME",
-        LONGEST_IN_COOKIE,
+    lifetime: Setting[timedelta, timedelta | str | None] = Setting(
+        _lifetime,
         "`90s`, `30m`, `4h`: from 60 s to 4 h with the cookie store, to 30 days (`30d`) with a server-side one.",
+        default="4h",
     )
-    cookie_name: str = _set("CONVOSTATE_COOKIE_NAME", "convostate", "The cookie's name.")
-    on_outage: OnOutage = _set(
-        "CONVOSTATE_ON_OUTAGE",
-        "refuse",
+    cookie_name: Setting[str, str | None] = Setting(
+        _cookie_name, "The cookie's name.", default="convostate"
+    )
+    on_outage: Setting[OnOutage, OnOutage | None] = Setting(
+        _one_of("refuse", "empty"),
         "Store down: `refuse` (503, Twilio goes to the fallback URL) or `empty` (the app runs, `state.lost` says why, nothing is written).",
+        default="refuse",
     )
-    on_opt_out: OnOptOut = _set(
-        "CONVOSTATE_ON_OPT_OUT", "end", "STOP ends the conversation, or `keep`."
+    on_opt_out: Setting[OnOptOut, OnOptOut | None] = Setting(
+        _one_of("end", "keep"),
+        "STOP ends the conversation, or `keep`.",
+        default="end",
     )
-    max_waiting: int = _set(
-        "CONVOSTATE_MAX_WAITING",
-        8,
+    max_waiting: Setting[int, int | str | None] = Setting(
+        _number(0, 1000, "8"),
         "Texts of one conversation that may wait at once on a server-side store; more is 503.",
+        default="8",
     )
-    max_body_bytes: int = _set(
-        "CONVOSTATE_MAX_BODY_BYTES", 262_144, "The longest request body, in bytes; longer is 413."
+    max_body_bytes: Setting[int, int | str | None] = Setting(
+        _number(1024, 16 * 1024 * 1024, "262144"),
+        "The longest request body, in bytes; longer is 413.",
+        default="262144",
     )
 
-    if TYPE_CHECKING:  # what may be given is wider than what a field then holds
+    if not TYPE_CHECKING:  # type checkers make it from the declarations
 
-        def __init__(
-            self,
-            *,
-            keys: Keyring | Texts,
-            auth_token: str | None = None,
-            auth_tokens: Texts | None = None,
-            account_tokens: Mapping[str, Texts] | str | None = None,
-            shared_keys: Mapping[str, str] | str | None = None,
-            account_sid: str | None = None,
-            index_key: Keyring | str | None = None,
-            store: str | None = None,
-            public_url: str | None = None,
-            paths: Texts | None = None,
-            lifetime: timedelta | str | None = None,
-            cookie_name: str | None = None,
-            on_outage: OnOutage | None = None,
-            on_opt_out: OnOptOut | None = None,
-            max_waiting: int | str | None = None,
-            max_body_bytes: int | str | None = None,
-        ) -> None: ...
-
-    def __new__(cls, *_by_place: object, **given: object) -> Settings:
-        """Refuse a name that is none before the `__init__` of a dataclass does, which helps nobody."""
-        check_names(given)
-        return super().__new__(cls)
-
-    def __post_init__(self) -> None:
-        for declared in fields(self):
-            value = getattr(self, declared.name)
-            if value is None or (declared.name in _MAY_BE_EMPTY and not value):  # as if not given
-                unset = declared.default_factory
-                value = declared.default if unset is MISSING else unset()
-            else:
-                value = READERS[declared.name](declared.metadata["variable"], value)
-            object.__setattr__(self, declared.name, value)
-        self._check_secrets()
-        # For the store that is named. The one in use may be another, of the caller's: see `terms`.
-        self.check_store(server_side=self.store != "cookie")
+        def __init__(self, **given: Any) -> None:
+            check_names(given)
+            faults = _fill(self, given)
+            if faults:
+                raise UsageError(".\n".join(map(str, faults)))
 
     def __repr__(self) -> str:
-        hidden = {
-            "auth_token",
-            "auth_tokens",
-            "account_tokens",
-            "shared_keys",
-            "account_sid",
-            "keys",
-            "index_key",
-            "store",
-        }
-        shown = (
-            f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if f.name not in hidden
-        )
+        shown = [
+            f"{each.name}={each.__get__(self, Settings)!r}" for each in SETTINGS if not each.secret
+        ]
         return f"Settings(store={self.store.partition(':')[0]!r}, {', '.join(shown)}, …)"
+
+    def __copy__(self) -> Settings:
+        return self  # frozen
+
+    def __deepcopy__(self, memo: object) -> Settings:
+        return self
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise UsageError(
+            "Settings hold secrets and are not pickled. Make them in each process: Settings.from_environ()"
+        )
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] = os.environ, **given: Any) -> Settings:
@@ -194,12 +478,14 @@ class Settings:
             **given: Settings that go before their variables.
 
         Raises:
-            UsageError: A variable is missing or wrong; the message ends with what to do.
+            UsageError: Variables are missing or wrong; the message names each and what to do about it.
         """
-        found: dict[str, Any] = {
-            f.name: environ.get(f.metadata["variable"], "").strip() for f in fields(cls)
-        }
-        return cls(**{name: value for name, value in found.items() if value} | given)
+        return cls(**_found(environ) | given)
+
+    @classmethod
+    def faults(cls, environ: Mapping[str, str]) -> list[UsageError]:
+        """Every variable that is missing or wrong, in the order of the declarations."""
+        return _fill(object.__new__(cls), _found(environ))
 
     def secrets(self) -> Secrets:
         """What may sign a webhook."""
@@ -209,54 +495,82 @@ class Settings:
             accounts[self.account_sid] = accounts.get(self.account_sid, ()) + own
         return Secrets(own, accounts, self.shared_keys)
 
-    def _check_secrets(self) -> None:
-        """Refuse to go without what proves and seals."""
-        if not (self.auth_token or self.auth_tokens or self.account_tokens or self.shared_keys):
-            raise UsageError(
-                "There is no auth token to check signatures with. "
-                "Set TWILIO_AUTH_TOKEN=<your account's auth token>"
-            )
-        if self.keys is None:
-            raise UsageError(
-                'There is no sealing key. Run: export CONVOSTATE_KEYS="$(convostate keygen)"'
-            )
-        if self.index_key is not None and len(self.index_key.keys) != 1:
-            raise UsageError(
-                "CONVOSTATE_INDEX_KEY takes one key. Set CONVOSTATE_INDEX_KEY to the key you had before"
-            )
-
     def check_store(self, *, server_side: bool) -> None:
-        """Refuse what does not go with the kind of store."""
-        if server_side and self.index_key is None and len(self.keys.keys) > 1:
-            raise UsageError(
-                "With several CONVOSTATE_KEYS and a server-side store, the key that names "
-                "conversations must be told: another one would lose them all. "
-                "Set CONVOSTATE_INDEX_KEY to the key you had before"
-            )
-        longest = LONGEST_AT_SERVER if server_side else LONGEST_IN_COOKIE
-        if not SHORTEST_LIFETIME <= self.lifetime <= longest:
-            bound = (
-                "30 days"
-                if server_side
-                else "4 h with the cookie store (Twilio drops cookies then)"
-            )
-            advice = (
-                "30d"
-                if server_side
-                else "4h, or keep the state at the server: CONVOSTATE_STORE=redis://…"
-            )
-            raise UsageError(
-                f"CONVOSTATE_LIFETIME goes from 60 s to {bound}. Set CONVOSTATE_LIFETIME={advice}"
-            )
+        """Refuse settings that do not go with the kind of store.
+
+        Raises:
+            UsageError: The message names each and what to do about it.
+        """
+        faults = list(_store_faults(self, server_side=server_side))
+        if faults:
+            raise UsageError(".\n".join(faults))
 
 
-def _documented() -> str:
-    """The class's text with its fields, whose meanings stand in the declarations."""
-    attributes = (
-        f"    {f.name}: {f.metadata['meaning']} ({f.metadata['variable']})"
-        for f in fields(Settings)
+SETTINGS: tuple[Setting[Any, Any], ...] = tuple(_declarations(Settings))
+"""The declarations, in order."""
+
+
+def _fill(settings: Settings, given: Mapping[str, Any]) -> list[UsageError]:
+    """Read all values into the fields; what is missing or wrong, one fault for each setting."""
+    faults: list[UsageError] = []
+    values: dict[str, Any] = {}
+    for each in SETTINGS:
+        try:
+            values[each.name] = each.read(given.get(each.name))
+        except UsageError as error:  # noqa: PERF203  # at start-up, and all faults are wanted
+            faults.append(error)
+    vars(settings).update(
+        (each.name, _Secret(values.get(each.name)) if each.secret else values.get(each.name))
+        for each in SETTINGS
     )
-    return "\n".join([inspect.cleandoc(Settings.__doc__ or ""), "", "Attributes:", *attributes])
+    signing = [
+        values.get(name, "wrong")
+        for name in ("auth_token", "auth_tokens", "account_tokens", "shared_keys")
+    ]
+    if not any(signing):
+        faults.append(UsageError(
+            "TWILIO_AUTH_TOKEN is not set, and signatures cannot be checked without it. "
+            "Set TWILIO_AUTH_TOKEN=<your account's auth token>"
+        ))  # fmt: skip
+    if values.get("keys", "wrong") is None:
+        variable = Settings.keys.variable
+        faults.append(UsageError(f"{variable} is not set. {_SET_KEY.format(variable=variable)}"))
+    elif values.keys() >= {"keys", "index_key", "lifetime", "store"}:
+        # For the store that is named. The one in use may be another, of the caller's: see `turns`.
+        faults += map(UsageError, _store_faults(settings, server_side=settings.store != "cookie"))
+    return faults
 
 
-Settings.__doc__ = _documented()
+def _found(environ: Mapping[str, str]) -> dict[str, Any]:
+    values = {each.name: environ.get(each.variable, "").strip() for each in SETTINGS}
+    return {name: value for name, value in values.items() if value}
+
+
+def check_names(given: Iterable[str]) -> None:
+    """Refuse names that no setting has.
+
+    Raises:
+        UsageError: One of them is not a setting's; the message names the nearest.
+    """
+    known = [each.name for each in SETTINGS]
+    for name in given:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            advice = f"Write {near[0]}" if near else f"Use one of: {', '.join(known)}"
+            raise UsageError(f"There is no setting {name}. {advice}")
+
+
+def _store_faults(settings: Settings, *, server_side: bool) -> Iterator[str]:
+    if server_side and settings.index_key is None and len(settings.keys.keys) > 1:
+        yield (
+            "CONVOSTATE_KEYS holds several keys, and with a server-side store one key names the "
+            "conversations: with another key all of them would be lost. "
+            "Set CONVOSTATE_INDEX_KEY to the key you had before"
+        )
+    longest = LONGEST_AT_SERVER if server_side else LONGEST_IN_COOKIE
+    if not SHORTEST_LIFETIME <= settings.lifetime <= longest:
+        bound, advice = "30 days", "30d"
+        if not server_side:
+            bound = "4 h with the cookie store (Twilio drops cookies then)"
+            advice = "4h, or keep the state at the server: CONVOSTATE_STORE=redis://…"
+        yield f"CONVOSTATE_LIFETIME must be from 60 s to {bound}. Set CONVOSTATE_LIFETIME={advice}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +15,7 @@ from convostate import (
     Settings,
 )
 from convostate.cli import main
+from convostate.settings import SETTINGS
 from convostate.stores import MemoryStore
 from convostate.testing import TwilioSimulator
 from convostate.twilio.signature import sign
@@ -46,7 +46,7 @@ SOUND = {
     "CONVOSTATE_KEYS": KEY,
     "CONVOSTATE_STORE": f"redis://:{PASSWORD}@127.0.0.1:1/0",
 }
-VARIABLES = [field.metadata["variable"] for field in fields(Settings)]
+VARIABLES = [each.variable for each in SETTINGS]
 WRONG = {
     "a word": "zaffre", "a token": TOKEN, "two": f"{TOKEN},{TOKEN}", "named": f"zaffre={TOKEN},zaffre", "nothing named": f"={TOKEN},AC={TOKEN}",
     "a key": KEY, "a key twice": f"{KEY},{KEY}", "half a key": KEY[:20], "a URL": f"https://zaffre:{PASSWORD}@example.com/?zaffre",

@@ -7,19 +7,18 @@ settings that the first page exports, and keeps what it exports itself.
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import re
 import subprocess
 import sys
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from convostate import ConversationMiddleware, Settings
+from convostate import ConversationMiddleware
 from convostate.demo import counter
+from convostate.settings import SETTINGS
 from convostate.testing import TwilioSimulator
 from tests.documentation import DOCUMENTS, ROOT, blocks, named, page, python_files
 
@@ -109,20 +108,10 @@ def test_the_site_lists_every_page() -> None:
     assert sorted(re.findall(r"[\w/-]+\.md", nav)) == sorted(pages)
 
 
-def default_shown(value: object) -> str:
-    """Spell a default as its variable would hold it."""
-    if isinstance(value, timedelta):
-        return f"`{value // timedelta(hours=1)}h`"
-    if isinstance(value, tuple):
-        value = ",".join(value)
-    return "" if value in (None, "", dataclasses.MISSING) else f"`{value}`"
-
-
 def test_the_table_of_settings_is_their_declaration() -> None:
     rows = [
-        f"| `{field.name}` | `{field.metadata['variable']}` | {default_shown(field.default)} "
-        f"| {field.metadata['meaning']} |"
-        for field in dataclasses.fields(Settings)
+        f"| `{each.name}` | `{each.variable}` | {f'`{each.default}`' if each.default else ''} | {each.help} |"
+        for each in SETTINGS
     ]
     table = ["| setting | environment variable | default | meaning |", "|---|---|---|---|", *rows]
 

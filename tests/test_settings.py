@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import ast
 import copy
 import inspect
+import pickle  # noqa: TID251  # to see that it is refused
 from dataclasses import FrozenInstanceError, fields, replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from convostate import ConversationMiddleware, Keyring, Settings, UsageError
+from convostate.settings import SETTINGS
 from convostate.turns import terms_of
 from convostate.twilio.signature import Secrets
 from tests.answering import Answering
 from tests.served import ACCOUNT, KEY, OTHER_KEY, TOKEN, settings
 
 LEAST = {"TWILIO_AUTH_TOKEN": TOKEN, "CONVOSTATE_KEYS": KEY}
-VARIABLES = {field.metadata["variable"]: field.name for field in fields(Settings)}
+VARIABLES = {each.variable: each.name for each in SETTINGS}
 SUB = "AC" + "b" * 32
 
 VALID: dict[str, dict[str, Any]] = {
@@ -137,12 +137,12 @@ def test_a40_a_field_of_another_type_does_not_start(name: str, value: Any) -> No
     with pytest.raises(UsageError) as caught:
         settings(**{name: value})
     assert last_sentence(caught.value).startswith(
-        ("Set ", "List ", "Make one with: convostate keygen")
+        ("Set ", "List ", "Use the key that your other hosts have; only a new installation")
     )
 
 
 @pytest.mark.parametrize(
-    "field", [field.name for field in fields(Settings) if field.name not in ("auth_token", "keys")]
+    "field", [each.name for each in SETTINGS if each.name not in ("auth_token", "keys")]
 )
 def test_a_field_that_is_none_and_a_variable_that_is_empty_count_as_not_set(field: str) -> None:
     variable = next(name for name, of in VARIABLES.items() if of == field)
@@ -157,9 +157,9 @@ def test_a_field_that_is_none_and_a_variable_that_is_empty_count_as_not_set(fiel
 
 
 @pytest.mark.parametrize(("environ", "message"), [
-    ({}, "Set TWILIO_AUTH_TOKEN=<your account's auth token>"), ({"CONVOSTATE_KEYS": KEY}, "Set TWILIO_AUTH_TOKEN=<your account's auth token>"),
+    ({"CONVOSTATE_KEYS": KEY}, "Set TWILIO_AUTH_TOKEN=<your account's auth token>"),
     ({**LEAST, "TWILIO_AUTH_TOKEN": ""}, "Set TWILIO_AUTH_TOKEN=<your account's auth token>"),
-    ({"TWILIO_AUTH_TOKEN": TOKEN}, 'Run: export CONVOSTATE_KEYS="$(convostate keygen)"'),
+    ({"TWILIO_AUTH_TOKEN": TOKEN}, "Set CONVOSTATE_KEYS to the key that your other hosts have; only a new installation makes one, with convostate keygen"),
     ({**LEAST, "CONVOSTATE_KEYS": f"{KEY},{OTHER_KEY}", "CONVOSTATE_STORE": "memory"}, "Set CONVOSTATE_INDEX_KEY to the key you had before"),
     ({**LEAST, "CONVOSTATE_STORE": "memory", "CONVOSTATE_LIFETIME": "31d"}, "Set CONVOSTATE_LIFETIME=30d"),
     ({**LEAST, "CONVOSTATE_LIFETIME": "5h"}, "Set CONVOSTATE_LIFETIME=4h, or keep the state at the server: CONVOSTATE_STORE=redis://\u2026"),
@@ -242,16 +242,6 @@ def test_a_name_that_is_no_setting_is_an_error_that_tells_the_nearest(
         assert "canary" not in str(caught.value)
 
 
-def test_type_checkers_see_every_setting_and_no_other() -> None:
-    tree = ast.parse(Path(inspect.getfile(Settings)).read_text(encoding="utf-8"))
-    [made] = [
-        node
-        for node in ast.walk(tree)
-        if isinstance(node, ast.FunctionDef) and node.name == "__init__"
-    ]
-    assert {argument.arg for argument in made.args.kwonlyargs} == set(VARIABLES.values())
-
-
 def test_settings_can_be_copied_and_replaced() -> None:
     given = settings(paths="/sms")
     shorter = replace(given, lifetime=timedelta(minutes=30))
@@ -267,15 +257,11 @@ def test_settings_are_frozen_and_a_keyring_may_be_given() -> None:
         by_place(*[TOKEN, KEY])  # by name only
 
 
-@pytest.mark.parametrize("declared", fields(Settings), ids=lambda declared: declared.name)
-def test_help_says_what_each_setting_means(declared: Any) -> None:
-    shown = inspect.getdoc(Settings)
+def test_help_says_what_each_setting_means() -> None:
+    shown = inspect.getdoc(Settings) or ""
 
-    assert shown is not None
-    line = (
-        f"\n    {declared.name}: {declared.metadata['meaning']} ({declared.metadata['variable']})"
-    )
-    assert line in shown
+    for each in SETTINGS:
+        assert f"\n    {each.name}: {each.help} ({each.variable})" in shown
 
 
 def test_help_names_nothing_that_is_no_setting() -> None:
@@ -288,15 +274,106 @@ def test_help_names_nothing_that_is_no_setting() -> None:
 
 @pytest.mark.parametrize("name", ["keys", "index_key"])
 @pytest.mark.parametrize("given", [KEY.encode(), 5, {KEY: KEY}, object()])
-def test_what_is_no_key_is_told_how_one_is_made(name: str, given: Any) -> None:
+def test_what_is_not_a_key_is_told_which_key_to_use(name: str, given: Any) -> None:
     with pytest.raises(UsageError) as raised:
         settings(**{name: given})
 
     variable = f"CONVOSTATE_{name.upper()}"
-    assert str(raised.value) == f"{variable} is no key. Make one with: convostate keygen"
+    assert str(raised.value) == (
+        f"{variable} is not a key. Set {variable} to the key that your other hosts have; "
+        "only a new installation makes one, with convostate keygen"
+    )
 
 
 @pytest.mark.parametrize("name", ["keys", "index_key"])
 @pytest.mark.parametrize("given", [KEY, [KEY], (KEY,), Keyring.parse(KEY)])
 def test_a_key_is_taken_in_each_form(name: str, given: Any) -> None:
     assert getattr(settings(**{name: given}), name).keys[0].kid == Keyring.parse(KEY).keys[0].kid
+
+
+O9 = {
+    "everything missing": ({}, ["TWILIO_AUTH_TOKEN is not set", "CONVOSTATE_KEYS is not set"]),
+    "one missing, one wrong, and two that do not go together": (
+        {"CONVOSTATE_KEYS": KEY, "CONVOSTATE_PATHS": "sms", "CONVOSTATE_LIFETIME": "5h"},
+        ["CONVOSTATE_PATHS has a pattern", "TWILIO_AUTH_TOKEN is not set", "CONVOSTATE_LIFETIME must be from 60 s to 4 h"],
+    ),
+    "a setting that is wrong has one fault": (
+        {**LEAST, "CONVOSTATE_KEYS": "x", "CONVOSTATE_LIFETIME": "x"},
+        ["CONVOSTATE_KEYS cannot be used: sealing key 1", "CONVOSTATE_LIFETIME is not a number of s, m, h or d"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", O9)
+def test_o9_all_that_is_missing_or_wrong_is_said_at_once(case: str) -> None:
+    environ, begins = O9[case]
+    with pytest.raises(UsageError) as caught:
+        Settings.from_environ(environ)
+    faults = str(caught.value).split(".\n")
+
+    assert len(faults) == len(begins)
+    for fault, begin in zip(faults, begins, strict=True):
+        assert fault.startswith(begin)
+        assert last_sentence(UsageError(fault)).startswith(("Set ", "Use "))
+    assert [str(fault) for fault in Settings.faults(environ)] == faults
+    assert Settings.faults(LEAST) == []
+
+
+@pytest.mark.parametrize("variable", sorted(VARIABLES))
+@pytest.mark.parametrize(
+    ("value", "named"),
+    [
+        ('"canary"', "in quotes"),
+        ("'canary'", "in quotes"),
+        ("${CANARY}", "placeholder"),
+        ("redis://:${CANARY}@h", "placeholder"),
+        ("$(cat canary)", "placeholder"),
+        ("<canary>", "placeholder"),
+        ("canary\r\nx", "line break"),
+    ],
+)
+def test_o9_what_env_files_and_templates_leave_is_named(
+    variable: str, value: str, named: str
+) -> None:
+    with pytest.raises(UsageError, match=f"^{variable} .*{named}.*. Set {variable} ") as caught:
+        Settings.from_environ({**LEAST, variable: value})
+    assert "canary" not in str(caught.value).lower()
+
+
+def test_o9_a_line_break_at_the_end_is_named_in_a_field_and_forgiven_in_a_variable() -> None:
+    with pytest.raises(UsageError, match=r"^TWILIO_AUTH_TOKEN holds a line break \(\\r or"):
+        settings(auth_token=f"{TOKEN}\r")
+    assert Settings.from_environ({**LEAST, "TWILIO_AUTH_TOKEN": f"{TOKEN}\r"}).auth_token == TOKEN
+
+
+@pytest.mark.parametrize(
+    "wrong", [{}, {"keys": "x"}, {"keys": KEY[:-1]}, {"keys": "A" * 43}, {"keys": 5}]
+)
+def test_o9_no_advice_makes_a_host_that_is_in_use_lose_its_conversations(
+    wrong: dict[str, Any],
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        Settings(**{"auth_token": TOKEN, **wrong})
+    assert "the key that your other hosts have; only a new installation makes one" in str(
+        caught.value
+    )
+
+
+def test_o16_no_look_inside_shows_a_secret() -> None:
+    given = settings(
+        auth_tokens="canary1", account_tokens={SUB: "canary2"}, shared_keys={"canary3": "canary4"}, account_sid=ACCOUNT, index_key=OTHER_KEY,
+        store="rediss://canary5:canary6@canary7:6379/0", paths="/sms",
+    )  # fmt: skip
+    shown = "".join(map(repr, (given, vars(given), given.__dict__.values())))
+
+    assert not any(secret in shown for secret in ("canary", TOKEN, KEY, OTHER_KEY, ACCOUNT, SUB))
+    assert "'paths': ('/sms',)" in shown
+    assert TOKEN not in vars(given).values()
+    assert given.auth_token == TOKEN
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize("secret", [settings(), settings().keys, settings().keys.keys[0]], ids=type)
+def test_o16_what_holds_secrets_refuses_to_be_pickled(secret: object, protocol: int) -> None:
+    with pytest.raises(UsageError, match=r"Settings.from_environ\(\)$"):
+        pickle.dumps(secret, protocol)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import fields
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,6 @@ from convostate.cli.redis_health import examine_store
 from convostate.cli.routes import examine_routes
 from convostate.cli.tryout import load_app
 from convostate.errors import ConvostateError, UsageError
-from convostate.setting_values import READERS
 from convostate.settings import Settings
 from convostate.stores import store_for
 from convostate.testing.inprocess import find_middleware
@@ -91,24 +89,12 @@ def _examine_environment() -> Generator[Finding, None, Finding | None]:
             settings.store, cookie_name=settings.cookie_name, max_waiting=settings.max_waiting
         )
     except UsageError as error:
-        wrong = list(_wrong_values()) or [Finding.fault(error)]
-        yield from wrong
-        return wrong[0]
+        faults = Settings.faults(os.environ) or [error]  # or the store is
+        yield from map(Finding.fault, faults)
+        return Finding.fault(error)
     yield from _examine_setup(settings, store)
     store.close()
     return None
-
-
-def _wrong_values() -> Iterator[Finding]:
-    """Every variable that cannot be read, not the first alone."""
-    for declared in fields(Settings):
-        variable = declared.metadata["variable"]
-        value = os.environ.get(variable, "").strip()
-        try:
-            if value:
-                READERS[declared.name](variable, value)
-        except UsageError as error:
-            yield Finding.fault(error)
 
 
 def _examine_setup(settings: Settings, store: Store) -> Iterator[Finding]:

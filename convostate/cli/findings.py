@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import fields
 from typing import TYPE_CHECKING, Literal, NamedTuple
 from urllib.parse import urlsplit
 
-from convostate.settings import Settings
+from convostate.settings import SETTINGS
 from convostate.stores.memory import MemoryStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from convostate.settings import Settings
     from convostate.stores import Store
 
 Level = Literal["ok", "note", "fault"]
@@ -43,12 +43,12 @@ class Finding(NamedTuple):
 
 def examine_names(environ: Mapping[str, str]) -> Iterator[Finding]:
     """Tell which variables are named like settings and are none."""
-    known = [declared.metadata["variable"] for declared in fields(Settings)]
+    known = [each.variable for each in SETTINGS]
     for variable in environ:
         if variable.startswith("CONVOSTATE_") and variable not in known:
             near = difflib.get_close_matches(variable, known, n=1, cutoff=0.8)
             advice = f"Rename it to {near[0]}" if near else "Remove it"
-            yield Finding("fault", f"{variable} is no setting, and nobody reads it", advice)
+            yield Finding("fault", f"{variable} is not a known setting and is ignored", advice)
 
 
 def examine_settings(settings: Settings, store: Store) -> Iterator[Finding]:

@@ -12,8 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from convostate.setting_values import check_names
-from convostate.settings import Settings
+from convostate.settings import Settings, check_names
 from convostate.wsgi.middleware import ConversationMiddleware
 
 if TYPE_CHECKING:
@@ -32,7 +31,5 @@ def main(
     Raises:
         UsageError: A setting has another name or a wrong value.
     """
-    check_names(
-        settings
-    )  # here as well: `environ` is no setting, but an argument of `from_environ`
+    check_names(settings)  # here as well: `environ` is an argument of `from_environ`
     return ConversationMiddleware(app, Settings.from_environ(**settings))

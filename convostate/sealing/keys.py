@@ -11,6 +11,7 @@ purposes that only name things (index, fingerprint, log) never share a derived k
 from __future__ import annotations
 
 import secrets
+from typing import NoReturn
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -23,7 +24,11 @@ KID_BYTES = 8
 # 32 random bytes hold 30 different ones on average; 16 or fewer do not happen (below 10^-15),
 # so such a key was typed, repeated or zero.
 _MIN_DIFFERENT_BYTES = 17
-_ADVICE = "Make one with: convostate keygen"
+# Not simply "make one": with a new key a host that is in use could not open any conversation.
+WHICH_KEY = (
+    "the key that your other hosts have; only a new installation makes one, with convostate keygen"
+)
+_ADVICE = f"Use {WHICH_KEY}"
 
 
 class Key:
@@ -37,6 +42,9 @@ class Key:
 
     def __repr__(self) -> str:
         return "Key(***)"
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        _refuse_pickling()
 
     def derive(self, purpose: str) -> bytes:
         """The 32 bytes of key for one purpose."""
@@ -52,7 +60,7 @@ class Keyring:
         keys: At least one, all different.
 
     Raises:
-        UsageError: There is none, one stands twice, or one is no `Key`.
+        UsageError: There is none, one is listed twice, or one is not a `Key`.
     """
 
     __slots__ = ("keys",)
@@ -72,6 +80,9 @@ class Keyring:
 
     def __repr__(self) -> str:
         return f"Keyring({len(self.keys)} keys)"
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        _refuse_pickling()
 
     @classmethod
     def parse(cls, text: str) -> Keyring:
@@ -106,3 +117,9 @@ def _parse_key(position: int, text: str) -> Key:
     if len(set(material)) < _MIN_DIFFERENT_BYTES:
         raise UsageError(f"Sealing key {position} is not random: it is weak. {_ADVICE}")
     return Key(material)
+
+
+def _refuse_pickling() -> NoReturn:
+    raise UsageError(
+        "Sealing keys are not pickled. Read them in each process: Settings.from_environ()"
+    )
