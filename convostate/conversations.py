@@ -80,9 +80,7 @@ class Conversations:
                     "Conversations in memory are those of one store object, and another one would know "
                     "none of the middleware's. Hand it over: Conversations(store=middleware.store)"
                 )
-            store = store_for(
-                settings.store, cookie_name=settings.cookie_name, max_waiting=settings.max_waiting
-            )
+            store = store_for(settings)
         elif not is_store(store):
             raise UsageError(
                 "Conversations takes a store, and this is none. Give middleware.store, or a store of "

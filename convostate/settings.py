@@ -247,13 +247,20 @@ def _one_key(value: Any) -> Keyring:
     return keyring
 
 
+_is_factory = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*").fullmatch
+
+
 def _store(value: Any) -> str:
     store = _text(value)
     scheme, colon, rest = store.partition("://")
     if store in ("cookie", "memory") or (scheme in SERVER_SCHEMES and colon and rest):
         return store
+    if _is_factory(store):
+        return store
     known = ", ".join(f"{name}://…" for name in SERVER_SCHEMES)
-    raise _Wrong(f"is not one of cookie, memory, {known}", "redis://localhost:6379/0")
+    raise _Wrong(
+        f"is not one of cookie, memory, {known}, package.module:factory", "redis://localhost:6379/0"
+    )
 
 
 def _public_url(value: Any) -> str:
@@ -401,7 +408,7 @@ class Settings:
     store: Setting[str, str | None] = Setting(
         _store,
         "`cookie`, `memory`, `redis://…`, `rediss://…`, `unix://…`, `redis+sentinel://h1:26379,h2:26379/service`, "
-        "`redis+cluster://h1:6379,h2:6379`",
+        "`redis+cluster://h1:6379,h2:6379`, or `package.module:factory` for a store of your own",
         secret=True,  # its URL may hold a password
         default="cookie",
     )
@@ -433,10 +440,11 @@ class Settings:
         "STOP ends the conversation, or `keep`.",
         default="end",
     )
-    max_waiting: Setting[int, int | str | None] = Setting(
-        _number(0, 1000, "8"),
-        "Texts of one conversation that may wait at once on a server-side store; more is 503.",
-        default="8",
+    max_waiting: Setting[int | None, int | str | None] = Setting(
+        _number(0, 1000, "2"),
+        "Texts of one conversation that may wait at once on a server-side store; more is 503. "
+        "Default: 2 under WSGI, where a text that waits keeps a worker, and 8 under ASGI.",
+        default=None,
     )
     max_body_bytes: Setting[int, int | str | None] = Setting(
         _number(1024, 16 * 1024 * 1024, "262144"),

@@ -101,11 +101,11 @@ CLAIM = Claim(
 def end_lease(store: Store) -> None:
     """Have Ada's lease end as if its 16 seconds had passed."""
     if isinstance(store, MemoryStore):
-        with store._changed:
+        with store._lock:
             kept = store._conversations.get(CLAIM.name)
             if kept is not None and kept.holder is not None:
                 kept.holder.ends = 0.0
-            store._changed.notify_all()
+                kept.wake_next(always=True)
     elif isinstance(store, RedisStore):
         client: Any = store._servers._make_client()
         lease, queue = (f"cs1:{{{CLAIM.name}}}{what}" for what in "lq")

@@ -123,7 +123,7 @@ def test_forget_leaves_nothing_readable(world: World, redis: Redis) -> None:
 
     if isinstance(world.store, MemoryStore):
         [nothing] = world.store._conversations.values()
-        assert (nothing.token, nothing.replies) == (None, {})
+        assert (nothing.token, nothing.replies) == (None, None)
     else:
         assert redis.keys("*") == []
 

@@ -159,7 +159,10 @@ def test_the_installed_commands_work(installed: Installed) -> None:
     "program",
     [
         "from convostate.stores import RedisStore",
-        "from convostate.stores import store_for as s; s('redis://x', cookie_name='c', max_waiting=8)",
+        (
+            "from convostate import ConversationMiddleware as M, Keyring as K, Settings as S;"
+            "M(print, S(auth_token='t', keys=K.generate(), store='redis://x'))"
+        ),
     ],
 )
 def test_an_extra_that_is_not_installed_is_named(program: str, installed: Installed) -> None:

@@ -92,7 +92,7 @@ WRONG = [
 @pytest.mark.parametrize("url", WRONG)
 def test_a_wrong_url_is_refused_at_start_up_and_never_shown(url: str) -> None:
     with pytest.raises(UsageError) as caught:
-        store_for(url, cookie_name="convostate", max_waiting=8)
+        store_for(Settings(auth_token=TOKEN, keys=KEY, store=url))
     message = str(caught.value)
     assert "CONVOSTATE_STORE=" in message
     assert "hunter2" not in message
@@ -130,13 +130,13 @@ def test_redis_store_takes_a_client_only() -> None:
         RedisStore("redis://localhost")  # type: ignore[arg-type]
 
 
-WITHOUT_REDIS = """
+WITHOUT_REDIS = f"""
 import sys
 sys.modules["redis"] = None
 from convostate.stores import store_for
-from convostate import UsageError
+from convostate import Settings, UsageError
 try:
-    store_for("redis://:hunter2@localhost/0", cookie_name="convostate", max_waiting=8)
+    store_for(Settings(auth_token="{TOKEN}", keys="{KEY}", store="redis://:hunter2@localhost/0"))
 except UsageError as error:
     print(error)
 """

@@ -39,7 +39,7 @@ WRONG: dict[str, tuple[dict[str, str], str]] = {
     "paths": ({"CONVOSTATE_PATHS": "zaffre"}, "CONVOSTATE_PATHS=/sms"),
     "an outage": ({"CONVOSTATE_ON_OUTAGE": "zaffre"}, "CONVOSTATE_ON_OUTAGE=refuse"),
     "an opt-out": ({"CONVOSTATE_ON_OPT_OUT": "zaffre"}, "CONVOSTATE_ON_OPT_OUT=end"),
-    "waiting": ({"CONVOSTATE_MAX_WAITING": "zaffre"}, "CONVOSTATE_MAX_WAITING=8"),
+    "waiting": ({"CONVOSTATE_MAX_WAITING": "zaffre"}, "CONVOSTATE_MAX_WAITING=2"),
     "a body": ({"CONVOSTATE_MAX_BODY_BYTES": "1"}, "CONVOSTATE_MAX_BODY_BYTES=262144"),
     "an account's token": ({"CONVOSTATE_ACCOUNT_TOKENS": "zaffre"}, "CONVOSTATE_ACCOUNT_TOKENS="),
     "an account that is none": ({"CONVOSTATE_ACCOUNT_TOKENS": "ACx=zaffre"}, "CONVOSTATE_ACCOUNT_TOKENS=AC<"),

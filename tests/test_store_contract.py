@@ -39,14 +39,13 @@ class TestMemoryStore(StoreContract):
 
     def waiting(self, store: Store, claim: Claim) -> int:
         assert isinstance(store, MemoryStore)
-        kept = store._conversations.get(claim.name)
-        return 0 if kept is None else len(kept.queue)
+        return store.queue(claim).waiting
 
     def expire_lease(self, store: Store, begun: Begun) -> None:
         assert isinstance(store, MemoryStore)
-        with store._changed:
+        with store._lock:
             begun.lease.ends = time.monotonic()  # type: ignore[attr-defined]  # the store's own
-            store._changed.notify_all()
+            store._conversations[begun.claim.name].wake_next(always=True)
 
 
 @pytest.fixture(scope="module", params=BINARIES)

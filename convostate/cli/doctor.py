@@ -85,9 +85,7 @@ def _examine_environment() -> Generator[Finding, None, Finding | None]:
     """Judge the settings of the environment; the fault that keeps them from being used, or None."""
     try:
         settings = Settings.from_environ(os.environ)
-        store = store_for(
-            settings.store, cookie_name=settings.cookie_name, max_waiting=settings.max_waiting
-        )
+        store = store_for(settings)
     except UsageError as error:
         faults = Settings.faults(os.environ) or [error]  # or the store is
         yield from map(Finding.fault, faults)

@@ -35,7 +35,7 @@ def examine_store(store: Store, settings: Settings) -> Iterator[Finding]:
         return
     began = time.monotonic()
     try:
-        _take_turns(store, waits=settings.max_waiting > 0)
+        _take_turns(store, waits=settings.max_waiting != 0)
     except ConvostateError as error:
         yield Finding.fault(error)
         return

@@ -3,44 +3,93 @@
 from __future__ import annotations
 
 from importlib import import_module
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any
 
 from convostate.errors import UsageError
-from convostate.stores.base import Store
+from convostate.stores.base import MAX_WAITING, MAX_WAITING_IN_LOOP, AsyncStore, Store, is_store
 from convostate.stores.cookie import CookieStore
 
 if TYPE_CHECKING:
+    from convostate.settings import Settings
     from convostate.stores.memory import MemoryStore
     from convostate.stores.redis.store import RedisStore
 
 __all__ = ["CookieStore", "MemoryStore", "RedisStore", "Store"]
 
 
-def store_for(url: str, *, cookie_name: str, max_waiting: int) -> Store:
-    """The store that CONVOSTATE_STORE names.
+def store_for(settings: Settings, *, max_waiting: int = MAX_WAITING) -> Store:
+    """The store that CONVOSTATE_STORE names, for threads and processes.
 
     Args:
-        url: ``cookie``, ``memory`` or the URL of a Redis, as the settings take it.
-        cookie_name: For the cookie store.
-        max_waiting: For a store that remembers: how many turns of one conversation may wait at once.
+        settings: Their `store`, `cookie_name` and `max_waiting` count.
+        max_waiting: The default of that setting.
 
     Raises:
-        UsageError: The extra that the URL needs is missing, or the URL is wrong.
+        UsageError: The extra that the store needs is missing, its URL is wrong, or a factory does not
+            make a store that blocks.
     """
-    if url == "cookie":
-        return CookieStore(cookie_name)
-    if url == "memory":
+    name = settings.store
+    if name == "cookie":
+        return CookieStore(settings.cookie_name)
+    waiting = max_waiting if settings.max_waiting is None else settings.max_waiting
+    if name == "memory":
         from convostate.stores.memory import MemoryStore  # noqa: PLC0415  # loaded on first use
 
-        return MemoryStore(max_waiting=max_waiting)
+        return MemoryStore(max_waiting=waiting)
+    if "://" in name:
+        redis: Store = _redis("store", name).RedisStore.from_url(name, max_waiting=waiting)
+        return redis
+    store: Store = _made_by(name)
+    if iscoroutinefunction(store.begin):
+        raise UsageError(
+            "The factory in CONVOSTATE_STORE makes a store for asyncio, and a WSGI app and Conversations "
+            "need one that blocks. Have it make one whose methods are not coroutines"
+        )
+    return store
+
+
+def async_store_for(settings: Settings) -> AsyncStore:
+    """The store that CONVOSTATE_STORE names, for an event loop; `store_for` in all else.
+
+    A store of the user's own may be of either kind: one that blocks runs in threads.
+
+    Raises:
+        UsageError: As `store_for`.
+    """
+    from convostate.stores.aio import as_async_store  # noqa: PLC0415  # asyncio is not for everyone
+
+    if settings.store.partition(":")[1] and "://" not in settings.store:
+        return as_async_store(_made_by(settings.store))
+    return as_async_store(store_for(settings, max_waiting=MAX_WAITING_IN_LOOP))
+
+
+def _redis(module: str, url: str) -> Any:
+    """A module of the Redis store."""
     try:
-        from convostate.stores.redis.store import RedisStore  # noqa: PLC0415  # an extra, loaded on first use
+        return import_module(f"{__name__}.redis.{module}")
     except ModuleNotFoundError as error:
         raise UsageError(
             f"CONVOSTATE_STORE={url.partition(':')[0]}://… needs the package {error.name}. "
             'Run: pip install "convostate[redis]"'
         ) from error
-    store: Store = RedisStore.from_url(url, max_waiting=max_waiting)
+
+
+def _made_by(factory: str) -> Any:
+    """What ``package.module:factory`` makes."""
+    module, _, name = factory.partition(":")
+    try:
+        store = getattr(import_module(module), name)()
+    except (ImportError, AttributeError, TypeError) as error:
+        raise UsageError(
+            f"CONVOSTATE_STORE names a factory that cannot be called ({type(error).__name__}). "
+            "Set CONVOSTATE_STORE=package.module:factory, a function without arguments that returns a store"
+        ) from error
+    if not is_store(store):
+        raise UsageError(
+            "The factory in CONVOSTATE_STORE does not return a store. "
+            "Return an object of a class that is derived from convostate.stores.Store"
+        )
     return store
 
 

@@ -13,11 +13,16 @@ server's), ``busy`` (waited too long, or too many wait), ``lost`` (the lease is 
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import NamedTuple, Protocol
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar
 
 from convostate.errors import StoreError
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
 __all__ = [
+    "AsyncStore",
     "Begun",
     "Claim",
     "End",
@@ -29,6 +34,7 @@ __all__ = [
     "Replay",
     "Reply",
     "Store",
+    "blocking",
     "is_store",
     "lost",
     "too_many_wait",
@@ -41,6 +47,13 @@ LEASE_S = 16  # Twilio gives a webhook up after 15 s (https://www.twilio.com/doc
 WAIT_S = 8  # what is left of those 15 s must do for the turn itself
 REPLY_S = 600  # a repeated delivery is answered from the record for so long; then neither is kept nor opens
 OPT_OUT_S = 30 * 24 * 3600  # how long a STOP is remembered; the longest lifetime there is
+
+# How many texts of one conversation may wait at once. A text that waits keeps a WSGI worker from
+# everyone else, and four sync workers are usual; on an event loop it keeps nothing.
+MAX_WAITING, MAX_WAITING_IN_LOOP = 2, 8
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 
 class Claim(NamedTuple):
@@ -138,12 +151,16 @@ class Begun(NamedTuple):
             token at all.
         lease: What `commit` and `abort` recognise the turn by; the store's own.
         opted_out: The person's STOP stands.
+        left_s: Seconds until the store lets go of the token. It then decides when the state expires,
+            and the times in the seal, of a host whose clock may differ, do not. None if the store
+            does not know, or if there is no token.
     """
 
     claim: Claim
     token: bytes | None
     lease: object = None
     opted_out: bool = False
+    left_s: float | None = None
 
     def __repr__(self) -> str:
         return f"Begun({'a state' if self.token else 'no state'}, opted_out={self.opted_out})"
@@ -258,6 +275,85 @@ class Store(Protocol):
         What it keeps stays, and a later turn takes up again what it needs. By default there is nothing.
         """
         return
+
+
+class AsyncStore(Protocol):
+    """A store for asyncio: the methods of `Store` as coroutines, with the same meanings and errors.
+
+    A `begin` that is cancelled gives its place or its turn up by itself. A `write`, `commit` or `abort`
+    that has been called is carried out, also if its caller is cancelled; an `abort` that follows does
+    nothing then. None of them blocks the event loop.
+
+    `convostate.stores.async_store_for` makes the one that the settings name, and
+    `convostate.stores.aio.as_async_store` gives one for a `Store`.
+    """
+
+    @property
+    @abstractmethod
+    def server_side(self) -> bool:
+        """As `Store.server_side`."""
+        ...
+
+    @property
+    def most_bytes(self) -> int | None:
+        """As `Store.most_bytes`."""
+        return None
+
+    @abstractmethod
+    async def begin(self, claim: Claim, cookies: str, now: float) -> Begun | Replay:
+        """As `Store.begin`. A turn that waits holds neither a thread nor a connection."""
+        ...
+
+    @abstractmethod
+    async def write(self, begun: Begun, token: bytes | None, lifetime_s: float, now: float) -> None:
+        """As `Store.write`."""
+        ...
+
+    @abstractmethod
+    async def commit(
+        self, begun: Begun, outcome: Outcome, reply: Reply | None, now: float
+    ) -> Headers:
+        """As `Store.commit`."""
+        ...
+
+    @abstractmethod
+    async def abort(self, begun: Begun) -> None:
+        """As `Store.abort`."""
+        ...
+
+    @abstractmethod
+    async def peek(self, claim: Claim, now: float) -> bytes | None:
+        """As `Store.peek`."""
+        ...
+
+    @abstractmethod
+    async def erase(self, claim: Claim, *, replies: bool) -> None:
+        """As `Store.erase`."""
+        ...
+
+    async def close(self) -> None:
+        """As `Store.close`; frees what belongs to the running event loop."""
+        return
+
+
+def blocking(
+    method: Callable[Concatenate[Any, _P], Coroutine[Any, Any, _T]],
+) -> Callable[Concatenate[Any, _P], _T]:
+    """A method that runs a coroutine whose I/O blocks, so that it never suspends.
+
+    This is how a protocol is written once, as coroutines, for threads and for asyncio.
+    """
+
+    @wraps(method)
+    def run(self: Any, /, *args: _P.args, **named: _P.kwargs) -> _T:
+        try:  # made and started in one expression: an interrupt finds no coroutine that was never started
+            method(self, *args, **named).send(None)
+        except StopIteration as ended:
+            result: _T = ended.value
+            return result
+        raise AssertionError("a store that blocks has suspended")
+
+    return run
 
 
 def is_store(given: object) -> bool:

@@ -9,6 +9,7 @@ within its time can be replayed.
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from werkzeug.http import http_date
 from werkzeug.sansio.http import parse_cookie
@@ -18,6 +19,9 @@ from convostate.sealing.encoding import from_base64url, to_base64url
 from convostate.sealing.token import HEAD_BYTES
 from convostate.settings import LONGEST_IN_COOKIE
 from convostate.stores.base import Begun, Claim, Headers, Leave, Outcome, Reply
+
+if TYPE_CHECKING:
+    from convostate.stores.base import AsyncStore
 
 # RFC 6265 §6.1: what a client must take at least, name and attributes included. Twilio names no bound.
 COOKIE_BYTES = 4096
@@ -54,6 +58,12 @@ class CookieStore:
     def size_bytes(self, token: bytes) -> int:
         """How much of the 4096 bytes the cookie of a token takes, attributes included."""
         return self._attributes_bytes + len(to_base64url(token))
+
+    def for_asyncio(self) -> AsyncStore:
+        """The same store for an event loop: there is nothing to wait for."""
+        from convostate.stores.aio import InLoop  # noqa: PLC0415  # asyncio is not for everyone
+
+        return InLoop(self)
 
     def begin(self, claim: Claim, cookies: str, now: float) -> Begun:
         """Find the token: of two cookies of our name the first well-formed one counts."""

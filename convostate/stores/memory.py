@@ -1,18 +1,21 @@
 """MemoryStore: conversations in this process's memory, for tests, demos and one-process servers.
 
 It keeps every promise of `Store` (turns in order, repeated deliveries answered from the record), for
-the threads and greenlets of one process. Another process does not see any of it.
+the threads, greenlets and event loops of one process. Another process does not see any of it.
+
+A turn that ends wakes the next one and no other, so a turn costs the same however many wait.
 """
 
 from __future__ import annotations
 
 import time
 from collections import OrderedDict, deque
-from dataclasses import dataclass, field
-from threading import Condition
+from threading import Event, Lock
+from typing import TYPE_CHECKING, Protocol
 
 from convostate.stores.base import (
     LEASE_S,
+    MAX_WAITING,
     OPT_OUT_S,
     REPLY_S,
     WAIT_S,
@@ -25,38 +28,81 @@ from convostate.stores.base import (
     Queue,
     Replay,
     Reply,
+    blocking,
     lost,
     too_many_wait,
     waited_too_long,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-class _Lease:
-    """One turn's hold of a conversation, or its place in the queue."""
+    from convostate.stores.base import AsyncStore
 
-    __slots__ = ("ends",)
+_SWEPT_AT_ONCE = (
+    2  # conversations looked at for each that begins: all are, before there are twice as many
+)
+
+
+class _Bell(Protocol):
+    """Wakes a turn that waits."""
+
+    def ring(self) -> None: ...
+    async def wait(self, seconds: float) -> None: ...
+
+
+class _ThreadBell:
+    """Wakes a thread or a greenlet."""
 
     def __init__(self) -> None:
-        self.ends = 0.0  # by time.monotonic()
+        self._rung = Event()
+        self.ring = self._rung.set
+
+    async def wait(self, seconds: float) -> None:
+        self._rung.wait(seconds)
+        self._rung.clear()
 
 
-@dataclass
+class _Lease:
+    """One turn's hold of a conversation, or its place in the queue. Times are `time.monotonic`'s."""
+
+    __slots__ = ("bell", "ends", "wakes")
+
+    def __init__(self) -> None:
+        self.ends = 0.0
+        self.wakes = 0.0  # when it asks again by itself
+        self.bell: _Bell | None = None  # while it is in the queue
+
+
 class _Conversation:
-    """What is kept under one name. Times are Unix time in seconds, but for the leases."""
+    """What is kept under one name. Times are Unix time in seconds."""
 
-    token: bytes | None = None
-    expires: float = 0.0
-    opted_out_until: float = 0.0
-    replies: OrderedDict[str, tuple[Reply, bytes, float]] = field(default_factory=OrderedDict)
-    holder: _Lease | None = None
-    queue: deque[_Lease] = field(default_factory=deque)
+    __slots__ = ("expires", "holder", "name", "opted_out_until", "queue", "replies", "token")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.token: bytes | None = None
+        self.expires = self.opted_out_until = 0.0
+        # By fingerprint, in the order in which they expire.
+        self.replies: OrderedDict[str, tuple[Reply, bytes, float]] | None = None
+        self.holder: _Lease | None = None
+        self.queue: deque[_Lease] | None = None
 
     def state(self, now: float) -> bytes | None:
         return self.token if now < self.expires else None
 
     def record(self, fingerprint: str, reply: Reply, idempotency: bytes, now: float) -> None:
+        if self.replies is None:
+            self.replies = OrderedDict()
         self.replies[fingerprint] = (reply, idempotency, now + REPLY_S)
-        self.replies.move_to_end(fingerprint)  # they are in the order in which they expire
+        self.replies.move_to_end(fingerprint)
+
+    def recorded(self, claim: Claim, now: float) -> Replay | None:
+        if claim.fingerprint is None or self.replies is None:
+            return None
+        reply, idempotency, expires = self.replies.get(claim.fingerprint, (None, b"", 0.0))
+        other = reply is not None and reply.redirects and idempotency != claim.idempotency
+        return None if reply is None or now >= expires or other else Replay(reply.sealed)
 
     def idle(self, now: float) -> bool:
         while self.replies and next(iter(self.replies.values()))[2] <= now:
@@ -64,6 +110,18 @@ class _Conversation:
         nothing_kept = self.state(now) is None and not self.replies and now >= self.opted_out_until
         held = self.holder is not None and self.holder.ends > time.monotonic()
         return nothing_kept and not held and not self.queue
+
+    def wake_next(self, *, always: bool = False) -> None:
+        """Wake the turn that has waited longest, if nobody holds the conversation or in any case."""
+        if self.queue and (self.holder is None or always):
+            bell = self.queue[0].bell
+            assert bell is not None
+            bell.ring()
+
+    def leave_queue(self, lease: _Lease) -> None:
+        if lease.bell is not None and self.queue is not None:
+            lease.bell = None
+            self.queue.remove(lease)
 
 
 class MemoryStore:
@@ -79,56 +137,98 @@ class MemoryStore:
     most_bytes = None
 
     def __init__(
-        self, *, max_waiting: int = 8, wait_s: float = WAIT_S, lease_s: float = LEASE_S
+        self, *, max_waiting: int = MAX_WAITING, wait_s: float = WAIT_S, lease_s: float = LEASE_S
     ) -> None:
         self._max_waiting = max_waiting
         self._wait_s = wait_s
         self._lease_s = lease_s
         self._conversations: dict[str, _Conversation] = {}
-        self._changed = Condition()
-        self._sweep_at = 1024  # conversations; after each sweep twice as many as it found in use
+        self._to_sweep: deque[_Conversation] = deque()
+        self._lock = Lock()  # never held while anything waits
 
     def __repr__(self) -> str:
         return f"MemoryStore({len(self._conversations)} conversations)"
 
-    def begin(self, claim: Claim, cookies: str, now: float) -> Begun | Replay:
-        """Wait for the earlier turns, then hold the conversation or find the recorded reply."""
-        with self._changed:
-            kept = self._find(claim.name, now)
-            lease = _Lease()
-            kept.queue.append(lease)
-            try:
-                replay = self._wait(kept, claim, lease, now)
-                if replay is not None:
-                    return replay
-                kept.holder = lease
-                lease.ends = time.monotonic() + self._lease_s
-                return Begun(claim, kept.state(now), lease, now < kept.opted_out_until)
-            finally:
-                kept.queue.remove(lease)
-                self._changed.notify_all()
+    def for_asyncio(self) -> AsyncStore:
+        """The same conversations, for the tasks of an event loop: one that waits holds no thread."""
+        from convostate.stores.aio import InLoop, Ring  # noqa: PLC0415  # asyncio is not for everyone
 
-    def _wait(self, kept: _Conversation, claim: Claim, lease: _Lease, now: float) -> Replay | None:
+        store = self
+
+        class InMemory(InLoop):
+            async def begin(self, claim: Claim, cookies: str, now: float) -> Begun | Replay:
+                return await store.begin_with(Ring, claim, now)
+
+        return InMemory(self)
+
+    @blocking
+    async def begin(self, claim: Claim, cookies: str, now: float) -> Begun | Replay:
+        """Wait for the earlier turns, then hold the conversation or find the recorded reply."""
+        return await self.begin_with(_ThreadBell, claim, now)
+
+    async def begin_with(
+        self, make_bell: Callable[[], _Bell], claim: Claim, now: float
+    ) -> Begun | Replay:
+        """Begin a turn, which waits by a bell of that kind."""
+        lease, deadline = _Lease(), time.monotonic() + self._wait_s
+        try:
+            while True:
+                found = self._ask(claim, lease, now, deadline, make_bell)
+                if found is not None:
+                    return found
+                assert lease.bell is not None
+                await lease.bell.wait(max(0.0, lease.wakes - time.monotonic()))
+        except BaseException:
+            with self._lock:
+                kept = self._conversations.get(claim.name)
+                if kept is not None:
+                    kept.leave_queue(lease)
+                    self._let_go(kept, lease)
+            raise
+
+    def _ask(
+        self,
+        claim: Claim,
+        lease: _Lease,
+        now: float,
+        deadline: float,
+        make_bell: Callable[[], _Bell],
+    ) -> Begun | Replay | None:
+        """Hold the conversation, find the recorded reply, or wait: then None."""
         moment = time.monotonic()
-        deadline = moment + self._wait_s
-        arrived = True
-        while True:
+        with self._lock:
+            kept = self._find(claim.name, now)
             if kept.holder is not None and kept.holder.ends <= moment:
                 kept.holder = None
-            replay = self._recorded(kept, claim, now)
-            if replay is not None or (kept.holder is None and kept.queue[0] is lease):
+            replay = kept.recorded(claim, now)
+            if replay is not None:
+                kept.leave_queue(lease)
+                kept.wake_next()
                 return replay
-            if arrived and len(kept.queue) > self._max_waiting + (kept.holder is None):
-                raise too_many_wait()
-            if moment >= deadline:
+            queue, holder = kept.queue, kept.holder
+            if holder is None and (not queue or queue[0] is lease):
+                kept.leave_queue(lease)
+                kept.holder = lease
+                lease.ends = moment + self._lease_s
+                if queue and lease.ends < queue[0].wakes:
+                    kept.wake_next(always=True)  # it does not know how soon this lease may end
+                return Begun(claim, kept.state(now), lease, now < kept.opted_out_until)
+            if lease.bell is None:
+                if queue is None:
+                    queue = kept.queue = deque()
+                if len(queue) >= self._max_waiting + (holder is None):
+                    raise too_many_wait()
+                lease.bell = make_bell()
+                queue.append(lease)
+            elif moment >= deadline:
                 raise waited_too_long()
-            ends = deadline if kept.holder is None else min(deadline, kept.holder.ends)
-            self._changed.wait(ends - moment)
-            moment, arrived = time.monotonic(), False
+            lease.wakes = deadline if holder is None else min(deadline, holder.ends)
+            kept.wake_next()
+            return None
 
     def write(self, begun: Begun, token: bytes | None, lifetime_s: float, now: float) -> None:
         """Write the state and go on holding the conversation, with a whole lease."""
-        with self._changed:
+        with self._lock:
             kept, lease = self._held(begun)
             kept.token, kept.expires = token, now + lifetime_s
             lease.ends = time.monotonic() + self._lease_s
@@ -136,8 +236,8 @@ class MemoryStore:
     def commit(self, begun: Begun, outcome: Outcome, reply: Reply | None, now: float) -> Headers:
         """Carry out the outcome, record the reply, wake the next turn."""
         claim = begun.claim
-        with self._changed:
-            kept, _ = self._held(begun)
+        with self._lock:
+            kept, lease = self._held(begun)
             if isinstance(outcome, Keep):
                 kept.token, kept.expires = outcome.token, now + outcome.lifetime_s
             elif isinstance(outcome, End):
@@ -146,50 +246,59 @@ class MemoryStore:
                 kept.opted_out_until = now + OPT_OUT_S if outcome.opted_out else 0.0
             if reply is not None and claim.fingerprint is not None:
                 kept.record(claim.fingerprint, reply, claim.idempotency, now)
-            self._release(claim.name, kept, now)
+            self._let_go(kept, lease)
+            if kept.idle(now):
+                del self._conversations[claim.name]
         return []
 
     def abort(self, begun: Begun) -> None:
         """Wake the next turn."""
-        with self._changed:
+        with self._lock:
             kept = self._conversations.get(begun.claim.name)
-            if kept is not None and kept.holder is begun.lease:
-                kept.holder = None
-                self._changed.notify_all()
+            if kept is not None:
+                self._let_go(kept, begun.lease)
 
     def peek(self, claim: Claim, now: float) -> bytes | None:
         """Read the sealed state without waiting."""
-        with self._changed:
+        with self._lock:
             kept = self._conversations.get(claim.name)
             return None if kept is None else kept.state(now)
 
     def queue(self, claim: Claim) -> Queue:
         """Who is at the conversation."""
-        with self._changed:
+        with self._lock:
             kept = self._conversations.get(claim.name)
-            lease = None if kept is None else kept.holder
-            left_s = 0.0 if lease is None else lease.ends - time.monotonic()
-            return Queue(left_s if left_s > 0 else None, len(kept.queue) if kept else 0)
+            if kept is None:
+                return Queue(None, 0)
+            left_s = 0.0 if kept.holder is None else kept.holder.ends - time.monotonic()
+            return Queue(left_s if left_s > 0 else None, len(kept.queue or ()))
 
     def erase(self, claim: Claim, *, replies: bool) -> None:
         """Remove the state and take the lease from a turn in flight."""
-        with self._changed:
+        with self._lock:
             kept = self._conversations.get(claim.name)
             if kept is not None:
-                kept.token = kept.holder = None
+                kept.token = None
                 if replies:
-                    kept.replies.clear()
-                self._changed.notify_all()
+                    kept.replies = None
+                self._let_go(kept, kept.holder)
 
     def close(self) -> None:
         """Nothing is freed: what is kept stays."""
 
     def _find(self, name: str, now: float) -> _Conversation:
-        if len(self._conversations) >= self._sweep_at:
-            in_use = {key: kept for key, kept in self._conversations.items() if not kept.idle(now)}
-            self._conversations = in_use
-            self._sweep_at = max(1024, 2 * len(in_use))
-        return self._conversations.setdefault(name, _Conversation())
+        kept = self._conversations.get(name)
+        if kept is None:
+            for _ in range(min(_SWEPT_AT_ONCE, len(self._to_sweep))):
+                old = self._to_sweep.popleft()
+                if self._conversations.get(old.name) is old:
+                    if old.idle(now):
+                        del self._conversations[old.name]
+                    else:
+                        self._to_sweep.append(old)
+            kept = self._conversations[name] = _Conversation(name)
+            self._to_sweep.append(kept)
+        return kept
 
     def _held(self, begun: Begun) -> tuple[_Conversation, _Lease]:
         kept, lease = self._conversations.get(begun.claim.name), begun.lease
@@ -202,21 +311,9 @@ class MemoryStore:
             raise lost()
         return kept, lease
 
-    def _release(self, name: str, kept: _Conversation, now: float) -> None:
-        kept.holder = None
-        if kept.idle(now):
-            del self._conversations[name]
-        self._changed.notify_all()
-
     @staticmethod
-    def _recorded(kept: _Conversation, claim: Claim, now: float) -> Replay | None:
-        if claim.fingerprint is None:
-            return None
-        reply, idempotency, expires = kept.replies.get(claim.fingerprint, (None, b"", 0.0))
-        if (
-            reply is None
-            or now >= expires
-            or (reply.redirects and idempotency != claim.idempotency)
-        ):
-            return None
-        return Replay(reply.sealed)
+    def _let_go(kept: _Conversation, lease: object) -> None:
+        """Free the conversation if the lease holds it, and wake who is next."""
+        if kept.holder is lease:
+            kept.holder = None
+        kept.wake_next()

@@ -86,9 +86,7 @@ class ConversationMiddleware:
             )
         settings = Settings.from_environ() if settings is None else settings
         if store is None and isinstance(settings, Settings):
-            store = store_for(
-                settings.store, cookie_name=settings.cookie_name, max_waiting=settings.max_waiting
-            )
+            store = store_for(settings)
         if not isinstance(settings, Settings) or not hasattr(store, "most_bytes"):
             raise UsageError(
                 "Settings and a Store are wanted. Write Settings(auth_token=…, keys=…, store=…)"

@@ -1,0 +1,231 @@
+"""Stores for asyncio, made of stores that block: those that never wait run in the loop, others in threads."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, cast
+
+from convostate.errors import UsageError
+from convostate.stores.base import (
+    WAIT_S,
+    AsyncStore,
+    Begun,
+    Claim,
+    Headers,
+    Outcome,
+    Replay,
+    Reply,
+    Store,
+    is_store,
+    waited_too_long,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from concurrent.futures import Future
+
+# A begin that waits for an earlier turn keeps its thread for up to 8 s. What lets the earlier turn go has
+# threads of its own, or each would wait for the other.
+BEGINNING_THREADS, ENDING_THREADS = 32, 8
+
+
+def as_async_store(store: object) -> AsyncStore:
+    """The asyncio form of a store.
+
+    Args:
+        store: A store for asyncio, which is returned as it is, or one that blocks. If that has a method
+            `for_asyncio`, its result is used, as the package's own stores have it. Any other store
+            runs in threads.
+
+    Raises:
+        UsageError: It is not a store.
+    """
+    if not is_store(store):
+        raise UsageError(
+            "store must be a convostate store. Derive yours from convostate.stores.Store"
+        )
+    if inspect.iscoroutinefunction(cast("Any", store).begin):
+        return cast("AsyncStore", store)
+    make: Callable[[], AsyncStore] | None = getattr(store, "for_asyncio", None)
+    return make() if make is not None else InThreads(cast("Store", store))
+
+
+class Ring:
+    """Wakes a task that waits, from any thread.
+
+    `rung` stays true until the wait that it ends, so no ring is missed.
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._rung = False
+        self._waiting: asyncio.Future[None] | None = None
+
+    def ring(self) -> None:
+        """Wake the task, or end its next wait at once."""
+        with suppress(RuntimeError):  # its loop is closed, so there is no task
+            self._loop.call_soon_threadsafe(self.ring_here)
+
+    def ring_here(self) -> None:
+        """The same, in the task's loop."""
+        self._rung = True
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
+
+    async def wait(self, seconds: float) -> None:
+        """Wait to be woken, or for so long."""
+        if not self._rung:
+            self._waiting = self._loop.create_future()
+            patience = self._loop.call_later(seconds, self.ring_here)
+            try:
+                await self._waiting
+            finally:
+                patience.cancel()
+                self._waiting = None
+        self._rung = False
+
+
+class Tasks:
+    """Work that is carried out to its end, whoever is cancelled meanwhile."""
+
+    def __init__(self) -> None:
+        self._running: set[asyncio.Task[Any]] = set()  # the loop alone would let them be collected
+
+    def start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Start a task that nobody need await."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    async def finish(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """Await work that goes on if the caller is cancelled."""
+        return await asyncio.shield(self.start(work))
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._running.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever awaited it has it; nobody else is to be told
+
+
+class InLoop(AsyncStore):
+    """A store that never waits and does no I/O, called in the event loop itself.
+
+    Args:
+        store: The store.
+
+    Attributes:
+        store: As given.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    @property
+    def server_side(self) -> bool:
+        """As the store's."""
+        return self.store.server_side
+
+    @property
+    def most_bytes(self) -> int | None:
+        """As the store's."""
+        return self.store.most_bytes
+
+    async def begin(self, claim: Claim, cookies: str, now: float) -> Begun | Replay:
+        """As `Store.begin`."""
+        return self.store.begin(claim, cookies, now)
+
+    async def write(self, begun: Begun, token: bytes | None, lifetime_s: float, now: float) -> None:
+        """As `Store.write`."""
+        self.store.write(begun, token, lifetime_s, now)
+
+    async def commit(
+        self, begun: Begun, outcome: Outcome, reply: Reply | None, now: float
+    ) -> Headers:
+        """As `Store.commit`."""
+        return self.store.commit(begun, outcome, reply, now)
+
+    async def abort(self, begun: Begun) -> None:
+        """As `Store.abort`."""
+        self.store.abort(begun)
+
+    async def peek(self, claim: Claim, now: float) -> bytes | None:
+        """As `Store.peek`."""
+        return self.store.peek(claim, now)
+
+    async def erase(self, claim: Claim, *, replies: bool) -> None:
+        """As `Store.erase`."""
+        self.store.erase(claim, replies=replies)
+
+    async def close(self) -> None:
+        """As `Store.close`."""
+        self.store.close()
+
+
+class InThreads(InLoop):
+    """A store that blocks, called in threads; what has reached a thread is carried out."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store)
+        self._beginning = ThreadPoolExecutor(BEGINNING_THREADS, "convostate-begin")
+        self._ending = ThreadPoolExecutor(ENDING_THREADS, "convostate-end")
+
+    async def begin(self, claim: Claim, cookies: str, now: float) -> Begun | Replay:
+        """As `Store.begin`; the time until a thread is free counts as waiting."""
+        asked: Future[Begun | Replay] = self._beginning.submit(
+            self.store.begin, claim, cookies, now
+        )
+        result = asyncio.wrap_future(asked)
+        impatience = asyncio.get_running_loop().call_later(WAIT_S, asked.cancel)
+        try:
+            return await asyncio.shield(result)
+        except asyncio.CancelledError:
+            if result.cancelled():  # no thread has come to it
+                raise waited_too_long() from None
+            result.cancel()
+            asked.add_done_callback(self._give_up)
+            raise
+        finally:
+            impatience.cancel()
+
+    def _give_up(self, asked: Future[Begun | Replay]) -> None:
+        """Let go of a turn that began although its task is gone."""
+        if not asked.cancelled() and asked.exception() is None:
+            begun = asked.result()
+            if isinstance(begun, Begun):
+                self._ending.submit(self.store.abort, begun)
+
+    async def write(self, begun: Begun, token: bytes | None, lifetime_s: float, now: float) -> None:
+        """As `Store.write`."""
+        await self._end(self.store.write, begun, token, lifetime_s, now)
+
+    async def commit(
+        self, begun: Begun, outcome: Outcome, reply: Reply | None, now: float
+    ) -> Headers:
+        """As `Store.commit`."""
+        headers: Headers = await self._end(self.store.commit, begun, outcome, reply, now)
+        return headers
+
+    async def abort(self, begun: Begun) -> None:
+        """As `Store.abort`."""
+        await self._end(self.store.abort, begun)
+
+    async def peek(self, claim: Claim, now: float) -> bytes | None:
+        """As `Store.peek`."""
+        found: bytes | None = await self._end(self.store.peek, claim, now)
+        return found
+
+    async def erase(self, claim: Claim, *, replies: bool) -> None:
+        """As `Store.erase`."""
+        await self._end(lambda: self.store.erase(claim, replies=replies))
+
+    async def close(self) -> None:
+        """As `Store.close`."""
+        await self._end(self.store.close)
+
+    async def _end(self, call: Callable[..., Any], *args: Any) -> Any:
+        # Shielded, so that what still waits for a thread is carried out too.
+        return await asyncio.shield(asyncio.wrap_future(self._ending.submit(call, *args)))
