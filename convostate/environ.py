@@ -9,6 +9,8 @@ from convostate.state import State
 from convostate.twilio.webhook import Webhook
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from _typeshed.wsgi import WSGIEnvironment
 
 STATE_KEY = "convostate.state"
@@ -50,3 +52,12 @@ def state_from(environ: WSGIEnvironment) -> State:
         f"This webhook (kind {webhook.kind}) names no pair of phones, so it belongs to no conversation. "
         "Use webhook_from(environ), or ask for state only where webhook.pair is not None"
     )
+
+
+def layers(app: object) -> Iterator[object]:
+    """A stack of WSGI apps from the outside in, as far as they name the next one ``app`` or ``wsgi_app``."""
+    for _ in range(20):  # a stack, not a cycle
+        if app is None:
+            return
+        yield app
+        app = getattr(app, "wsgi_app", None) or getattr(app, "app", None)

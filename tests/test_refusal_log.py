@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import convostate.refusals
-from convostate.refusals import EXPLAINED_A_MINUTE, QUIET_S, RefusalLog
+from convostate.refusals import DIAGNOSED_A_MINUTE, QUIET_S, RefusalLog
 from tests.answering import Answering
 from tests.served import ACCOUNT, ADA, TOKEN, URL, US, bare, serve, settings, signed, text, wrapped
 
@@ -162,7 +162,7 @@ def test_what_cannot_be_explained_does_not_silence_what_can(
     assert second.endswith("set CONVOSTATE_PUBLIC_URL=https://example.com")
 
 
-@pytest.mark.parametrize(("strangers", "lines"), [(EXPLAINED_A_MINUTE - 1, 2), (EXPLAINED_A_MINUTE, 1)])  # fmt: skip
+@pytest.mark.parametrize(("strangers", "lines"), [(DIAGNOSED_A_MINUTE - 1, 2), (DIAGNOSED_A_MINUTE, 1)])  # fmt: skip
 def test_so_many_are_explained_in_a_minute_and_no_more(
     strangers: int, lines: int, monotonic: Monotonic, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -276,10 +276,10 @@ def test_a_hostile_hint_is_only_a_403(headers: dict[str, str]) -> None:
 def test_a_surprise_while_explaining_is_still_a_403(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def surprising(_asked: Any) -> Any:
+    def surprising(*_: Any) -> Any:
         raise ValueError(ADA)
 
-    monkeypatch.setattr(convostate.refusals, "explain", surprising)
+    monkeypatch.setattr(convostate.refusals, "diagnose_refusal", surprising)
 
     said = line(bare(), caplog)
 

@@ -6,13 +6,14 @@ import json
 
 import click
 
-from convostate.cli.signing import account_in, read_params, read_url, signing_settings
-from convostate.twilio.diagnosis import Asked
-from convostate.twilio.diagnosis import explain as explain_signature
-from convostate.twilio.form import Form
+from convostate.cli.signing import arrival_at, read_params, read_url, signing_settings
+from convostate.testing.params import encode
+from convostate.twilio.authenticate import FORM
+from convostate.twilio.diagnosis import diagnose
+from convostate.twilio.signature import Request
 
 
-@click.command(short_help="Say whether a signature is valid, and if not, why.")
+@click.command(short_help="Say whether a request verifies, and if not, why.")
 @click.argument("url", callback=read_url)
 @click.argument("signature")
 @click.argument("params", nargs=-1, metavar="[NAME=VALUE]...", callback=read_params)
@@ -21,7 +22,7 @@ from convostate.twilio.form import Form
     "scheme",
     default="",
     metavar="HEADER",
-    help="The request's X-Twilio-Webhooks-Signature-Settings, where it has one.",
+    help="The request's X-Twilio-Webhooks-Signature-Settings, if it has one.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 @click.pass_context
@@ -33,16 +34,16 @@ def explain(
     scheme: str,
     as_json: bool,
 ) -> None:
-    """Say whether a signature is valid, with or without the URL's port, and if not, why.
+    """Say whether the middleware accepts a request, with or without the URL's port, and if not, why.
 
-    It judges the signature alone. Exit status 0: valid, 1: not. The token is TWILIO_AUTH_TOKEN.
+    With parameters it is a POST, without any a GET. The token is TWILIO_AUTH_TOKEN. If the URL begins
+    with CONVOSTATE_PUBLIC_URL, the advice goes by that. Exit status 0: it verifies, 1: it does not.
     """
-    first: dict[str, str] = {}
-    for name, value in params:
-        first.setdefault(name, value)
-    form = Form(first, params if len(params) != len(first) else None)
-    secrets = signing_settings().secrets()
-    candidates = secrets.candidates(scheme, account_in(url, params))
-    explanation = explain_signature(Asked(url, form, signature, candidates, secrets.every()))
-    click.echo(json.dumps(explanation._asdict()) if as_json else str(explanation))
-    context.exit(0 if explanation.valid else 1)
+    body = encode(params).encode("ascii")
+    query = url.partition("?")[2]
+    method, content_type = ("POST", FORM) if params else ("GET", "")
+    request = Request(method, url, query, content_type, body, signature, scheme)
+    diagnosis = diagnose(request, signing_settings().secrets(), lambda: arrival_at(url))
+    shown = {name: getattr(diagnosis, name) for name in ("valid", "checked", "reason", "advice")}
+    click.echo(json.dumps(shown) if as_json else str(diagnosis))
+    context.exit(0 if diagnosis.valid else 1)

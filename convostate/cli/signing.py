@@ -10,6 +10,7 @@ from convostate.errors import RequestError, UsageError
 from convostate.sealing.keys import Keyring
 from convostate.settings import Settings
 from convostate.testing.fetch import Url
+from convostate.twilio.diagnosis import Arrival
 from convostate.twilio.form import parse_query
 
 if TYPE_CHECKING:
@@ -58,6 +59,15 @@ def signing_secret(settings: Settings, account_sid: str, key_id: str = "") -> tu
             "There is no auth token for this account. Set TWILIO_AUTH_TOKEN=<the account's auth token>"
         )
     return tokens[0], "HMAC_SHA1"
+
+
+def arrival_at(url: str) -> Arrival | None:
+    """How a request for this URL arrives at an app with CONVOSTATE_PUBLIC_URL; None without that."""
+    public_url = os.environ.get("CONVOSTATE_PUBLIC_URL", "").strip().rstrip("/")
+    target = url.removeprefix(public_url)
+    if target == url or target[:1] not in ("", "/", "?"):
+        return None
+    return Arrival(target, public_url)
 
 
 def account_in(url: str, params: list[tuple[str, str]]) -> str:

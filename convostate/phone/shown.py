@@ -15,10 +15,9 @@ from urllib.parse import urlsplit
 
 from werkzeug.datastructures import Headers
 
-from convostate.errors import RequestError
 from convostate.testing.codes import ERRORS
-from convostate.twilio.diagnosis import Asked, explain
-from convostate.twilio.form import EMPTY, parse_form, parse_query
+from convostate.twilio.diagnosis import diagnose
+from convostate.twilio.signature import Request as ReceivedRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,9 +26,9 @@ if TYPE_CHECKING:
     from convostate.testing.fetch import Exchange
     from convostate.testing.message import Message
     from convostate.testing.reply import Reply
-    from convostate.twilio.form import Form
     from convostate.twilio.signature import Secrets
 
+_REFUSALS = (400, 403, 405, 413, 415)  # what a request that is not proven is answered with
 MOST_BODY_CHARS = 20_000  # of one response that the page shows
 _PACKAGE = Path(__file__).parent.parent
 _DEMOS = f"{_PACKAGE / 'demo'}{os.sep}"
@@ -73,6 +72,7 @@ def reply_shown(reply: Reply, secrets: Secrets | None, log: list[str]) -> dict[s
         log: What it said meanwhile.
     """
     error = reply.exception
+    explanation = _explanation(reply, secrets)
     return {
         "status": reply.status,
         "errors": [{"code": code, "text": ERRORS.get(code, "")} for code in reply.errors],
@@ -80,9 +80,9 @@ def reply_shown(reply: Reply, secrets: Secrets | None, log: list[str]) -> dict[s
         "statuses": [_status(status) for status in reply.statuses],
         "traceback": "" if error is None else traceback_of(error),
         "raised": "" if error is None else _one_line(error),
-        "explanation": _explanation(reply, secrets),
+        "explanation": explanation,
         # the explanation says the same, and at every refusal, not once a minute
-        "log": [line for line in log if not line.startswith("refused a request")],
+        "log": [line for line in log if not (explanation and line.startswith("refused a request"))],
     }
 
 
@@ -140,38 +140,29 @@ def _one_line(error: BaseException) -> str:
 
 
 def _explanation(reply: Reply, secrets: Secrets | None) -> str:
-    """Why the app's middleware refused the signature, or ""."""
-    refused = [e for e in reply.exchanges if e.response is not None and e.response.status == 403]
+    """Why the app's middleware refused the request, or ""."""
+    refused = [
+        exchange.request
+        for exchange in reply.exchanges
+        if exchange.response is not None and exchange.response.status in _REFUSALS
+    ]
     if secrets is None or not refused:
         return ""
-    asked = _asked(refused[-1].request, secrets)
-    explanation = explain(asked)
-    return "" if explanation.valid else str(explanation)
+    diagnosis = diagnose(_as_received(refused[-1]), secrets)
+    return "" if diagnosis.valid else str(diagnosis)
 
 
-def _asked(request: Request, secrets: Secrets) -> Asked:
-    try:
-        form = parse_form(request.body) if request.method == "POST" else EMPTY
-    except RequestError:
-        form = EMPTY
-    headers = Headers(request.headers)
-    scheme = headers.get("X-Twilio-Webhooks-Signature-Settings", "")
-    # of a GET the parameters stand in its query
-    account = (form.first or _query(request.url).first).get("AccountSid", "")
-    return Asked(
-        request.url,
-        form,
+def _as_received(sent: Request) -> ReceivedRequest:
+    headers = Headers(sent.headers)
+    return ReceivedRequest(
+        sent.method,
+        sent.url,
+        sent.url.partition("?")[2],
+        headers.get("Content-Type", ""),
+        sent.body,
         headers.get("X-Twilio-Signature", ""),
-        secrets.candidates(scheme, account),
-        secrets.every(),
+        headers.get("X-Twilio-Webhooks-Signature-Settings", ""),
     )
-
-
-def _query(url: str) -> Form:
-    try:
-        return parse_query(url.partition("?")[2])
-    except RequestError:
-        return EMPTY
 
 
 def message_shown(sent: Message) -> dict[str, Any]:

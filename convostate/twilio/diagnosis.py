@@ -1,7 +1,10 @@
-"""Why a signature does not verify: what was checked, and what would have made it valid.
+"""Why a request is refused: what was checked, what would have made it valid, and what to do.
 
-An explanation never holds a query, a parameter or a secret: the URL of a GET webhook carries numbers
-and texts. It is for the log and the command line, never for the sender.
+A diagnosis never holds a query, a parameter's value, a number or a secret: the URL of a GET webhook
+carries numbers and texts. It is for the log, the command line and the phone page, never for the sender.
+
+Headers such as X-Forwarded-Host are never trusted. They name URLs that are worth a try; one that
+Twilio did not sign is never shown.
 """
 
 from __future__ import annotations
@@ -12,208 +15,398 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, unquote
 
 from convostate.errors import RequestError
-from convostate.twilio.form import Form
-from convostate.twilio.signature import Signer, verify
+from convostate.twilio.authenticate import FORM, authenticate
+from convostate.twilio.form import EMPTY, Form, parse_form, parse_query
+from convostate.twilio.signature import signed_string, verify
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+
+    from convostate.twilio.signature import Request, Secrets, Signer
+
+# An HMAC takes 2 µs and 0.7 ns a byte (3 ns where the processor has no instructions for SHA-1).
+_HMAC_NS, _BYTE_NS = 2000, 1
+_MOST_NS = 3_000_000  # for other URLs and parameters
+_MOST_OTHERS_NS = 5_000_000  # for the secrets of other accounts: a thousand of them
+# What is longer than any known webhook: a WhatsApp message with its ads has 16 KiB and 60 fields.
+_MOST_REQUEST_BYTES = 64 * 1024
+_MOST_RESPELLED_CHARS, _MOST_RESPELLED_FIELDS = 4096, 100
+_MOST_HINT_CHARS = 255  # RFC 1035 §2.3.4: a host name; a prefix is shorter
+_MOST_HINTS = 4  # of one header: proxies in a row
+_MOST_SHOWN_CHARS = 250  # of a URL or a path
+
+# Some put a phone's number into the webhook's URL: two digits of it are enough to recognise it.
+_NUMBER = re.compile(r"(?:(?:\+|%2[Bb])(?:[0-9 ()-]|%20){5,}|[0-9]{5,})([0-9]{2})")
+_ORIGIN = re.compile(r"(?P<scheme>[a-z]+)://(?P<host>\[[^/?#\]]*\]|[^/?#:]*)(?::(?P<port>[0-9]+))?")
+_AUTHORITY = re.compile(r"(?P<host>\[[^/?#\]]*\]|[^/?#:@]+)(?::(?P<port>[0-9]+))?")
+# The element of a list, or the host of an RFC 7239 element.
+_HINT = re.compile(r'(?:(?i:host)=)?"?(?P<hint>(?![a-zA-Z]+=)[!#-~]+)"?')
+# An IP address, or a name in a network that Twilio cannot reach.
+_is_inside = re.compile(r"\[.*\]|[0-9.]+|localhost|[^.]+|.+\.(?:local|internal|lan)").fullmatch
+
+FIXABLE = ("signature", "account")
+"""The categories for which it is worth trying what would have verified."""
+
+_HOST_HEADERS = ("Host", "X-Forwarded-Host", "Forwarded", "X-Original-Host")
+_PREFIX_HEADERS = ("X-Forwarded-Prefix", "X-Script-Name")
+# The path as the proxy got it: nginx ingress, IIS, Traefik, Caddy, Envoy.
+_PATH_HEADERS = (
+    "X-Original-URI",
+    "X-Original-URL",
+    "X-Rewrite-URL",
+    "X-Replaced-Path",
+    "X-Forwarded-URI",
+    "X-Envoy-Original-Path",
+)
 
 
-_LONGEST_HINT_CHARS = 255  # RFC 1035 §2.3.4: a host name; a prefix is shorter
-
-
-class Explanation(NamedTuple):
-    """What is known of a signature.
+class Diagnosis(NamedTuple):
+    """What is known of a request.
 
     Attributes:
-        valid: It verifies.
+        valid: The middleware accepts it.
         checked: The URL that was checked, without its query.
-        reason: What is wrong, in a sentence, or "".
-        advice: What to set or to change, or "".
+        reason: What is wrong, or "".
+        advice: What to do about it, or "".
+        fixable: The signature is genuine, and the advice makes it verify.
     """
 
     valid: bool
     checked: str
     reason: str
     advice: str
-
-    @property
-    def mends(self) -> bool:
-        """Whether something was found with which the signature verifies."""
-        return self.reason.startswith("would verify") or self.reason == _OTHER_SECRET[0]
+    fixable: bool = False
 
     def __str__(self) -> str:
         if self.valid:
             return f"verifies as {self.checked}"
-        return f"checked as {self.checked}: {self.reason}" + (
-            f": {self.advice}" if self.advice else ""
-        )
+        return ": ".join(filter(None, (f"checked as {self.checked}", self.reason, self.advice)))
 
 
-class Asked(NamedTuple):
-    """A request whose signature is to be explained.
+def _no_header(_name: str) -> str:
+    return ""
+
+
+class Arrival(NamedTuple):
+    """How a request reached the app, as far as its server knows.
 
     Attributes:
-        url: As it was checked, with its query.
-        form: The parameters of a form; empty for GET and JSON.
-        signature: The X-Twilio-Signature header.
-        signers: The secrets that were tried.
-        others: Configured secrets that were not tried: those of other accounts.
-        hosts: Other hosts that the request names (X-Forwarded-Host, Forwarded), as hints only.
-        prefixes: Paths that a proxy may have cut off (X-Forwarded-Prefix), as hints only.
+        target: The path and query that CONVOSTATE_PUBLIC_URL is put before.
+        public_url: CONVOSTATE_PUBLIC_URL, or "".
+        mount: The part of the path that the server takes for the app's own (SCRIPT_NAME), escaped.
+        header: Gives a request header by its name, or "".
+        has_inner_proxy_fix: Werkzeug's ProxyFix is inside the middleware.
     """
 
-    url: str
-    form: Form
-    signature: str
-    signers: Sequence[Signer]
-    others: Sequence[Signer] = ()
-    hosts: Sequence[str] = ()
-    prefixes: Sequence[str] = ()
+    target: str
+    public_url: str = ""
+    mount: str = ""
+    header: Callable[[str], str] = _no_header
+    has_inner_proxy_fix: bool = False
 
 
-def explain(asked: Asked) -> Explanation:
-    """Find out why a signature does not verify by trying what commonly goes wrong on the way.
+def diagnose(
+    request: Request, secrets: Secrets, arrival: Callable[[], Arrival | None] = lambda: None
+) -> Diagnosis:
+    """Judge a request as the middleware does, and find out why it is refused.
 
-    Costs one HMAC a try, some hundred in all: for refused requests, at most once a minute, and for the
-    command line.
+    Args:
+        request: What arrived.
+        secrets: What may have signed it.
+        arrival: Gives how it arrived, if that is needed; None if nothing but the request is known.
     """
-    checked = without_query(asked.url)
-    if _verifies(asked, asked.url):
-        return Explanation(True, checked, "", "")
-    if not asked.signature:
-        return Explanation(
-            False,
-            checked,
-            "the request carries no X-Twilio-Signature",
-            "if browsers use this path, set CONVOSTATE_PATHS=/sms (the paths that Twilio calls, with commas between)",
-        )
-    if not asked.signers:
-        if any(_verifies(asked._replace(signers=[other]), asked.url) for other in asked.others):
-            return Explanation(False, checked, *_OTHER_SECRET)
-        return Explanation(False, checked, *_NO_SECRET)
-    for url, form, reason, advice in _guesses(asked):
-        if _verifies(asked._replace(form=form), url):
-            return Explanation(False, checked, reason, advice)
-    if any(_verifies(asked._replace(signers=[other]), asked.url) for other in asked.others):
-        return Explanation(False, checked, *_OTHER_SECRET)
-    reason, advice = _UNKNOWN
-    if _is_inside(checked):
-        advice = f"{_BEHIND_A_PROXY}. Otherwise {advice}"
-    return Explanation(False, checked, reason, advice)
+    try:
+        authenticate(request, secrets)
+    except Exception as error:  # noqa: BLE001  # what surprises the verification is not proven
+        return diagnose_refusal(as_refusal(error), request, secrets, arrival)
+    return Diagnosis(True, shown(request.url), "", "")
 
 
+def as_refusal(error: Exception) -> RequestError:
+    """The refusal that an exception of the verification amounts to."""
+    if isinstance(error, RequestError):
+        return error
+    # Neither its text nor its traceback: both may hold parts of the request.
+    return RequestError(403, "surprise", f"{type(error).__name__} while verifying it")
+
+
+def diagnose_refusal(
+    error: RequestError,
+    request: Request,
+    secrets: Secrets,
+    arrival: Callable[[], Arrival | None] = lambda: None,
+) -> Diagnosis:
+    """Say what is wrong with a refused request, and what to do.
+
+    For a signature that does not match, it tries what commonly changes on the way. That takes at most
+    20 ms, whatever arrived and whatever is configured.
+
+    Args:
+        error: Why it was refused.
+        request: What arrived.
+        secrets: What may have signed it.
+        arrival: As for `diagnose`.
+    """
+    checked = shown(request.url)
+    if error.category == "unsigned":
+        return Diagnosis(False, checked, str(error), _UNSIGNED)
+    if error.category not in FIXABLE:
+        return Diagnosis(False, checked, str(error), "")
+    if len(request.url) + len(request.body) > _MOST_REQUEST_BYTES:
+        place = Arrival(_target_of(request.url))
+        return Diagnosis(False, checked, _TOO_LONG, _comparison(checked, place))
+    form = _signed_form(request)
+    account = (form.first or _query_params(request.query)).get("AccountSid", "")
+    signers = secrets.candidates(request.scheme, account)
+    others = _Trial(request.signature, secrets.every(), _MOST_OTHERS_NS)
+    if others.verifies(request.url, form):
+        return Diagnosis(False, checked, *_OTHER_SECRET, fixable=True)
+    if not signers:
+        return Diagnosis(False, checked, *_NO_SECRET)
+    trial = _Trial(request.signature, signers, _MOST_NS)
+    known = arrival()
+    place = known or Arrival(_target_of(request.url))
+    found = _changed_url(
+        request.url, form, place, trial, is_known=known is not None
+    ) or _other_change(request, form, trial)
+    if found is not None:
+        return Diagnosis(False, checked, *found, fixable=True)
+    reason = _TOO_LONG if trial.is_exhausted or others.is_exhausted else _UNKNOWN
+    return Diagnosis(False, checked, reason, _comparison(checked, place))
+
+
+_UNSIGNED = (
+    "if browsers use this path, set CONVOSTATE_PATHS=/sms "
+    "(the paths that Twilio calls, with commas between)"
+)
 _NO_SECRET = (
     "no configured secret belongs to the account or shared key that it names",
     "add it to CONVOSTATE_ACCOUNT_TOKENS or CONVOSTATE_SHARED_KEYS",
 )
 _OTHER_SECRET = (
     "it was signed with the token of another configured account",
-    (
-        "the token of the account that owns the number signs: name it in CONVOSTATE_ACCOUNT_TOKENS, and set "
-        "TWILIO_ACCOUNT_SID to the account of TWILIO_AUTH_TOKEN"
-    ),
+    "name the token of the account that owns the number in CONVOSTATE_ACCOUNT_TOKENS: that one signs. Set TWILIO_ACCOUNT_SID to the account of TWILIO_AUTH_TOKEN",
 )
-_UNKNOWN = (
-    "no usual change of the URL or the parameters makes it valid",
-    "compare TWILIO_AUTH_TOKEN with the primary token in the Twilio console (a secondary one signs nothing until it is promoted), and CONVOSTATE_PUBLIC_URL with the URL configured there",
-)
+_UNKNOWN = "no usual change of the URL or the parameters makes it valid"
+_TOO_LONG = "there is too much to try everything that may be wrong"
+_PATH = "have the proxy pass on the path as Twilio sent it"
+_PARAMETERS = "sign the parameters as they are sent"
+_AS_JSON = "it was signed as JSON or GET: send it so, with bodySHA256 in the URL of a JSON webhook"
 
 
-_BEHIND_A_PROXY = (
-    "Twilio was hardly given this host: behind a proxy or a tunnel set "
-    "CONVOSTATE_PUBLIC_URL=https://<the host that it was given>"
-)
-# An IP address, or a name of a network that Twilio is not in.
-_is_inside = re.compile(r"https?://(?:\[[^/]*\]|[0-9.]+|localhost|[^/:.]+|[^/:]+\.(?:local|internal|lan))(?::[0-9]+)?(?:/|\Z)").match  # fmt: skip
-
-
-def without_query(url: str) -> str:
-    """Scheme, host, port and path."""
-    return url.partition("?")[0].partition("#")[0]
-
-
-def _verifies(asked: Asked, url: str) -> bool:
-    try:
-        verify(url, asked.form, asked.signature, asked.signers)
-    except (RequestError, UnicodeError):
-        return False
-    return True
-
-
-def _guesses(asked: Asked) -> Iterator[tuple[str, Form, str, str]]:
-    """Every (URL, parameters) worth a try, with what it would mean and what to do then."""
-    whole, mark, _fragment = asked.url.partition("#")
-    if mark:
-        advice = "leave out what stands behind the #: Twilio does not sign it"
-        yield whole, asked.form, "would verify without its fragment", advice
-    for origin, path in _places(asked):
-        url = origin + path
-        if url != asked.url:
-            yield (
-                url,
-                asked.form,
-                f"would verify as {without_query(url)}",
-                _url_advice(asked.url, origin, path),
-            )
-    for url, what in _queries(asked.url):
-        yield (
-            url,
-            asked.form,
-            what,
-            "pass the request on to the app with the query as Twilio sent it",
-        )
-    filled = Form({name: value for name, value in asked.form.items() if value}, None)
-    if len(filled.first) != len(asked.form.first):
-        yield (
-            asked.url,
-            filled,
-            "would verify without its blank parameters",
-            "sign the parameters as they are sent",
-        )
-    trimmed = Form({name: value.strip() for name, value in asked.form.items()}, None)
-    if trimmed != asked.form:
-        yield (
-            asked.url,
-            trimmed,
-            "would verify with blanks trimmed",
-            "sign the parameters as they are sent",
-        )
-    if asked.form.first:
-        advice = "the sender signed it as JSON or GET: send it as that, with bodySHA256 in the URL for JSON"
-        yield asked.url, Form({}, None), "would verify without its form parameters", advice
-
-
-def _places(asked: Asked) -> Iterator[tuple[str, str]]:
-    """(origin, path and query) of every place the same request may have been addressed to."""
-    scheme, _, rest = asked.url.partition("://")
-    host, slash, target = rest.partition("/")
-    path, mark, query = (slash + target).partition("?")
-    bare = host.rpartition(":")[0] if host.rpartition(":")[2].isdecimal() else host
-    hosts = dict.fromkeys([bare, host, *asked.hosts])
-    slashed = path.rstrip("/") if path.endswith("/") else path + "/"
-    spellings = [
-        path,
-        slashed,
-        quote(unquote(path), safe="/;=,:@!$&'()*+~"),
-        path.replace("//", "/"),
-    ]
-    paths = dict.fromkeys(
-        [
-            *spellings,
-            *(prefix.rstrip("/") + path for prefix in asked.prefixes if prefix.startswith("/")),
-            # CONVOSTATE_PUBLIC_URL holds more of the path than a proxy cuts off: the whole webhook's, say
-            *(
-                path[cut.start() :]
-                for cut in islice(re.finditer("/", path), 1, 4)
-                if cut.start() > 1
-            ),
-        ]
+def _comparison(checked: str, arrival: Arrival) -> str:
+    """The two values to compare if nothing can be known."""
+    path = arrival.target.partition("?")[0]
+    host = _ORIGIN.match(checked)
+    intro = ""
+    if host is not None and _is_inside(host["host"]):
+        intro = "Twilio was probably not configured with this host, so the app is behind a proxy or a tunnel: "
+    mount = f"clear the app's SCRIPT_NAME ({shown(arrival.mount)}), or " if arrival.mount else ""
+    end = shown(path) or "/"
+    return (
+        f"{intro}compare {checked} with the webhook's URL at Twilio. If they differ, set CONVOSTATE_PUBLIC_URL to "
+        f"the part of Twilio's URL before its last {end} (if there is no {end} in it, {mount}{_PATH}). If they are "
+        "the same, compare TWILIO_AUTH_TOKEN with the primary auth token in the Twilio console (a secondary one "
+        "signs nothing until it is promoted)"
     )
-    for other in dict.fromkeys([scheme, "https", "http"]):
-        for name in hosts:
-            for spelled in paths:
-                yield f"{other}://{name}", spelled + mark + query
+
+
+def shown(url: str) -> str:
+    """A URL or path for people: no query, no control character, no number, and not endless."""
+    place = url[: 2 * _MOST_REQUEST_BYTES].partition("?")[0].partition("#")[0]
+    origin = match[0] if (match := _ORIGIN.match(place)) else ""
+    path = place[len(origin) : len(origin) + _MOST_SHOWN_CHARS + 1]
+    if len(path) > _MOST_SHOWN_CHARS:
+        path = f"{path[:_MOST_SHOWN_CHARS]}…"
+    text = origin[:_MOST_SHOWN_CHARS] + _NUMBER.sub(r"***\1", path)
+    return "".join(char if char.isprintable() else "?" for char in text)
+
+
+def _target_of(url: str) -> str:
+    """Path and query."""
+    match = _ORIGIN.match(url)
+    return url[match.end() :] if match else url
+
+
+def _signed_form(request: Request) -> Form:
+    if request.method != "POST" or not request.content_type.lower().startswith(FORM):
+        return EMPTY  # the URL alone is signed
+    return parse_form(request.body)
+
+
+def _query_params(query: str) -> dict[str, str]:
+    try:
+        return parse_query(query).first
+    except RequestError:
+        return {}
+
+
+class _Trial:
+    """Tries what a signature may cover, until that would take too long.
+
+    Attributes:
+        is_exhausted: Something was not tried.
+    """
+
+    def __init__(self, signature: str, signers: Sequence[Signer], most_ns: int) -> None:
+        self.is_exhausted = False
+        self._signature = signature
+        self._signers = signers
+        self._left_ns = most_ns
+        self._form = self._joined = EMPTY
+
+    def verifies(self, url: str, form: Form) -> bool:
+        if form is not self._form:
+            # One parameter without a name stands for all, so that they are sorted once.
+            self._form, self._joined = form, Form({"": signed_string("", form)}, None)
+        size = len(url) + len(self._joined.first.get("", ""))
+        cost_ns = 2 * len(self._signers) * (_HMAC_NS + size * _BYTE_NS)  # with the port and without
+        if cost_ns > self._left_ns:
+            self.is_exhausted = True
+            return False
+        self._left_ns -= cost_ns
+        try:
+            verify(url, self._joined, self._signature, self._signers)
+        except (RequestError, UnicodeError):
+            return False
+        return True
+
+
+def _changed_url(
+    url: str, form: Form, place: Arrival, trial: _Trial, *, is_known: bool
+) -> tuple[str, str] | None:
+    """The reason and the advice, if Twilio signed another scheme, host, port or path."""
+    target, mark, query = place.target.partition("?")
+    for kind, prefix, path in _paths(target, place):
+        for origin in _origins(url, place):
+            if not trial.verifies(f"{origin}{prefix}{path}{mark}{query}", form):
+                continue
+            reason = f"would verify as {shown(origin + prefix + path)}"
+            # A URL that somebody typed probably has too much of the path in the setting.
+            if kind == "prefix" or (kind == "longer" and not is_known):
+                return reason, _setting(origin + prefix, path, place)
+            if kind == "spelling":
+                advice = (
+                    f"configure {shown(origin + prefix + target)} as the webhook's URL at Twilio"
+                )
+                return reason, f"{advice}, or route {shown(path)} to the app" if path else advice
+            added = target.removesuffix(path) if kind == "longer" else ""
+            if added and added == place.mount:
+                return (
+                    reason,
+                    f"clear the app's SCRIPT_NAME ({shown(added)}), which Twilio's URL does not have",
+                )
+            without = f", without {shown(added)} before it" if added else ""
+            return reason, f"{_PATH}{without}"
+    return None
+
+
+def _setting(value: str, target: str, arrival: Arrival) -> str:
+    wrap = (
+        "wrap ProxyFix around the middleware, not inside it, or "
+        if arrival.has_inner_proxy_fix
+        else ""
+    )
+    if shown(value) != value:  # the log must not hold it
+        end = shown(target) or "/"
+        return f"{wrap}set CONVOSTATE_PUBLIC_URL to the part of the webhook's URL at Twilio before its last {end}"
+    return f"{wrap}set CONVOSTATE_PUBLIC_URL={value}"
+
+
+def _origins(url: str, arrival: Arrival) -> list[str]:
+    """Every scheme, host and port that Twilio may have been given, the likelier ones first."""
+    checked = _ORIGIN.match(url)
+    if checked is None:
+        return []
+    named = [arrival.public_url.partition("://")[2].partition("/")[0]]
+    for name in _HOST_HEADERS:
+        named += _hints(arrival.header(name))
+    authorities = [match for text in named if (match := _AUTHORITY.fullmatch(text))]
+    hosts = dict.fromkeys(match["host"] for match in [checked, *authorities])
+    ports = dict.fromkeys(
+        match["port"]
+        for match in [
+            checked,
+            *authorities,
+            *map(_PORT.fullmatch, _hints(arrival.header("X-Forwarded-Port"))),
+        ]
+        if match is not None and match["port"]
+    )
+    scheme = checked["scheme"]
+    schemes = (scheme, scheme.removesuffix("s") if scheme.endswith("s") else f"{scheme}s")
+    return [
+        f"{each}://{host}{port}"
+        for port in ("", *(f":{port}" for port in ports))
+        for host in hosts
+        for each in schemes
+    ]
+
+
+_PORT = re.compile("(?P<port>[0-9]{1,5})")
+
+
+def _paths(target: str, arrival: Arrival) -> Iterator[tuple[str, str, str]]:
+    """Every path that Twilio may have been given: what is different, what is before it, the path.
+
+    Different may be the ``prefix`` alone; the whole, which the proxy has ``changed``; the
+    ``spelling``; or the app's own path, which is ``longer``.
+    """
+    own = arrival.public_url.partition("://")[2].partition("/")[2]
+    own = f"/{own}" if own else ""
+    prefixes = [own[: cut.start()] for cut in re.finditer("/|$", own)][::-1]
+    told = [_hints(arrival.header(name)) for name in _PREFIX_HEADERS]
+    for hints in [*told, *([hint] for several in told for hint in several), [arrival.mount]]:
+        joined = "".join(hint.rstrip("/") for hint in hints)
+        if joined.startswith("/"):
+            prefixes += [joined, own + joined]
+    urls = [hint for name in _PATH_HEADERS for hint in _hints(arrival.header(name))]
+    whole = [path for url in urls if (path := _target_of(url).partition("?")[0])[:1] == "/"]
+    prefixes += [path.removesuffix(target).rstrip("/") for path in whole if path.endswith(target)]
+    prefixes = list(dict.fromkeys(prefixes))
+    yield from (("prefix", prefix, target) for prefix in prefixes)
+    yield from (("changed", "", path) for path in whole)
+    if len(target) > _MOST_RESPELLED_CHARS:
+        return
+    slashed = target.rstrip("/") if target.endswith("/") else f"{target}/"
+    requoted = quote(unquote(target), safe="/;=,:@!$&'()*+~")
+    spellings = dict.fromkeys([slashed, requoted, re.sub("/+", "/", target)])
+    shorter = [target[cut.start() :] for cut in islice(re.finditer("/", target), 1, 4)]
+    for kind, paths in (("spelling", spellings), ("longer", shorter)):
+        yield from ((kind, prefix, path) for path in paths if path != target for prefix in prefixes)
+
+
+def _hints(header: str) -> list[str]:
+    """The hosts, ports or paths in a forwarding header; at most four, and short ones."""
+    found = []
+    for part in header[: 2 * _MOST_HINTS * _MOST_HINT_CHARS].replace(";", ",").split(","):
+        match = _HINT.fullmatch(part.strip())
+        if match is not None and len(match["hint"]) <= _MOST_HINT_CHARS:
+            found.append(match["hint"])
+    return found[:_MOST_HINTS]
+
+
+def _other_change(request: Request, form: Form, trial: _Trial) -> tuple[str, str] | None:
+    """The reason and the advice, if Twilio signed another query or other parameters."""
+    if (
+        len(request.query) > _MOST_RESPELLED_CHARS
+        or request.query.count("&") > _MOST_RESPELLED_FIELDS
+    ):
+        trial.is_exhausted = True
+    else:
+        for url, reason in _queries(request.url):
+            if trial.verifies(url, form):
+                return reason, "have the proxy pass on the query as Twilio sent it"
+    if not form.first:
+        return None
+    filled = Form({name: value for name, value in form.items() if value}, None)
+    trimmed = Form({name: value.strip() for name, value in form.items()}, None)
+    if trial.verifies(request.url, filled):
+        return "would verify without its blank parameters", _PARAMETERS
+    if trial.verifies(request.url, trimmed):
+        return "would verify with blanks trimmed", _PARAMETERS
+    if trial.verifies(request.url, EMPTY):
+        return "would verify without its form parameters", _AS_JSON
+    return None
 
 
 def _queries(url: str) -> Iterator[tuple[str, str]]:
@@ -227,46 +420,10 @@ def _queries(url: str) -> Iterator[tuple[str, str]]:
         again = "&".join(
             "=".join(_respell(part, safe) for part in field.split("=", 1)) for field in fields
         )
-        yield f"{place}?{again}", "would verify with its query escaped otherwise"
-        yield (
-            f"{place}?{again.replace('+', '%20')}",
-            "would verify with its query escaped otherwise",
-        )
+        for spelled in (again, again.replace("+", "%20")):
+            yield f"{place}?{spelled}", "would verify with its query escaped otherwise"
     yield f"{place}?{unquote(query)}", "would verify with its query unescaped"
 
 
 def _respell(text: str, safe: str) -> str:
     return quote(unquote(text.replace("+", " ")), safe=safe).replace("%20", "+")
-
-
-def _url_advice(url: str, origin: str, path: str) -> str:
-    was = without_query(url)
-    spelled = without_query(path)
-    at_present = "/" + was.partition("://")[2].partition("/")[2]
-    if spelled == at_present:
-        return f"set CONVOSTATE_PUBLIC_URL={origin}"
-    if at_present.endswith(spelled) and len(at_present) > len(spelled) + 1:
-        return f"set CONVOSTATE_PUBLIC_URL={origin}, without {at_present.removesuffix(spelled)}"
-    if spelled.endswith(at_present):
-        return f"set CONVOSTATE_PUBLIC_URL={origin}{spelled.removesuffix(at_present)}"
-    advice = f"configure {origin}{at_present} as the webhook's URL at Twilio"
-    return f"{advice}, or route {spelled} to the app" if spelled else advice
-
-
-def hints(values: Iterable[str]) -> list[str]:
-    """The words of forwarding headers that can be a host or a path, for `Asked`; at most eight short ones."""
-    words = [
-        word.strip().strip('"') for value in values for word in value.replace(";", ",").split(",")
-    ]
-    named = [
-        word.partition("=")[2].strip('"') if word.lower().startswith("host=") else word
-        for word in words
-    ]
-    return [
-        word
-        for word in named
-        if 0 < len(word) <= _LONGEST_HINT_CHARS
-        and word.isascii()
-        and word.isprintable()
-        and "@" not in word
-    ][:8]

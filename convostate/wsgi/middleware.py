@@ -12,7 +12,7 @@ import time
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from convostate.environ import CLOCK_KEY, STATE_KEY, WEBHOOK_KEY
+from convostate.environ import CLOCK_KEY, STATE_KEY, WEBHOOK_KEY, layers
 from convostate.errors import RequestError, StoreError, UsageError
 from convostate.events import TurnObserver
 from convostate.paths import guard
@@ -28,7 +28,7 @@ from convostate.stores.base import Answer, Begun, Claim, Headers, Replay
 from convostate.turns import Turn, finish, open_turn, terms_of
 from convostate.twilio.authenticate import authenticate
 from convostate.twilio.webhook import Webhook
-from convostate.wsgi.request import read_request
+from convostate.wsgi.request import arrival_of, read_request
 from convostate.wsgi.response import (
     MAX_RESPONSE_BYTES,
     ResponseTooLargeError,
@@ -76,7 +76,7 @@ class ConversationMiddleware:
         store: Store | None = None,
         on_turn: Callable[[TurnEvent], object] | None = None,
     ) -> None:
-        if _is_wrapped(app):
+        if any(isinstance(layer, ConversationMiddleware) for layer in layers(app)):
             raise UsageError(
                 "This app is wrapped already. Wrap it once, with one ConversationMiddleware(app)"
             )
@@ -122,7 +122,8 @@ class ConversationMiddleware:
             request = read_request(environ, self.settings.public_url, self.settings.max_body_bytes)
             webhook, signed = authenticate(request, self._secrets)
         except Exception as error:  # noqa: BLE001  # what surprises the verification is not proven
-            self._refusals.log(error, request, environ)
+            public_url = self.settings.public_url
+            self._refusals.log(error, request, lambda: arrival_of(environ, public_url, self.app))
             answer = empty_answer(error.status if isinstance(error, RequestError) else 403)
             if watch is not None:
                 watch.refused(error, request, answer)
@@ -291,12 +292,3 @@ class ConversationMiddleware:
 
     def _say(self, what: str, reason: str, context: bytes) -> None:
         logger.warning("conversation %s: %s (%s)", self._terms.names.log_id(context), what, reason)
-
-
-def _is_wrapped(app: object) -> bool:
-    """Whether the middleware is in a stack of WSGI apps, under `app` or `wsgi_app` as most name it."""
-    for _ in range(20):  # a stack of middleware, not a cycle
-        if app is None or isinstance(app, ConversationMiddleware):
-            break
-        app = getattr(app, "wsgi_app", None) or getattr(app, "app", None)
-    return isinstance(app, ConversationMiddleware)

@@ -11,7 +11,9 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote_to_bytes
 
+from convostate.environ import layers
 from convostate.errors import RequestError
+from convostate.twilio.diagnosis import Arrival
 from convostate.twilio.signature import Request
 
 if TYPE_CHECKING:
@@ -106,6 +108,28 @@ def url_of(environ: WSGIEnvironment, public_url: str | None, query: str) -> str:
     if "/" in host or "?" in host:  # what was signed for another path would serve for this one
         raise RequestError(400, "host", "the Host header is not a host")
     return f"{environ['wsgi.url_scheme']}://{host}{target}"
+
+
+def arrival_of(environ: WSGIEnvironment, public_url: str | None, app: object) -> Arrival:
+    """What else the server knows of a request, to explain a refusal.
+
+    Args:
+        environ: The server's.
+        public_url: As for `read_request`.
+        app: The app inside the middleware.
+    """
+    return Arrival(
+        url_of(environ, "", environ.get("QUERY_STRING", "")),
+        public_url or "",
+        _quoted(environ.get("SCRIPT_NAME", "")),
+        lambda name: environ.get(f"HTTP_{name.upper().replace('-', '_')}", ""),
+        public_url is None and has_proxy_fix(app),
+    )
+
+
+def has_proxy_fix(app: object) -> bool:
+    """Whether Werkzeug's ProxyFix is in a stack of WSGI apps: inside, it corrects the URL too late."""
+    return any(type(layer).__name__ == "ProxyFix" for layer in layers(app))
 
 
 def _server_host(environ: WSGIEnvironment) -> str:
