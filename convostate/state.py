@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from convostate.errors import ConvostateError, SealError, StateError, StoreError, UsageError
-from convostate.sealing.codec import shown_key
+from convostate.sealing import codec
 
 if TYPE_CHECKING:
     from convostate.twilio.pair import PhonePair
@@ -18,6 +18,18 @@ _ENDED = UsageError(
 
 def _moment(time_ms: int) -> datetime:
     return datetime.fromtimestamp(time_ms / 1000, timezone.utc)
+
+
+class Session(Protocol):
+    """A framework's session that shows a state."""
+
+    def encoded(self) -> bytes:
+        """The state's items as CBOR, those that only this session can keep included.
+
+        Raises:
+            StateError: An item cannot be kept.
+        """
+        ...
 
 
 class State(dict[Any, Any]):
@@ -48,6 +60,7 @@ class State(dict[Any, Any]):
         "locked",
         "lost",
         "pair",
+        "session",
         "touched",
     )
 
@@ -81,10 +94,11 @@ class State(dict[Any, Any]):
         self._expires_ms = expires_ms
         self.lifetime_ms = self._longest_ms = lifetime_ms
         self.locked = locked
+        self.session: Session | None = None
         self.touched = self.ended = False
 
     def __repr__(self) -> str:
-        return f"State(keys={[shown_key(key) for key in self]!r})"
+        return f"State(keys={[codec.shown_key(key) for key in self]!r})"
 
     __str__ = __repr__
     __hash__ = None  # mutable, as any dict
@@ -132,6 +146,25 @@ class State(dict[Any, Any]):
         self._touch()
         self.ended = True
         self.locked = _ENDED
+
+    def encoded(self) -> bytes:
+        """The items as CBOR.
+
+        Raises:
+            StateError: An item cannot be kept.
+        """
+        return codec.encode(self) if self.session is None else self.session.encoded()
+
+    def unkept(self) -> State:
+        """A copy that takes writes and of which nothing is kept."""
+        return State(
+            None if self.is_new else self,
+            pair=self.pair,
+            started_ms=self._started_ms,
+            expires_ms=self._expires_ms,
+            lifetime_ms=self._longest_ms,
+            lost=self.lost,
+        )
 
     def lock(self, error: ConvostateError) -> None:
         """Make every further write raise `error`; called where the turn is over."""

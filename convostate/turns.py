@@ -196,18 +196,20 @@ def finish(turn: Turn, status: int, now: float, nonce: bytes, terms: Terms) -> O
     elif state.is_new and not state and not state.touched:
         return Leave(opted_out)
     else:
-        data = codec.encode(state)
+        data = state.encoded()
     content = Opened(now_ms, expires_ms, turn.started_ms, data)
     token = terms.sealer.seal(content, turn.context, nonce)
     if data is _ENDED:
         return End(token, lifetime_ms / 1000, opted_out)
     if terms.most_bytes is not None and len(token) > terms.most_bytes:
-        raise _too_large(state, len(token), terms.most_bytes)
+        raise _too_large(data, len(token), terms.most_bytes)
     return Keep(token, lifetime_ms / 1000, opted_out)
 
 
-def _too_large(state: State, size: int, most: int) -> StateError:
-    keys = ", ".join(f"{key} ({weight} bytes)" for key, weight in codec.heaviest(state))
+def _too_large(data: bytes, size: int, most: int) -> StateError:
+    keys = ", ".join(
+        f"{key} ({weight} bytes)" for key, weight in codec.heaviest(codec.decode(data) or {})
+    )
     return StateError(
         f"the state is too large for a cookie: sealed it has {size} bytes, at most {most} fit. "
         f"The heaviest keys: {keys}. Keep less, or keep it at the server: set CONVOSTATE_STORE=redis://…"

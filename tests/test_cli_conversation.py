@@ -189,7 +189,7 @@ def test_open_prints_what_a_cookie_holds(monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.parametrize(
     ("ours", "theirs", "keys", "reason"),
     [
-        (OURS, THEIRS, "ei9Vv6UYjGJ5ALWRUsO_dHpRQ7CqBUZm5Qe1pYI4mAk", "unknown-key"),
+        (OURS, THEIRS, Keyring.generate(), "unknown-key"),
         (THEIRS, OURS, None, "forged"),
         (OURS, "+15550100002", None, "forged"),
     ],

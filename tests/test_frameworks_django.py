@@ -11,7 +11,6 @@ from asgiref.sync import async_to_sync
 from django.contrib.sessions.backends.base import SessionBase
 from django.test.utils import override_settings
 
-from convostate import StateError
 from tests.apps import django_project
 from tests.apps.turns import Turns, django_app
 
@@ -216,17 +215,61 @@ def test_an_expiry_in_the_past_ends_the_conversation(turns: Turns, value: Any) -
 def test_an_expiry_does_not_stand_in_the_way_of_an_end(turns: Turns) -> None:
     turns.turn(lambda session: (put(a=1)(session), session.set_expiry(600)))
 
-    turns.turn(lambda session: session._session.end())  # what state_from(request.META).end() does
+    turns.turn(lambda session: session.state.end())  # what state_from(request.META).end() does
 
     assert turns.turn(every) == {}
 
 
-def test_set_expiry_is_refused_where_nothing_is_kept(turns: Turns) -> None:
-    def refused(session: Any) -> None:
-        with pytest.raises(StateError, match="read-only"):
-            session.set_expiry(600)
+def test_g12_set_expiry_means_nothing_where_nothing_is_kept(
+    turns: Turns, caplog: pytest.LogCaptureFixture
+) -> None:
+    turns.status(lambda session: session.set_expiry(600))
 
-    turns.status(refused)
+    assert "dropped" in caplog.text
+
+
+E15: dict[str, Callable[[Any], Any]] = {
+    "save": lambda session: session.save(),
+    "create": lambda session: session.create(),
+    "cycle_key": lambda session: session.cycle_key(),
+    "login": lambda session: (session.cycle_key(), put(_auth_user_id="1")(session)),
+    "flush and save": lambda session: (session.flush(), session.save()),
+}
+
+
+@pytest.mark.parametrize("done", E15)
+def test_e15_the_sessions_key_is_not_among_its_items(turns: Turns, done: str) -> None:
+    turns.turn(lambda session: (put(a=1)(session), E15[done](session)))
+
+    def look(session: Any) -> Any:
+        items = every(session)
+        assert session.session_key is not None
+        assert list(session.keys()) == list(items)
+        assert list(session.values()) == list(items.values())
+        assert "_session_key" not in session
+        assert session.get("_session_key") is None
+        with pytest.raises(KeyError):
+            session["_session_key"]
+        with pytest.raises(KeyError):
+            session.pop("_session_key")
+        return set(items)
+
+    assert turns.turn(look) <= {"a", "_auth_user_id"}
+    turns.turn(lambda session: session.clear())
+    assert turns.turn(lambda session: (session.is_empty(), every(session))) == (False, {})
+
+
+def test_e15_a_key_that_is_made_while_the_answer_is_streamed_is_kept(turns: Turns) -> None:
+    made: list[Any] = []
+
+    def later(session: Any) -> None:
+        put(a=1)(session)
+        session.hand_back()
+        made.append((session.create(), session.session_key)[1])
+
+    turns.turn(later)
+
+    assert turns.turn(lambda session: session.session_key) == made[0]
 
 
 def test_set_expiry_without_time_zones(turns: Turns) -> None:

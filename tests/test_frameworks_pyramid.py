@@ -14,7 +14,7 @@ from pyramid.session import SignedCookieSessionFactory
 from werkzeug.test import Client
 from zope.interface.verify import verifyObject
 
-from convostate import ConversationMiddleware, Settings, State, StateError, UsageError
+from convostate import ConversationMiddleware, Settings, State, UsageError
 from convostate.frameworks.pyramid import ConversationSession
 from convostate.testing import TwilioSimulator
 from tests.apps.turns import Turns, pyramid_app
@@ -67,12 +67,12 @@ def test_changed_may_be_said_after_a_change_within_an_item(turns: Turns) -> None
     assert turns.turn(dict) == {"cart": [1]}
 
 
-def test_changed_is_refused_where_nothing_is_kept(turns: Turns) -> None:
-    def change(session: Any) -> None:
-        with pytest.raises(StateError, match="read-only"):
-            session.changed()
+def test_g12_changed_means_nothing_where_nothing_is_kept(
+    turns: Turns, caplog: pytest.LogCaptureFixture
+) -> None:
+    turns.status(lambda session: session.changed())
 
-    turns.status(change)
+    assert "dropped" in caplog.text
 
 
 def test_an_invalidated_session_is_empty_and_takes_new_items(turns: Turns) -> None:

@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 from convostate.environ import CLOCK_KEY, STATE_KEY
 from convostate.errors import UsageError
+from convostate.frameworks.state_view import Backing, StateView, unkept_state
 
 try:
     from django.conf import settings
-    from django.contrib.sessions.backends.base import VALID_KEY_CHARS, SessionBase
-    from django.utils.crypto import get_random_string
+    from django.contrib.sessions.backends.base import SessionBase
+    from django.utils.module_loading import import_string
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(
         "this adapter needs Django: pip install django", name="django"
@@ -39,6 +40,17 @@ _KEY = "_session_key"  # in the state, beside Django's own _session_expiry
 _SECOND = timedelta(seconds=1)
 
 
+class _Items(StateView):
+    """The items of a session; its key, which Django does not count among them, is kept beside them."""
+
+    def __init__(self, state: State, backing: Backing) -> None:
+        super().__init__(state, backing)
+        self.key: str | None = dict.pop(self.state, _KEY, None)
+
+    def _items(self) -> dict[Any, Any]:
+        return self.state if self.key is None else {**self.state, _KEY: self.key}
+
+
 class ConversationSession(SessionBase):  # type: ignore[misc]  # Django has no types
     """A State as `request.session`.
 
@@ -46,11 +58,18 @@ class ConversationSession(SessionBase):  # type: ignore[misc]  # Django has no t
     of its own accord is in the State too: the session's key and its expiry.
     """
 
-    def __init__(self, state: State, clock: Callable[[], float] = time.time) -> None:
-        self._session_cache = state
+    def __init__(
+        self, state: State, backing: Backing, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._session_cache = _Items(state, backing)
         self._clock = clock
         self._handed_back = False
-        super().__init__()
+        super().__init__(self._session_cache.key)
+
+    @property
+    def state(self) -> State:
+        """The State, or a copy that takes writes if the State is read-only."""
+        return self._session_cache.state
 
     @property
     def accessed(self) -> bool:
@@ -67,7 +86,7 @@ class ConversationSession(SessionBase):  # type: ignore[misc]  # Django has no t
     @property
     def session_key(self) -> str | None:
         """A random name of this conversation; None until save(), create() or cycle_key()."""
-        key: str | None = self._session_cache.get(_KEY)
+        key: str | None = self._session_cache.key
         return key
 
     @property
@@ -76,19 +95,15 @@ class ConversationSession(SessionBase):  # type: ignore[misc]  # Django has no t
 
     @_session_key.setter
     def _session_key(self, key: str | None) -> None:
-        if self._validate_session_key(key) and key != self.session_key:
-            self._session_cache[_KEY] = key
+        key = key if self._validate_session_key(key) else None
+        if key != self.session_key:
+            self._session_cache.key = key
+            self._session_cache.changed()
 
     def clear(self) -> None:
         """Remove all items; the conversation goes on."""
-        key = self.session_key
         self._session_cache.clear()
-        self._session_key = key
         self.accessed = self.modified = True
-
-    def is_empty(self) -> bool:
-        """Whether there is neither a key nor an item."""
-        return not self._session_cache
 
     def exists(self, session_key: str) -> bool:
         """Whether this conversation has that key."""
@@ -96,7 +111,7 @@ class ConversationSession(SessionBase):  # type: ignore[misc]  # Django has no t
 
     def create(self) -> None:
         """Give the session another key."""
-        self._session_key = get_random_string(32, VALID_KEY_CHARS)
+        self._session_key = self._get_new_session_key()
         self.modified = True
 
     def save(self, must_create: bool = False) -> None:
@@ -108,6 +123,7 @@ class ConversationSession(SessionBase):  # type: ignore[misc]  # Django has no t
         """Remove all items, unless the key is another one's."""
         if session_key is None or session_key == self.session_key:
             self._session_cache.clear()
+            self._session_key = None
 
     def set_expiry(self, value: int | datetime | timedelta | None) -> None:
         """Shorten the lifetime: seconds after the last text, or a moment. 0 and None leave it as it is."""
@@ -115,7 +131,7 @@ class ConversationSession(SessionBase):  # type: ignore[misc]  # Django has no t
 
     def get_session_cookie_age(self) -> int:
         """The conversation's lifetime in seconds."""
-        return int(self._session_cache.lifetime / _SECOND)
+        return int(self.state.lifetime / _SECOND)
 
     def get_expiry_age(self, **kwargs: Any) -> int:
         """Seconds until the session expires: at most the conversation's lifetime."""
@@ -126,7 +142,7 @@ class ConversationSession(SessionBase):  # type: ignore[misc]  # Django has no t
         """When the session expires: within the conversation's lifetime."""
         kwargs = {"modification": self._now(), **kwargs}
         date: datetime = super().get_expiry_date(**kwargs)
-        latest: datetime = kwargs["modification"] + self._session_cache.lifetime
+        latest: datetime = kwargs["modification"] + self.state.lifetime
         return min(date, latest)
 
     async def aset_expiry(self, value: int | datetime | timedelta | None) -> None:
@@ -146,7 +162,7 @@ class ConversationSession(SessionBase):  # type: ignore[misc]  # Django has no t
 
     def hand_back(self) -> None:
         """Shorten the conversation's lifetime to the session's, and keep SessionMiddleware out of it."""
-        state: State = self._session_cache
+        state = self.state
         if state.locked is None and "_session_expiry" in state:
             age = timedelta(seconds=self.get_expiry_age())
             if age < _SECOND:
@@ -161,13 +177,20 @@ class ConversationSessionMiddleware:
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
+        serializer = import_string(settings.SESSION_SERIALIZER)
+        self._backing = Backing(
+            lambda value: serializer().dumps(value).decode(),
+            lambda text: serializer().loads(text.encode()),
+        )
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Serve one request."""
         state = request.META.get(STATE_KEY)
+        if state is None and not hasattr(request, "session"):
+            state = unkept_state(request.META)
         if state is None:
             return self.get_response(request)
-        session = ConversationSession(state, request.META.get(CLOCK_KEY, time.time))
+        session = ConversationSession(state, self._backing, request.META.get(CLOCK_KEY, time.time))
         request.session = session
         response = self.get_response(request)
         if request.session is not session:

@@ -12,11 +12,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from convostate.environ import STATE_KEY
-from convostate.frameworks.state_view import StateView
+from convostate.frameworks.state_view import Backing, StateView, unkept_state
 from convostate.wsgi.middleware import ConversationMiddleware
 
 try:
-    from flask.sessions import SessionMixin
+    from flask.json.tag import TaggedJSONSerializer
+    from flask.sessions import SessionMixin, session_json_serializer
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(
         "this adapter needs Flask: pip install flask", name="flask"
@@ -42,8 +43,8 @@ class ConversationSession(StateView, SessionMixin):
         accessed: Whether a view asked for the session.
     """
 
-    def __init__(self, state: State) -> None:
-        super().__init__(state)
+    def __init__(self, state: State, backing: Backing) -> None:
+        super().__init__(state, backing)
         self.new = state.is_new
         self.accessed = False
 
@@ -63,8 +64,10 @@ class ConversationSession(StateView, SessionMixin):
 
     @permanent.setter
     def permanent(self, permanent: bool) -> None:
-        # Apps set it before every request. Where nothing is kept, it has nothing to say.
-        if self.state.locked is None:
+        # Apps set it before every request: if nothing is kept, that is not worth a line in the log.
+        if self.unkept is not None:
+            dict.__setitem__(self.state, "_permanent", bool(permanent))
+        elif self.state.locked is None:
             self["_permanent"] = bool(permanent)
 
 
@@ -130,18 +133,43 @@ def _serve_conversations(app: Flask) -> None:
     # A copy, because all apps share Flask's default one.
     interface: Any = copy.copy(app.session_interface)
     open_own, save_own = interface.open_session, interface.save_session
+    backing = _backing(app)
 
     def open_session(app: Flask, request: Request) -> SessionMixin | None:
         state: State | None = request.environ.get(STATE_KEY)
-        own: SessionMixin | None = open_own(app, request) if state is None else None
-        return own if state is None else ConversationSession(state)
+        if state is None:
+            own: SessionMixin | None = open_own(app, request)
+            if own is not None:
+                return own
+            state = unkept_state(request.environ)
+        return None if state is None else ConversationSession(state, backing)
 
     def save_session(app: Flask, session: SessionMixin, response: Response) -> None:
         if not isinstance(session, ConversationSession):
             save_own(app, session, response)
-        elif session.permanent and session.state.locked is None:
+            return
+        session.settle()
+        if session.permanent and session.state.locked is None:
             longest = max(app.permanent_session_lifetime, timedelta(seconds=1))
             session.state.lifetime = min(longest, session.state.lifetime)
 
     interface.open_session, interface.save_session = open_session, save_session
     app.session_interface = app.extensions["convostate"] = interface
+
+
+def _backing(app: Flask) -> Backing:
+    """Flask's own serializer: JSON of the app's provider, with the tags of the app's sessions."""
+
+    def tags() -> TaggedJSONSerializer:
+        own = getattr(app.session_interface, "serializer", None)
+        return own if isinstance(own, TaggedJSONSerializer) else session_json_serializer
+
+    def dumps(value: Any) -> str:
+        return app.json.dumps(tags().tag(value), separators=(",", ":"))
+
+    def untagged(value: Any) -> Any:
+        if isinstance(value, dict):
+            return tags().untag({key: untagged(item) for key, item in value.items()})
+        return list(map(untagged, value)) if isinstance(value, list) else value
+
+    return Backing(dumps, lambda text: untagged(app.json.loads(text)))

@@ -14,11 +14,12 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 from convostate.environ import STATE_KEY, state_from
-from convostate.frameworks.state_view import StateView
+from convostate.frameworks.state_view import Backing, StateView, unkept_state
 
 try:
     from pyramid.exceptions import ConfigurationError
     from pyramid.interfaces import ISession, ISessionFactory
+    from pyramid.session import JSONSerializer
     from pyramid.settings import asbool
     from zope.interface import implementer
 except ModuleNotFoundError as error:
@@ -45,18 +46,17 @@ class ConversationSession(StateView):
         new: No conversation was going on: this text begins one.
     """
 
-    def __init__(self, state: State) -> None:
-        super().__init__(state)
+    def __init__(self, state: State, backing: Backing) -> None:
+        super().__init__(state, backing)
         self.created = int(state.started_at.timestamp())
         self.new = state.is_new
 
-    def changed(self) -> None:
-        """Mark the state as changed; changes within items are kept without it."""
-        self.state.update()
+    def __json__(self, _request: Request) -> dict[Any, Any]:
+        return self.copy()  # for Pyramid's JSON renderer
 
     def invalidate(self) -> None:
         """Remove all items; what is written afterwards is kept."""
-        self.state.clear()
+        self.clear()
 
     def flash(self, msg: Any, queue: str = "", allow_duplicate: bool = True) -> None:
         """Add a message to a queue."""
@@ -98,11 +98,17 @@ def _conversation(request: Request) -> State:
 
 def _serve_conversations(registry: Registry) -> None:
     own = registry.queryUtility(ISessionFactory)
+    json = JSONSerializer()
+    backing = Backing(
+        lambda value: json.dumps(value).decode(), lambda text: json.loads(text.encode())
+    )
 
     def session_of(request: Request) -> Any:
         state = request.environ.get(STATE_KEY)
+        if state is None and own is None:
+            state = unkept_state(request.environ)
         if state is not None:
-            return ConversationSession(state)
+            return ConversationSession(state, backing)
         if own is None:
             raise ConfigurationError(
                 "No session factory is registered for pages that are no webhooks. "

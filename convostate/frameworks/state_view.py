@@ -1,45 +1,241 @@
-"""StateView: a State under the names of a framework's session class."""
+"""StateView: a State under the names of a framework's session class.
+
+A framework's adapter has one `Backing` for each app, and makes a view of the State for each request.
+"""
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
-from typing import TYPE_CHECKING, Any
+import logging
+import operator
+import time
+from collections.abc import ItemsView, KeysView, MutableMapping, ValuesView
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, cast
+
+from convostate.environ import CLOCK_KEY, WEBHOOK_KEY
+from convostate.errors import StateError
+from convostate.sealing import codec
+from convostate.settings import LONGEST_IN_COOKIE
+from convostate.state import State
+from convostate.twilio.webhook import Webhook
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
-    from convostate.state import State
+    from convostate.twilio.pair import PhonePair
+
+logger = logging.getLogger("convostate")
+
+_NO_CONVERSATION = (
+    "this webhook belongs to no conversation, and the app has no sessions of its own. "
+    "Write the session only if webhook_from(…).pair is not None"
+)
+_SEQUENCES = frozenset({list, tuple, set})
+
+
+class Backing:
+    """What all sessions of one app have in common.
+
+    Args:
+        dumps: The framework's own serializer: a value to text.
+        loads: The reverse.
+    """
+
+    def __init__(self, dumps: Callable[[Any], str], loads: Callable[[str], Any]) -> None:
+        self._dumps = dumps
+        self._loads = loads
+        self._logged: set[str] = set()
+
+    def log_unkept(self, reason: str) -> None:
+        """Log, once for each reason, that what a session was given is dropped."""
+        if reason not in self._logged:
+            self._logged.add(reason)
+            logger.warning("what was written into the session is dropped: %s", reason)
+
+    def converted(self, value: Any, within: tuple[int, ...] = ()) -> Any:
+        """The value as it is kept: what the codec refuses, as the framework's serializer gives it back.
+
+        What the codec refuses even then becomes `codec.Serialized`, and what the serializer refuses as
+        well stays as it is, for the codec to name its place.
+
+        Args:
+            value: The value.
+            within: The ids of the containers around it.
+        """
+        if _is_kept(value) or id(value) in within:
+            return value
+        kind = type(value)
+        parts = value
+        if len(within) < codec.MAX_DEPTH:
+            way = (*within, id(value))
+            if kind is dict:
+                items = value.items()
+                parts = {self.converted_key(key): self.converted(item, way) for key, item in items}
+            elif kind in _SEQUENCES:
+                parts = kind(self.converted(item, way) for item in value)
+            if _is_kept(parts):
+                return parts
+        try:
+            text = self._dumps(value)
+            back = self._loads(text)
+        except Exception:  # noqa: BLE001  # a serializer's ways to refuse a value are its own
+            return value
+        return back if _is_kept(back) else codec.Serialized(text)
+
+    def converted_key(self, key: Any) -> Any:
+        """The key as the framework's serializer gives it back, if the codec refuses it."""
+        if _is_kept({key: None}):
+            return key
+        try:
+            (back,) = self._loads(self._dumps({key: None}))
+        except Exception:  # noqa: BLE001  # as above
+            return key
+        return back
+
+    def restored(self, value: Any) -> Any:
+        """The value with each `codec.Serialized` in it made again; the same object if there is none."""
+        kind = type(value)
+        if kind is codec.Serialized:
+            try:
+                return self._loads(value)
+            except Exception:  # noqa: BLE001  # written by another framework's session: it stays a str
+                return value
+        if kind is dict:
+            changed = {
+                key: restored
+                for key, item in value.items()
+                if (restored := self.restored(item)) is not item
+            }
+            return value | changed if changed else value
+        if kind in _SEQUENCES:
+            items = [self.restored(item) for item in value]
+            return kind(items) if any(map(operator.is_not, items, value)) else value
+        return value
+
+
+def unkept_state(environ: Mapping[str, Any]) -> State | None:
+    """A State of which nothing is kept, for a webhook that belongs to no conversation.
+
+    Its session, in an app that has none of its own. None if the request is not a webhook.
+    """
+    if type(environ.get(WEBHOOK_KEY)) is not Webhook:
+        return None
+    now_ms = int(environ.get(CLOCK_KEY, time.time)() * 1000)
+    lifetime_ms = LONGEST_IN_COOKIE // timedelta(milliseconds=1)
+    return State(
+        None,
+        pair=cast("PhonePair", None),
+        started_ms=now_ms,
+        expires_ms=now_ms + lifetime_ms,
+        lifetime_ms=lifetime_ms,
+        locked=StateError(_NO_CONVERSATION),
+    )
+
+
+def _is_kept(value: Any) -> bool:
+    try:
+        codec.encode({"": value})
+    except StateError:
+        return False
+    return True
 
 
 class StateView(MutableMapping[Any, Any]):
     """A mapping that reads and writes a State and holds nothing of its own.
 
     A view, because the State is made before the framework has its say, and a dict cannot take on
-    another class's attributes afterwards.
+    another class's attributes afterwards. Its items are kept as the framework's own session keeps them.
+    If the State is read-only, the view takes writes all the same: apps write their session before
+    every request. Nothing of it is kept, which is logged.
+
+    Args:
+        state: The State.
+        backing: The app's.
 
     Attributes:
-        state: The State.
+        state: The State, or a copy that takes writes.
+        unkept: Why nothing of it is kept, or None.
     """
 
     state: State
 
-    def __init__(self, state: State) -> None:
-        self.state = state
+    def __init__(self, state: State, backing: Backing) -> None:
+        self.unkept = str(state.locked) if isinstance(state.locked, StateError) else None
+        self.state = state if self.unkept is None else state.unkept()
+        self._backing = backing
+        self._used: set[Any] = set()  # keys; of the others state_from() is strict
+        for key, value in state.items():
+            restored = backing.restored(value)
+            if restored is not value:
+                dict.__setitem__(self.state, key, restored)
+                self._used.add(key)
+        self.state.session = self
+
+    def encoded(self) -> bytes:
+        """The state's items as CBOR, those that only this session can keep included.
+
+        Raises:
+            StateError: An item cannot be kept.
+        """
+        items = self._items()
+        try:
+            return codec.encode(items)
+        except StateError:
+            return codec.encode(self._converted(items))
+
+    def settle(self) -> None:
+        """Convert now what has to be converted: later the request's language, for one, is gone."""
+        if not _is_kept(self.state):
+            converted = self._converted(self.state)
+            dict.clear(self.state)
+            dict.update(self.state, converted)
+
+    def _items(self) -> dict[Any, Any]:
+        """All that is kept of the session."""
+        return self.state
+
+    def _converted(self, items: dict[Any, Any]) -> dict[Any, Any]:
+        converted: dict[Any, Any] = {}
+        for key, item in items.items():
+            if key in self._used:
+                converted[self._backing.converted_key(key)] = self._backing.converted(
+                    item, (id(items),)
+                )
+            else:
+                converted[key] = item
+        return converted
+
+    @property
+    def _writable(self) -> State:
+        if self.unkept is not None:
+            self._backing.log_unkept(self.unkept)
+        return self.state
+
+    fromkeys = staticmethod(dict.fromkeys)
 
     def __repr__(self) -> str:
         return repr(self.state).replace("State", type(self).__name__, 1)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return dict, (dict(self),)  # a copy, or what a task queue is handed, is a plain dict
+
     def __getitem__(self, key: Any) -> Any:
-        return self.state[key]
+        value = self.state[key]
+        self._used.add(key)
+        return value
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        self.state[key] = value
+        self._writable[key] = value
+        self._used.add(key)
 
     def __delitem__(self, key: Any) -> None:
-        del self.state[key]
+        del self._writable[key]
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self.state)
+
+    def __reversed__(self) -> Iterator[Any]:
+        return reversed(self.state)
 
     def __len__(self) -> int:
         return len(self.state)
@@ -47,17 +243,63 @@ class StateView(MutableMapping[Any, Any]):
     def __contains__(self, key: object) -> bool:
         return key in self.state
 
-    def __or__(self, other: Mapping[Any, Any]) -> dict[Any, Any]:
-        return {**self.state, **other}
+    def keys(self) -> KeysView[Any]:
+        """As `dict.keys`."""
+        return _Keys(self)
+
+    def values(self) -> ValuesView[Any]:
+        """As `dict.values`."""
+        return _Values(self)
+
+    def items(self) -> ItemsView[Any, Any]:
+        """As `dict.items`."""
+        return _Items(self)
+
+    def __or__(self, other: Any) -> dict[Any, Any]:
+        merged: dict[Any, Any] = dict(self) | other
+        return merged
+
+    def __ror__(self, other: Any) -> dict[Any, Any]:
+        merged: dict[Any, Any] = other | dict(self)
+        return merged
+
+    def __ior__(self, other: Any) -> StateView:
+        self.update(other)
+        return self
+
+    def changed(self) -> None:
+        """Mark the state as changed; changes within items are kept without it."""
+        self._writable.update()
 
     def clear(self) -> None:
         """Remove all items; the conversation goes on."""
-        self.state.clear()
+        self._writable.clear()
 
     def copy(self) -> dict[Any, Any]:
         """A dict of the items, as `dict.copy` gives it."""
-        return dict(self.state)
+        return dict(self)
 
     def popitem(self) -> tuple[Any, Any]:
         """Remove the item that was added last: `MutableMapping` takes the first, a dict the last."""
-        return self.state.popitem()
+        return self._writable.popitem()
+
+
+class _Keys(KeysView[Any]):
+    _mapping: StateView
+
+    def __reversed__(self) -> Iterator[Any]:
+        return reversed(self._mapping)
+
+
+class _Values(ValuesView[Any]):
+    _mapping: StateView
+
+    def __reversed__(self) -> Iterator[Any]:
+        return (self._mapping[key] for key in reversed(self._mapping))
+
+
+class _Items(ItemsView[Any, Any]):
+    _mapping: StateView
+
+    def __reversed__(self) -> Iterator[tuple[Any, Any]]:
+        return ((key, self._mapping[key]) for key in reversed(self._mapping))

@@ -8,13 +8,17 @@ subclass included, is a `StateError` that names its place. Encodings that CBOR l
     datetime            tag 0; with seconds in its offset tag 0x7475706D around an array of its
                         local time as ISO 8601 text and its offset in microseconds
     negative zero       Decimal("-0") and the like: tag 0x7475706E around the text
+    Serialized          tag 0x7475706F around the text
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Set
+from dataclasses import is_dataclass
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
+from enum import Enum
 from math import isnan
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -32,14 +36,25 @@ MAX_DEPTH = 32  # containers within containers; deeper ones are cyclic or a mist
 _TUPLE_TAG = 0x7475706C
 _DATETIME_TAG = 0x7475706D
 _DECIMAL_TAG = 0x7475706E
+_SERIALIZED_TAG = 0x7475706F
 _SET_TAG = 258  # https://www.iana.org/assignments/cbor-tags
 
 _NUMBER = re.compile(r"[0-9]{5,}(?=[0-9]{2})")
 _ATOMS = frozenset({str, int, bool, type(None), bytes, date, UUID})
 _KEYS = frozenset({str, int})
 _CONTAINERS = frozenset({dict, list, tuple, set})
+_PLAIN_TYPES = (str, int, float, bytes, dict, list, tuple, set, Decimal, UUID)
 _MICROSECOND = timedelta(microseconds=1)
 _KEY_CHARS = 64  # of a key in a message
+
+
+class Serialized(str):
+    """A value that only a framework's session can make again: the text that its serializer wrote.
+
+    The session turns it back into the value. For all others it is a str.
+    """
+
+    __slots__ = ()
 
 
 class _Unfit(Exception):  # noqa: N818  # never leaves this file
@@ -92,22 +107,44 @@ def _fit(value: Any, depth: int) -> Any:
     """Check `value` and replace what CBOR alone would change; the same object where nothing is to do."""
     kind = type(value)
     if kind is float and isnan(value):
-        raise _Unfit("a float that is not a number, which never equals itself")
+        raise _Unfit("a float that is not a number, which never equals itself. Write None")
     if kind in _ATOMS or kind is float:
         return value
     if depth > MAX_DEPTH and kind in _CONTAINERS:
         raise _Unfit(f"a {kind.__name__} more than {MAX_DEPTH} deep")
     fit = _FITTERS.get(kind)
     if fit is None:
-        raise _Unfit(f"a {kind.__module__}.{kind.__qualname__}".replace("builtins.", ""))
+        name = f"{kind.__module__}.{kind.__qualname__}".replace("builtins.", "")
+        raise _Unfit(f"a {name}. {_advice(kind)}")
     return fit(value, depth)
+
+
+def _advice(kind: type) -> str:
+    """What to write instead of a value of a type that is not kept."""
+    if issubclass(kind, Enum):
+        return "Write its .value"
+    like = next((plain for plain in _PLAIN_TYPES if issubclass(kind, plain)), None)
+    if like is not None:
+        return f"Write {like.__name__}(…) of it"
+    if is_dataclass(kind):
+        return "Write dataclasses.asdict(…) of it"
+    if issubclass(kind, (bytearray, memoryview)):
+        return "Write bytes(…) of it"
+    if issubclass(kind, Set):
+        return "Write set(…) of it"
+    if issubclass(kind, timedelta):
+        return "Write its .total_seconds()"
+    return "Write what you need of it as str, int, list or dict"
 
 
 def _fit_dict(value: dict[Any, Any], depth: int) -> dict[Any, Any]:
     fitted = value
     for key, item in value.items():
         if type(key) not in _KEYS:
-            raise _Unfit(f"a dict with a key of type {type(key).__name__}; keys are str or int")
+            write = "its .value" if isinstance(key, Enum) else "str(…) of it"
+            raise _Unfit(
+                f"a dict with a key of type {type(key).__name__}; keys are str or int. Write {write}"
+            )
         if type(item) in _ATOMS:
             continue
         try:
@@ -140,7 +177,9 @@ def _fit_items(value: list[Any], depth: int) -> list[Any]:
 def _fit_datetime(value: datetime, _depth: int) -> Any:
     offset = value.utcoffset()
     if offset is None:
-        raise _Unfit("a datetime without a time zone; give it one, such as timezone.utc")
+        raise _Unfit(
+            "a datetime without a time zone. Write one with, such as datetime.now(timezone.utc)"
+        )
     if offset % timedelta(minutes=1) == timedelta(0):
         return value
     # ISO 8601 has no seconds in an offset, and `datetime.fromisoformat` drops those below one second.
@@ -154,7 +193,7 @@ def _datetime(local: str, offset_us: int) -> datetime:
 
 def _fit_decimal(value: Decimal, _depth: int) -> Any:
     if not value.is_finite():
-        raise _Unfit("a Decimal that is not finite")
+        raise _Unfit("a Decimal that is not finite. Write None")
     return (
         cbor2.CBORTag(_DECIMAL_TAG, str(value)) if value.is_zero() and value.is_signed() else value
     )
@@ -169,6 +208,7 @@ _FITTERS: dict[type, Callable[[Any, int], Any]] = {
     ),
     datetime: _fit_datetime,
     Decimal: _fit_decimal,
+    Serialized: lambda value, _depth: cbor2.CBORTag(_SERIALIZED_TAG, str(value)),
 }
 
 # Not a tag hook: that one is handed the lists within as tuples.
@@ -177,6 +217,7 @@ _DECODERS: dict[int, Callable[[Any, bool], Any]] = {
     _SET_TAG: lambda value, _immutable: set(value),
     _DATETIME_TAG: lambda value, _immutable: _datetime(*value),
     _DECIMAL_TAG: lambda value, _immutable: Decimal(value),
+    _SERIALIZED_TAG: lambda value, _immutable: Serialized(value),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, session
@@ -25,13 +26,14 @@ if TYPE_CHECKING:
 
     View = Callable[[Any], str]
     Step = Callable[[Any], Any]
+    MakeApp = Callable[[View, Settings], WSGIApplication]
 
 BROWSER = ("/visit",)
 
 
-def flask_app(view: View, settings: Settings) -> WSGIApplication:
+def flask_app(view: View, settings: Settings, *, own: bool = True) -> WSGIApplication:
     app = Flask(__name__)
-    app.secret_key = "an example"
+    app.secret_key = "an example" if own else None
     app.testing = True  # what a view raises comes out
     for path in ("/turn", *BROWSER):
         app.add_url_rule(path, path, lambda: view(session), methods=["GET", "POST"])
@@ -39,13 +41,14 @@ def flask_app(view: View, settings: Settings) -> WSGIApplication:
     return app
 
 
-def pyramid_app(view: View, settings: Settings) -> WSGIApplication:
+def pyramid_app(view: View, settings: Settings, *, own: bool = True) -> WSGIApplication:
     def run(request: Request) -> Response:
         return Response(view(request.session))
 
     config = Configurator(settings={"convostate.session": "true"})
     config.include("convostate.frameworks.pyramid")
-    config.set_session_factory(SignedCookieSessionFactory("an example"))
+    if own:
+        config.set_session_factory(SignedCookieSessionFactory("an example"))
     for path in ("/turn", *BROWSER):
         config.add_route(path, path)
         config.add_view(run, route_name=path)
@@ -64,7 +67,21 @@ def django_app(view: View, settings: Settings) -> WSGIApplication:
     return ConversationMiddleware(with_view, settings)
 
 
-APPS = {"flask": flask_app, "pyramid": pyramid_app, "django": django_app}
+def django_app_without_sessions(view: View, settings: Settings) -> WSGIApplication:
+    django_project.configure()
+    from django.test.utils import override_settings
+
+    with override_settings(MIDDLEWARE=[django_project.CONVERSATIONS]):
+        return django_app(view, settings)
+
+
+APPS: dict[str, MakeApp] = {"flask": flask_app, "pyramid": pyramid_app, "django": django_app}
+OWN_LESS: dict[str, MakeApp] = {
+    "flask": partial(flask_app, own=False),
+    "pyramid": partial(pyramid_app, own=False),
+    "django": django_app_without_sessions,
+}
+"""The same without sessions of their own."""
 
 
 class Turns:
@@ -75,9 +92,7 @@ class Turns:
         **settings: Changes to them.
     """
 
-    def __init__(
-        self, make_app: Callable[[View, Settings], WSGIApplication], **settings: Any
-    ) -> None:
+    def __init__(self, make_app: MakeApp, **settings: Any) -> None:
         given: dict[str, Any] = {"store": "memory", "paths": "/turn", **settings}
         self.app = make_app(self._view, Settings.from_environ(**given))
         self.twilio = TwilioSimulator(self.app, webhook_url="https://example.com/turn")
