@@ -101,10 +101,26 @@ def test_wrong_settings_are_told_all_at_once() -> None:
 @pytest.mark.parametrize(
     ("worth_knowing", "said"),
     [
-        ({"CONVOSTATE_PUBLIC_URL": None}, "the Host header of a request is believed"),
+        ({"CONVOSTATE_PUBLIC_URL": None}, "the Host header is trusted"),
         ({"CONVOSTATE_PUBLIC_URL": "http://example.com"}, "plain http"),
-        ({"CONVOSTATE_STORE": "memory"}, "another worker does not know them"),
-        ({"CONVOSTATE_STORE": "memory"}, "#rc=3&rp=5xx"),
+        ({"CONVOSTATE_STORE": "memory"}, "another worker does not see them"),
+        ({"CONVOSTATE_STORE": "memory"}, "Append #rc=3&rp=5xx to the webhook's URL"),
+        (
+            {"CONVOSTATE_STORE": "memory", "WEB_CONCURRENCY": "4"},
+            "can keep 3 workers or threads busy of your 4; 1 is left for everyone else: 1 runs, 2 wait",
+        ),
+        (
+            {
+                "CONVOSTATE_STORE": "memory",
+                "CONVOSTATE_MAX_WAITING": "8",
+                "GUNICORN_CMD_ARGS": "--workers=2 --threads 4",
+            },
+            "can keep 9 workers or threads busy of your 8; 0 are left for everyone else",
+        ),
+        (
+            {"CONVOSTATE_STORE": "memory", "CONVOSTATE_MAX_WAITING": "0"},
+            "can keep 1 worker or thread busy: 1 runs, 0 wait",
+        ),
     ],
 )
 def test_what_is_worth_knowing_is_a_note_and_no_fault(

@@ -73,7 +73,7 @@ def test_an_app_with_settings_of_its_own_is_judged_by_these(
     assert (result.exit_code, result.stderr) == (0, "")
     assert said in result.stdout
     assert "guarded paths: /texts" in result.stdout
-    assert ("another worker does not know them" in result.stdout) == (store != "None")
+    assert ("another worker does not see them" in result.stdout) == (store != "None")
     assert doctor(**nothing).exit_code == 1
 
 
@@ -109,7 +109,7 @@ def test_the_demos_are_found_wrapped(name: str) -> None:
 
     assert result.exit_code == 0
     assert f"convostate.demo.{name}:app is wrapped" in result.stdout
-    assert ("does not tell its routes" in result.stdout) == (name == "counter")
+    assert ("the routes of this app are not known" in result.stdout) == (name == "counter")
     assert ("guarded by *: /sms" in result.stdout) == (name != "counter")
 
 
@@ -126,6 +126,116 @@ def test_a_route_that_is_in_the_public_url_too_is_worth_one_note(
 
     assert ill.stdout.count("/sms is checked as https://example.com/sms/sms") == 1
     assert "is checked as" not in well.stdout
+
+
+@pytest.mark.parametrize("store", ["cookie", "memory"])
+@pytest.mark.parametrize("origin", [None, "https://example.com/bots"])
+def test_the_url_to_enter_at_twilio_is_printed_for_each_guarded_route(
+    store: str, origin: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suffix = "#rc=3&rp=5xx" if store == "memory" else ""
+    app = module(tmp_path, monkeypatch, f"{FLASK}{WRAP}# {store} {origin}\n")
+    said = doctor(app, CONVOSTATE_STORE=store, CONVOSTATE_PUBLIC_URL=origin).stdout.splitlines()
+    for route in ("/sms", "/call/<int:step>"):
+        url = f"{origin or 'https://<your host>'}{route}{suffix}"
+        assert f"ok    the URL of {route} to enter at Twilio: {url}" in said
+    assert not any("the URL of /about" in line for line in said)
+
+
+PAGES = """
+app.add_url_rule("/", "home", lambda: "")
+app.add_url_rule("/login", "login", lambda: "", methods=["GET", "POST"])
+app.add_url_rule("/healthz", "healthz", lambda: "")
+app.add_url_rule("/gather", "gather", lambda: "", methods=["POST"])
+"""
+
+
+def test_o10_pages_that_are_guarded_by_default_are_noted_and_the_paths_of_webhooks_offered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ill = doctor(module(tmp_path, monkeypatch, FLASK + PAGES + WRAP))
+    assert ill.exit_code == 0
+    assert (
+        "note  guarded as well: /, /about, /healthz, /login. Browsers and health checks get 403 there\n"
+        "      → Set CONVOSTATE_PATHS=/call/*,/gather,/sms, the paths that Twilio calls\n"
+    ) in ill.stdout
+
+    app = module(tmp_path, monkeypatch, f"{FLASK}{PAGES}{WRAP}# again\n")
+    well = doctor(app, CONVOSTATE_PATHS="/call/*,/gather,/sms")
+    assert well.exit_code == 0
+    assert "guarded as well" not in well.stdout
+    assert "guarded by /call/*, /gather, /sms: /call/<int:step>, /gather, /sms" in well.stdout
+
+
+PROXY_FIX = "from werkzeug.middleware.proxy_fix import ProxyFix\n"
+FIX = "app.wsgi_app = ProxyFix(app.wsgi_app, x_host=1)\n"
+
+
+def test_o8_proxy_fix_inside_the_middleware_is_a_fault_until_it_is_outside_or_not_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside = module(tmp_path, monkeypatch, FLASK + PROXY_FIX + FIX + WRAP)
+    outside = module(tmp_path, monkeypatch, FLASK + PROXY_FIX + WRAP + FIX)
+    ill = doctor(inside, CONVOSTATE_PUBLIC_URL=None)
+    assert ill.exit_code == 1
+    assert "fault ProxyFix is inside the middleware" in ill.stdout
+    assert "create it after ConvoState(app)" in ill.stdout
+
+    monkeypatch.setenv("TWILIO_AUTH_TOKEN", "the-token")
+    well = doctor(outside, CONVOSTATE_PUBLIC_URL=None)
+    assert well.exit_code == 0
+    assert "is wrapped" in well.stdout
+    again = module(tmp_path, monkeypatch, f"{FLASK}{PROXY_FIX}{FIX}{WRAP}# with a URL\n")
+    assert doctor(again).exit_code == 0
+
+
+OWN_STORE = """
+from convostate import ConversationMiddleware
+from convostate.stores import MemoryStore, Store
+
+class Own(Store):
+    server_side = True
+    def __init__(self): self._kept = MemoryStore()
+    def begin(self, claim, cookies, now): return self._kept.begin(claim, cookies, now)
+    def write(self, begun, token, lifetime_s, now): self._kept.write(begun, token, lifetime_s, now)
+    def commit(self, begun, outcome, reply, now): return self._kept.commit(begun, outcome, reply, now)
+    def abort(self, begun): self._kept.abort(begun)
+    def peek(self, claim, now): return self._kept.peek(claim, now)
+    def erase(self, claim, *, replies): self._kept.erase(claim, replies=replies)
+
+class Checked(Own):
+    def check(self):
+        return [("ok", "it has room", ""), ("fault", "its disk is old", "Buy another one")]
+
+class Broken(Own):
+    def peek(self, claim, now): raise KeyError("a value")
+
+app = ConversationMiddleware(lambda environ, start_response: [], store={}())
+"""
+
+
+@pytest.mark.parametrize(
+    ("store", "fault", "advice"),
+    [
+        ("Own", None, ""),
+        ("Checked", "its disk is old", "Buy another one"),
+        ("Broken", "the store raises KeyError", "Test it with convostate.testing.StoreContract"),
+    ],
+)
+def test_e7_a_store_of_ones_own_takes_a_turn_and_its_own_check_counts(
+    store: str, fault: str | None, advice: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TWILIO_AUTH_TOKEN", "the-token")
+    monkeypatch.setenv("CONVOSTATE_KEYS", FIRST)
+    result = doctor(module(tmp_path, monkeypatch, OWN_STORE.format(store)))
+
+    assert (result.exit_code, result.stderr) == (int(fault is not None), "")
+    assert ("ok    the store takes a turn" in result.stdout) == (store != "Broken")
+    assert ("ok    it has room" in result.stdout) == (store == "Checked")
+    assert "a value" not in result.stdout
+    if fault is not None:
+        assert f"fault {fault}" in result.stdout
+        assert f"      → {advice}" in result.stdout
 
 
 BARE = {
@@ -215,7 +325,7 @@ def test_an_app_that_raises_when_it_is_imported_is_a_fault_whose_text_is_not_sho
 
     assert (result.exit_code, result.stderr) == (1, "")
     assert (
-        " raises KeyError\n      → Mend what this says: python -c 'import texts_" in result.stdout
+        " raises KeyError\n      → Fix what this prints: python -c 'import texts_" in result.stdout
     )
     assert "a value" not in result.stdout
 

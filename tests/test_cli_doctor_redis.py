@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from convostate import Keyring
 from convostate.cli import main
-from convostate.cli.redis_health import examine_store
+from convostate.cli.store_check import examine_store
 from convostate.errors import StoreError
 from convostate.settings import Settings
 from convostate.stores import MemoryStore
@@ -117,7 +117,7 @@ def test_a_reply_that_is_not_recorded_is_a_fault(settings: Settings) -> None:
 
     (found,) = examine_store(Forgetful(), settings)
 
-    assert (found.level, found.advice) == ("fault", "Check that nobody else deletes its keys")
+    assert (found.level, found.advice) == ("fault", "Check that nothing else deletes its keys")
 
 
 @pytest.mark.parametrize("call", ["write", "commit", "peek", "queue", "erase"])

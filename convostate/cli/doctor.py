@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from convostate.cli.findings import Finding, examine_names, examine_settings
-from convostate.cli.framework import examine_adapter, find_framework
-from convostate.cli.redis_health import examine_store
+from convostate.cli.findings import RETRY_SUFFIX, Finding, examine_names, examine_settings
 from convostate.cli.routes import examine_routes
+from convostate.cli.store_check import examine_store
 from convostate.cli.tryout import load_app
 from convostate.errors import ConvostateError, UsageError
 from convostate.settings import Settings
 from convostate.stores import store_for
 from convostate.testing.inprocess import find_middleware
+from convostate.wsgi.request import has_proxy_fix
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -32,8 +31,9 @@ if TYPE_CHECKING:
 def doctor(context: click.Context, app: str | None, as_json: bool) -> None:
     """Check every setting, the store, and APP, which is imported: is it wrapped, what is guarded.
 
-    Of APP its own settings and store are checked, without APP those of the environment. Each fault
-    has a line that says what to do. Exit status 0: no fault, 1: at least one.
+    With APP its own settings and store are checked, without APP those of the environment. It prints the
+    URL to enter at Twilio for each guarded route, and what to do about each fault. Exit status 0: no
+    fault, 1: at least one.
     """
     faults = 0
     for finding in _examine(app):
@@ -51,22 +51,29 @@ def _examine(name: str | None) -> Iterator[Finding]:
     yield from examine_names(os.environ)
     app, fault = (None, None) if name is None else _load(name)
     middleware = find_middleware(app)
-    if middleware is not None:  # it may have got settings, or a store, from the app's code
-        yield from _examine_setup(middleware.settings, middleware.store)
+    if middleware is not None:  # its settings and its store may be the app's own
+        settings, store = middleware.settings, middleware.store
+        yield from _examine_setup(settings, store)
         yield Finding("ok", f"{name} is wrapped")
-        framework = find_framework(app, middleware.app)
-        yield from examine_routes(framework, middleware.settings)
-        yield from examine_adapter(framework)
+        if settings.public_url is None and has_proxy_fix(middleware.app):
+            yield _INNER_PROXY_FIX
+        suffix = RETRY_SUFFIX if store.server_side else ""
+        yield from examine_routes(app, middleware.app, settings, suffix=suffix)
         return
     wrong = yield from _examine_environment()
-    if fault is not None and fault != wrong:  # importing an app may tell the same of the settings
+    if fault is not None and fault != wrong:  # importing an app may report the same settings
         yield fault
     elif fault is None and name is not None:
-        yield Finding(
-            "fault",
-            f"{name} is not wrapped: nobody proves its webhooks",
-            "Wrap it: app = ConversationMiddleware(app), or app.wsgi_app = ConversationMiddleware(app.wsgi_app)",
-        )
+        yield Finding("fault", f"{name} is not wrapped: its webhooks are not verified", _WRAP)
+
+
+_WRAP = "Wrap it: app = ConversationMiddleware(app), or app.wsgi_app = ConversationMiddleware(app.wsgi_app)"
+_INNER_PROXY_FIX = Finding(
+    "fault",
+    "ProxyFix is inside the middleware, so signatures are checked before it corrects the URL",
+    "Wrap ProxyFix around the middleware: create it after ConvoState(app) or ConversationMiddleware; "
+    "or set CONVOSTATE_PUBLIC_URL=https://<the host in the webhook's URL at Twilio>",
+)
 
 
 def _load(name: str) -> tuple[Any, Finding | None]:
@@ -78,7 +85,7 @@ def _load(name: str) -> tuple[Any, Finding | None]:
     except Exception as error:  # noqa: BLE001  # of the app's own code; its text may hold a secret
         module = name.partition(":")[0]
         what = f"importing {module} raises {type(error).__name__}"
-        return None, Finding("fault", what, f"Mend what this says: python -c 'import {module}'")
+        return None, Finding("fault", what, f"Fix what this prints: python -c 'import {module}'")
 
 
 def _examine_environment() -> Generator[Finding, None, Finding | None]:
@@ -98,7 +105,4 @@ def _examine_environment() -> Generator[Finding, None, Finding | None]:
 def _examine_setup(settings: Settings, store: Store) -> Iterator[Finding]:
     yield Finding("ok", "the settings can be read")
     yield from examine_settings(settings, store)
-    found = examine_store(store, settings)
-    made_by_the_app = settings.store == "cookie" and store.server_side
-    # Where the server of such a store is, the settings do not say: it takes a turn, no more.
-    yield from islice(found, 1) if made_by_the_app else found
+    yield from examine_store(store, settings)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import os
+import re
 from typing import TYPE_CHECKING, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from convostate.settings import SETTINGS
+from convostate.stores.base import MAX_WAITING
 from convostate.stores.memory import MemoryStore
 
 if TYPE_CHECKING:
@@ -20,12 +23,14 @@ RETRY_SUFFIX = (
     "#rc=3&rp=5xx"  # https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides
 )
 
+_GUNICORN = (r"(?:-w|--workers)[= ]*([0-9]+)", r"--threads[= ]*([0-9]+)")
+
 
 class Finding(NamedTuple):
     """One thing that was looked at.
 
     Attributes:
-        level: ``ok``; ``note``: worth knowing; ``fault``: it does not work so.
+        level: ``ok``; ``note``: worth knowing; ``fault``: it does not work like this.
         what: What was found, in one line.
         advice: What to do about it, or "".
     """
@@ -36,13 +41,13 @@ class Finding(NamedTuple):
 
     @classmethod
     def fault(cls, error: Exception) -> Finding:
-        """What an error says; its last sentence is what to do."""
+        """The message of an error, whose last sentence is what to do."""
         what, _, advice = str(error).rpartition(". ")
         return cls("fault", what, advice) if what else cls("fault", advice)
 
 
 def examine_names(environ: Mapping[str, str]) -> Iterator[Finding]:
-    """Tell which variables are named like settings and are none."""
+    """Find variables that are named like settings and are not."""
     known = [each.variable for each in SETTINGS]
     for variable in environ:
         if variable.startswith("CONVOSTATE_") and variable not in known:
@@ -52,7 +57,7 @@ def examine_names(environ: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def examine_settings(settings: Settings, store: Store) -> Iterator[Finding]:
-    """Tell what is worth knowing of settings that can be read.
+    """Find what is worth knowing about settings that can be read.
 
     Args:
         settings: Those of the app.
@@ -61,13 +66,13 @@ def examine_settings(settings: Settings, store: Store) -> Iterator[Finding]:
     if settings.public_url is None:
         yield Finding(
             "note",
-            "the Host header of a request is believed, which is right only without a proxy or inside ProxyFix",
-            "Behind a proxy set CONVOSTATE_PUBLIC_URL=https://<the host Twilio was given>",
+            "the Host header is trusted; that is safe only without a proxy, or with ProxyFix around the middleware",
+            "Behind a proxy set CONVOSTATE_PUBLIC_URL=https://<the host in the webhook's URL at Twilio>",
         )
     elif settings.public_url.startswith("http:"):
         yield Finding(
             "note",
-            "webhooks come over plain http, so their cookies and texts can be read on the way",
+            "webhooks arrive over plain http, so their cookies and texts can be read on the way",
             "Give Twilio an https URL, and set CONVOSTATE_PUBLIC_URL to it",
         )
     yield from examine_prefix(settings, settings.paths)
@@ -88,19 +93,40 @@ def examine_settings(settings: Settings, store: Store) -> Iterator[Finding]:
     if isinstance(store, MemoryStore):
         yield Finding(
             "note",
-            "conversations are kept in this process's memory: another worker does not know them",
+            "conversations are kept in this process's memory: another worker does not see them",
             "Set CONVOSTATE_STORE=redis://…, or run one process",
         )
     if store.server_side:
+        yield _capacity(settings, os.environ)
         yield Finding(
             "note",
             "Twilio does not repeat a text that was answered 503",
-            f"Put {RETRY_SUFFIX} behind the webhook's URL in the Twilio console",
+            f"Append {RETRY_SUFFIX} to the webhook's URL in the Twilio console",
         )
 
 
+def _capacity(settings: Settings, environ: Mapping[str, str]) -> Finding:
+    """How much of a server one conversation can keep busy."""
+    waiting = MAX_WAITING if settings.max_waiting is None else settings.max_waiting
+    busy = waiting + 1
+    options = environ.get("GUNICORN_CMD_ARGS", "")
+    workers, threads = (re.search(option, options) for option in _GUNICORN)
+    count = workers[1] if workers else environ.get("WEB_CONCURRENCY", "")
+    known = ""
+    if count.isdecimal():
+        total = int(count) * int(threads[1] if threads else 1)
+        known = f" of your {total}; {max(total - busy, 0)} {'is' if total - busy == 1 else 'are'} left for everyone else"
+    places = "worker or thread" if busy == 1 else "workers or threads"
+    return Finding(
+        "note",
+        f"one person's texts can keep {busy} {places} busy{known}: 1 runs, {waiting} wait "
+        "(CONVOSTATE_MAX_WAITING)",
+        f"Run more than {busy}, counted as workers times threads, such as gunicorn --workers 2 --threads {busy}",
+    )
+
+
 def examine_prefix(settings: Settings, paths: Iterable[str]) -> Iterator[Finding]:
-    """Tell which paths stand in the public URL as well, so that they are checked as doubled ones.
+    """Find paths that are in the public URL as well, so that they are checked as doubled ones.
 
     Args:
         settings: Whose public URL.
@@ -112,6 +138,6 @@ def examine_prefix(settings: Settings, paths: Iterable[str]) -> Iterator[Finding
         if prefix and (path == prefix or path.startswith(f"{prefix}/")):
             yield Finding(
                 "note",
-                f"{path} is checked as {url}{path}: its beginning is in CONVOSTATE_PUBLIC_URL too",
-                f"Set CONVOSTATE_PUBLIC_URL={url.removesuffix(prefix)}, without {prefix}, unless a proxy cuts that off",
+                f"{path} is checked as {url}{path}: its beginning is in CONVOSTATE_PUBLIC_URL as well",
+                f"Set CONVOSTATE_PUBLIC_URL={url.removesuffix(prefix)}, without {prefix}, unless a proxy strips it",
             )

@@ -1,62 +1,212 @@
-"""Which routes of an app are guarded, for ``convostate doctor``."""
+"""The routes of an app: which are guarded, and what to enter for them at Twilio. For ``convostate doctor``."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from convostate.cli.findings import Finding, examine_prefix
 from convostate.paths import guard
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
-    from convostate.cli.framework import Framework
     from convostate.settings import Settings
 
-# Words that people name their webhooks by, whole: /callback is one, /callbacks-admin is none.
+# Words that people name their webhooks by, whole: /callback is one, /callbacks-admin is not.
 _WEBHOOK = re.compile(
     r"(?:^|[/_.-])(sms|mms|twilio|twiml|voice|calls?|whatsapp|texts?|messages?|message-status|"
     r"incoming|inbound|webhooks?|callback|reply)(?=[/_.-]|$)",
     re.IGNORECASE,
 )
+# What browsers and load balancers ask for.
+_BROWSER = re.compile(
+    r"^/?$|(?:^|[/_.-])(log-?in|log-?out|sign-?in|sign-?up|admin|accounts?|health|healthz|healthcheck|livez|"
+    r"readyz|ready|alive|ping|metrics|docs|redoc|openapi|static|assets|favicon|robots|about)(?=[/_.-]|$)",
+    re.IGNORECASE,
+)
+
+_DJANGO_ADAPTER = "convostate.frameworks.django.ConversationSessionMiddleware"
 
 
-def examine_routes(framework: Framework | None, settings: Settings) -> Iterator[Finding]:
-    """Tell which routes are guarded, and which look like webhooks and are not.
+def _flask_routes(app: Any) -> Iterator[tuple[str, bool]]:
+    for rule in app.url_map.iter_rules():
+        if rule.endpoint != "static":
+            yield rule.rule, "POST" in (rule.methods or ("POST",))
+
+
+def _bottle_routes(app: Any) -> Iterator[tuple[str, bool]]:
+    for route in app.routes:
+        yield route.rule, route.method in ("POST", "ANY")
+
+
+def _pyramid_routes(app: Any) -> Iterator[tuple[str, bool]]:
+    for item in app.registry.introspector.get_category("routes", ()):
+        methods = item["introspectable"]["request_methods"]
+        yield item["introspectable"]["pattern"], "POST" in (methods or ("POST",))
+
+
+def _django_routes(_app: Any) -> Iterator[tuple[str, bool]]:
+    def walk(resolver: Any, prefix: str) -> Iterator[tuple[str, bool]]:
+        for pattern in resolver.url_patterns:
+            path = prefix + str(pattern.pattern).lstrip("^/").rstrip("$")
+            if hasattr(pattern, "url_patterns"):
+                yield from walk(pattern, path)
+            else:
+                yield path, True
+
+    return walk(sys.modules["django.urls"].get_resolver(), "/")
+
+
+def _starlette_routes(app: Any) -> Iterator[tuple[str, bool]]:
+    for route in app.routes:
+        if hasattr(route, "path"):
+            yield route.path, "POST" in (getattr(route, "methods", None) or ("POST",))
+
+
+def _has_pyramid_adapter(app: Any) -> bool:
+    kept = app.registry.introspector.get_category("request extensions", ())
+    return any(item["introspectable"].discriminator == "conversation" for item in kept)
+
+
+class Framework(NamedTuple):
+    """A web framework.
+
+    Attributes:
+        routes: Each route of an app, with placeholders as the framework spells them, and whether it
+            takes POST as far as that is known.
+        has_adapter: Whether the adapter of `convostate.frameworks` is in use.
+        without: What an app does without the adapter, and how to get it.
+    """
+
+    routes: Callable[[Any], Iterator[tuple[str, bool]]]
+    has_adapter: Callable[[Any], bool]
+    without: tuple[str, str] = ("", "")
+
+
+# By the package that an app's class, or a base of it, comes from.
+_FRAMEWORKS = {
+    "flask": Framework(
+        _flask_routes,
+        lambda app: "convostate" in app.extensions,
+        (
+            "flask.session stays Flask's own in webhooks: the state is state_from(request.environ)",
+            "To have flask.session be the state: ConvoState(app), from convostate.frameworks.flask",
+        ),
+    ),
+    "bottle": Framework(
+        _bottle_routes,
+        lambda app: any(type(one).__name__ == "ConversationPlugin" for one in app.plugins),
+        (
+            "no handler gets the state as an argument: it is state_from(request.environ)",
+            "To have one named conversation: install ConversationPlugin(), from convostate.frameworks.bottle",
+        ),
+    ),
+    "pyramid": Framework(
+        _pyramid_routes,
+        _has_pyramid_adapter,
+        (
+            "there is no request.conversation: the state is state_from(request.environ)",
+            'To have it, and request.session: config.include("convostate.frameworks.pyramid")',
+        ),
+    ),
+    "django": Framework(
+        _django_routes,
+        lambda _app: _DJANGO_ADAPTER in sys.modules["django.conf"].settings.MIDDLEWARE,
+        (
+            "request.session stays Django's own in webhooks: the state is state_from(request.environ)",
+            f"To have request.session be the state: {_DJANGO_ADAPTER}, right after SessionMiddleware",
+        ),
+    ),
+    "starlette": Framework(_starlette_routes, lambda _app: True),
+    "quart": Framework(_flask_routes, lambda _app: True),
+}
+
+
+def examine_routes(
+    app: object, inner: object, settings: Settings, *, suffix: str
+) -> Iterator[Finding]:
+    """Find which routes are guarded, which look like webhooks and are not, and the URL of each at Twilio.
 
     Args:
-        framework: Whose routes; None where it is not known, and tells none.
+        app: What the server calls, or the framework's object.
+        inner: What the middleware calls.
         settings: The middleware's.
+        suffix: What belongs behind each URL.
     """
-    routes = [] if framework is None else sorted(set(framework.routes()))
-    guarded = guard(settings.paths)
+    framework, holder = _find_framework(app, inner)
+    routes = {} if framework is None else dict(sorted(framework.routes(holder)))
+    if routes:
+        yield from _examine_guards(routes, settings, suffix)
+    else:
+        patterns = ", ".join(settings.paths)
+        yield Finding("note", f"guarded paths: {patterns} (the routes of this app are not known)")
+    if framework is not None and not framework.has_adapter(holder):
+        yield Finding("note", *framework.without)
+
+
+def _find_framework(*holders: Any) -> tuple[Framework | None, Any]:
+    for holder in (*holders, *(getattr(each, "__self__", None) for each in holders)):
+        packages = {cls.__module__.partition(".")[0] for cls in type(holder).__mro__}
+        for name in ("quart", *_FRAMEWORKS):  # a Quart derives from a Flask
+            if name in packages:
+                return _FRAMEWORKS[name], holder
+    return None, None
+
+
+def _examine_guards(
+    routes: Mapping[str, bool], settings: Settings, suffix: str
+) -> Iterator[Finding]:
+    is_guarded = guard(settings.paths)
     patterns = ", ".join(settings.paths)
-    if not routes:
-        yield Finding("note", f"guarded paths: {patterns} (this app does not tell its routes)")
-        return
-    inside = [route for route in routes if guarded(_example(route))]
-    yield Finding("ok", f"guarded by {patterns}: {', '.join(inside) or 'no route'}")
-    # What the patterns say by themselves is a finding of the settings.
-    yield from examine_prefix(settings, [route for route in inside if route not in settings.paths])
-    for route in routes:
-        if route not in inside and _WEBHOOK.search(route):
+    guarded = [route for route in routes if is_guarded(_example(route))]
+    webhooks = [route for route in routes if _WEBHOOK.search(route)]
+    # One that takes no POST may be a webhook all the same, if its name says so.
+    pages = [
+        route
+        for route in guarded
+        if route not in webhooks and (_BROWSER.search(route) or not routes[route])
+    ]
+    yield Finding("ok", f"guarded by {patterns}: {', '.join(guarded) or 'no route'}")
+    origin = settings.public_url or "https://<your host>"
+    for route in guarded:
+        if route not in pages:
+            url = f"{origin}{_path(route)}{suffix}"
+            yield Finding("ok", f"the URL of {route} to enter at Twilio: {url}")
+    # The patterns alone are examined with the settings.
+    yield from examine_prefix(settings, [route for route in guarded if route not in settings.paths])
+    if pages:
+        called = [_pattern(route) for route in guarded if route not in pages]
+        advice = f"Set CONVOSTATE_PATHS={','.join(called)}" if called else _SET_PATHS
+        yield Finding(
+            "note",
+            f"guarded as well: {', '.join(pages)}. Browsers and health checks get 403 there",
+            f"{advice}, the paths that Twilio calls",
+        )
+    for route in webhooks:
+        if route not in guarded:
             also = ",".join((*settings.paths, _pattern(route)))
             yield Finding(
                 "fault",
                 f"{route} looks like a webhook and is not guarded",
                 f"Set CONVOSTATE_PATHS={also}, or rename the route if browsers use it",
             )
-    if not inside and not any(_WEBHOOK.search(route) for route in routes):
-        yield Finding(
-            "fault", "no route is guarded", "Set CONVOSTATE_PATHS=/sms, the webhook's path"
-        )
+    if not guarded and not webhooks:
+        yield Finding("fault", "no route is guarded", f"{_SET_PATHS}, the path that Twilio calls")
+
+
+_SET_PATHS = "Set CONVOSTATE_PATHS=/sms"
+
+
+def _path(route: str) -> str:
+    return "/" + route.lstrip("/")
 
 
 def _example(route: str) -> str:
-    """A path that the route takes: its placeholders filled."""
-    return "/" + re.sub(r"<[^>]*>|\{[^}]*\}", "x", route).lstrip("/")
+    """A path that a route takes, with its placeholders filled."""
+    return _path(re.sub(r"<[^>]*>|\{[^}]*\}", "x", route))
 
 
 def _pattern(route: str) -> str:
-    return "/" + re.sub(r"<[^>]*>|\{[^}]*\}", "*", route).lstrip("/")
+    return _path(re.sub(r"<[^>]*>|\{[^}]*\}", "*", route))
