@@ -14,7 +14,7 @@ from convostate.stores import RedisStore
 from convostate.testing import TwilioSimulator
 from convostate.testing.simulator import ACCOUNT_SID
 from tests.conversing import ADA, BOB, US
-from tests.documentation import page
+from tests.documentation import section
 from tests.served import KEY as OLD
 from tests.served import OTHER_KEY as NEW
 
@@ -34,8 +34,7 @@ Variables = dict[str, str]
 def steps(title: str, words: dict[str, str]) -> list[Variables]:
     """The variables of each step, from the table after a title."""
     table = (
-        page("rotation")
-        .partition(f"**{title}**")[2]
+        section("rotation", title)
         .partition("\n|")[2]
         .partition("\n\n")[0]
         .rstrip()
