@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import re
 from typing import TYPE_CHECKING, Any, get_args
+from urllib.request import urlopen
 
 import prometheus_client
+import pytest
 from flask import Flask
 from opentelemetry import metrics
 from opentelemetry.sdk.metrics import MeterProvider
@@ -15,11 +17,13 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from convostate import ConversationMiddleware
 from convostate.events import TurnEvent, TurnOutcome
 from convostate.frameworks.flask import ConvoState
+from convostate.testing import TwilioSimulator
 from tests.documentation import page, python_files
-from tests.served import ADA, TOKEN, counting, serve, settings, signed
+from tests.served import ADA, KEY, TOKEN, counting, serve, settings, signed
+from tests.serving import serving
 
 if TYPE_CHECKING:
-    import pytest
+    from pathlib import Path
 
 
 def example(name: str) -> dict[str, Any]:
@@ -68,6 +72,27 @@ def test_prometheus_counts_turns_and_their_seconds() -> None:
     finally:
         prometheus_client.REGISTRY.unregister(defined["TURNS"])
         prometheus_client.REGISTRY.unregister(defined["SECONDS"])
+
+
+@pytest.mark.slow
+def test_prometheus_adds_the_workers_up(tmp_path: Path) -> None:
+    (tmp_path / "example.py").write_text(python_files()["prometheus_turns.py"], encoding="utf-8")
+    (tmp_path / "metrics").mkdir()
+    environ = {
+        "CONVOSTATE_KEYS": KEY,
+        "PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "metrics"),
+        "PYTHONPATH": str(tmp_path),
+        "TWILIO_AUTH_TOKEN": TOKEN,
+    }
+
+    with serving("gunicorn sync", "example:app", **environ) as server:
+        phone = TwilioSimulator(server.url, TOKEN).phone(ADA)
+        assert {phone.text(f"text {n}").status for n in range(20)} == {200}
+        with urlopen(f"http://{server.host}/metrics") as scraped:  # our own server
+            shown = scraped.read().decode()
+
+    kept = 'convostate_turns_total{kind="message",outcome="kept",reason=""} 20.0'
+    assert kept in shown.splitlines()
 
 
 def test_opentelemetry_counts_turns_and_their_milliseconds(

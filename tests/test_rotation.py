@@ -33,12 +33,7 @@ Variables = dict[str, str]
 
 def steps(title: str, words: dict[str, str]) -> list[Variables]:
     """The variables of each step, from the table after a title."""
-    table = (
-        section("rotation", title)
-        .partition("\n|")[2]
-        .partition("\n\n")[0]
-        .rstrip()
-    )
+    table = section("rotation", title).partition("\n|")[2].partition("\n\n")[0].rstrip()
     lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.split("\n")]
     names = [name.strip("`") for name in lines[0]]
     spelled = re.compile("|".join(words))
