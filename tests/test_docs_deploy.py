@@ -1,0 +1,330 @@
+"""What the pages on deploying show runs as it is written; only ports and paths are the test's own."""
+
+from __future__ import annotations
+
+import base64
+import configparser
+import json
+import os
+import re
+import shlex
+import socket
+import subprocess
+import sys
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from werkzeug.wrappers import Request, Response
+
+from convostate import Settings, UsageError
+from convostate.testing import TwilioSimulator
+from tests.documentation import PAGES, blocks, python_files
+from tests.packaged import closure, install
+from tests.redis_servers import free_port
+from tests.served import KEY
+from tests.serving import BIN, PATIENCE_S, Server
+from tests.test_redis_tls_acl import make_certificate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.packaged import Built
+
+pytestmark = pytest.mark.slow
+
+ADA = "+15550100001"
+FILLING = """
+import secrets
+
+from bot import app
+from flask import session
+
+
+@app.before_request
+def fill():
+    session["filling"] = secrets.token_urlsafe(3000)[:2800]
+"""
+
+
+def block(page: str, language: str, containing: str = "") -> str:
+    """The first block of a page in a language."""
+    return next(
+        one.text
+        for one in blocks(PAGES / f"deploy/{page}.md")
+        if one.language == language and containing in one.text
+    )
+
+
+def as_docker_reads(text: str) -> dict[str, str]:
+    """Everything after the first `=` is the value."""
+    lines = (line.partition("=") for line in text.splitlines())
+    return {name: value for name, _, value in lines}
+
+
+def env_file() -> str:
+    """The env file of the page, with a real key in it."""
+    return block("index", "sh", "TWILIO_AUTH_TOKEN=").replace("the-key-from-convostate-keygen", KEY)
+
+
+SETTINGS = as_docker_reads(env_file())
+TOKEN = SETTINGS["TWILIO_AUTH_TOKEN"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A directory with the files that the pages show."""
+    for name, text in python_files().items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    (tmp_path / "filling.py").write_text(FILLING, encoding="utf-8")
+    return tmp_path
+
+
+@contextmanager
+def running(words: list[str], folder: Path, environ: dict[str, str]) -> Iterator[Server]:
+    """Run a server's command on a free port, from the moment it listens."""
+    own = [re.sub(r"^(127\.0\.0\.1|0\.0\.0\.0):8000$", "127.0.0.1:0", word) for word in words]
+    assert own != words
+    with subprocess.Popen(
+        own,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], "PYTHONUNBUFFERED": "1", **environ},
+    ) as process:
+        try:
+            yield Server(process)
+        finally:
+            process.terminate()
+            process.wait(PATIENCE_S)
+
+
+def gunicorn(app: str = "bot:app") -> list[str]:
+    """The command of the page, with gunicorn from this environment."""
+    [line] = re.findall(r"^gunicorn .*bot:app$", block("servers", "sh"), re.MULTILINE)
+    name, *words = shlex.split(line)
+    return [str(BIN / name), *words[:-1], app]
+
+
+def texts(url: str) -> list[str]:
+    """What two texts to the deployed app are answered."""
+    simulator = TwilioSimulator(url, TOKEN, f"{SETTINGS['CONVOSTATE_PUBLIC_URL']}/sms")
+    phone = simulator.phone(ADA)
+    return [message for _ in range(2) for message in phone.text("hi").messages]
+
+
+def test_docker_and_a_shell_read_the_same_from_the_env_file(tmp_path: Path) -> None:
+    (tmp_path / "bot.env").write_text(env_file(), encoding="utf-8")
+    script = (
+        "set -a; . ./bot.env; exec python -c 'import json, os; print(json.dumps(dict(os.environ)))'"
+    )
+    said = subprocess.run(
+        ["bash", "-c", script],
+        cwd=tmp_path,
+        env={"PATH": f"{BIN}:{os.environ['PATH']}"},
+        capture_output=True,
+        check=True,
+    )
+
+    read = json.loads(said.stdout)
+    assert {name: read.get(name) for name in SETTINGS} == SETTINGS
+    assert Settings.from_environ(SETTINGS).paths == ("/sms",)
+
+
+@pytest.mark.parametrize("spoiled", ['"{}"', "'{}'", "{}\r"])
+def test_o9_an_env_file_s_quotes_and_line_breaks_are_named(spoiled: str) -> None:
+    with pytest.raises(UsageError, match=r"CONVOSTATE_KEYS.*(quotes|line break)"):
+        Settings.from_environ({**SETTINGS, "CONVOSTATE_KEYS": spoiled.format(KEY)})
+
+
+def test_gunicorn_serves_the_app(folder: Path) -> None:
+    with running(gunicorn(), folder, SETTINGS) as server:
+        assert texts(server.url) == ["Text 1", "Text 2"]
+        checked = TwilioSimulator(f"http://{server.host}/healthz", TOKEN)
+        assert checked.phone(ADA).text("no signature is looked at").status == 405  # GET alone
+
+
+def test_the_systemd_unit_starts_the_same_server(folder: Path) -> None:
+    unit = configparser.ConfigParser(interpolation=None)
+    unit.optionxform = str  # type: ignore[assignment,method-assign]  # systemd's names have capitals
+    unit.read_string(block("servers", "systemd"))
+    service = dict(unit["Service"])
+    command = shlex.split(service["ExecStart"])
+
+    assert command[1:] == gunicorn()[1:]
+    assert command[0].startswith(f"{service['WorkingDirectory']}/.venv/bin/")
+    assert service["EnvironmentFile"] == "/etc/bot.env"
+    with running([str(BIN / Path(command[0]).name), *command[1:]], folder, SETTINGS) as server:
+        assert texts(server.url) == ["Text 1", "Text 2"]
+
+
+@contextmanager
+def nginx(site: str, folder: Path, app: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Run nginx with a site, and give the URL of its webhook."""
+    key, certificate = make_certificate(folder)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    port = free_port()
+    for theirs, ours in {
+        "443": f"127.0.0.1:{port}",
+        "127.0.0.1:8000": app.host,
+        "/etc/ssl/example.com/fullchain.pem": str(certificate),
+        "/etc/ssl/example.com/privkey.pem": str(key),
+    }.items():
+        assert theirs in site
+        site = site.replace(theirs, ours)
+    places = "".join(
+        f"{name}_temp_path {folder}/{name};\n"
+        for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    (folder / "nginx.conf").write_text(
+        f"daemon off; pid {folder}/nginx.pid; error_log stderr;\n"
+        f"events {{}}\nhttp {{\naccess_log off;\n{places}{site}}}\n",
+        encoding="utf-8",
+    )
+    with subprocess.Popen(
+        ["nginx", "-e", "stderr", "-p", str(folder), "-c", str(folder / "nginx.conf")],
+        env={"PATH": f"{os.environ['PATH']}:/usr/sbin"},
+    ) as process:
+        try:
+            for _ in range(200):
+                with (
+                    suppress(ConnectionRefusedError),
+                    socket.create_connection(("127.0.0.1", port)),
+                ):
+                    break
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(0.05)
+                    break
+            assert process.poll() is None
+            yield f"https://127.0.0.1:{port}/bots/sms"
+        finally:
+            process.terminate()
+            process.wait(PATIENCE_S)
+
+
+BUFFERS = re.compile(r"^ *proxy_buffer.*\n", re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("prefix_is_said", "room", "error"),
+    [(True, True, None), (False, True, 11200), (True, False, 11200)],
+    ids=["as shown", "public_url without the prefix", "without the buffers"],
+)
+def test_nginx_with_a_stripped_prefix(
+    prefix_is_said: bool,
+    room: bool,
+    error: int | None,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    site = block("nginx", "nginx")
+    environ = SETTINGS | (as_docker_reads(block("nginx", "sh")) if prefix_is_said else {})
+
+    with ExitStack() as stack:
+        app = stack.enter_context(running(gunicorn("filling:app"), folder, environ))
+        site = site if room else BUFFERS.sub("", site)
+        url = stack.enter_context(nginx(site, folder, app, monkeypatch))
+        simulator = TwilioSimulator(url, TOKEN, "https://example.com/bots/sms")
+        phone = simulator.phone(ADA)
+        replies = [phone.text("hi"), phone.text("again")]
+
+    assert [reply.error for reply in replies] == [error, error]
+    if error is None:
+        assert [reply.messages for reply in replies] == [["Text 1"], ["Text 2"]]
+        assert len(replies[0].headers["Set-Cookie"]) > 3800
+
+
+def test_the_dockerfile_s_steps_in_an_empty_environment(
+    built: Built, folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    steps = re.findall(r"^([A-Z]+) (.*)$", block("docker", "dockerfile"), re.MULTILINE)
+    assert [name for name, _ in steps] == [
+        "FROM", "WORKDIR", "COPY", "RUN", "COPY", "USER", "EXPOSE", "HEALTHCHECK", "CMD",
+    ]  # fmt: skip
+    copied = [what.split()[0] for name, what in steps if name == "COPY"]
+    assert copied == ["requirements.txt", "bot.py"]
+    required = block("docker", "text").split()
+    assert required == ["convostate[redis]", "flask", "gunicorn"]
+
+    image = install(built.wheel, tmp_path_factory.mktemp("image"))
+    image.add(*closure("convostate", "redis", "hiredis", "flask", "gunicorn") - {"convostate"})
+    (image.home / "bot.py").write_text((folder / "bot.py").read_text(), encoding="utf-8")
+    words = json.loads(dict(steps)["CMD"])
+    check = dict(steps)["HEALTHCHECK"].removeprefix("CMD ")
+    environ = {**SETTINGS, "PATH": str(image.bin)}
+    with running([str(image.bin / "python"), "-m", *words], image.home, environ) as server:
+        assert texts(server.url) == ["Text 1", "Text 2"]
+        own = check.replace("127.0.0.1:8000", server.host)
+        assert own != check
+        for line, status in ((own, 0), (own.replace("healthz", "sms"), 1)):
+            done = subprocess.run(
+                shlex.split(line), env={"PATH": str(image.bin)}, check=False, capture_output=True
+            )
+            assert done.returncode == status
+
+
+def lambda_event(request: Request) -> dict[str, Any]:
+    """The event of a Function URL, format 2.0.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html
+    """
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    cookies = headers.pop("cookie", "")
+    return {
+        "version": "2.0",
+        "rawPath": request.path,
+        "rawQueryString": request.query_string.decode(),
+        **({"cookies": cookies.split("; ")} if cookies else {}),
+        "headers": {
+            **headers,
+            "host": "abc.lambda-url.eu-central-1.on.aws",
+            "x-forwarded-proto": "https",
+        },
+        "requestContext": {
+            "http": {
+                "method": request.method,
+                "path": request.path,
+                "protocol": "HTTP/1.1",
+                "sourceIp": "192.0.2.1",
+            }
+        },
+        "body": base64.b64encode(request.get_data()).decode(),
+        "isBase64Encoded": True,
+    }
+
+
+@pytest.mark.parametrize(
+    "public_url", ["https://abc.lambda-url.eu-central-1.on.aws", "https://example.com"]
+)
+def test_a_lambda_function_answers_its_events(
+    public_url: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {**SETTINGS, "CONVOSTATE_PUBLIC_URL": public_url}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.syspath_prepend(str(folder))
+    for name in ("bot", "lambda_function"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    from lambda_function import lambda_handler  # type: ignore[import-not-found]
+
+    @Request.application
+    def function_url(request: Request) -> Response:
+        answered = lambda_handler(lambda_event(request), None)
+        body = answered["body"]
+        if answered["isBase64Encoded"]:
+            body = base64.b64decode(body)
+        response = Response(body, answered["statusCode"], answered["headers"])
+        for cookie in answered.get("cookies", ()):
+            response.headers.add("Set-Cookie", cookie)
+        return response
+
+    def in_front(environ: Any, respond: Any) -> Any:
+        return function_url(environ, respond)
+
+    simulator = TwilioSimulator(in_front, TOKEN, f"{public_url}/sms")
+    phone = simulator.phone(ADA)
+    assert [phone.text("hi").messages for _ in range(2)] == [["Text 1"], ["Text 2"]]
+    phone.break_signature()
+    assert phone.text("hi").status == 403
+    for name in ("bot", "lambda_function"):
+        sys.modules.pop(name, None)
