@@ -2,7 +2,8 @@
 
 A python block starts with a comment that names its file; a console block holds commands after
 ``$`` and their output. The files of all pages are in one directory. Each page begins with the
-settings that the first page exports, and keeps what it exports itself.
+settings that the first page exports, and keeps what it exports itself. ``python -m tests.test_docs``
+writes what the commands print into the pages; look at the difference before you commit it.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import pytest
 
 from convostate import ConversationMiddleware
-from convostate.demo import counter
 from convostate.settings import SETTINGS
 from convostate.testing import TwilioSimulator
 from tests.documentation import DOCUMENTS, ROOT, blocks, named, page, python_files
@@ -58,6 +59,17 @@ def run(command: str, directory: Path) -> str:
     return done.stdout + (f"exit status {done.returncode}\n" if done.returncode else "")
 
 
+def prepare(directory: Path) -> None:
+    """Write the files of all pages into a directory, and export what the first page exports."""
+    for name, text in python_files().items():
+        (directory / name).write_text(text, encoding="utf-8")
+    assert run(EXPORTS, directory) == ""
+
+
+def timeless(output: str) -> str:
+    return SECONDS.sub("in TIME", output)
+
+
 RUNNING = [
     document for document in DOCUMENTS if any(b.language == "console" for b in blocks(document))
 ]
@@ -66,18 +78,14 @@ RUNNING = [
 @pytest.mark.slow
 @pytest.mark.parametrize("document", RUNNING, ids=named)
 def test_every_example_prints_what_the_page_shows(document: Path, tmp_path: Path) -> None:
-    for name, text in python_files().items():
-        (tmp_path / name).write_text(text, encoding="utf-8")
-    assert run(EXPORTS, tmp_path) == ""
+    prepare(tmp_path)
     shown, printed = [], []
 
     for block in blocks(document):
         if block.language == "console":
             for command, output in COMMAND.findall(block.text):
-                shown.append((block.place, command, SECONDS.sub("in TIME", output)))
-                printed.append(
-                    (block.place, command, SECONDS.sub("in TIME", run(command, tmp_path)))
-                )
+                shown.append((block.place, command, timeless(output)))
+                printed.append((block.place, command, timeless(run(command, tmp_path))))
 
     assert printed == shown
     assert printed
@@ -119,6 +127,8 @@ def test_the_table_of_settings_is_their_declaration() -> None:
 
 
 def test_the_log_line_behind_a_proxy_is_the_shown_one(caplog: pytest.LogCaptureFixture) -> None:
+    from convostate.demo import counter  # which takes its settings from the environment
+
     app = ConversationMiddleware(counter.count)  # another one may have logged a minute ago
 
     def behind_a_proxy(environ: WSGIEnvironment, respond: StartResponse) -> Iterable[bytes]:
@@ -156,3 +166,27 @@ def test_the_floors_of_the_house_are_the_import_contract() -> None:
     enforced = floors_of(re.findall(r'"([^"]+)"', contract.partition("\n]")[0]))
     assert len(enforced) == 6
     assert [set(re.findall(r"\w+", row)) for row in rows] == enforced
+
+
+def rewrite(document: Path) -> None:
+    """Put what the commands of a document print into it."""
+    with TemporaryDirectory() as made:
+        directory = Path(made)
+        prepare(directory)
+
+        def renewed(found: re.Match[str]) -> str:
+            printed = run(found[1], directory)
+            return (
+                f"$ {found[1]}\n{found[2] if timeless(printed) == timeless(found[2]) else printed}"
+            )
+
+        text = document.read_text(encoding="utf-8")
+        for block in blocks(document):
+            if block.language == "console":
+                text = text.replace(block.text, COMMAND.sub(renewed, block.text))
+        document.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    for each in RUNNING:
+        rewrite(each)
