@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from convostate import ConversationMiddleware, Conversations, Keyring, Settings
 from convostate.cli import main
+from convostate.cli.conversation import NONE
 from convostate.demo.counter import app as counter
 from convostate.demo.counter import count
 from convostate.testing import TwilioSimulator
@@ -55,13 +56,13 @@ def test_show_prints_the_state_that_goes_on(environ: dict[str, str | None]) -> N
     assert json.loads(as_json.stdout)["state"] == {"step": "confirm"}
 
 
-def test_show_is_status_1_where_no_conversation_goes_on(environ: dict[str, str | None]) -> None:
+def test_show_is_status_1_if_there_is_no_conversation(environ: dict[str, str | None]) -> None:
     begin(environ)
 
     other_way_round = run(environ, "show", THEIRS, OURS)
     assert (other_way_round.exit_code, other_way_round.stdout) == (
         1,
-        "no conversation goes on between these two, on this account\n",
+        f"{NONE}: one is with OURS and THEIRS swapped: give the app's own address first\n",
     )
 
 
@@ -71,7 +72,7 @@ def test_end_and_forget_leave_nothing_to_show(
 ) -> None:
     begin(environ)
 
-    assert run(environ, command, THEIRS, OURS).stdout.startswith("no conversation goes on")
+    assert run(environ, command, THEIRS, OURS).stdout.startswith("no conversation is in progress")
     assert run(environ, "show", OURS, THEIRS).exit_code == 0
     assert run(environ, command, "15550100099", THEIRS).exit_code == 2
     assert run(environ, command, OURS, THEIRS).exit_code == 0
@@ -79,7 +80,32 @@ def test_end_and_forget_leave_nothing_to_show(
     assert redis.dbsize() == 0
 
 
-def test_forget_says_whether_a_conversation_went_on(environ: dict[str, str | None]) -> None:
+OTHER_ACCOUNT = ["--account", "AC" + "1" * 32]
+
+
+@pytest.mark.parametrize("command", ["end", "forget"])
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([THEIRS, OURS], "one is with OURS and THEIRS swapped: give the app's own address first"),
+        ([OURS, THEIRS, *OTHER_ACCOUNT], "check that OURS is the app's own address, THEIRS the"),
+        ([OURS, "+15550100002"], "the account the one that owns OURS"),
+    ],
+)
+def test_p14_a_conversation_that_is_not_there_is_status_1_and_what_may_be_wrong(
+    command: str, words: list[str], said: str, environ: dict[str, str | None]
+) -> None:
+    begin(environ)
+
+    missing = run(environ, command, *words)
+    assert (missing.exit_code, missing.stderr) == (1, "")
+    assert said in missing.stdout
+    assert run(environ, command, *words, "--missing-ok").exit_code == 0
+    assert run(environ, "show", OURS, THEIRS).exit_code == 0
+    assert run(environ, command, OURS, THEIRS).exit_code == 0
+
+
+def test_forget_says_whether_there_was_a_conversation(environ: dict[str, str | None]) -> None:
     begin(environ)
     told = [json.loads(run(environ, "forget", OURS, THEIRS, "--json").stdout) for _ in range(2)]
 
@@ -97,7 +123,7 @@ def test_a_cookie_cannot_be_reached_from_the_shell(
 
     assert result.exit_code == 2
     assert len(result.stderr.splitlines()) == 1
-    assert "convostate open looks into one" in result.stderr
+    assert "convostate open shows one" in result.stderr
     assert "set CONVOSTATE_STORE=redis://…, for the app too" in result.stderr
 
 

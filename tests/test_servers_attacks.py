@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -179,6 +180,21 @@ def test_a19_a_target_that_was_signed_so_is_accepted(server: Server, target: str
 
     respelled = any(escape in target for escape in ("%2F", "%7E")) or target.endswith("?")
     assert never_fooled(reply, url) is (knows_the_raw_target(server) or not respelled)
+
+
+@pytest.mark.parametrize("target", ["//sms", "///sms//x?y=1", "/sms//x"])
+def test_o20_doubled_slashes_verify_as_they_were_sent_and_not_otherwise(
+    server: Server, target: str
+) -> None:
+    """Waitress makes one slash of several at the beginning of PATH_INFO."""
+    url = f"http://example.com{target}"
+    signature = sign(url, PARAMS.items(), TOKEN)
+    reply = exchange(server, posting(target=target, X_Twilio_Signature=signature))
+    assert never_fooled(reply, url) is (knows_the_raw_target(server) or target[:2] != "//")
+
+    collapsed = re.sub("/+", "/", target)
+    reply = exchange(server, posting(target=collapsed, X_Twilio_Signature=signature))
+    assert not never_fooled(reply, url)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
     from convostate.state import State
 
-NONE = "no conversation goes on between these two, on this account"
+NONE = "no conversation is in progress between these two on this account"
+_SWAPPED = "one is with OURS and THEIRS swapped: give the app's own address first"
+_CHECK = "check that OURS is the app's own address, THEIRS the person's, and the account the one that owns OURS"
 
 
 def _names_a_conversation(command: Callable[..., None]) -> Callable[..., None]:
@@ -32,8 +34,13 @@ def _names_a_conversation(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
+missing_ok_option = click.option(
+    "--missing-ok", is_flag=True, help="Exit with 0 if there is no such conversation."
+)
+
+
 class _Conversation(NamedTuple):
-    """One conversation, and what finds it."""
+    """One conversation, and where it is."""
 
     conversations: Conversations
     ours: str
@@ -45,18 +52,18 @@ class _Conversation(NamedTuple):
         """The conversation that a command line names.
 
         Raises:
-            UsageError: The settings are wrong, the store is one that cannot be looked into from
-                here, or there is no account.
+            UsageError: The settings are wrong, the store cannot be reached from here, or there is no
+                account.
         """
         settings = Settings.from_environ()
         if settings.store == "cookie":
             raise UsageError(
-                "The states are in Twilio's cookies, and convostate open looks into one. "
-                "To have them here set CONVOSTATE_STORE=redis://…, for the app too"
+                "The states are in Twilio's cookies; convostate open shows one. "
+                "To have them here, set CONVOSTATE_STORE=redis://…, for the app too"
             )
         if settings.store == "memory":
             raise UsageError(
-                "Conversations in memory are in the app's own process, and nobody else sees them. "
+                "Conversations in memory can be reached from the app's own process only. "
                 "Set CONVOSTATE_STORE=redis://…, for the app too"
             )
         return cls(Conversations(settings), ours, theirs, account_or_default(account, settings))
@@ -74,6 +81,11 @@ class _Conversation(NamedTuple):
     def forget(self) -> None:
         self.conversations.forget(**self._where)
 
+    def missing(self) -> str:
+        """What to say if there is none: what may be wrong as well."""
+        swapped = self._replace(ours=self.theirs, theirs=self.ours)
+        return f"{NONE}: {_CHECK if swapped.peek() is None else _SWAPPED}"
+
 
 @click.command(short_help="Print the state of a conversation.")
 @_names_a_conversation
@@ -83,49 +95,73 @@ def show(
 ) -> None:
     """Print the state of the conversation between OURS and THEIRS, without waiting for its turn.
 
-    Exit status 0: it goes on, 1: there is none.
+    Exit status 0: it is in progress, 1: there is none.
     """
-    state = _Conversation.of(ours, theirs, account).peek()
+    conversation = _Conversation.of(ours, theirs, account)
+    state = conversation.peek()
     if as_json:
         click.echo(json.dumps(None if state is None else as_dict(state), default=repr))
     else:
-        click.echo(NONE if state is None else as_text(state))
+        click.echo(conversation.missing() if state is None else as_text(state))
     context.exit(1 if state is None else 0)
 
 
 @click.command(short_help="End a conversation: the next text begins a new one.")
 @_names_a_conversation
-def end(ours: str, theirs: str, account: str | None, as_json: bool) -> None:
+@missing_ok_option
+@click.pass_context
+def end(
+    context: click.Context,
+    ours: str,
+    theirs: str,
+    account: str | None,
+    as_json: bool,
+    missing_ok: bool,
+) -> None:
     """End the conversation between OURS and THEIRS: the next text begins a new one.
 
-    A turn in flight cannot write any more: its webhook is answered 503.
+    A turn in flight cannot write any more: its webhook is answered 503. Exit status 0: it is ended,
+    1: there was none.
     """
     conversation = _Conversation.of(ours, theirs, account)
-    goes_on = conversation.peek() is not None
+    existed = conversation.peek() is not None
     conversation.end()
-    click.echo(json.dumps({"ended": goes_on}) if as_json else "ended" if goes_on else NONE)
+    if as_json:
+        click.echo(json.dumps({"ended": existed}))
+    else:
+        click.echo("ended" if existed else conversation.missing())
+    context.exit(0 if existed or missing_ok else 1)
 
 
 @click.command(short_help="Erase what is kept of a conversation, recorded replies too.")
 @_names_a_conversation
-def forget(ours: str, theirs: str, account: str | None, as_json: bool) -> None:
+@missing_ok_option
+@click.pass_context
+def forget(
+    context: click.Context,
+    ours: str,
+    theirs: str,
+    account: str | None,
+    as_json: bool,
+    missing_ok: bool,
+) -> None:
     """Erase what is kept of the conversation between OURS and THEIRS: its state and recorded replies.
 
-    A turn in flight cannot write any more. That a STOP stands is still known, by a keyed name.
+    A turn in flight cannot write any more. A STOP is still known, by a keyed name. Exit status 0: it is
+    erased, 1: there was none (recorded replies, if there were any, are erased all the same).
     """
     conversation = _Conversation.of(ours, theirs, account)
-    goes_on = conversation.peek() is not None
+    existed = conversation.peek() is not None
     conversation.forget()
     if as_json:
-        click.echo(json.dumps({"goes_on": goes_on, "forgotten": True}))
+        click.echo(json.dumps({"goes_on": existed, "forgotten": True}))
     else:
-        click.echo(
-            "forgotten" if goes_on else f"{NONE}; replies, if any were recorded, are forgotten"
-        )
+        click.echo("forgotten" if existed else conversation.missing())
+    context.exit(0 if existed or missing_ok else 1)
 
 
 def as_dict(state: State) -> dict[str, Any]:
-    """A state for JSON; what JSON does not know stands as Python writes it.
+    """A state for JSON; what JSON does not know is written as Python does.
 
     Of its keys see `for_json`.
     """
@@ -139,8 +175,8 @@ def as_dict(state: State) -> dict[str, Any]:
 def for_json(value: Any) -> Any:
     """A state, or a part of one, without what `json` would change or refuse.
 
-    A key that is an int stands as a string, because JSON has no others; where that string is a key
-    as well, the int has its type behind it: ``1 (int)``.
+    A key that is an int becomes a string, because JSON has no others. If that string is a key as well,
+    the int is followed by its type: ``1 (int)``.
     """
     if isinstance(value, dict):
         return {_name(key, value): for_json(item) for key, item in value.items()}

@@ -155,11 +155,16 @@ def _target(environ: WSGIEnvironment, query: str, *, with_mount: bool) -> str:
     path, mark, raw_query = raw.partition("#")[0].partition("?")
     if path[:1] == "/" and raw_query == query:
         decoded = unquote_to_bytes(path).decode("latin-1") if "%" in path else path
-        if decoded == mount + inner:
+        if decoded == mount + inner or _is_cut_by_waitress(decoded, mount + inner):
             return path + mark + query  # a bare ? is signed as well
         if decoded == inner:
             return (_quoted(mount) if with_mount else "") + path + mark + query
     return _quoted(mount) + _quoted(inner) + (f"?{query}" if query else "")
+
+
+def _is_cut_by_waitress(decoded: str, path: str) -> bool:
+    """Whether a server has made one slash of several at the beginning."""
+    return decoded[:2] == "//" and f"/{decoded.lstrip('/')}" == path
 
 
 def _quoted(path: str) -> str:
