@@ -10,7 +10,7 @@ from convostate.sealing.names import Names, conversation_context
 from convostate.stores import MemoryStore, RedisStore
 from convostate.stores.base import Claim
 from convostate.testing import TwilioSimulator
-from convostate.testing.simulator import ACCOUNT_SID
+from convostate.testing.configured import ACCOUNT_SID
 from convostate.twilio.pair import PhonePair
 
 if TYPE_CHECKING:

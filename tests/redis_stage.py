@@ -11,7 +11,7 @@ from convostate.errors import StoreError
 from convostate.sealing.names import Names, conversation_context
 from convostate.stores import RedisStore
 from convostate.stores.base import Begun, Claim, Keep, Replay, Reply
-from convostate.testing.simulator import ACCOUNT_SID
+from convostate.testing.configured import ACCOUNT_SID
 from convostate.twilio.pair import PhonePair
 from tests.conversing import ADA, US, World
 

@@ -111,11 +111,16 @@ def test_several_people_can_write_and_do_not_see_each_other() -> None:
 
 def test_a_text_can_be_resent_and_stopped() -> None:
     assert chat("hello", "/resend").stdout == f"> hello\n{FIRST}> /resend\n{SECOND}"
-    # STOP ends the conversation once it is answered.
-    assert (
-        chat("hello", "/stop", "hello").stdout
-        == f"> hello\n{FIRST}> STOP\n{SECOND}> hello\n{FIRST}"
+    # STOP ends the conversation once it is answered, and Twilio delivers no answer until START.
+    stopped = chat("hello", "/stop", "hello", "START")
+    lines = stopped.stdout.splitlines()
+
+    assert (stopped.exit_code, [lines[i] for i in (0, 2, 4, 5)]) == (
+        0,
+        ["> hello", "> STOP", "> hello", "> START"],
     )
+    assert lines[3].startswith("-- Twilio answers: You have successfully been unsubscribed")
+    assert lines[6] == SECOND.strip()
 
 
 def test_the_state_can_be_looked_at() -> None:
@@ -143,7 +148,8 @@ def test_after_a_stop_the_state_says_that_it_stands_until_start() -> None:
     result = chat("hello", "/stop", "/state", "hello", "/state", "START", "/state")
     as_json = chat("--json", "/stop", "/state").stdout.splitlines()[-1]
 
-    assert [line for line in result.stdout.splitlines() if line.startswith("-- ")] == [
+    shown = [line for line in result.stdout.splitlines() if line.startswith("-- ")]
+    assert [line for line in shown if "Twilio answers" not in line] == [
         "-- no conversation goes on; a STOP stands, until START",
         "-- {'messagecount': 1}; a STOP stands, until START",
         "-- {'messagecount': 2}",

@@ -8,7 +8,7 @@ from typing import Any
 from twilio.rest import Client
 
 from convostate import ConversationMiddleware, Conversations, Settings
-from convostate.testing.simulator import ACCOUNT_SID
+from convostate.testing.configured import ACCOUNT_SID
 from tests.phone_board import ADA, BOB, US, answering, board
 
 

@@ -12,7 +12,7 @@ from convostate import ConversationMiddleware, Conversations, Settings, UsageErr
 from convostate.demo.counter import count
 from convostate.stores import RedisStore
 from convostate.testing import TwilioSimulator
-from convostate.testing.simulator import ACCOUNT_SID
+from convostate.testing.configured import ACCOUNT_SID
 from tests.conversing import ADA, BOB, US
 from tests.documentation import section
 from tests.served import KEY as OLD

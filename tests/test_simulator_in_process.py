@@ -97,7 +97,7 @@ def test_a_body_may_be_read_without_a_size() -> None:
     assert bodies[2:] == [b"", b""]
 
 
-def test_a_middleware_is_found_behind_flask_and_proxy_fix_and_checked_once() -> None:
+def test_a_middleware_is_found_behind_flask_and_proxy_fix() -> None:
     middleware = wrapped(Answering(message("hi")))
 
     class Flasky:
@@ -111,9 +111,34 @@ def test_a_middleware_is_found_behind_flask_and_proxy_fix_and_checked_once() -> 
     for _ in range(2):
         assert text_to(ProxyFix(Flasky())).messages == ["hi"]
 
-    checked: Any = middleware.app
-    assert type(checked).__name__ == "Checked"
-    assert isinstance(checked.app, Answering)
+
+def test_an_app_is_the_same_before_a_text_and_after_it_and_checked_meanwhile() -> None:
+    inside: list[str] = []
+
+    def looking(_: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        inside.append(type(middleware.app).__name__)
+        start_response("200 OK", [XML])
+        return [b"<Response/>"]
+
+    middleware = wrapped(looking)
+    twilio = TwilioSimulator(middleware, TOKEN)
+    assert middleware.app is looking
+
+    twilio.phone(ADA, texting=US).text("hello")
+    with pytest.raises(ZeroDivisionError):
+        text_to(wrapped(failing))
+
+    assert inside == ["Checked"]
+    assert middleware.app is looking
+
+
+def test_an_app_is_given_back_when_the_last_of_several_texts_is_answered() -> None:
+    app = Answering(message("hi"), message("hi"))
+    middleware = wrapped(app)
+
+    TwilioSimulator(middleware, TOKEN).phone(ADA, texting=US).overlap("one", "two")
+
+    assert middleware.app is app
 
 
 def test_a_stack_of_middleware_without_ours_is_looked_through_and_left_alone() -> None:

@@ -142,6 +142,16 @@ def test_a_temporary_redirect_repeats_the_post(status: int) -> None:
     assert RequestValidator(TOKEN).validate("https://example.com/next", dict(asked.form), signature)
 
 
+@pytest.mark.parametrize(("status", "method"), [(301, "POST"), (302, "POST"), (303, "GET")])
+def test_e10_a_post_stays_one_where_the_simulator_is_told_so(status: int, method: str) -> None:
+    app = Answering(moved(status, "/next"), message("there"))
+    twilio = TwilioSimulator(app, TOKEN, "https://example.com/sms", post_after_302=True)
+    reply = twilio.phone(ADA, texting=US).text("hello")
+
+    assert (reply.messages, app.asked[1].method) == (["there"], method)
+    assert (app.asked[1].form == app.asked[0].form) == (method == "POST")
+
+
 def test_a_redirected_get_keeps_the_query_of_its_location_alone() -> None:
     app = Answering(moved(307, "/next?b=2"), message("there"))
     twilio = TwilioSimulator(app, TOKEN, method="GET")

@@ -240,7 +240,7 @@ def test_held_sends_have_arrived_but_are_not_answered(simulator: TwilioSimulator
 def test_whoever_waits_in_vain_for_a_send_or_for_its_release_hears_of_it(
     simulator: TwilioSimulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("convostate.testing.rest_messages._PATIENCE_S", 0.01)
+    monkeypatch.setattr("convostate.testing.rest_resources._PATIENCE_S", 0.01)
 
     with simulator.hold_sends() as sends:
         with pytest.raises(TimeoutError, match="no message was sent"):
@@ -257,7 +257,7 @@ def test_other_credentials_and_other_resources_are_refused(simulator: TwilioSimu
     with pytest.raises(TwilioRestException) as unknown:
         client.messages("SM" + "0" * 32).fetch()
     with pytest.raises(TwilioRestException) as elsewhere:
-        client.calls.create(to=ADA, from_=US, url="https://example.com/voice")
+        client.lookups.v2.phone_numbers(ADA).fetch()
     with pytest.raises(TwilioRestException) as forbidden:
         stranger.messages.create(to=ADA, from_=US, body="hello")
 
@@ -269,7 +269,7 @@ def test_without_twilio_it_says_what_to_install(
     simulator: TwilioSimulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delitem(sys.modules, "convostate.testing.rest", raising=False)
-    monkeypatch.setitem(sys.modules, "twilio.http", None)
+    monkeypatch.setitem(sys.modules, "twilio.rest", None)
 
     with pytest.raises(UsageError, match=r'pip install "convostate\[twilio\]"'):
         simulator.rest_client()
@@ -291,3 +291,40 @@ def test_an_app_s_own_client_is_caught_until_the_block_ends(simulator: TwilioSim
             Client(account, "the-token").messages.create(to=ADA, from_=US, body="gone")
 
     assert [message.body for message in simulator.phone(ADA, texting=US).inbox] == ["mine", "key"]
+
+
+def test_a_message_of_a_template_has_its_sid_and_variables(simulator: TwilioSimulator) -> None:
+    template = "HX" + "0" * 32
+    simulator.rest_client().messages.create(
+        to=f"whatsapp:{ADA}",
+        from_=f"whatsapp:{US}",
+        content_sid=template,
+        content_variables='{"1": "Ada"}',
+    )
+    [message] = simulator.phone(f"whatsapp:{ADA}", texting=f"whatsapp:{US}").inbox
+
+    assert (message.body, message.content_sid) == ("", template)
+    assert message.content_variables == '{"1": "Ada"}'
+
+
+@pytest.mark.parametrize("address", ["whatsapp:US.1502576394655843", "messenger:abc", f"rcs:{ADA}"])
+def test_a_person_may_be_known_to_a_channel_only(simulator: TwilioSimulator, address: str) -> None:
+    sent = simulator.rest_client().messages.create(to=address, from_=US, body="hi")
+
+    assert (sent.to, simulator.arrived[0].to) == (address, address)
+
+
+def test_messages_and_calls_are_listed_newest_first_by_their_ends(
+    simulator: TwilioSimulator,
+) -> None:
+    client = simulator.rest_client()
+    sent = [client.messages.create(to=to, from_=US, body="x").sid for to in (ADA, BOB, ADA)]
+    call = client.calls.create(to=ADA, from_=US, url="https://example.com/voice")
+
+    assert [message.sid for message in client.messages.list()] == sent[::-1]
+    assert [message.sid for message in client.messages.list(to=ADA)] == [sent[2], sent[0]]
+    assert client.messages.list(from_="+15550100098") == []
+    assert [each.sid for each in client.messages.list(page_size=2)] == sent[::-1]
+    assert [each.sid for each in client.messages.list(limit=1)] == sent[2:]
+    assert [each.sid for each in client.calls.list(to=ADA)] == [call.sid]
+    assert client.calls(call.sid).fetch().status == "queued"

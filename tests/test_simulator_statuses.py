@@ -141,6 +141,7 @@ def test_a_status_is_retried_as_its_url_says() -> None:
 @pytest.mark.parametrize("keyword", ["STOP", " unsubscribe "])
 def test_a_keyword_is_delivered_to_the_app_all_the_same(keyword: str) -> None:
     app = Answering(message("bye"))
+    reply = phone_of(app).text(keyword)
 
-    assert phone_of(app).text(keyword).messages == ["bye"]
+    assert ([blocked.body for blocked in reply.blocked], reply.messages) == (["bye"], [])
     assert forms(app)[0]["Body"] == keyword

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from convostate.testing import TwilioSimulator
+from convostate.testing.rest_resources import answer
 from tests.answering import Answering
 
 if TYPE_CHECKING:
@@ -38,8 +39,8 @@ class WitnessedLock:
 @pytest.mark.parametrize(
     "act",
     [
-        lambda account: account.hear(US, ADA, "STOP"),
-        lambda account: account.meet(US, ADA),
+        lambda account: account.record_inbound({"To": US, "From": ADA, "Body": "STOP"}),
+        lambda account: account.register(US, ADA),
         lambda account: account.opted_out(US, ADA),
         lambda account: account.sender_for(ADA),
         lambda account: account.export(),
@@ -58,11 +59,12 @@ def test_what_is_kept_of_people_is_read_and_changed_under_the_lock(
 
 def test_a_refusal_is_counted_down_under_the_lock(simulator: TwilioSimulator) -> None:
     simulator.refuse_sends(21610, times=2)
-    messages: Any = simulator._messages
-    messages._lock = lock = WitnessedLock()
+    account: Any = simulator._account
+    account.rest.lock = lock = WitnessedLock()
+    path = ["2010-04-01", "Accounts", simulator.account_sid, "Messages"]
     form = {"To": [ADA], "From": [US], "Body": ["hello"]}
 
-    assert [messages.create(form)[0] for _ in range(3)] == [400, 400, 201]
+    assert [answer(account, "POST", path, form)[0] for _ in range(3)] == [400, 400, 201]
     assert (lock.taken, lock.held) == (3, False)
 
 

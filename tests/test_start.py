@@ -18,7 +18,7 @@ from convostate import (
     UsageError,
     Webhook,
 )
-from convostate.testing.simulator import ACCOUNT_SID
+from convostate.testing.configured import ACCOUNT_SID
 from tests.conversing import ADA, PAIR, US, World, settings
 
 if TYPE_CHECKING:

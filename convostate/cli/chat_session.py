@@ -190,9 +190,13 @@ class ChatSession:
                 "status": reply.status,
                 "error": reply.error,
             }
+            if reply.from_twilio:
+                turn["from_twilio"] = reply.from_twilio
             click.echo(json.dumps(turn, ensure_ascii=False))
         else:
             _show_messages([*messages, *reply.media])
+            if reply.from_twilio:
+                click.echo(f"-- Twilio answers: {reply.from_twilio}")
         if reply.exception is not None:
             click.echo("".join(traceback.format_exception(reply.exception)), nl=False, err=True)
         if self._remote and not self._told_of_unguarded:

@@ -18,9 +18,9 @@ from convostate.errors import UsageError
 from convostate.sealing.keys import Keyring
 from convostate.settings import Settings
 from convostate.testing.clock import Clock
-from convostate.testing.configured import configured_prefix, configured_url
+from convostate.testing.configured import ACCOUNT_SID, configured_prefix, configured_url
 from convostate.testing.inprocess import find_middleware
-from convostate.testing.simulator import ACCOUNT_SID, OUR_NUMBER, TwilioSimulator
+from convostate.testing.simulator import OUR_NUMBER, TwilioSimulator
 from convostate.wsgi.middleware import ConversationMiddleware
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import traceback
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -74,8 +74,7 @@ class Switchboard:
         self._log = LogLines()
         logging.getLogger("convostate").addHandler(self._log)
         self._until_closed = ExitStack()
-        with suppress(UsageError):  # without twilio no client can be made
-            self._until_closed.enter_context(self.simulator.caught_clients())
+        self._until_closed.enter_context(self.simulator.caught_clients())
 
     def phone(self, number: int) -> Phone:
         """A phone by its number in the transcript.

@@ -1,9 +1,10 @@
-"""What an application's tests need: a Twilio that is simulated, and the contract of stores.
+"""What an application's tests need: a simulated Twilio, test clients that sign, the contract of stores.
 
     phone = TwilioSimulator(app).phone("+15550100001", texting="+15550100099")
     assert phone.text("hello").messages == ["Hi!"]
 
-Nothing here is imported before it is asked for, so that the pytest plugin costs nothing unused.
+Nothing here is imported before it is used, so that the pytest plugin costs nothing by itself, and no
+framework is needed for another one's client.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from convostate.testing.call import Call
     from convostate.testing.clock import Clock
     from convostate.testing.contract import StoreContract
     from convostate.testing.message import Message
@@ -19,9 +21,10 @@ if TYPE_CHECKING:
     from convostate.testing.reply import Reply
     from convostate.testing.simulator import TwilioSimulator
 
-__all__ = ["Clock", "Message", "Phone", "Reply", "StoreContract", "TwilioSimulator"]
+__all__ = ["Call", "Clock", "Message", "Phone", "Reply", "StoreContract", "TwilioSimulator"]
 
 _HOMES = {
+    "Call": "call",
     "Clock": "clock",
     "Message": "message",
     "Phone": "phone",

@@ -3,29 +3,43 @@
 from __future__ import annotations
 
 import threading
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from convostate.testing import params
+from convostate.testing.catching import delivering
 from convostate.testing.fetch import Faults, Fetcher, is_webhook_url
 from convostate.testing.jar import Cookie, Jar
+from convostate.testing.rest_resources import RestState
 from convostate.testing.webhook import Webhook
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from convostate.testing.clock import Clock
     from convostate.testing.message import Message
     from convostate.testing.reply import Reply
+    from convostate.testing.ringing import RingingCall
 
-# Twilio's standard keywords: https://help.twilio.com/articles/223134027
-_STOP = frozenset(("stop", "stopall", "unsubscribe", "cancel", "end", "quit", "optout", "revoke"))
-_START = frozenset(("start", "yes", "unstop"))
+# Twilio's standard keywords and what it answers to them: https://help.twilio.com/articles/223134027
+_KEYWORDS = {
+    **dict.fromkeys("stop stopall unsubscribe cancel end quit optout revoke".split(), "STOP"),
+    **dict.fromkeys("start yes unstop".split(), "START"),
+    **dict.fromkeys("help info".split(), "HELP"),
+}
+_TWILIO_ANSWERS = {
+    "STOP": "You have successfully been unsubscribed. You will not receive any more messages from "
+    "this number. Reply START to resubscribe.",
+    "START": "You have successfully been re-subscribed to messages from this number. "
+    "Reply HELP for help. Reply STOP to unsubscribe. Msg&Data Rates May Apply.",
+    "HELP": "Reply STOP to unsubscribe. Msg&Data Rates May Apply.",
+}
 
 
 @dataclass(frozen=True)
 class Urls:
-    """What is configured for the application's numbers; "" where nothing is.
+    """What is configured for the application's numbers; "" if nothing is.
 
     Attributes:
         method: ``POST`` or ``GET``, for `webhook` and `voice`.
@@ -36,18 +50,24 @@ class Urls:
     fallback: str
     voice: str
     status_callback: str
+    voice_fallback: str = ""
+    voice_status_callback: str = ""
 
 
-@dataclass
+@dataclass(eq=False)
 class Account:
     """One account at Twilio; several threads may use it.
 
     Attributes:
         sid: ``AC…``.
         token: Its auth token.
-        statuses: What becomes of a message once it is sent, in order, where a URL is told of it.
+        statuses: What becomes of a message once it is sent, in order, if a URL is named for it.
+        in_process: Whether the app runs in this process, so that its clients are caught.
+        in_use: Gives something true for as long as somebody holds the simulator or one of its phones.
         arrived: Every message but the replies: those sent through REST, and those that a reply
             sends to other people.
+        ringing: The calls that the app has placed and nobody has answered.
+        rest: What the REST API keeps.
     """
 
     sid: str
@@ -56,11 +76,15 @@ class Account:
     fetcher: Fetcher
     urls: Urls
     statuses: Sequence[str]
+    in_process: bool = False
+    in_use: Callable[[], object] = lambda: True
     arrived: list[Message] = field(default_factory=list)
+    ringing: list[RingingCall] = field(default_factory=list)
+    rest: RestState = field(default_factory=RestState)
     _jars: dict[tuple[str, str], Jar] = field(default_factory=dict)
     _opted_out: set[tuple[str, str]] = field(default_factory=set)
     _last_texted: dict[str, str] = field(default_factory=dict)
-    _untold: list[tuple[str, Message]] = field(default_factory=list)
+    _unreported: list[tuple[str, Message]] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def jar(self, to: str, from_: str) -> Jar:
@@ -70,35 +94,49 @@ class Account:
 
     def deliver(self, webhook: Webhook) -> Reply:
         """Tell the app, do what it answers, and then tell it what became of the messages."""
-        reply = webhook.deliver(self.fetcher)
+        reply = self._run(webhook)
+        theirs = reply.params.get("From", "")
+        blocked = self.opted_out(reply.params.get("To", ""), theirs)
         for message in reply.sent:
             if message.status_callback and not is_webhook_url(message.status_callback):
                 reply.errors.append(21609)
-            self._send(message, arrives=message.to != reply.params.get("From"))
+            if message.to != theirs:
+                self.arrived.append(message)
+            elif blocked:
+                reply.blocked.append(message)
+                continue
+            self._report_later(message)
+        reply.sent = [message for message in reply.sent if message not in reply.blocked]
         reply.statuses = self.deliver_statuses()
         return reply
 
+    def _run(self, webhook: Webhook) -> Reply:
+        with delivering(self) if self.in_process else nullcontext():
+            return webhook.deliver(self.fetcher)
+
     def send(self, message: Message) -> None:
         """Send a message from the REST API; a status callback waits until the sender has its answer."""
-        self._send(message, arrives=True)
+        self.arrived.append(message)
+        self._report_later(message)
 
-    def _send(self, message: Message, *, arrives: bool) -> None:
-        if arrives:
-            self.arrived.append(message)
-        told = message.status_callback or self.urls.status_callback
-        if told and is_webhook_url(told):
+    def _report_later(self, message: Message) -> None:
+        url = message.status_callback or self.urls.status_callback
+        if url and is_webhook_url(url):
             with self._lock:
-                self._untold += [(status, message) for status in self.statuses]
+                self._unreported += [(status, message) for status in self.statuses]
 
     def deliver_statuses(self) -> list[Reply]:
         """Tell the app what has become of the messages that were sent since the last time."""
         with self._lock:
-            untold, self._untold = self._untold, []  # what the app sends meanwhile waits
+            unreported, self._unreported = (
+                self._unreported,
+                [],
+            )  # what the app sends meanwhile waits
         return [
             self.message_status(
                 message.status_callback or self.urls.status_callback, status, message, {}, Faults()
             )
-            for status, message in untold
+            for status, message in unreported
         ]
 
     def message_status(
@@ -110,26 +148,40 @@ class Account:
         faults: Faults,
     ) -> Reply:
         """Tell a URL what has become of one message."""
-        told = params.message_status(self.sid, message, status, self.clock.now())
-        webhook = Webhook("message-status", url, "POST", params.changed(told, extra), faults=faults)
-        return webhook.deliver(self.fetcher)
+        made = params.message_status(self.sid, message, status, self.clock.now())
+        return self._run(Webhook("status", url, "POST", params.changed(made, extra), faults=faults))
 
-    def hear(self, ours: str, theirs: str, body: str) -> None:
-        """Take note of what a person writes: STOP blocks `ours` for them, START unblocks it."""
-        word = body.strip().casefold()
+    def record_inbound(self, text: Mapping[str, str]) -> str:
+        """Take note of a text before the app gets it: STOP blocks our number for its sender.
+
+        Keywords count on bare addresses and on RCS. On other channels Twilio leaves them to the
+        channel, unless Advanced Opt-Out has declared the text one. A button is never a keyword.
+
+        Args:
+            text: The webhook's parameters.
+
+        Returns:
+            What Twilio itself answers, or "".
+        """
+        ours, theirs = text.get("To", ""), text.get("From", "")
+        word = text.get("OptOutType", "")
+        if not word and "ButtonPayload" not in text and ":" not in _on_sms(theirs):
+            word = _KEYWORDS.get(text.get("Body", "").strip().casefold(), "")
+        pair = (_on_sms(ours), _on_sms(theirs))
         with self._lock:
             self._last_texted[theirs] = ours
-            if ":" in theirs:  # Twilio handles the keywords of SMS and MMS only
-                return
-            if word in _STOP:
-                self._opted_out.add((ours, theirs))
-            elif word in _START:
-                self._opted_out.discard((ours, theirs))
+            if word == "HELP" and pair in self._opted_out:
+                return ""
+            if word == "STOP":
+                self._opted_out.add(pair)
+            elif word == "START":
+                self._opted_out.discard(pair)
+        return _TWILIO_ANSWERS.get(word, "")
 
     def opted_out(self, ours: str, theirs: str) -> bool:
         """Whether this person has sent STOP to this number, and no START since."""
         with self._lock:
-            return (ours, theirs) in self._opted_out
+            return (_on_sms(ours), _on_sms(theirs)) in self._opted_out
 
     def sender_for(self, theirs: str) -> str:
         """The number that a Messaging Service takes: the one this person wrote to last, or ""."""
@@ -153,7 +205,12 @@ class Account:
             self._opted_out = {(ours, theirs) for ours, theirs in kept["opted_out"]}
             self._last_texted = dict(kept["last_texted"])
 
-    def meet(self, ours: str, theirs: str) -> None:
+    def register(self, ours: str, theirs: str) -> None:
         """Make a person known who has not written yet."""
         with self._lock:
             self._last_texted.setdefault(theirs, ours)
+
+
+def _on_sms(address: str) -> str:
+    """The address that an opt-out is kept under: since 2026-03-16 RCS shares it with SMS and MMS."""
+    return address.removeprefix("rcs:")

@@ -1,15 +1,19 @@
-"""The webhook's URL that an app is configured for: what Twilio would have been given."""
+"""What an app's settings say of the webhooks that it takes: their URL and who signs them."""
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
+
+from convostate.testing.fetch import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 WEBHOOK_URL = "https://example.com/sms"
+ACCOUNT_SID = "AC" + "0" * 31 + "1"
 
 
 class Configured(Protocol):
@@ -27,14 +31,42 @@ class Configured(Protocol):
 
 
 def configured_url(settings: Configured) -> str:
-    """``/sms`` where it is guarded, else the first guarded path that is written out."""
+    """``/sms`` if it is guarded, else the first guarded path without a wildcard."""
     origin = settings.public_url or WEBHOOK_URL.removesuffix("/sms")
-    written = [path for path in settings.paths if not set(path) & set("*?[")]
-    patterns = [pattern.casefold().rstrip("/") for pattern in settings.paths]
-    is_guarded = any(fnmatchcase("/sms", pattern) for pattern in patterns)
-    return origin + ("/sms" if is_guarded else next(iter(written), "/sms"))
+    written = [path for path in settings.paths if not set(path) & set("*?[!")]
+    return origin + ("/sms" if guards(settings, "/sms") else next(iter(written), "/sms"))
+
+
+def guards(settings: Configured, path: str) -> bool:
+    """Whether a path, spelled plainly, is guarded: the last pattern that matches decides."""
+    guarded = all(pattern.startswith("!") for pattern in settings.paths)
+    for pattern in settings.paths:
+        spelled = pattern.removeprefix("!").casefold()
+        if any(fnmatchcase(path.casefold(), each) for each in (spelled, spelled.rstrip("/"))):
+            guarded = not pattern.startswith("!")
+    return guarded
 
 
 def configured_prefix(settings: Configured) -> str:
-    """What stands behind the host in CONVOSTATE_PUBLIC_URL: a proxy cuts it off."""
+    """The path in CONVOSTATE_PUBLIC_URL, which a proxy cuts off."""
     return urlsplit(settings.public_url or "").path
+
+
+def with_every_path(settings: Any) -> Any:
+    """The settings with every path guarded, and none whose texts are answered later."""
+    changes = {"paths": ("*",), "defer_paths": ()}
+    known = {declared.name for declared in fields(settings)}
+    return replace(settings, **{name: changes[name] for name in changes if name in known})
+
+
+def signing(settings: Any) -> tuple[str, Secret]:
+    """The account and the secret that the app accepts: each of the settings that names one."""
+    account_sid = settings.account_sid or ACCOUNT_SID
+    if settings.auth_token and (settings.account_sid or not settings.account_tokens):
+        return account_sid, Secret(settings.auth_token)
+    for owner, tokens in settings.account_tokens.items():
+        return owner, Secret(tokens[0])
+    for token in settings.auth_tokens:
+        return account_sid, Secret(token)
+    key_id, value = next(iter(settings.shared_keys.items()))
+    return account_sid, Secret(value, key_id)

@@ -6,12 +6,15 @@ import http.client
 import socket
 import ssl
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 from urllib.parse import urlsplit
 
 from werkzeug.datastructures import Headers
 
 from convostate.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # Error 11750; one byte more is read, to tell.
 MAX_DOCUMENT_BYTES = 64 * 1024
@@ -54,9 +57,11 @@ class Response:
 
     Attributes:
         body: At most 65,537 bytes: Twilio reads no document longer than 65,536.
-        exception: What an app in this process raised instead of answering.
+        exception: What an app in this process raised: out of the call, or into the hands of its
+            framework, which answered 500.
         state: The conversation's State as the app left it, where the app runs in this process
             inside the middleware.
+        errors: What an app in this process wrote to ``wsgi.errors`` before it answered 500 or more.
     """
 
     status: int
@@ -64,6 +69,7 @@ class Response:
     body: bytes = field(repr=False)
     exception: BaseException | None = field(default=None, repr=False)
     state: dict[Any, Any] | None = field(default=None, repr=False)
+    errors: str = field(default="", repr=False)
 
 
 class DeliveryError(Exception):
@@ -71,17 +77,17 @@ class DeliveryError(Exception):
 
     Attributes:
         code: Twilio's error code.
-        trouble: The word of the retry policy that covers it.
+        retry_word: The word of the retry policy that covers it.
     """
 
-    def __init__(self, code: int, trouble: RetryWord, message: str) -> None:
+    def __init__(self, code: int, retry_word: RetryWord, message: str) -> None:
         super().__init__(message)
         self.code = code
-        self.trouble = trouble
+        self.retry_word = retry_word
 
 
 class Transport(Protocol):
-    """A way to an app."""
+    """A way to an app, in this process or elsewhere."""
 
     def send(self, request: Request, connect_s: float, read_s: float) -> Response:
         """Send one request and wait for its response.
@@ -93,6 +99,17 @@ class Transport(Protocol):
 
         Raises:
             DeliveryError: There was no response.
+        """
+        ...
+
+    def inside(self, act: Callable[[Any], bool]) -> Transport:
+        """The same way to the app's middleware, with another app in it, one that meets the state only.
+
+        Args:
+            act: Called with the State; whether what it left is kept.
+
+        Raises:
+            UsageError: The app runs elsewhere, or has no ConversationMiddleware.
         """
         ...
 
@@ -129,6 +146,12 @@ class HttpTransport:
             return _exchange(connection, request, self._prefix)
         finally:
             connection.close()
+
+    def inside(self, act: Callable[[Any], bool]) -> Transport:  # noqa: ARG002  whatever it is
+        """Refuse: nothing in this process can reach that state."""
+        raise UsageError(
+            "The state is inside the server. Give the simulator the app itself to set or read it"
+        )
 
 
 def _connect(connection: http.client.HTTPConnection) -> None:

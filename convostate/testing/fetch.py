@@ -11,7 +11,7 @@ import base64
 import re
 import secrets
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote, urljoin, urlsplit
 
 from convostate.errors import UsageError
@@ -144,18 +144,18 @@ class Exchange:
         url: What was asked for, without the parameters that a GET carries in its query.
         response: None where none came.
         error: Twilio's code where the response is of no use, else None.
-        trouble: The word of the retry policy that covers it, or "".
+        retry_word: The word of the retry policy that covers it, or "".
     """
 
     url: str
     request: Request
     response: Response | None = None
     error: int | None = None
-    trouble: str = ""
+    retry_word: str = ""
 
 
 @dataclass
-class Errand:
+class FetchJob:
     """One document to fetch.
 
     Attributes:
@@ -183,13 +183,22 @@ class Fetcher:
     Args:
         transport: The way to the app.
         secret: What signs.
+        post_after_302: Whether a POST stays one, with its parameters, when it is redirected by 301
+            or 302; browsers make it a GET without any, and Twilio does not document what it does.
     """
 
-    def __init__(self, transport: Transport, secret: Secret) -> None:
+    def __init__(
+        self, transport: Transport, secret: Secret, *, post_after_302: bool = False
+    ) -> None:
         self._transport = transport
         self._secret = secret
+        self._as_get = (303,) if post_after_302 else _AGAIN_AS_GET
 
-    def fetch(self, errand: Errand) -> list[Exchange]:
+    def inside(self, act: Callable[[Any], bool]) -> Fetcher:
+        """The same client for a turn in which `act` alone meets the state; see `Transport.inside`."""
+        return Fetcher(self._transport.inside(act), self._secret)
+
+    def fetch(self, job: FetchJob) -> list[Exchange]:
         """Fetch one document.
 
         Returns:
@@ -198,18 +207,18 @@ class Fetcher:
         Raises:
             UsageError: The URL is none.
         """
-        url, method, params = Url.parse(errand.url), errand.method, errand.params
+        url, method, params = Url.parse(job.url), job.method, job.params
         exchanges: list[Exchange] = []
         for _ in range(MAX_REDIRECTS + 1):
-            exchanges += self._ask(errand, url, method, params)
+            exchanges += self._ask(job, url, method, params)
             response = exchanges[-1].response
             if response is None or exchanges[-1].error is not None or response.status < 300:
                 return exchanges
             location = response.headers.get("Location", "")
-            if response.status in _AGAIN_AS_GET:
+            if response.status in self._as_get:
                 method, params = "GET", []
             elif method == "GET":
-                params = []  # they stand in the query of the URL that redirected; Location is whole
+                params = []  # the URL that redirected had them in its query; Location is complete
             whole = joined(url.sent, location)
             if whole is None:
                 exchanges[-1] = replace(exchanges[-1], error=11100)
@@ -218,23 +227,23 @@ class Fetcher:
         exchanges[-1] = replace(exchanges[-1], error=11215)
         return exchanges
 
-    def _ask(self, errand: Errand, url: Url, method: str, params: Params) -> list[Exchange]:
+    def _ask(self, job: FetchJob, url: Url, method: str, params: Params) -> list[Exchange]:
         """Ask one URL: with a repetition where it wants a password, and the retries it asks for."""
-        request = self._request(errand, url, method, params)
+        request = self._request(job, url, method, params)
         exchanges: list[Exchange] = []
         for _ in range(url.retries + 1):
-            exchanges.append(self._send(errand, url, request))
+            exchanges.append(self._send(job, url, request))
             response = exchanges[-1].response
             if response is not None and url.authorization and _asks_for_password(response):
                 header = ("Authorization", url.authorization)
                 request = replace(request, headers=(*request.headers, header))
-                exchanges.append(self._send(errand, url, request))
-            trouble = exchanges[-1].trouble
-            if not trouble or not {trouble, "all"} & url.retried:
+                exchanges.append(self._send(job, url, request))
+            retry_word = exchanges[-1].retry_word
+            if not retry_word or not {retry_word, "all"} & url.retried:
                 break
         return exchanges
 
-    def _request(self, errand: Errand, url: Url, method: str, params: Params) -> Request:
+    def _request(self, job: FetchJob, url: Url, method: str, params: Params) -> Request:
         sent, pairs, body = url.sent, params, encode(params).encode()
         if method == "GET":
             joint = "&" if "?" in sent else "?"
@@ -242,31 +251,31 @@ class Fetcher:
         parts = urlsplit(sent)
         headers = [
             *[("Host", parts.netloc), ("User-Agent", "TwilioProxy/1.1"), ("Accept", "*/*")],
-            *[("X-Home-Region", "us1"), ("I-Twilio-Idempotency-Token", errand.token)],
+            *[("X-Home-Region", "us1"), ("I-Twilio-Idempotency-Token", job.token)],
         ]
         if method == "POST":
             headers.append(("Content-Type", "application/x-www-form-urlencoded"))
-        proof = self._secret.headers(sent if errand.sign_port else _without_port(sent), pairs)
-        if errand.faults.broken_signatures > 0:
-            errand.faults.broken_signatures -= 1
+        proof = self._secret.headers(sent if job.sign_port else _without_port(sent), pairs)
+        if job.faults.broken_signatures > 0:
+            job.faults.broken_signatures -= 1
             proof[0] = ("X-Twilio-Signature", _WRONG_SIGNATURE)
-        cookies, errand.cookies = errand.cookies, None
+        cookies, job.cookies = job.cookies, None
         if cookies is None:
-            cookies = "" if errand.jar is None else errand.jar.header(sent)
+            cookies = "" if job.jar is None else job.jar.header(sent)
         headers += proof + ([("Cookie", cookies)] if cookies else [])
         return Request(method, sent, tuple(headers), body)
 
-    def _send(self, errand: Errand, url: Url, request: Request) -> Exchange:
+    def _send(self, job: FetchJob, url: Url, request: Request) -> Exchange:
         try:
             response = self._transport.send(request, url.connect_s, url.read_s)
         except DeliveryError as error:
-            return Exchange(url.sent, request, None, error.code, error.trouble)
-        if errand.faults.dropped_replies > 0:
-            errand.faults.dropped_replies -= 1
+            return Exchange(url.sent, request, None, error.code, error.retry_word)
+        if job.faults.dropped_replies > 0:
+            job.faults.dropped_replies -= 1
             return Exchange(url.sent, request, None, 11205, "rt")
-        errand.storing()
-        if errand.jar is not None:
-            errand.jar.store(request.url, response.headers.getlist("Set-Cookie"))
+        job.storing()
+        if job.jar is not None:
+            job.jar.store(request.url, response.headers.getlist("Set-Cookie"))
         if response.status >= 400:
             return Exchange(url.sent, request, response, 11200, f"{response.status // 100}xx")
         followed = response.status in _AGAIN_AS_GET + _AGAIN_AS_IT_IS

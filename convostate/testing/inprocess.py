@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import sys
+import threading
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 from wsgiref.validate import validator
@@ -10,10 +13,12 @@ from wsgiref.validate import validator
 from werkzeug.datastructures import Headers
 from werkzeug.test import EnvironBuilder
 
+from convostate.errors import UsageError
+from convostate.testing.configured import with_every_path
 from convostate.testing.delivery import MAX_DOCUMENT_BYTES, Request, Response
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -27,10 +32,13 @@ _BODILESS = ("204", "304")
 class WsgiTransport:
     """Calls a WSGI app.
 
+    The app stays as it is. While a webhook runs, the `app` of its ``ConversationMiddleware`` is the
+    same app between two more checks, which let through what comes from elsewhere.
+
     Args:
-        app: Any WSGI app. Where a ``ConversationMiddleware`` is found in it, at ``.wsgi_app`` or
+        app: Any WSGI app. If a ``ConversationMiddleware`` is found in it, at ``.wsgi_app`` or
             ``.app`` or further down, the app inside is checked as well.
-        clock: What the middleware goes by: Unix time in seconds.
+        clock: The time that the middleware sees, Unix seconds.
         raise_app_errors: Whether an exception of the app comes out of the call that sent the text,
             with its traceback; else it counts as a reply with status 500.
         stripped_prefix: What a proxy in front of the app cuts off each path.
@@ -48,23 +56,97 @@ class WsgiTransport:
         self._app = Checked(app)
         self._clock = clock
         self._raise_app_errors = raise_app_errors
-        middleware = find_middleware(app)
-        if middleware is not None and not isinstance(middleware.app, Checked):
-            middleware.app = Checked(middleware.app)
+        self._middleware = find_middleware(app)
+        self._running = 0
+        self._lock = threading.Lock()
 
     def send(self, request: Request, connect_s: float, read_s: float) -> Response:  # noqa: ARG002  there is no network to wait for
         """Run the app for one request."""
         environ = make_environ(request, self._prefix)
         environ[_CLOCK] = self._clock
+        errors = environ["wsgi.errors"] = _Errors(environ["wsgi.errors"])
         seen: dict[str, Any] = {}
         environ[_SEEN] = seen
         try:
-            status, headers, body = run(self._app, environ)
+            with self._checked_inside(), reported_exceptions() as reported:
+                status, headers, body = run(self._app, environ)
         except Exception as error:
             if self._raise_app_errors:
                 raise
             return Response(500, Headers(), b"", error, seen.get("state"))
-        return Response(int(status[:3]), Headers(headers), body, None, seen.get("state"))
+        code = int(status[:3])
+        exception = reported[-1] if reported and code >= 500 else None
+        text = errors.getvalue() if code >= 500 else ""
+        return Response(code, Headers(headers), body, exception, seen.get("state"), text)
+
+    def inside(self, act: Callable[[Any], bool]) -> WsgiTransport:
+        """The way to a middleware like the app's, with its settings and store, around another app."""
+        middleware = self._middleware
+        if middleware is None:
+            raise UsageError("This app has no state. Wrap it: ConversationMiddleware(app)")
+
+        def meet(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+            kept = act(environ[_STATE])
+            start_response("204 No Content" if kept else "500 Not Kept", [])
+            return []
+
+        around = type(middleware)(
+            meet, with_every_path(middleware.settings), store=middleware.store
+        )
+        return WsgiTransport(
+            around, self._clock, raise_app_errors=True, stripped_prefix=self._prefix
+        )
+
+    @contextmanager
+    def _checked_inside(self) -> Iterator[None]:
+        """Meanwhile the middleware calls the app between two checks; other requests pass through."""
+        middleware = self._middleware
+        if middleware is None:
+            yield
+            return
+        with self._lock:
+            self._running += 1
+            if not isinstance(middleware.app, Checked):
+                middleware.app = Checked(middleware.app)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._running -= 1
+                if not self._running and isinstance(middleware.app, Checked):
+                    middleware.app = middleware.app.app
+
+
+class _Errors(io.StringIO):
+    """``wsgi.errors``: kept as well as passed on, because Bottle writes its tracebacks there only."""
+
+    def __init__(self, stream: Any) -> None:
+        super().__init__()
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        self._stream.write(text)
+        return super().write(text)
+
+
+@contextmanager
+def reported_exceptions() -> Iterator[list[BaseException]]:
+    """Collect the exceptions that Flask and Django answer with a 500 page, in this thread."""
+    here = threading.get_ident()
+    reported: list[BaseException] = []
+
+    def receive(*_: object, exception: BaseException | None = None, **__: object) -> None:
+        error = exception or sys.exc_info()[1]
+        if error is not None and threading.get_ident() == here:
+            reported.append(error)
+
+    with ExitStack() as connected:
+        for module in ("flask.signals", "django.core.signals"):
+            signal = getattr(sys.modules.get(module), "got_request_exception", None)
+            if signal is not None:
+                signal.connect(receive, weak=False)
+                connected.callback(signal.disconnect, receive)
+        yield reported
 
 
 class Checked:

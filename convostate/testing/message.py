@@ -13,9 +13,11 @@ class Message:
         body: The text, or "".
         media: URLs, in order.
         to: The person's address, or "" in a reply that leaves it out: who wrote gets it.
-        from_: The application's address, or "" where Twilio chooses it.
+        from_: The application's address, or "" if Twilio chooses it.
         sid: The message's SID, once it is sent.
         status_callback: Where Twilio reports what becomes of it, or "".
+        content_sid: The template that Twilio makes the text of, or "": it knows the words.
+        content_variables: What goes into the template, as JSON, or "".
     """
 
     body: str
@@ -24,6 +26,8 @@ class Message:
     from_: str = ""
     sid: str = ""
     status_callback: str = ""
+    content_sid: str = ""
+    content_variables: str = ""
 
     def __str__(self) -> str:
         return self.body

@@ -34,7 +34,8 @@ _GSM = frozenset(
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
     "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
 )
-_SID_NAMES = {"SmsSid", "SmsMessageSid"}
+# One value under several names: what is changed under the first one changes under the others.
+_TWINS = {"MessageSid": ("SmsSid", "SmsMessageSid"), "From": ("Caller",), "To": ("Called",)}
 _GSM_ESCAPED = frozenset("^{}\\[~]|€\f")  # two characters each
 
 
@@ -51,10 +52,16 @@ def encode(params: Iterable[tuple[str, str]]) -> str:
 def changed(params: Params, extra: Mapping[str, ParamValue]) -> Params:
     """The parameters with those in `extra` put in place, appended or left out.
 
-    A message has one SID under several names: a new MessageSid is put under all of them.
+    Twilio sends some values under several names: a new MessageSid, From or To is put under all of
+    those that are there.
     """
-    if "MessageSid" in extra:
-        extra = {**dict.fromkeys(_SID_NAMES & dict(params).keys(), extra["MessageSid"]), **extra}
+    twins = {
+        twin: extra[name]
+        for name in _TWINS.keys() & extra.keys()
+        for twin in _TWINS[name]
+        if twin in dict(params)
+    }
+    extra = {**twins, **extra}
     values = {
         name: [] if value is None else [str(value)] if isinstance(value, str | int) else list(value)
         for name, value in extra.items()

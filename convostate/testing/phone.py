@@ -1,15 +1,18 @@
-"""A phone: a person who writes to one of the application's numbers, and what can go wrong."""
+"""A phone: a person who texts and calls one of the application's numbers, and what can go wrong."""
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from convostate.errors import UsageError
 from convostate.testing import params
-from convostate.testing.fetch import Faults
+from convostate.testing.call import Call
+from convostate.testing.fetch import Faults, FetchJob
 from convostate.testing.message import Message
 from convostate.testing.overlap import at_once
+from convostate.testing.twiml import parse
 from convostate.testing.webhook import Webhook
 
 if TYPE_CHECKING:
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from convostate.testing.jar import Jar
     from convostate.testing.params import ParamValue
     from convostate.testing.reply import Reply
+    from convostate.testing.ringing import RingingCall
 
 
 class Phone:
@@ -29,7 +33,8 @@ class Phone:
         texting: The application's address.
     """
 
-    def __init__(self, account: Account, number: str, texting: str) -> None:
+    def __init__(self, account: Account, number: str, texting: str, used: object = None) -> None:
+        self._used = used  # held, so that `Account.in_use` knows
         self.number = number
         self.texting = texting
         self._account = account
@@ -52,6 +57,55 @@ class Phone:
             for message in self._account.arrived
             if message.to == self.number and message.from_ in (self.texting, "")
         ]
+
+    @property
+    def state(self) -> dict[Any, Any] | None:
+        """A copy of the state that is kept of this conversation, or None if none is.
+
+        It can be set, on every store, and None ends the conversation::
+
+            phone.state = {"step": "confirm"}
+
+        Both go through a webhook of their own, to a middleware like the app's in which only the
+        simulator meets the state; reading changes nothing, not even the expiry.
+
+        Raises:
+            UsageError: The app runs elsewhere, has no ConversationMiddleware, or refuses this
+                simulator's webhooks; or its store does not answer.
+            StateError: What is set cannot be kept.
+        """
+        read: list[dict[Any, Any] | None] = []
+
+        def look(state: Any) -> bool:
+            read.append(None if state.is_new else copy.deepcopy(dict(state)))
+            return False
+
+        self._meet(look, 500)
+        return read[0]
+
+    @state.setter
+    def state(self, state: Mapping[Any, Any] | None) -> None:
+        def put(kept: Any) -> bool:
+            kept.clear()
+            if state is None:
+                kept.end()
+            else:
+                kept.update(state)
+            return True
+
+        self._meet(put, 204)
+
+    def _meet(self, act: Callable[[Any], bool], expected: int) -> None:
+        account = self._account
+        made = params.message(account.sid, self.texting, self.number, "")
+        job = FetchJob(account.urls.webhook, "POST", made, self.jar, Faults())
+        response = account.fetcher.inside(act).fetch(job)[-1].response
+        if response is None or response.status != expected:
+            status = 0 if response is None else response.status
+            raise UsageError(
+                f"The middleware answered {status}, so the state is out of reach. Sign with the app's "
+                "own token, and see that its store is up"
+            )
 
     @property
     def opted_out(self) -> bool:
@@ -110,19 +164,86 @@ class Phone:
             raise UsageError("There is nothing to resend. Call text() first")
         return self._deliver(self._last)
 
-    def call(self, url: str = "", *, outbound: bool = False, **extra: ParamValue) -> Reply:
-        """Call the number, or with `outbound` be called by it.
+    def tap(self, text: str, payload: str, **extra: ParamValue) -> Reply:
+        """Tap a button of a WhatsApp or RCS message.
 
         Args:
-            url: Whom Twilio asks; the simulator's `voice_url`, else its `webhook_url`, where absent.
-                The next step of a call is another one with ``CallSid=reply.params["CallSid"]``.
+            text: The words on the button.
+            payload: What the app has put behind it, as ``ButtonPayload``.
+            **extra: Parameters to add or to change.
+        """
+        button = {"MessageType": "button", "ButtonText": text, "ButtonPayload": payload}
+        return self._deliver(self._written(text, (), {**button, **extra}))
+
+    def call(
+        self,
+        url: str = "",
+        *,
+        method: Literal["POST", "GET"] | None = None,
+        outbound: bool = False,
+        dial_status: str = "completed",
+        **extra: ParamValue,
+    ) -> Call:
+        """Call the number, or with `outbound` be called by it, and listen until the call waits.
+
+        ::
+
+            call = phone.call()
+            assert call.said == ["For sales press 1"]
+            assert call.press("1").said == ["Sales. Leave a message"]
+            call.record("Call me back", seconds=4)
+            call.hang_up()
+
+        Args:
+            url: What Twilio requests; the simulator's `voice_url`, else its `webhook_url`, if absent.
+            method: How the first document is requested, the simulator's `method` if absent.
             outbound: Whether the application called: From is then its number.
-            **extra: Parameters to add or to change, such as ``Digits="1"``.
+            dial_status: How each ``<Dial>`` ends: ``completed``, ``busy``, ``no-answer`` or
+                ``failed``.
+            **extra: Parameters to add or to change, such as ``From="anonymous"``.
         """
         account, urls = self._account, self._account.urls
         made = params.call(account.sid, self.texting, self.number, outbound=outbound)
-        asked = url or urls.voice or urls.webhook
-        return account.deliver(self._webhook("call", asked, params.changed(made, extra)))
+        webhook = self._webhook(
+            "call", url or urls.voice or urls.webhook, params.changed(made, extra)
+        )
+        webhook.method = method or urls.method
+        return Call(
+            account, webhook, status_callback=urls.voice_status_callback, dial_status=dial_status
+        )
+
+    @property
+    def ringing(self) -> list[RingingCall]:
+        """The calls that the app has placed to this phone and that nobody has answered, in order."""
+        return [
+            call
+            for call in self._account.ringing
+            if (call.to, call.from_) == (self.number, self.texting)
+        ]
+
+    def answer(self, *, dial_status: str = "completed") -> Call:
+        """Answer the first call that the app has placed here, with ``client.calls.create``.
+
+        Args:
+            dial_status: As `call` takes it.
+
+        Raises:
+            UsageError: The phone does not ring.
+        """
+        if not self.ringing:
+            raise UsageError("The phone does not ring. Have the app place a call first")
+        rings = self.ringing[0]
+        account = self._account
+        account.ringing.remove(rings)
+        made = params.call(account.sid, self.texting, self.number, outbound=True)
+        webhook = self._webhook("call", rings.url, params.changed(made, {"CallSid": rings.sid}))
+        webhook.method, webhook.fallback_url = rings.method, rings.fallback_url
+        if rings.twiml:
+            webhook.url = webhook.url or account.urls.webhook
+            webhook.inline = parse(rings.twiml, rings.twiml, "call")
+        return Call(
+            account, webhook, status_callback=rings.status_callback, dial_status=dial_status
+        )
 
     def deliver_status(
         self,
@@ -143,8 +264,8 @@ class Phone:
         if message is None:
             message = Message("", (), self.number, self.texting, params.new_sid("SM"))
         urls = self._account.urls
-        told = url or message.status_callback or urls.status_callback or urls.webhook
-        return self._account.message_status(told, status, message, extra, self._faults)
+        callback = url or message.status_callback or urls.status_callback or urls.webhook
+        return self._account.message_status(callback, status, message, extra, self._faults)
 
     def lose_cookie(self) -> None:
         """Have Twilio forget the cookies of this pair."""
@@ -176,23 +297,24 @@ class Phone:
         made = params.message(account.sid, self.texting, self.number, body, media)
         return self._webhook("message", urls.webhook, params.changed(made, extra or {}))
 
-    def _webhook(self, kind: Literal["message", "call"], url: str, told: params.Params) -> Webhook:
-        urls, known = self._account.urls, dict(told)
+    def _webhook(self, kind: Literal["message", "call"], url: str, made: params.Params) -> Webhook:
+        urls, known = self._account.urls, dict(made)
         jar = self._account.jar(known.get("To", ""), known.get("From", ""))
-        return Webhook(kind, url, urls.method, told, jar, self._faults, urls.fallback)
+        fallback = urls.voice_fallback or urls.fallback if kind == "call" else urls.fallback
+        return Webhook(kind, url, urls.method, made, jar, self._faults, fallback)
 
     def _deliver(self, webhook: Webhook, deliveries: int = 1) -> Reply:
         if deliveries < 1:
             raise UsageError(
                 "A text that is never delivered has no reply. Write deliveries=1 or more"
             )
-        known = dict(webhook.params)
-        self._account.hear(known.get("To", ""), known.get("From", ""), known.get("Body", ""))
+        from_twilio = self._account.record_inbound(dict(webhook.params))
         self._last = webhook
         if deliveries > 1:
             webhook = webhook.with_these_cookies()
         replies = [self._account.deliver(webhook) for _ in range(deliveries)]
         replies[-1].deliveries = replies
+        replies[-1].from_twilio = from_twilio
         return replies[-1]
 
     def _on_the_way(self, body: str) -> Callable[[Callable[[], None]], Reply]:

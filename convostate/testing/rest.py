@@ -1,4 +1,4 @@
-"""A real ``twilio.rest.Client`` whose messages arrive at the simulator's phones.
+"""Twilio's REST API for ``twilio.rest.Client``, answered in this process.
 
 Needs the package twilio: ``pip install "convostate[twilio]"``.
 """
@@ -6,88 +6,88 @@ Needs the package twilio: ``pip install "convostate[twilio]"``.
 from __future__ import annotations
 
 import json
-import logging
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
 
-from twilio.http import HttpClient  # type: ignore[import-untyped, unused-ignore]
-from twilio.http.http_client import TwilioHttpClient  # type: ignore[import-untyped, unused-ignore]
 from twilio.http.response import Response  # type: ignore[import-untyped, unused-ignore]
 from twilio.rest import Client  # type: ignore[import-untyped, unused-ignore]
 
-from convostate.testing.rest_messages import Messages, refused
+from convostate.testing.rest_resources import answer as answer_api
+from convostate.testing.rest_resources import refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Mapping, Sequence
+
+    from twilio.base.client_base import (  # type: ignore[import-untyped, unused-ignore]
+        ClientBase,
+    )
+
+    from convostate.testing.account import Account
 
 
-class SimulatedHttpClient(HttpClient):  # type: ignore[misc, unused-ignore]
-    """What carries a client's requests: to the simulator instead of api.twilio.com."""
+class SimulatedClient(Client):  # type: ignore[misc, unused-ignore]
+    """A client of the simulator's account; blocking and asynchronous calls both work.
 
-    def __init__(self, messages: Messages) -> None:
-        super().__init__(logging.getLogger(__name__), is_async=False)
-        self._messages = messages
+    Args:
+        account: What answers instead of api.twilio.com.
+    """
 
-    def request(
-        self,
-        method: str,
-        uri: str,
-        *,
-        data: dict[str, object] | None = None,
-        auth: tuple[str, str] | None = None,
-        **_: object,
-    ) -> Response:
-        """Answer one request of the client as api.twilio.com does."""
-        status, resource = self._answer(method, uri, data or {}, auth)
-        return Response(status, json.dumps(resource))
+    def __init__(self, account: Account) -> None:
+        super().__init__(account.sid, account.token)
+        self._simulated = account
 
-    def _answer(
-        self, method: str, uri: str, data: dict[str, object], auth: tuple[str, str] | None
-    ) -> tuple[int, dict[str, Any]]:
-        account = self._messages.account
-        folder = f"https://api.twilio.com/2010-04-01/Accounts/{account.sid}/Messages"
-        # An API key's secret is known to Twilio alone; here any will do.
-        if auth != (account.sid, account.token) and not (auth and auth[0].startswith("SK")):
-            return refused(20003)
-        if method == "POST" and uri == f"{folder}.json":
-            return self._messages.create({name: _values(value) for name, value in data.items()})
-        if method == "GET" and uri.startswith(f"{folder}/"):
-            return self._messages.fetch(uri.removeprefix(f"{folder}/").removesuffix(".json"))
-        return refused(20404)
+    def request(self, method: str, uri: str, *args: Any, **named: Any) -> Response:
+        """Answer one request as api.twilio.com does."""
+        return answer(self, [self._simulated], method, uri, *args, **named)
+
+    async def request_async(self, method: str, uri: str, *args: Any, **named: Any) -> Response:
+        """Answer one request as api.twilio.com does."""
+        return answer(self, [self._simulated], method, uri, *args, **named)
 
 
-def make_client(messages: Messages) -> Client:
-    """The client of an account."""
-    account = messages.account
-    return Client(account.sid, account.token, http_client=SimulatedHttpClient(messages))
+def answer(
+    client: ClientBase,
+    accounts: Sequence[Account],
+    method: str,
+    uri: str,
+    params: Mapping[str, object] | None = None,
+    data: Mapping[str, object] | None = None,
+    headers: object = None,  # noqa: ARG001  the client passes it by place
+    auth: tuple[str, str] | None = None,
+    **_: object,
+) -> Response:
+    """Answer a request of any client.
+
+    Args:
+        client: Who asks; its credentials choose the account.
+        accounts: Those that there are; the first that fits counts.
+        method: ``GET``, ``POST`` or ``DELETE``.
+        uri: The whole URI.
+        params: The query's parameters.
+        data: The form's fields.
+        headers: Not read.
+        auth: Credentials that the request brings along.
+    """
+    given = auth or client.auth
+    # Twilio alone knows the secret of an API key or an OAuth app. Any will do here.
+    by_key = getattr(client, "credential_provider", None) or str(given[0]).startswith("SK")
+    for account in accounts:
+        known = client.account_sid in (account.sid, None) if by_key else False
+        if known or given == (account.sid, account.token):
+            parts = urlsplit(uri)
+            path = parts.path.removesuffix(".json").strip("/").split("/")
+            fields = {**parse_qs(parts.query), **_fields(params), **_fields(data)}
+            is_api = (parts.hostname or "").split(".")[0] == "api"
+            found = answer_api(account, method, path, fields) if is_api else refused(20404)
+            return Response(found[0], json.dumps(found[1]))
+    status, resource = refused(20003)
+    return Response(status, json.dumps(resource))
 
 
-@contextmanager
-def caught_clients(messages: Messages) -> Iterator[None]:
-    """Meanwhile carry the requests of every client of this process to the simulator."""
-    simulated = SimulatedHttpClient(messages)
-    its_own = TwilioHttpClient.request
-
-    def request(  # twilio-python passes most of them by name, and may pass them by place
-        _: TwilioHttpClient,
-        method: str,
-        url: str,
-        params: object = None,  # noqa: ARG001
-        data: dict[str, object] | None = None,
-        headers: object = None,  # noqa: ARG001
-        auth: tuple[str, str] | None = None,
-        *__: object,
-        **___: object,
-    ) -> Response:
-        return simulated.request(method, url, data=data, auth=auth)
-
-    TwilioHttpClient.request = request
-    try:
-        yield
-    finally:
-        TwilioHttpClient.request = its_own
-
-
-def _values(value: object) -> list[str]:
-    values = value if isinstance(value, list | tuple) else [value]
-    return [str(item) for item in values]
+def _fields(fields: Mapping[str, object] | None) -> dict[str, list[str]]:
+    """Each field with its values; those that the client leaves unset are objects or None."""
+    return {
+        name: [str(item) for item in (value if isinstance(value, list | tuple) else [value])]
+        for name, value in (fields or {}).items()
+        if isinstance(value, str | int | float | list | tuple)
+    }

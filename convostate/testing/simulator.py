@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import importlib
 import os
+import weakref
+from dataclasses import astuple
 from typing import TYPE_CHECKING, Any, Literal
 
 from convostate.errors import UsageError
 from convostate.testing.account import Account, Urls
+from convostate.testing.catching import caught_clients
 from convostate.testing.clock import Clock
-from convostate.testing.configured import WEBHOOK_URL, configured_prefix, configured_url
+from convostate.testing.configured import (
+    ACCOUNT_SID,
+    WEBHOOK_URL,
+    configured_prefix,
+    configured_url,
+)
 from convostate.testing.delivery import HttpTransport, Transport
 from convostate.testing.fetch import Fetcher, Secret, Url
 from convostate.testing.inprocess import WsgiTransport, find_middleware
 from convostate.testing.phone import Phone, overlap
-from convostate.testing.rest_messages import HeldSends, Messages, Refusal
+from convostate.testing.rest_resources import HeldSends, Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,42 +35,54 @@ if TYPE_CHECKING:
     from convostate.testing.reply import Reply
 
 OUR_NUMBER = "+15550100099"
-ACCOUNT_SID = "AC" + "0" * 31 + "1"
+
+
+class _Used:
+    """Held by a simulator and its phones: what is gone with all of them."""
 
 
 class TwilioSimulator:
-    """A Twilio that texts an app.
+    """A Twilio that texts and calls an app.
+
+    While an app in this process runs, no ``twilio.rest.Client`` of this process reaches Twilio, whoever
+    made it: its messages arrive at the phones and its calls ring there. So it is afterwards, for what
+    the app has left running, as long as the simulator or one of its phones is used.
 
     Args:
         app_or_url: A WSGI app, called in this process between the checks of `wsgiref.validate`; or
             the URL of a running one, ``http://127.0.0.1:8000/sms``.
-        auth_token: What signs; ``TWILIO_AUTH_TOKEN`` where absent.
-        webhook_url: What is configured at Twilio for incoming messages, connection overrides
-            (``#rc=2&rp=5xx``) and ``user:password@`` included. Where absent the URL in `app_or_url`;
-            for an app in this process what its settings say, CONVOSTATE_PUBLIC_URL with ``/sms`` or
-            the first path of CONVOSTATE_PATHS, else ``https://example.com/sms``. Every request goes
-            to the one app, whatever host its URL names.
+        auth_token: What signs; ``TWILIO_AUTH_TOKEN`` if absent.
+        webhook_url: The URL configured at Twilio for incoming messages, connection overrides
+            (``#rc=2&rp=5xx``) and ``user:password@`` included. If absent, the URL in `app_or_url`;
+            for an app in this process the one that its settings name: CONVOSTATE_PUBLIC_URL with
+            ``/sms`` or the first path of CONVOSTATE_PATHS, else ``https://example.com/sms``. Every
+            request goes to the one app, whatever host its URL names.
         clock: The time; it stands still until ``simulator.clock.advance(hours=4)``. An app in this
             process gets it as ``environ["convostate.clock"]``; for one elsewhere only cookies age.
         method: How webhooks are sent: ``POST`` or ``GET``.
-        fallback_url: Whom Twilio asks when a webhook fails.
-        voice_url: Whom Twilio asks about calls; `webhook_url` where absent.
-        status_callback: Whom Twilio tells what becomes of messages that name nobody themselves.
-        statuses: What becomes of them, in order.
+        fallback_url: What Twilio requests when a webhook fails.
+        voice_url: What Twilio requests about calls; `webhook_url` if absent.
+        status_callback: Where Twilio reports what becomes of messages that name no URL themselves.
+        voice_fallback_url: What Twilio requests when a webhook of a call fails; `fallback_url` if
+            absent.
+        voice_status_callback: Where Twilio reports that a call has ended.
+        statuses: What becomes of messages, in order.
+        post_after_302: Whether a POST stays a POST, with its parameters, when the app answers 301
+            or 302. Browsers make it a GET without parameters; Twilio does not document what it does.
         stripped_prefix: What a proxy in front of the app cuts off each path: with ``/bots`` Twilio's
-            ``https://example.com/bots/sms`` reaches the app as ``/sms``. Where both this and
+            ``https://example.com/bots/sms`` reaches the app as ``/sms``. If both this and
             `webhook_url` are absent, the path of CONVOSTATE_PUBLIC_URL.
-        account_sid: The account; ``TWILIO_ACCOUNT_SID`` where absent, else an invented one.
+        account_sid: The account; ``TWILIO_ACCOUNT_SID`` if absent, else an invented one.
         shared_key: (key id, secret) to sign with HMAC-SHA256 instead of the auth token.
         raise_app_errors: Whether what an app in this process raises comes out of ``phone.text()``,
             with its traceback; else it is error 11200 and `Reply.exception`, as Twilio sees it.
 
     Attributes:
-        app: The app in this process, or None where it runs elsewhere.
+        app: The app in this process, or None if it runs elsewhere.
         clock: The time.
 
     Raises:
-        UsageError: There is no token, or a URL is none; the message says what to set.
+        UsageError: There is no token, or a URL cannot be one; the message says what to set.
     """
 
     def __init__(
@@ -76,7 +96,10 @@ class TwilioSimulator:
         fallback_url: str = "",
         voice_url: str = "",
         status_callback: str = "",
+        voice_fallback_url: str = "",
+        voice_status_callback: str = "",
         statuses: Sequence[str] = ("sent", "delivered"),
+        post_after_302: bool = False,
         stripped_prefix: str = "",
         account_sid: str | None = None,
         shared_key: tuple[str, str] | None = None,
@@ -107,8 +130,16 @@ class TwilioSimulator:
                 raise_app_errors=raise_app_errors,
                 stripped_prefix=prefix,
             )
-        urls = Urls(webhook_url or default_url, method, fallback_url, voice_url, status_callback)
-        for url in (urls.webhook, fallback_url, voice_url, status_callback):
+        urls = Urls(
+            webhook_url or default_url,
+            method,
+            fallback_url,
+            voice_url,
+            status_callback,
+            voice_fallback_url,
+            voice_status_callback,
+        )
+        for url in (urls.webhook, *astuple(urls)[2:]):
             if url:
                 Url.parse(url)
         secret = Secret(token) if shared_key is None else Secret(shared_key[1], shared_key[0])
@@ -116,11 +147,13 @@ class TwilioSimulator:
             account_sid or os.environ.get("TWILIO_ACCOUNT_SID") or ACCOUNT_SID,
             token,
             self.clock,
-            Fetcher(transport, secret),
+            Fetcher(transport, secret, post_after_302=post_after_302),
             urls,
             statuses,
+            in_process=self.app is not None,
         )
-        self._messages = Messages(self._account)
+        self._used = _Used()
+        self._account.in_use = weakref.ref(self._used)
         self._phones: dict[tuple[str, str], Phone] = {}
 
     @property
@@ -145,8 +178,10 @@ class TwilioSimulator:
             number: The person's address: ``+15550100001``, ``whatsapp:+15550100001``, ``38000``.
             texting: The application's.
         """
-        self._account.meet(texting, number)
-        return self._phones.setdefault((number, texting), Phone(self._account, number, texting))
+        self._account.register(texting, number)
+        return self._phones.setdefault(
+            (number, texting), Phone(self._account, number, texting, self._used)
+        )
 
     def overlap(self, texts: Sequence[tuple[Phone, str]]) -> list[Reply]:
         """Write texts at once: all are on their way, with the cookies of before, when the first is answered.
@@ -181,34 +216,38 @@ class TwilioSimulator:
     def rest_client(self) -> Client:
         """A real ``twilio.rest.Client`` of this account whose messages arrive in `Phone.inbox`.
 
+        Its calls ring at `Phone.ringing`. Blocking and asynchronous methods both work.
+
         Raises:
             UsageError: The package twilio is not installed.
         """
-        made: Client = _rest().make_client(self._messages)
+        try:
+            rest: Any = importlib.import_module("convostate.testing.rest")  # an extra
+        except ImportError as error:
+            raise UsageError(
+                'A REST client needs the package twilio. Run: pip install "convostate[twilio]"'
+            ) from error
+        made: Client = rest.SimulatedClient(self._account)
         return made
 
     def caught_clients(self) -> AbstractContextManager[None]:
-        """Have the messages of every ``twilio.rest.Client`` of this process arrive here, not at Twilio.
+        """Have the requests of every ``twilio.rest.Client`` of this process answered here.
 
-        For an app that makes its own client; ``with simulator.caught_clients():``. It must be one of
-        this account, else it gets what Twilio says to strangers (20003).
-
-        Raises:
-            UsageError: The package twilio is not installed.
+        For what runs outside of a webhook, such as a scheduled job; ``with simulator.caught_clients():``.
+        The client must be one of this account, else it gets what Twilio says to strangers (20003).
         """
-        caught: AbstractContextManager[None] = _rest().caught_clients(self._messages)
-        return caught
+        return caught_clients(self._account)
 
     def refuse_sends(
         self, reason: int | BaseException, times: int | None = None, *, accepted: bool = False
     ) -> None:
-        """Have Twilio refuse messages of `rest_client`.
+        """Have Twilio refuse messages that are sent through REST.
 
         Args:
             reason: Twilio's code, which the client raises as its TwilioRestException (21610 opted
                 out, 21211 no such number, 30007 filtered, any other); or an exception that comes
                 out of the client as it is, for a network that fails or a worker that dies.
-            times: How many sends; all, until `accept_sends`, where absent.
+            times: How many sends; all, until `accept_sends`, if absent.
             accepted: Whether the message goes out all the same, as when only the answer is lost.
 
         Raises:
@@ -218,11 +257,11 @@ class TwilioSimulator:
             raise UsageError(
                 "A refusal is for one send at least. Write times=1 or more, or call accept_sends()"
             )
-        self._messages.refusal = Refusal(reason, times, accepted)
+        self._account.rest.refusal = Refusal(reason, times, accepted)
 
     def accept_sends(self) -> None:
         """End what `refuse_sends` began."""
-        self._messages.refusal = None
+        self._account.rest.refusal = None
 
     def hold_sends(self) -> HeldSends:
         """Slow sends down: their messages arrive, and the client hears nothing until the block ends.
@@ -233,19 +272,5 @@ class TwilioSimulator:
                 thread.start()  # it sends
                 sends.wait()    # its message is in the inbox, and it waits for Twilio
         """
-        self._messages.held = HeldSends()
-        return self._messages.held
-
-
-def _rest() -> Any:
-    """What needs the package twilio.
-
-    Raises:
-        UsageError: It is not installed.
-    """
-    try:
-        return importlib.import_module("convostate.testing.rest")  # an extra
-    except ImportError as error:
-        raise UsageError(
-            'A REST client needs the package twilio. Run: pip install "convostate[twilio]"'
-        ) from error
+        self._account.rest.held = HeldSends()
+        return self._account.rest.held

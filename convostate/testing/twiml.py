@@ -17,7 +17,7 @@ from convostate.testing.message import Message
 from convostate.testing.params import MAX_BODY_CHARS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 Kind = Literal["message", "call"]
 
@@ -27,6 +27,8 @@ _MESSAGE_VERBS = {
     "Redirect": {"method"},
 }
 _NOUNS = {"Body", "Media"}
+# What a call does not go on from by itself: the caller or another person has to do something.
+_WAITING = {"Gather", "Record", "Dial", "Connect", "Echo", "Enqueue", "Pay", "Prompt"}
 _VOICE_VERBS = {
     *("Connect", "Dial", "Echo", "Enqueue", "Gather", "Hangup", "Leave", "Message", "Pause", "Pay"),
     *("Play", "Prompt", "Queue", "Record", "Redirect", "Refer", "Reject", "Say", "Sms", "Start"),
@@ -41,15 +43,21 @@ class Document:
     Attributes:
         messages: What it sends, in order.
         said: What ``<Say>`` reads to a caller.
+        played: The URLs that ``<Play>`` plays to a caller.
         redirect: The URL, which may be relative or empty, and the method of the next document.
+        waiting: The verb of a call that waits for something to happen, or None.
+        rest: The verbs of a call after `waiting`.
         error: Twilio's error code, or None.
         fatal: Whether Twilio cannot use the document and asks the fallback URL.
-        twiml: The document as text, or "" where it is none.
+        twiml: The document as text, or "" if it is not TwiML.
     """
 
     messages: list[Message] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
+    played: list[str] = field(default_factory=list)
     redirect: tuple[str, str] | None = None
+    waiting: ET.Element | None = None
+    rest: list[ET.Element] = field(default_factory=list)
     error: int | None = None
     fatal: bool = False
     twiml: str = ""
@@ -76,13 +84,25 @@ def read(response: Response, kind: Kind) -> Document:
     if content_type == "text/plain":
         body = text.strip()
         return Document([Message(body)] if body and kind == "message" else [])
+    return parse(text, response.body, kind)
+
+
+def parse(text: str, source: str | bytes, kind: Kind) -> Document:
+    """Read a TwiML document: from a response, or as ``calls.create(twiml=…)`` gives it.
+
+    Args:
+        text: The document, for people.
+        source: The document as it arrived.
+        kind: Whether it answers a message or a call.
+    """
     try:
-        root = ET.fromstring(response.body)  # noqa: S314  the developer's own app wrote it
+        root = ET.fromstring(source)  # noqa: S314  the developer's own app wrote it
     except (ET.ParseError, LookupError, ValueError):  # the latter two of its encoding=
         return Document(error=12100, fatal=True, twiml=text)
     if root.tag != "Response":
         return Document(error=12102, fatal=True, twiml=text)
-    return _interpret(root, kind, text)
+    wrong = bool(_own_text(root)) or any(not _known(verb, kind) for verb in root)
+    return interpret(root, kind, Document(twiml=text, error=12200 if wrong else None))
 
 
 def _decoded(body: bytes, charset: str) -> str:
@@ -92,14 +112,13 @@ def _decoded(body: bytes, charset: str) -> str:
         return body.decode("utf-8", "replace")
 
 
-def _interpret(root: ET.Element, kind: Kind, text: str) -> Document:
-    document = Document(twiml=text)
-    if _own_text(root) or any(not _known(verb, kind) for verb in root):
-        document.error = 12200
-    for verb in root:
+def interpret(verbs: Iterable[ET.Element], kind: Kind, document: Document) -> Document:
+    """Carry out verbs until one waits or leads to another document; `document`, filled in."""
+    left = list(verbs)
+    while left:
+        verb = left.pop(0)
         if verb.tag == "Redirect":
-            method = verb.get("method", "POST").upper()
-            document.redirect = (_own_text(verb), method if method in ("GET", "POST") else "POST")
+            document.redirect = (_own_text(verb), method_of(verb))
             break  # "All verbs after <Redirect> are unreachable and ignored"
         if verb.tag in ("Message", "Sms"):
             message = _message(verb)
@@ -107,9 +126,21 @@ def _interpret(root: ET.Element, kind: Kind, text: str) -> Document:
                 document.error = document.error or 14103
             else:
                 document.messages.append(message)
-        if kind == "call":
-            document.said += [_own_text(say) for say in verb.iter("Say")]
+        if kind == "message":
+            continue
+        document.said += [_spoken(say) for say in verb.iter("Say")]
+        document.played += [_own_text(play) for play in verb.iter("Play")]
+        if verb.tag in ("Hangup", "Reject"):
+            break
+        if verb.tag in _WAITING:
+            document.waiting, document.rest = verb, left
+            break
     return document
+
+
+def method_of(verb: ET.Element, attribute: str = "method") -> str:
+    """The HTTP method that a verb asks for; POST unless it says GET."""
+    return "GET" if verb.get(attribute, "").upper() == "GET" else "POST"
 
 
 def _known(verb: ET.Element, kind: Kind) -> bool:
@@ -133,6 +164,11 @@ def _message(verb: ET.Element) -> Message:
         from_=verb.get("from", ""),
         status_callback=verb.get("statusCallback", ""),
     )
+
+
+def _spoken(say: ET.Element) -> str:
+    """What is read aloud, the words in SSML elements included, without line breaks."""
+    return " ".join("".join(say.itertext()).split())
 
 
 def _own_text(element: ET.Element) -> str:

@@ -1,0 +1,122 @@
+"""No ``twilio.rest.Client`` reaches Twilio while an app is simulated, whoever made the client.
+
+Every request of twilio-python, blocking or asynchronous and whatever carries it, passes through two
+methods of one class. Once a simulator has called an app in this process they ask here first. That goes
+on for as long as the simulator or one of its phones is used, so that a thread which the app has started
+is caught as well.
+
+twilio-python takes half a second to import, so nothing here imports it before the app does.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import threading
+from contextlib import contextmanager
+from contextvars import ContextVar
+from importlib.machinery import PathFinder
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+
+    from convostate.testing.account import Account
+
+_CLIENT = "twilio.base.client_base"
+
+_lock = threading.Lock()
+_blocks: list[Account] = []  # of `caught_clients`, innermost last
+_used: list[Account] = []  # that have called an app of this process, the latest last
+_delivering: ContextVar[Account] = ContextVar("convostate.testing.delivering")
+
+
+@contextmanager
+def caught_clients(account: Account) -> Iterator[None]:
+    """Answer every client of this process until the block ends."""
+    _watch()
+    with _lock:
+        _blocks.append(account)
+    try:
+        yield
+    finally:
+        with _lock:
+            _blocks.remove(account)
+
+
+@contextmanager
+def delivering(account: Account) -> Iterator[None]:
+    """Answer the clients of the app that is called in this block, and of what it leaves running."""
+    _watch()
+    with _lock:
+        _used[:] = [one for one in _used if one is not account and one.in_use()] + [account]
+    token = _delivering.set(account)
+    try:
+        yield
+    finally:
+        _delivering.reset(token)
+
+
+def _accounts() -> list[Account]:
+    """Who may answer, the likeliest first."""
+    here = _delivering.get(None)
+    with _lock:
+        known = [*_blocks, *(one for one in _used if one.in_use()), here]
+    return [account for account in reversed(known) if account is not None]
+
+
+def _watch() -> None:
+    """Have twilio's client ask here: now, or once it is imported."""
+    module = sys.modules.get(_CLIENT)
+    if module is not None:
+        _patch(module)
+    elif not any(isinstance(finder, _OnImport) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _OnImport())
+
+
+class _OnImport:
+    """A finder that patches twilio's client as soon as somebody imports it."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if name != _CLIENT:
+            return None
+        spec = PathFinder.find_spec(name, path, target)
+        if spec is not None and spec.loader is not None:
+            run = spec.loader.exec_module
+
+            def run_and_patch(module: ModuleType) -> None:
+                run(module)
+                _patch(module)
+                sys.meta_path[:] = [finder for finder in sys.meta_path if finder is not self]
+
+            spec.loader.exec_module = run_and_patch  # type: ignore[method-assign]
+        return spec
+
+
+def _patch(module: Any) -> None:
+    base = module.ClientBase
+    if hasattr(base, "convostate_patched"):
+        return
+    base.convostate_patched = True
+    request, request_async = base.request, base.request_async
+
+    def caught_request(self: Any, *args: Any, **named: Any) -> Any:
+        accounts = _accounts()
+        return _answer(self, accounts, args, named) if accounts else request(self, *args, **named)
+
+    async def caught_request_async(self: Any, *args: Any, **named: Any) -> Any:
+        accounts = _accounts()
+        if accounts:
+            return _answer(self, accounts, args, named)
+        return await request_async(self, *args, **named)
+
+    base.request, base.request_async = caught_request, caught_request_async
+
+
+def _answer(client: Any, accounts: list[Account], args: Any, named: Any) -> Any:
+    rest = importlib.import_module("convostate.testing.rest")  # needs the package twilio
+    return rest.answer(client, accounts, *args, **named)

@@ -1,0 +1,308 @@
+"""The resources of Twilio's REST API that the simulator has: messages and calls.
+
+Sources: https://www.twilio.com/docs/messaging/api/message-resource,
+https://www.twilio.com/docs/voice/api/call-resource
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from email.utils import format_datetime
+from typing import TYPE_CHECKING, Any
+
+from convostate.testing import params
+from convostate.testing.codes import ERRORS
+from convostate.testing.fetch import is_webhook_url
+from convostate.testing.message import Message
+from convostate.testing.ringing import RingingCall
+
+if TYPE_CHECKING:
+    from convostate.testing.account import Account
+
+# Longer than any intended wait: after it the test that holds the sends is stuck.
+_PATIENCE_S = 60.0
+_STATUS = {20003: 401, 20404: 404}  # all other refusals are 400
+_PAGE = 50  # Twilio's default; its most is 1,000
+
+
+@dataclass
+class Refusal:
+    """What happens to sends.
+
+    Attributes:
+        reason: Twilio's error code, or an exception for the sender, as when its network fails.
+        times: How many sends it applies to; None for all.
+        accepted: Whether the message goes out all the same, as if only the answer were lost.
+    """
+
+    reason: int | BaseException
+    times: int | None
+    accepted: bool
+
+
+class HeldSends:
+    """Sends that Twilio takes, but does not answer until the ``with`` block ends."""
+
+    def __init__(self) -> None:
+        self._arrivals = threading.Semaphore(0)
+        self._released = threading.Event()
+
+    def __enter__(self) -> HeldSends:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+    def wait(self) -> None:
+        """Wait until one more send has arrived.
+
+        Raises:
+            TimeoutError: None came within a minute.
+        """
+        if not self._arrivals.acquire(timeout=_PATIENCE_S):
+            raise TimeoutError("no message was sent")
+
+    def release(self) -> None:
+        """Answer all sends, those to come too."""
+        self._released.set()
+
+    def arrive(self) -> None:
+        """Be one send: arrive, and wait for the release.
+
+        Raises:
+            TimeoutError: Nobody released it within a minute.
+        """
+        self._arrivals.release()
+        if not self._released.wait(_PATIENCE_S):
+            raise TimeoutError("the sends were never released. Leave the block of hold_sends()")
+
+
+@dataclass
+class RestState:
+    """What an account's REST API keeps.
+
+    Attributes:
+        resources: Each message and call as JSON, by SID, oldest first.
+        refusal: What happens to sends, or None if they succeed.
+        held: What they wait for, or None.
+    """
+
+    resources: dict[str, dict[str, Any]] = field(default_factory=dict)
+    refusal: Refusal | None = None
+    held: HeldSends | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def take_refusal(self) -> Refusal | None:
+        """What happens to one send; the last one that a refusal applies to ends it."""
+        with self.lock:
+            refusal = self.refusal
+            if refusal is not None and refusal.times is not None:
+                refusal.times -= 1
+                if refusal.times == 0:
+                    self.refusal = None
+            return refusal
+
+
+Fields = Mapping[str, Sequence[str]]
+Answer = tuple[int, dict[str, Any]]
+"""HTTP status and the JSON object."""
+
+
+def answer(account: Account, method: str, path: Sequence[str], fields: Fields) -> Answer:
+    """Answer a request to api.twilio.com.
+
+    Args:
+        account: Whose resources these are.
+        method: ``GET`` or ``POST``.
+        path: The parts of the path, ``.json`` removed.
+        fields: The query and the form, each name with its values.
+    """
+    match method, *path:
+        case "POST", params.API_VERSION, "Accounts", account.sid, "Messages":
+            return _send(account, fields)
+        case "POST", params.API_VERSION, "Accounts", account.sid, "Calls":
+            return _place(account, {name: values[0] for name, values in fields.items() if values})
+        case "GET", params.API_VERSION, "Accounts", account.sid, ("Messages" | "Calls") as kind:
+            return 200, _listed(account, kind, fields)
+        case "GET", params.API_VERSION, "Accounts", account.sid, "Messages" | "Calls", sid:
+            found = account.rest.resources.get(sid)
+            return refused(20404) if found is None else (200, found)
+    return refused(20404)
+
+
+def _send(account: Account, fields: Fields) -> Answer:
+    form = {name: values[0] for name, values in fields.items() if values}
+    media = tuple(fields.get("MediaUrl", ()))
+    code = _judge(account, form, media)
+    refusal = account.rest.take_refusal()
+    resource: dict[str, Any] = {}
+    if code is None and (refusal is None or refusal.accepted):
+        resource = _accept(account, form, media)
+    if account.rest.held is not None:
+        account.rest.held.arrive()
+    if code is not None:
+        return refused(code)
+    if refusal is not None:
+        if isinstance(refusal.reason, BaseException):
+            raise refusal.reason
+        return refused(refusal.reason)
+    return 201, resource
+
+
+def _judge(account: Account, form: Mapping[str, str], media: Sequence[str]) -> int | None:
+    """Why Twilio refuses a send, as its error code, or None."""
+    to, from_ = form.get("To", ""), form.get("From", "")
+    if not to:
+        return 21604
+    if not _is_number(to):
+        return 21211
+    if not (from_ or form.get("MessagingServiceSid")):
+        return 21603
+    if not (form.get("Body") or media or form.get("ContentSid")):
+        return 21619
+    if len(form.get("Body", "")) > params.MAX_BODY_CHARS:
+        return 21617
+    callback = form.get("StatusCallback", "")
+    if callback and not is_webhook_url(callback):
+        return 21609
+    return 21610 if account.opted_out(from_ or account.sender_for(to), to) else None
+
+
+def _is_number(address: str) -> bool:
+    """Whether a message can be sent there: a number, or whatever a channel calls a person."""
+    channel, _, number = address.rpartition(":")
+    if channel and channel not in ("whatsapp", "rcs"):
+        return bool(number)
+    digits = number.removeprefix("+").rpartition(".")[
+        2
+    ]  # WhatsApp: +1555…, or US.1555… without a number
+    longest = 32 if "." in number else 15
+    return digits.isascii() and digits.isdecimal() and digits[0] != "0" and len(digits) <= longest
+
+
+def _accept(account: Account, form: Mapping[str, str], media: tuple[str, ...]) -> dict[str, Any]:
+    to, from_, body = form["To"], form.get("From", ""), form.get("Body", "")
+    message = Message(
+        body,
+        media,
+        to,
+        from_ or account.sender_for(to),
+        params.new_sid("MM" if media else "SM"),
+        form.get("StatusCallback", ""),
+        form.get("ContentSid", ""),
+        form.get("ContentVariables", ""),
+    )
+    resource = _new_resource(account, "Messages", message.sid) | {
+        "body": body,
+        "date_sent": None,
+        "direction": "outbound-api",
+        "error_code": None,
+        "error_message": None,
+        "from": from_ or None,  # a Messaging Service chooses the sender later
+        "messaging_service_sid": form.get("MessagingServiceSid"),
+        "num_media": str(len(media)),
+        "num_segments": str(params.segments(body)) if from_ else "0",
+        "price": None,
+        "price_unit": None,
+        "status": "queued" if from_ else "accepted",
+        "to": to,
+    }
+    account.rest.resources[message.sid] = resource
+    account.send(message)
+    return resource
+
+
+def _place(account: Account, form: Mapping[str, str]) -> Answer:
+    """Place a call: it rings until `Phone.answer`."""
+    to, from_, url = form.get("To", ""), form.get("From", ""), form.get("Url", "")
+    if not to:
+        return refused(21201)
+    if not from_:
+        return refused(21213)
+    if not (url or form.get("Twiml") or form.get("ApplicationSid")):
+        return refused(21205)
+    if url and not is_webhook_url(url):
+        return refused(21205)
+    call = RingingCall(
+        params.new_sid("CA"),
+        to,
+        from_,
+        url,
+        form.get("Method", "POST"),
+        form.get("Twiml", ""),
+        form.get("FallbackUrl", ""),
+        form.get("StatusCallback", ""),
+    )
+    resource = _new_resource(account, "Calls", call.sid) | {
+        "answered_by": None,
+        "direction": "outbound-api",
+        "duration": None,
+        "end_time": None,
+        "from": from_,
+        "from_formatted": from_,
+        "parent_call_sid": None,
+        "price": None,
+        "start_time": None,
+        "status": "queued",
+        "to": to,
+        "to_formatted": to,
+    }
+    account.rest.resources[call.sid] = resource
+    account.ringing.append(call)
+    return 201, resource
+
+
+def _new_resource(account: Account, kind: str, sid: str) -> dict[str, Any]:
+    now = format_datetime(datetime.fromtimestamp(account.clock.now(), timezone.utc))
+    uri = f"/{params.API_VERSION}/Accounts/{account.sid}/{kind}/{sid}"
+    part = {"Messages": "media", "Calls": "recordings"}[kind]
+    return {
+        "account_sid": account.sid,
+        "api_version": params.API_VERSION,
+        "date_created": now,
+        "date_updated": now,
+        "sid": sid,
+        "subresource_uris": {part: f"{uri}/{part.capitalize()}.json"},
+        "uri": f"{uri}.json",
+    }
+
+
+def _listed(account: Account, kind: str, fields: Fields) -> dict[str, Any]:
+    """One page: newest first, of those that match."""
+    wanted = {name.lower(): values[0] for name, values in fields.items() if name in ("To", "From")}
+    prefixes = {"Messages": ("SM", "MM"), "Calls": ("CA",)}[kind]
+    found = [
+        resource
+        for resource in reversed(account.rest.resources.values())
+        if resource["sid"].startswith(prefixes)
+        and all(resource[name] == value for name, value in wanted.items())
+    ]
+    size = min(int(fields.get("PageSize", [str(_PAGE)])[0]), 1000)
+    page = int(fields.get("Page", ["0"])[0])
+    shown, start = found[page * size : (page + 1) * size], page * size
+    uri = f"/{params.API_VERSION}/Accounts/{account.sid}/{kind}.json?PageSize={size}&Page="
+    return {
+        kind.lower(): shown,
+        "end": start + len(shown) - 1,
+        "first_page_uri": f"{uri}0",
+        "next_page_uri": f"{uri}{page + 1}" if start + size < len(found) else None,
+        "page": page,
+        "page_size": size,
+        "previous_page_uri": f"{uri}{page - 1}" if page else None,
+        "start": start,
+        "uri": f"{uri}{page}",
+    }
+
+
+def refused(code: int) -> Answer:
+    """An error of the REST API."""
+    status = _STATUS.get(code, 400)
+    return status, {
+        "code": code,
+        "message": ERRORS.get(code, "Refused"),
+        "more_info": f"https://www.twilio.com/docs/errors/{code}",
+        "status": status,
+    }

@@ -1,0 +1,346 @@
+"""A call: the app's documents are played to a person, who presses keys, speaks, records and hangs up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+import pytest
+
+from convostate import UsageError
+from convostate.testing import Call, TwilioSimulator
+
+if TYPE_CHECKING:
+    from convostate.testing.phone import Phone
+
+US, ADA, BOB = "+15550100099", "+15550100001", "+15550100002"
+END = "https://example.com/ended"
+
+
+class Hotline:
+    """An app with a document for each path; it writes down what it is asked."""
+
+    def __init__(self, **documents: str) -> None:
+        self.documents = documents
+        self.asked: list[tuple[str, str, dict[str, str]]] = []
+        self.cookies: list[str] = []
+
+    def __call__(self, environ: Any, start_response: Any) -> list[bytes]:
+        path, method = environ["PATH_INFO"], environ["REQUEST_METHOD"]
+        body = environ["wsgi.input"].read().decode() if method == "POST" else ""
+        query = environ["QUERY_STRING"]
+        self.asked.append((path, method, dict(parse_qsl(f"{body}&{query}", True))))
+        self.cookies.append(environ.get("HTTP_COOKIE", ""))
+        start_response(
+            "200 OK",
+            [("Content-Type", "text/xml"), ("Set-Cookie", f"step={len(self.asked)}; Path=/")],
+        )
+        document = self.documents.get(path.strip("/").replace("/", "_"), "")
+        return [f"<Response>{document}</Response>".encode()]
+
+    def paths(self) -> list[str]:
+        return [path for path, _, _ in self.asked]
+
+
+def phone_of(app: Hotline, **options: Any) -> Phone:
+    options = {"voice_url": "https://example.com/voice", **options}
+    return TwilioSimulator(app, "the-token", **options).phone(ADA, texting=US)
+
+
+MENU = '<Gather action="/menu" numDigits="1"><Say>For sales press 1</Say></Gather><Say>Bye</Say>'
+
+
+def test_a_menu_is_gone_through_key_by_key() -> None:
+    app = Hotline(voice=MENU, menu="<Say>Sales</Say><Hangup/>")
+    call = phone_of(app).call()
+    assert (call.said, call.over) == (["For sales press 1"], False)
+
+    assert call.press("1").said == ["Sales"]
+    assert call.over
+    assert app.paths() == ["/voice", "/menu"]
+    path, method, told = app.asked[-1]
+    assert (method, told["Digits"], told["FinishedOnKey"]) == ("POST", "1", "")
+    assert told["CallSid"] == call.sid == app.asked[0][2]["CallSid"]
+    assert [asked["CallStatus"] for _, _, asked in app.asked] == ["ringing", "in-progress"]
+    assert path == "/menu"
+
+
+@pytest.mark.parametrize(
+    ("attributes", "keys", "digits", "finished"),
+    [
+        ('numDigits="3"', "12345", "123", ""),
+        ("", "123#", "123", "#"),
+        ('finishOnKey="*"', "12#*9", "12#", "*"),
+        ('finishOnKey=""', "1#", "1#", ""),
+        ("", "42", "42", ""),
+    ],
+)
+def test_keys_count_up_to_the_number_or_the_key_that_ends_them(
+    attributes: str, keys: str, digits: str, finished: str
+) -> None:
+    app = Hotline(voice=f'<Gather action="/menu" {attributes}/>')
+    phone_of(app).call().press(keys)
+
+    told = app.asked[-1][2]
+    assert (told["Digits"], told["FinishedOnKey"]) == (digits, finished)
+
+
+def test_speech_is_what_twilio_understands() -> None:
+    app = Hotline(voice='<Gather input="speech dtmf" action="menu?step=2" method="GET"/>')
+    call = phone_of(app).call()
+    call.say("sales", confidence=0.8)
+
+    path, method, told = app.asked[-1]
+    assert (path, method) == ("/menu", "GET")
+    assert (told["SpeechResult"], told["Confidence"], told["step"]) == ("sales", "0.8", "2")
+
+
+def test_who_does_nothing_hears_what_follows_or_the_action_is_asked() -> None:
+    app = Hotline(voice=MENU, other='<Gather action="/menu" actionOnEmptyResult="true"/>')
+    phone = phone_of(app)
+    ignored = phone.call().wait()
+    told = phone.call("https://example.com/other").wait()
+
+    assert (ignored.said, ignored.over) == (["Bye"], True)
+    assert (app.paths()[-1], told.params["Digits"]) == ("/menu", "")
+
+
+def test_a_gather_without_an_action_asks_its_own_document_again() -> None:
+    app = Hotline(voice="<Redirect>/inner</Redirect>", inner="<Gather><Say>Again</Say></Gather>")
+    call = phone_of(app).call()
+    call.press("1")
+
+    assert app.paths() == ["/voice", "/inner", "/inner"]
+
+
+def test_redirects_are_followed_with_their_method_and_the_call_s_cookies_are_kept() -> None:
+    app = Hotline(voice='<Say>One</Say><Redirect method="GET">next</Redirect>', next=MENU)
+    call = phone_of(app).call()
+    call.press("2")
+
+    assert [(path, method) for path, method, _ in app.asked] == [
+        ("/voice", "POST"),
+        ("/next", "GET"),
+        ("/menu", "POST"),
+    ]
+    assert app.cookies == ["", "step=1", "step=2"]
+    assert call.said == []
+
+
+def test_a_recording_is_told_to_its_action_and_its_callbacks() -> None:
+    app = Hotline(
+        voice="<Say>Speak</Say>"
+        '<Record action="/done" recordingStatusCallback="/recorded" transcribeCallback="/written"/>',
+        done="<Say>Thanks</Say>",
+    )
+    call = phone_of(app).call().record("Call me back", seconds=7)
+
+    assert (call.said, call.over, len(call.statuses)) == (["Thanks"], True, 2)
+    done, recorded, written = (told for _, _, told in app.asked[1:])
+    assert app.paths() == ["/voice", "/done", "/recorded", "/written"]
+    assert done["RecordingDuration"] == "7"
+    assert done["RecordingUrl"].endswith(done["RecordingSid"])
+    assert recorded["RecordingSid"] == written["RecordingSid"] == done["RecordingSid"]
+    assert (recorded["RecordingStatus"], "From" in recorded) == ("completed", False)
+    assert (written["TranscriptionText"], written["From"]) == ("Call me back", ADA)
+
+
+def test_a_recording_that_stays_empty_goes_on_and_one_that_is_hung_up_is_told() -> None:
+    app = Hotline(voice='<Record action="/done"/><Say>Nothing heard</Say>')
+    phone = phone_of(app)
+    assert phone.call().wait().said == ["Nothing heard"]
+    ended = phone.call().hang_up()
+
+    assert (ended.over, ended.said) == (True, [])
+    path, _, told = app.asked[-1]
+    assert (path, told["Digits"], told["CallStatus"]) == ("/done", "hangup", "completed")
+
+
+@pytest.mark.parametrize("status", ["completed", "busy", "no-answer", "failed"])
+def test_a_dial_ends_as_the_test_says_and_its_action_is_asked(status: str) -> None:
+    app = Hotline(
+        voice='<Dial action="/after"><Number>+15550100077</Number><Client>ada</Client></Dial>',
+        after="<Say>Back</Say>",
+    )
+    call = phone_of(app).call(dial_status=status)
+
+    told = app.asked[-1][2]
+    assert (call.dialed, call.said, call.over) == (["+15550100077", "ada"], ["Back"], True)
+    assert told["DialCallStatus"] == status
+    assert ("DialCallDuration" in told) == (status == "completed")
+    assert told["DialCallSid"] != told["CallSid"]
+
+
+def test_a_dial_without_an_action_goes_on_with_what_follows() -> None:
+    app = Hotline(voice="<Dial>+15550100077</Dial><Say>Goodbye</Say>")
+    call = phone_of(app).call()
+
+    assert (call.dialed, call.said, app.paths()) == (["+15550100077"], ["Goodbye"], ["/voice"])
+
+
+def test_the_end_of_a_call_is_reported_once() -> None:
+    app = Hotline(voice=MENU)
+    phone = phone_of(app, voice_status_callback=END)
+    call = phone.call()
+    assert app.paths() == ["/voice"]
+    call.hang_up().hang_up()
+
+    path, method, told = app.asked[-1]
+    assert (app.paths(), method) == (["/voice", "/ended"], "POST")
+    assert (told["CallStatus"], told["CallSid"], told["CallDuration"]) == (
+        "completed",
+        call.sid,
+        "1",
+    )
+    assert path == "/ended"
+    phone.call().wait()
+    assert app.paths()[2:] == ["/voice", "/ended"]
+
+
+def test_e8_everything_can_be_sent_with_get() -> None:
+    app = Hotline(voice='<Gather action="/menu?a=1" method="GET"/>', sms="<Message>hi</Message>")
+    phone = phone_of(app, method="GET")
+    call = phone.call(Digits="7")
+    call.press("1")
+
+    assert [(path, method) for path, method, _ in app.asked] == [
+        ("/voice", "GET"),
+        ("/menu", "GET"),
+    ]
+    assert app.asked[-1][2]["Digits"] == "1"
+    assert phone.text("hello").messages == ["hi"]
+    assert app.asked[-1][1] == "GET"
+
+
+@pytest.mark.parametrize(
+    ("document", "act", "says"),
+    [
+        (MENU, lambda call: call.say("sales"), "does not wait for speech"),
+        ('<Gather input="speech"/>', lambda call: call.press("1"), "does not wait for keys"),
+        (MENU, lambda call: call.record(), "does not wait for a recording"),
+        ("<Record/>", lambda call: call.press("1"), "It records"),
+        ("<Say>Bye</Say>", lambda call: call.press("1"), "It has ended"),
+        ("<Say>Bye</Say>", lambda call: call.wait(), "nothing to wait for"),
+        ("<Enqueue>support</Enqueue>", lambda call: call.press("1"), "in <Enqueue>"),
+        (MENU, lambda call: call.press(""), "has the keys 0 to 9"),
+        (MENU, lambda call: call.press("x"), "has the keys 0 to 9"),
+    ],
+)
+def test_what_the_call_does_not_wait_for_is_a_mistake(document: str, act: Any, says: str) -> None:
+    call = phone_of(Hotline(voice=document)).call()
+
+    with pytest.raises(UsageError, match=says):
+        act(call)
+
+
+def test_a_call_that_never_stops_dialing_ends_with_twilio_s_code() -> None:
+    app = Hotline(voice='<Dial action="/voice">+15550100077</Dial>')
+    call = phone_of(app).call()
+
+    assert (call.error, call.over, len(app.asked)) == (14106, True, 50)
+
+
+def test_an_action_that_is_no_url_is_an_error() -> None:
+    call = phone_of(Hotline(voice='<Gather action="ftp://x/y"/>')).call().press("1")
+
+    assert (call.error, call.over) == (11100, True)
+
+
+def test_a_step_that_fails_leads_to_the_fallback_url() -> None:
+    app = Hotline(voice='<Gather action="/missing"/>', sorry="<Say>Sorry</Say>")
+    served = app.__class__.__call__
+
+    def failing(environ: Any, start_response: Any) -> list[bytes]:
+        if environ["PATH_INFO"] == "/missing":
+            start_response("500 Oops", [("Content-Type", "text/plain")])
+            return [b""]
+        return served(app, environ, start_response)
+
+    phone = TwilioSimulator(
+        failing,
+        "the-token",
+        voice_url="https://example.com/voice",
+        voice_fallback_url="https://example.com/sorry",
+    ).phone(ADA, texting=US)
+    call = phone.call().press("1")
+
+    assert (call.said, call.error) == (["Sorry"], 11200)
+    assert app.asked[-1][2]["ErrorUrl"] == "https://example.com/missing"
+
+
+@pytest.mark.parametrize("caller", ["anonymous", "+266696687", "sip:anonymous@anonymous.invalid"])
+def test_a_caller_may_withhold_the_number(caller: str) -> None:
+    app = Hotline(voice=MENU)
+    phone_of(app).call(From=caller)
+
+    told = app.asked[0][2]
+    assert (told["From"], told["Caller"]) == (caller, caller)
+
+
+def test_a_text_sent_during_a_call_arrives_at_the_person() -> None:
+    app = Hotline(voice="<Sms>see you</Sms><Say>Sent</Say>")
+
+    assert phone_of(app).call().messages == ["see you"]
+    assert phone_of(app).call(outbound=True).messages == ["see you"]
+
+
+def test_words_in_ssml_are_said_as_well() -> None:
+    app = Hotline(voice="<Say>I <emphasis>mean</emphasis> it</Say><Play>/tune.mp3</Play>")
+    call = phone_of(app).call()
+
+    assert (call.said, call.played) == (["I mean it"], ["/tune.mp3"])
+
+
+def test_an_app_places_a_call_and_the_person_answers_it() -> None:
+    app = Hotline(remind=MENU, menu="<Say>Confirmed</Say>")
+    twilio = TwilioSimulator(app, "the-token")
+    ada, bob = twilio.phone(ADA, texting=US), twilio.phone(BOB, texting=US)
+    placed = twilio.rest_client().calls.create(
+        to=ADA, from_=US, url="https://example.com/remind?id=7", status_callback=END
+    )
+    assert (placed.status, placed.direction, app.asked) == ("queued", "outbound-api", [])
+    assert [call.sid for call in ada.ringing] == [placed.sid]
+    assert bob.ringing == []
+
+    call = ada.answer()
+    assert isinstance(call, Call)
+    assert (call.sid, call.said) == (placed.sid, ["For sales press 1"])
+    assert call.press("1").said == ["Confirmed"]
+    first = app.asked[0][2]
+    assert (first["From"], first["To"], first["Direction"]) == (US, ADA, "outbound-api")
+    assert (first["CallStatus"], first["id"]) == ("in-progress", "7")
+    assert app.paths() == ["/remind", "/menu", "/ended"]
+    with pytest.raises(UsageError, match="does not ring"):
+        ada.answer()
+
+
+def test_an_app_places_a_call_with_its_first_document() -> None:
+    app = Hotline(menu="<Say>Confirmed</Say>")
+    twilio = TwilioSimulator(app, "the-token")
+    twilio.rest_client().calls.create(
+        to=ADA, from_=US, twiml=f"<Response>{MENU.replace('/menu', END[:-6] + '/menu')}</Response>"
+    )
+    call = twilio.phone(ADA, texting=US).answer()
+
+    assert (call.said, app.asked) == (["For sales press 1"], [])
+    assert call.press("1").said == ["Confirmed"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"to": "", "from_": US, "url": END}, 21201),
+        ({"to": ADA, "from_": "", "url": END}, 21213),
+        ({"to": ADA, "from_": US}, 21205),
+        ({"to": ADA, "from_": US, "url": "ftp://x"}, 21205),
+    ],
+)
+def test_a_call_that_cannot_be_placed_is_refused(fields: dict[str, str], code: int) -> None:
+    from twilio.base.exceptions import TwilioRestException
+
+    twilio = TwilioSimulator(Hotline(), "the-token")
+    with pytest.raises(TwilioRestException) as refused:
+        twilio.rest_client().calls.create(**fields)
+
+    assert refused.value.code == code
+    assert twilio.phone(ADA, texting=US).ringing == []
