@@ -8,21 +8,22 @@
 
 from __future__ import annotations
 
+import os
+import re
 import time
+from collections.abc import Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from convostate.errors import UsageError
-from convostate.outbound import account_of, check_arguments, check_spelling, start
-from convostate.own_turns import OwnTurns
-from convostate.settings import Settings
-from convostate.state import OVER
-from convostate.stores import Store, store_for
-from convostate.stores.base import is_store
+from convostate.errors import ConversationExistsError, OptedOutError, StoreError, UsageError
+from convostate.events import TurnObserver
+from convostate.sealing.token import NONCE_BYTES
+from convostate.stores.base import Keep, Leave, Replay
+from convostate.turns import Turn, check_free, configure, finish, open_turn, read_state
 from convostate.twilio.pair import PhonePair
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from twilio.rest import Client  # type: ignore[import-untyped, unused-ignore]
     from twilio.rest.api.v2010.account.message import (  # type: ignore[import-untyped, unused-ignore]
@@ -30,9 +31,15 @@ if TYPE_CHECKING:
     )
 
     from convostate.events import TurnEvent
-    from convostate.outbound import IfExists
+    from convostate.settings import Settings
     from convostate.state import State
+    from convostate.stores import Store
+    from convostate.stores.base import Begun
 
+IfExists = Literal["replace", "keep", "refuse"]
+
+# A number as people dial it. Short codes have at most 8 digits; E.164 begins with a plus sign.
+_DIALLED = re.compile(r"[\d().-]{9,}", re.ASCII)
 _COPY = UsageError(
     "peek() gives a copy: this change would be lost. "
     "Change the state in a turn: with conversations.turn(ours=…, theirs=…) as state"
@@ -57,7 +64,7 @@ class Conversations:
         clock: As given; a test may set it.
 
     Raises:
-        UsageError: The settings are wrong or none, or the store is none or cannot do this.
+        UsageError: The settings or the store are wrong, or the store is not a server-side one.
     """
 
     def __init__(
@@ -68,29 +75,20 @@ class Conversations:
         clock: Callable[[], float] = time.time,
         on_turn: Callable[[TurnEvent], object] | None = None,
     ) -> None:
-        settings = Settings.from_environ() if settings is None else settings
-        if not isinstance(settings, Settings):
+        self.store: Store
+        self.settings, self.store, self._config = configure(settings, store)
+        if store is None and self.settings.store == "memory":
             raise UsageError(
-                "Conversations takes Settings. Write Settings(auth_token=…, keys=…, store=…), or give "
-                "none to have them read from the environment variables"
+                "Conversations in memory belong to one store object, and another one would not have the "
+                "middleware's. Pass it: Conversations(store=middleware.store)"
             )
-        if store is None:
-            if settings.store == "memory":
-                raise UsageError(
-                    "Conversations in memory are those of one store object, and another one would know "
-                    "none of the middleware's. Hand it over: Conversations(store=middleware.store)"
-                )
-            store = store_for(settings)
-        elif not is_store(store):
+        if not self.store.server_side:
             raise UsageError(
-                "Conversations takes a store, and this is none. Give middleware.store, or a store of "
-                "your own. Derive it from convostate.stores.Store"
+                "Conversations needs a server-side store: a cookie comes and goes with a text from the person, "
+                "and cannot be set on an outgoing message. Set CONVOSTATE_STORE=redis://…"
             )
-        self.settings = settings
-        self.store: Store = store
         self.clock = clock
-        # The clock may be set later.
-        self._turns = OwnTurns(settings, store, lambda: self.clock(), on_turn)  # noqa: PLW0108
+        self._observer = TurnObserver(on_turn, self._config.names.log_id)
 
     def __repr__(self) -> str:
         return f"Conversations({self.settings!r})"
@@ -118,16 +116,15 @@ class Conversations:
                 wait; ``lost``: the block took longer than the lease, 16 s, or the conversation was
                 ended or forgotten meanwhile. The state is left as it was.
         """
-        turns = self._turns
-        with turns.hold(self._pair(ours, theirs, account_sid), "turn") as held:
-            turn = turns.open(held)
-            try:
-                with held.watch.app():
-                    yield turn.state
-            finally:
-                turn.state.lock(OVER)
-            now = turns.now()
-            held.store.commit(held.begun, turns.finish(turn, now), None, now)
+        turn = Turn(self._config, self._pair(ours, theirs, account_sid))
+        with self._hold(turn) as (store, begun):
+            open_turn(turn, self.clock())
+            with app_runs(turn):
+                yield turn.state
+            now = self.clock()
+            outcome = finish(turn, 200, now, os.urandom(NONCE_BYTES))
+            assert outcome is not None  # the status is a good one
+            store.commit(begun, outcome, None, now)
 
     def start(
         self,
@@ -176,9 +173,35 @@ class Conversations:
             StateError: The state holds what cannot be kept. Nothing is sent.
             StoreError: ``down``, ``busy`` or ``lost``. Nothing is sent.
         """
-        from_ = check_arguments(to, from_, state, if_exists, message)
-        pair = self._pair(from_, to, account_sid or account_of(client))
-        return start(self._turns, client, pair, state or {}, if_exists, message)
+        from_ = check_message(to, from_, state, if_exists, message)
+        turn = Turn(self._config, self._pair(from_, to, account_sid or account_of(client)), "start")
+        with self._hold(turn) as (store, begun):
+            now = self.clock()
+            before_ms = open_start(turn, state or {}, if_exists, now)
+            kept = finish(turn, 200, now, os.urandom(NONCE_BYTES))
+            assert isinstance(kept, Keep)  # it is not new or was touched, and nobody ended it
+            try:
+                store.write(begun, kept.token, kept.lifetime_s, now)
+                with app_runs(turn):
+                    sent = client.messages.create(to=to, from_=from_, **message)
+            except BaseException as error:
+                if not (
+                    isinstance(error, StoreError) and error.reason == "lost"
+                ):  # nothing was written
+                    now = self.clock()
+                    try:
+                        store.write(begun, *restored(turn, before_ms, now), now)
+                    except StoreError as failed:
+                        turn.log(
+                            "the message is not sent, and its state may be in place", failed.reason
+                        )
+                raise
+            try:
+                store.commit(begun, Leave(), None, self.clock())
+            except StoreError as error:  # the caller must learn that the message is sent, whatever becomes of the lease
+                turn.reason = error.reason
+                turn.log("the message is sent, but its turn did not last as long", error.reason)
+        return sent
 
     def peek(self, *, ours: str, theirs: str, account_sid: str | None = None) -> State | None:
         """Look at a conversation's state without waiting for its turn.
@@ -195,7 +218,8 @@ class Conversations:
             UsageError: There is no account, or no address.
             StoreError: ``down``.
         """
-        state = self._turns.peek(self._pair(ours, theirs, account_sid)).state
+        turn, now = Turn(self._config, self._pair(ours, theirs, account_sid)), self.clock()
+        state = read_state(turn, self.store.peek(turn.claim, now), now)
         state.lock(_COPY)
         return None if state.is_new else state
 
@@ -214,7 +238,7 @@ class Conversations:
                 it; or there is no account, or no address.
             StoreError: ``down``.
         """
-        self._turns.erase(self._pair(ours, theirs, account_sid), replies=False)
+        self._erase(ours, theirs, account_sid, replies=False)
 
     def forget(self, *, ours: str, theirs: str, account_sid: str | None = None) -> None:
         """Erase what is kept of a conversation: its state, and the replies recorded for repetitions.
@@ -232,15 +256,164 @@ class Conversations:
                 recorded afterwards; or there is no account, or no address.
             StoreError: ``down``.
         """
-        self._turns.erase(self._pair(ours, theirs, account_sid), replies=True)
+        self._erase(ours, theirs, account_sid, replies=True)
+
+    @contextmanager
+    def _hold(self, turn: Turn) -> Iterator[tuple[Store, Begun]]:
+        """Wait for the conversation's earlier turns, then hold it until the block ends or commits.
+
+        Raises:
+            UsageError: A turn of it runs in this context.
+            StoreError: ``down`` or ``busy``.
+        """
+        check_free(turn.claim)
+        store = self._observer.timed(self.store, turn)
+        try:
+            begun = store.begin(turn.claim, "", self.clock())
+            assert not isinstance(begun, Replay)  # without a fingerprint nothing is recorded
+            turn.begun = begun
+            turn.enter()
+            yield store, begun
+        except BaseException as error:
+            failed(turn, error)
+            raise
+        finally:
+            turn.leave()
+            if turn.begun is not None:
+                store.abort(turn.begun)  # does nothing after a commit
+            self._observer.report(turn, None)
+
+    def _erase(self, ours: str, theirs: str, account_sid: str | None, *, replies: bool) -> None:
+        turn = Turn(self._config, self._pair(ours, theirs, account_sid))
+        check_free(turn.claim)
+        self.store.erase(turn.claim, replies=replies)
 
     def _pair(self, ours: str, theirs: str, account_sid: str | None) -> PhonePair:
-        check_spelling("ours", ours)
-        check_spelling("theirs", theirs)
-        account_sid = account_sid or self.settings.account_sid
-        if account_sid is None:
+        return pair_of(ours, theirs, account_sid or self.settings.account_sid)
+
+
+@contextmanager
+def app_runs(turn: Turn) -> Iterator[None]:
+    """The caller's block or client runs in this block; its exceptions are not the store's."""
+    began_s = time.perf_counter()
+    try:
+        yield
+    except BaseException:
+        turn.came_to("aborted", "exception")
+        raise
+    finally:
+        turn.app_s = time.perf_counter() - began_s
+
+
+def failed(turn: Turn, error: BaseException) -> None:
+    """Note what a turn came to that no webhook started and that ends with an exception."""
+    if turn.outcome == "aborted":
+        return
+    if isinstance(error, StoreError):
+        turn.came_to("unavailable", error.reason)
+    elif isinstance(error, OptedOutError):
+        turn.came_to("aborted", "opted-out")
+    elif isinstance(error, ConversationExistsError):
+        turn.came_to("aborted", "exists")
+    else:
+        turn.came_to("aborted", "exception")
+
+
+def open_start(turn: Turn, state: Mapping[Any, Any], if_exists: IfExists, now: float) -> int:
+    """Open the state that the reply to a first message will find.
+
+    Returns:
+        When what was there expires, Unix time in ms, for `restored`. If it does not open, that is
+        unknown: it gets one more lifetime.
+
+    Raises:
+        OptedOutError, ConversationExistsError: Nothing is to be sent.
+    """
+    begun = turn.begun
+    assert begun is not None
+    if begun.opted_out and turn.config.ends_on_opt_out:
+        raise OptedOutError(
+            "this person has sent STOP to this number, and no START since: nothing was sent"
+        )
+    before, before_ms = open_turn(turn, now), turn.expires_ms
+    if not before.is_new and if_exists == "refuse":
+        raise ConversationExistsError("a conversation is going on: nothing was sent")
+    if before.is_new or if_exists == "replace":
+        fresh = read_state(turn, None, now)
+        fresh.update(state)  # also if it is empty: what was touched is kept
+    return before_ms
+
+
+def restored(turn: Turn, before_ms: int, now: float) -> tuple[bytes | None, float]:
+    """What to write to have the state back that was there before `open_start`: token and lifetime in seconds."""
+    lifetime_s = before_ms / 1000 - now
+    token = turn.begun.token if turn.begun is not None else None
+    return (token, lifetime_s) if token is not None and lifetime_s > 0 else (None, 0.0)
+
+
+def check_message(
+    to: str, from_: str | None, state: object, if_exists: str, message: Mapping[str, Any]
+) -> str:
+    """Check what Twilio would accept, and what would then go wrong.
+
+    Returns:
+        The sender.
+
+    Raises:
+        UsageError: The reply could not be matched to this message; or `state` or `if_exists` is wrong.
+    """
+    if if_exists not in get_args(IfExists):
+        raise UsageError('start(): if_exists is not known. Give "replace", "keep" or "refuse"')
+    if state is not None and not isinstance(state, Mapping):
+        raise UsageError(
+            'start(): state is not a mapping. Give a dict, such as {"step": "confirm"}'
+        )
+    if not from_:
+        if message.get("messaging_service_sid"):
             raise UsageError(
-                "Conversations belong to an account, and none is known. "
-                "Set TWILIO_ACCOUNT_SID=AC…, or pass account_sid"
+                "start(): a Messaging Service picks the sender only after accepting the message, so the "
+                "reply cannot be matched to a conversation. Give from_ as well: one of the service's own "
+                "senders, which Twilio then uses"
             )
-        return PhonePair(account_sid, ours, theirs)
+        raise UsageError("start(): there is no sender. Give from_, one of your numbers")
+    for name, address in (("from_", from_), ("to", to)):
+        check_spelling(f"start(): {name}", address)
+    return from_
+
+
+def check_spelling(name: str, address: object) -> None:
+    """Refuse a number that is spelled as people dial it: webhooks spell it otherwise.
+
+    Raises:
+        UsageError: It would name another conversation.
+    """
+    if isinstance(address, str) and _DIALLED.fullmatch(address):
+        raise UsageError(
+            f"{name} is not spelled as webhooks spell it, so it would be another conversation. "
+            "Write it in E.164, with its country: +1555…"
+        )
+
+
+def account_of(client: Client) -> str | None:
+    """The account that a client sends for, or None; with an API key it need not know one."""
+    account_sid = getattr(client, "account_sid", None)
+    # twilio-python takes the user name if it was given no account, and that may be a key's SID.
+    if isinstance(account_sid, str) and account_sid and not account_sid.startswith("SK"):
+        return account_sid
+    return None
+
+
+def pair_of(ours: str, theirs: str, account_sid: str | None) -> PhonePair:
+    """The pair that a caller names.
+
+    Raises:
+        UsageError: There is no account, or one of them is not an address as webhooks spell it.
+    """
+    check_spelling("ours", ours)
+    check_spelling("theirs", theirs)
+    if account_sid is None:
+        raise UsageError(
+            "Conversations belong to an account, and none is known. "
+            "Set TWILIO_ACCOUNT_SID=AC…, or pass account_sid"
+        )
+    return PhonePair(account_sid, ours, theirs)

@@ -1,17 +1,15 @@
-"""What the app finds in the environ: `state_from` and `webhook_from`."""
+"""What the app finds in its WSGI environ or ASGI scope: `state_from` and `webhook_from`."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from convostate.errors import UsageError
 from convostate.state import State
 from convostate.twilio.webhook import Webhook
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from _typeshed.wsgi import WSGIEnvironment
+    from collections.abc import Iterator, Mapping
 
 STATE_KEY = "convostate.state"
 WEBHOOK_KEY = "convostate.webhook"
@@ -19,8 +17,11 @@ CLOCK_KEY = "convostate.clock"
 """A callable that gives Unix time, for tests; no HTTP client can set such a key."""
 
 
-def webhook_from(environ: WSGIEnvironment) -> Webhook:
-    """The proven webhook of this request.
+def webhook_from(environ: Mapping[str, Any]) -> Webhook:
+    """The verified webhook of this request.
+
+    Args:
+        environ: The request's WSGI environ, or its ASGI scope.
 
     Raises:
         UsageError: There is none; the message says why.
@@ -30,15 +31,18 @@ def webhook_from(environ: WSGIEnvironment) -> Webhook:
         return webhook
     if WEBHOOK_KEY in environ:
         raise UsageError(
-            "This path is not guarded, so nobody has proven the request. Add it to CONVOSTATE_PATHS"
+            "This path is not guarded, so the request is not verified. Add the path to CONVOSTATE_PATHS"
         )
     raise UsageError(
         "This request did not come through ConversationMiddleware. Wrap the app: ConversationMiddleware(app)"
     )
 
 
-def state_from(environ: WSGIEnvironment) -> State:
-    """The state of this request's conversation: a dict that is kept when the app succeeds.
+def state_from(environ: Mapping[str, Any]) -> State:
+    """The state of this request's conversation: a dict that is kept if the app succeeds.
+
+    Args:
+        environ: The request's WSGI environ, or its ASGI scope.
 
     Raises:
         UsageError: There is none; the message says whether the app is not wrapped, the path not

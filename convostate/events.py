@@ -11,22 +11,18 @@ nobody watches.
 from __future__ import annotations
 
 import logging
+import time
 import traceback
-from contextlib import contextmanager
-from time import perf_counter
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
-from convostate.errors import RequestError, StoreError, UsageError
-from convostate.stores.base import End, Keep, Leave, Replay
-from convostate.twilio.webhook import FIRST_FAILING_STATUS
+from convostate.errors import UsageError
+from convostate.stores.base import End, Keep, Leave
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from convostate.stores import Store
-    from convostate.stores.base import Answer, Begun, Claim, Headers, Outcome, Reply
-    from convostate.twilio.signature import Request
-    from convostate.twilio.webhook import Kind
+    from convostate.stores.base import Headers, Outcome
 
 logger = logging.getLogger("convostate")
 turns_logger = logging.getLogger("convostate.turns")
@@ -89,8 +85,61 @@ class TurnEvent(NamedTuple):
         )
 
 
+class Observed:
+    """What is known of a turn, or of a refused request, while it runs; a `TurnEvent` is made of it.
+
+    Attributes:
+        kind, outcome, reason: As in `TurnEvent`; `outcome` is "" until it is known.
+        context: The conversation's identity as bytes; empty if the request is not verified.
+        request_bytes, token_bytes: As in `TurnEvent`.
+        began_s: When it began, by `time.perf_counter`.
+        verify_s, store_s, app_s: Seconds, so far.
+    """
+
+    __slots__ = (
+        "app_s",
+        "began_s",
+        "context",
+        "kind",
+        "outcome",
+        "reason",
+        "request_bytes",
+        "store_s",
+        "token_bytes",
+        "verify_s",
+    )  # fmt: skip
+
+    def __init__(self, kind: TurnKind, context: bytes, began_s: float | None = None) -> None:
+        """Begin to observe.
+
+        Args:
+            kind: The event's.
+            context: The conversation's identity, or empty.
+            began_s: When the request arrived, by `time.perf_counter`; what has passed since was
+                verifying it. None for a turn that has no request.
+        """
+        now_s = time.perf_counter()
+        self.began_s = now_s if began_s is None else began_s
+        self.verify_s = now_s - self.began_s
+        self.kind = kind
+        self.context = context
+        self.outcome: TurnOutcome | Literal[""] = ""
+        self.reason = ""
+        self.request_bytes = self.token_bytes = 0
+        self.store_s = self.app_s = 0.0
+
+    def came_to(self, outcome: TurnOutcome, reason: str) -> None:
+        """Nothing is written, and this is why."""
+        self.outcome, self.reason, self.token_bytes = outcome, reason, 0
+
+    def finished(self, outcome: Outcome) -> None:
+        """The store is to carry this out."""
+        self.outcome = _COMMITTED[type(outcome)]
+        self.token_bytes = len(outcome.token) if isinstance(outcome, Keep) else 0
+
+
 class TurnObserver:
-    """Watches turns while somebody wants to know.
+    """Reports turns while somebody wants to know.
 
     Args:
         on_turn: Is called with each event, or None.
@@ -105,183 +154,73 @@ class TurnObserver:
     ) -> None:
         if on_turn is not None and not callable(on_turn):
             raise UsageError("on_turn is called with each TurnEvent. Give it a function")
-        self.log_id = log_id
+        self._log_id = log_id
         self._on_turn = on_turn
-        self._told = False
+        self._logged_error = False
 
-    def watch(self) -> TurnWatch | None:
-        """Begin to measure, or None where nobody watches."""
-        if self._on_turn is None and not turns_logger.isEnabledFor(logging.INFO):
-            return None
-        return TurnWatch(self)
+    @property
+    def active(self) -> bool:
+        """Whether somebody does."""
+        return self._on_turn is not None or turns_logger.isEnabledFor(logging.INFO)
 
-    def tell(self, event: TurnEvent) -> None:
-        """Log an event and hand it to the hook, whose errors stop no turn."""
+    def timed(self, store: Store, turn: Observed) -> Store:
+        """The store, with a stopwatch if somebody wants to know."""
+        return cast("Store", _TimedStore(store, turn)) if self.active else store
+
+    def report(self, turn: Observed, response: tuple[str, Headers, bytes] | None) -> None:
+        """Log the event of a turn that is over, and call the hook, whose errors stop no turn.
+
+        Args:
+            turn: The turn.
+            response: What the server is given; None if there is no request, or an exception goes on.
+        """
+        if not self.active:
+            return
+        assert turn.outcome
+        status = None if response is None else int(response[0][:3])
+        event = TurnEvent(
+            turn.kind, turn.outcome, turn.reason, status,
+            self._log_id(turn.context) if turn.context else "",
+            turn.request_bytes, 0 if response is None else len(response[2]), turn.token_bytes,
+            _ms(turn.verify_s), _ms(turn.store_s), _ms(turn.app_s),
+            _ms(time.perf_counter() - turn.began_s),
+        )  # fmt: skip
         turns_logger.info("%s", event, extra=event._asdict())
         if self._on_turn is None:
             return
         try:
             self._on_turn(event)
         except Exception as error:  # noqa: BLE001  # the turn is over and its reply must be sent
-            if not self._told:
-                self._told = True
+            if not self._logged_error:
+                self._logged_error = True
                 # Neither its text nor its context: what the app raised before may hold anything.
                 place = traceback.extract_tb(error.__traceback__)[-1]
                 logger.error(  # noqa: TRY400
-                    "on_turn raised %s at %s:%s; the turns go on, and this is said once",
+                    "on_turn raised %s at %s:%s; turns go on, and this is logged once",
                     type(error).__name__,
                     place.filename,
                     place.lineno,
                 )
 
 
-class TurnWatch:
-    """Measures one turn; tells of it at the end of its `with` block.
+class _TimedStore:
+    """The methods of a store; the time that they take is added to a turn's `store_s`."""
 
-    Attributes:
-        answer: What the server is given, or None where an exception goes on to it.
-    """
-
-    def __init__(self, observer: TurnObserver) -> None:
-        self.answer: Answer | None = None
-        self._observer = observer
-        self._outcome: TurnOutcome | None = None
-        self._reason = ""
-        self._kind: TurnKind = "unproven"
-        self._conversation = ""
-        self._request_bytes = self._token_bytes = 0
-        self._verify_s = self._store_s = self._app_s = 0.0
-        self._began_s = perf_counter()
-
-    def proven(self, kind: Kind, context: bytes, request: Request) -> None:
-        """The request is a webhook, of this conversation."""
-        self._verify_s = perf_counter() - self._began_s
-        self._kind = kind
-        self._conversation = self._observer.log_id(context)
-        self._request_bytes = len(request.body)
-
-    def refused(self, error: Exception, request: Request | None, answer: Answer) -> None:
-        """The request is not proven, and that is all."""
-        self._verify_s = perf_counter() - self._began_s
-        self._request_bytes = len(request.body) if request is not None else 0
-        self._outcome = "refused"
-        self._reason = error.category if isinstance(error, RequestError) else "surprise"
-        with self:
-            self.answer = answer
-
-    def lost(self, reason: str) -> None:
-        """The app got a fresh state instead of the earlier one."""
-        self._reason = reason
-
-    def unavailable(self, error: StoreError) -> None:
-        """The reply is 503."""
-        self._outcome, self._reason = "unavailable", error.reason
-
-    def store(self, store: Store) -> TimedStore:
-        """The store, with a stopwatch."""
-        return TimedStore(store, self)
-
-    def too_large(self) -> None:
-        """The app's response is longer than Twilio takes."""
-        self._outcome, self._reason = "aborted", "too-large"
-
-    @contextmanager
-    def app(self) -> Iterator[None]:
-        """The app runs in this block."""
-        began_s = perf_counter()
-        try:
-            yield
-        finally:
-            self._app_s = perf_counter() - began_s
-
-    def asked(self, seconds: float) -> None:
-        """So long the store took."""
-        self._store_s += seconds
-
-    def replayed(self) -> None:
-        """The store has a recorded reply."""
-        self._outcome = "replayed"
-
-    def wrote(self, token: bytes | None) -> None:
-        """The store has written this, and the turn goes on."""
-        self._token_bytes = len(token or b"")
-
-    def committed(self, outcome: Outcome) -> None:
-        """The store has carried this out."""
-        self._outcome = _COMMITTED[type(outcome)]
-        self._token_bytes = len(outcome.token) if isinstance(outcome, Keep) else 0
-
-    def __enter__(self) -> None:
-        """The turn begins; `answer` is set where it comes to one."""
-
-    def __exit__(self, *_error: object) -> None:
-        """Tell what the turn came to; an exception goes on to the server."""
-        answer = self.answer
-        status = None if answer is None else int(answer.status[:3])
-        if status is None:
-            self._outcome, self._reason = "aborted", "exception"
-        elif self._outcome is None:
-            if status >= FIRST_FAILING_STATUS:
-                self._outcome, self._reason = "aborted", "status"
-            else:
-                self._outcome = "unwritten"
-        self._tell(status, len(answer.body) if answer is not None else 0)
-
-    def _tell(self, status: int | None, response_bytes: int) -> None:
-        assert self._outcome is not None
-        event = TurnEvent(
-            self._kind, self._outcome, self._reason, status, self._conversation,
-            self._request_bytes, response_bytes, self._token_bytes,
-            _ms(self._verify_s), _ms(self._store_s), _ms(self._app_s),
-            _ms(perf_counter() - self._began_s),
-        )  # fmt: skip
-        self._observer.tell(event)
-
-
-class TimedStore:
-    """The calls that a turn makes to its store, measured.
-
-    Args:
-        store: The store.
-        watch: Who is told.
-    """
-
-    def __init__(self, store: Store, watch: TurnWatch) -> None:
+    def __init__(self, store: Store, turn: Observed) -> None:
         self._store = store
-        self._watch = watch
+        self._turn = turn
 
-    def begin(self, claim: Claim, cookies: str, now: float) -> Begun | Replay:
-        """As `Store.begin`."""
-        held: Begun | Replay = self._timed(self._store.begin, claim, cookies, now)
-        if isinstance(held, Replay):
-            self._watch.replayed()
-        return held
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        method = getattr(self._store, name)
 
-    def write(self, begun: Begun, token: bytes | None, lifetime_s: float, now: float) -> None:
-        """As `Store.write`."""
-        self._timed(self._store.write, begun, token, lifetime_s, now)
-        self._watch.wrote(token)
+        def timed(*args: Any) -> Any:
+            began_s = time.perf_counter()
+            try:
+                return method(*args)
+            finally:
+                self._turn.store_s += time.perf_counter() - began_s
 
-    def commit(self, begun: Begun, outcome: Outcome, reply: Reply | None, now: float) -> Headers:
-        """As `Store.commit`."""
-        try:
-            headers: Headers = self._timed(self._store.commit, begun, outcome, reply, now)
-        except StoreError as error:
-            self._watch.lost(error.reason)
-            raise
-        self._watch.committed(outcome)
-        return headers
-
-    def abort(self, begun: Begun) -> None:
-        """As `Store.abort`."""
-        self._timed(self._store.abort, begun)
-
-    def _timed(self, call: Callable[..., Any], *args: Any) -> Any:
-        began_s = perf_counter()
-        try:
-            return call(*args)
-        finally:
-            self._watch.asked(perf_counter() - began_s)
+        return timed
 
 
 def _ms(seconds: float) -> float:

@@ -1,51 +1,90 @@
-"""A turn: open the state, finish with what is to be kept.
+"""A turn: what is opened, what is kept, what a failure means, and what a repeated delivery is answered with.
 
-    open_turn(webhook's facts, token)    → Turn, which holds the State
-    finish(turn, status)                 → Keep | End | Leave, or None: abort
+    webhook_turn(webhook, …)           → Turn, with the claim for the store
+    open_turn(turn, now)               → the app's State
+    finish(turn, status, now, nonce)   → Keep | End | Leave, or None: abort
+    seal_reply(turn, response, …)      → the Reply that the store records
+    open_reply(turn, replay, now)      → the recorded Response
+    without_store(turn, error)         → a 503, or None: go on without the store
 
-Bytes and values in, values out: the clock, the nonces and the store are the caller's.
+Each door (`wsgi`, `asgi`) and `conversations` calls these and, between them, begin, commit and abort of
+its store; see `wsgi.middleware` for the order. The clock, the nonces, the store and the app are the
+caller's: nothing here waits, draws or asks.
 """
 
 from __future__ import annotations
 
+import logging
+from contextvars import ContextVar
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from convostate.errors import SealError, StateError, StoreError
+import cbor2
+
+from convostate.errors import SealError, StateError, StoreError, UsageError
+from convostate.events import Observed, TurnKind
 from convostate.sealing import codec
-from convostate.sealing.names import Names, conversation_context
+from convostate.sealing.encoding import prefixed
+from convostate.sealing.names import Names, conversation_context, idempotency_hash
 from convostate.sealing.token import Opened, Sealer
 from convostate.settings import LONGEST_AT_SERVER, LONGEST_IN_COOKIE, Settings
 from convostate.state import OVER, READ_ONLY_IN_COOKIE, READ_ONLY_STATUS, State
-from convostate.stores.base import End, Keep, Leave, Outcome
+from convostate.stores import store_for
+from convostate.stores.base import REPLY_S, Begun, Claim, End, Keep, Leave, Outcome, Reply, is_store
 from convostate.twilio.webhook import FIRST_FAILING_STATUS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from convostate.stores.base import Headers, Replay
     from convostate.twilio.pair import PhonePair
-    from convostate.twilio.webhook import Kind, OptOut
+    from convostate.twilio.signature import Request
+    from convostate.twilio.webhook import OptOut, Webhook
+
+logger = logging.getLogger("convostate")
+
+MAX_RESPONSE_BYTES = 65_536  # https://www.twilio.com/docs/api/errors/11750
 
 _ENDED = codec.encode(None)
 _OPTED_OUT = {"STOP": True, "START": False, "HELP": None, None: None}
+_STATUS = {
+    400: "400 Bad Request",
+    403: "403 Forbidden",
+    405: "405 Method Not Allowed",
+    413: "413 Content Too Large",
+    415: "415 Unsupported Media Type",
+    500: "500 Internal Server Error",
+    503: "503 Service Unavailable",
+}
+# Which conversations have a turn in this context: a second turn here would wait for the first for ever.
+# Each is a list of its name, which is emptied when the turn is over.
+_running: ContextVar[tuple[list[str], ...]] = ContextVar("convostate.running", default=())
+# A cookie needs no name to be found by.
+_NAMELESS, _NAMELESS_PLAIN = Claim(""), Claim("", secure=False)
 
 
-class Terms(NamedTuple):
+class TurnConfig(NamedTuple):
     """What all turns of one installation have in common, made at start-up.
 
     Attributes:
         sealer: Seals states.
-        reply_sealer: Seals recorded replies; None where the store does not remember.
+        reply_sealer: Seals recorded replies; None if the store does not remember.
         names: Makes the keyed names.
         lifetime_ms: The lifetime of the settings.
-        ends_on_opt_out: Whether a STOP ends the conversation.
         most_bytes: The longest token that the store takes, or None.
+        ends_on_opt_out: Whether a STOP ends the conversation.
+        runs_without_store: Whether the app runs while the store is down.
+        cache_headers: What a turn's reply says about caches, by lower-case name.
     """
 
     sealer: Sealer
     reply_sealer: Sealer | None
     names: Names
     lifetime_ms: int
-    ends_on_opt_out: bool
     most_bytes: int | None
+    ends_on_opt_out: bool
+    runs_without_store: bool
+    cache_headers: dict[str, tuple[str, str]]
 
     @property
     def in_cookie(self) -> bool:
@@ -53,156 +92,313 @@ class Terms(NamedTuple):
         return self.reply_sealer is None
 
 
-def terms_of(settings: Settings, *, server_side: bool, most_bytes: int | None) -> Terms:
-    """What all turns of an installation have in common.
+def configure(
+    settings: Settings | None, store: Any, make_store: Callable[[Settings], Any] = store_for
+) -> tuple[Settings, Any, TurnConfig]:
+    """Find what an installation uses.
 
     Args:
-        settings: The installation's.
-        server_side: Whether the store in use remembers by itself.
-        most_bytes: The longest token that it takes, or None.
+        settings: None reads them from the environment variables.
+        store: A `Store` or an `AsyncStore`; None has the one made that the settings name.
+        make_store: Makes it.
+
+    Returns:
+        The settings, the store, and what they mean for turns.
 
     Raises:
-        UsageError: The settings do not go with such a store.
+        UsageError: One is something else, the settings are wrong, or they do not go with the store.
     """
+    settings = Settings.from_environ() if settings is None else settings
+    if not isinstance(settings, Settings):
+        raise UsageError(
+            f"settings must be Settings, got {type(settings).__name__}. "
+            "Write Settings(auth_token=…, keys=…, store=…), or leave them out to read the environment variables"
+        )
+    if store is None:
+        store = make_store(settings)
+    elif not is_store(store):
+        raise UsageError(
+            f"store must be a convostate store, got {type(store).__name__}. Give middleware.store, one of "
+            "convostate.stores, or your own. Derive it from convostate.stores.Store"
+        )
+    server_side = store.server_side
     settings.check_store(server_side=server_side)
     longest_ms = _ms(LONGEST_AT_SERVER if server_side else LONGEST_IN_COOKIE)
-    return Terms(
+    cache_headers = {"cache-control": ("Cache-Control", "no-store")}
+    if not server_side:
+        cache_headers["vary"] = ("Vary", "Cookie")
+    config = TurnConfig(
         sealer=Sealer(settings.keys, "state" if server_side else "cookie", longest_ms),
         reply_sealer=Sealer(settings.keys, "reply", longest_ms) if server_side else None,
         names=Names((settings.index_key or settings.keys).keys[0]),
         lifetime_ms=_ms(settings.lifetime),
+        most_bytes=store.most_bytes,
         ends_on_opt_out=settings.on_opt_out == "end",
-        most_bytes=most_bytes,
+        runs_without_store=settings.on_outage == "empty",
+        cache_headers=cache_headers,
     )
+    return settings, store, config
 
 
 def _ms(span: timedelta) -> int:
     return int(span / timedelta(milliseconds=1))
 
 
-class Turn:
-    """One turn while it runs. Its `state` is the app's; the rest is for `finish`."""
+class Response(NamedTuple):
+    """A response as it is given to the server, and as it is recorded.
 
-    __slots__ = ("context", "expires_ms", "kind", "opt_out", "read_only", "started_ms", "state")
+    Attributes:
+        status: Such as ``200 OK``.
+        headers: Names and values in order.
+        body: At most 65,536 bytes.
+    """
+
+    status: str
+    headers: Headers
+    body: bytes
+
+    def __repr__(self) -> str:
+        return f"Response({self.status[:3]}, {len(self.body)} bytes)"
+
+
+def empty_response(status: int) -> Response:
+    """A response of the middleware's own: the sender learns the status and nothing else."""
+    headers = [
+        ("Content-Type", "text/plain; charset=utf-8"),
+        ("Content-Length", "0"),
+        ("Cache-Control", "no-store"),
+    ]
+    if status == 405:
+        headers.append(("Allow", "GET, POST"))
+    return Response(_STATUS[status], headers, b"")
+
+
+class Turn(Observed):
+    """One turn while it runs, and what it came to.
+
+    Attributes:
+        config: The installation's.
+        pair: Who talks to whom.
+        context: The conversation's identity as bytes; its tokens are bound to it.
+        claim: What the store is asked for.
+        opt_out: The webhook's `opt_out_type`.
+        begun: What the store gave; None before, and if the app runs without the store.
+        lost: Why the store gave nothing, or None.
+        state: The app's.
+        started_ms, expires_ms: The conversation's, as opened. Unix time in ms.
+        read_only: The state cannot be written.
+    """
+
+    __slots__ = (
+        "_running",
+        "begun",
+        "claim",
+        "config",
+        "expires_ms",
+        "lost",
+        "opt_out",
+        "pair",
+        "read_only",
+        "started_ms",
+        "state",
+    )
+    state: State
 
     def __init__(
         self,
-        state: State,
-        kind: Kind,
-        opt_out: OptOut | None,
-        context: bytes,
-        started_ms: int,
-        expires_ms: int,
+        config: TurnConfig,
+        pair: PhonePair,
+        kind: TurnKind = "turn",
+        *,
+        context: bytes | None = None,
+        claim: Claim | None = None,
+        opt_out: OptOut | None = None,
+        began_s: float | None = None,
     ) -> None:
-        self.state = state
-        self.read_only = state.locked is not None
-        self.kind = kind
+        context = conversation_context(pair) if context is None else context
+        super().__init__(kind, context, began_s)
+        self.config = config
+        self.pair = pair
+        self.claim = Claim(config.names.conversation(context)) if claim is None else claim
         self.opt_out = opt_out
-        self.context = context
-        self.started_ms = started_ms
-        self.expires_ms = expires_ms
+        self.begun: Begun | None = None
+        self.lost: StoreError | None = None
+        self.started_ms = self.expires_ms = 0
+        self.read_only = False
+        self._running: list[str] | None = None
+
+    def __repr__(self) -> str:
+        return f"Turn({self.kind}, {self.outcome or 'running'})"
+
+    def enter(self) -> None:
+        """Note that it runs in this context, and in those that are copied from it, until `leave`."""
+        if self.claim.name:
+            self._running = [self.claim.name]
+            _running.set((*filter(None, _running.get()), self._running))
+
+    def leave(self) -> None:
+        """Note that it is over, in all contexts: a copy may outlive it. The state takes no further writes."""
+        if self._running is not None:
+            self._running.clear()
+        state = getattr(self, "state", None)
+        if state is not None:
+            state.lock(OVER)
+
+    def log(self, what: str, reason: str) -> None:
+        """Log a warning about this conversation."""
+        logger.warning(
+            "conversation %s: %s (%s)", self.config.names.log_id(self.context), what, reason
+        )
 
 
-def open_turn(
+def webhook_turn(
+    webhook: Webhook,
     pair: PhonePair,
-    token: bytes | None,
-    now: float,
-    terms: Terms,
-    *,
-    kind: Kind = "other",
-    opt_out: OptOut | None = None,
-    context: bytes | None = None,
-    lost: StoreError | None = None,
+    request: Request,
+    signed: str,
+    idempotency_token: str,
+    config: TurnConfig,
+    began_s: float,
 ) -> Turn:
-    """Open the state of a conversation.
+    """The turn that a webhook asks for.
 
     Args:
-        pair: Whose.
-        token: The sealed state as it was kept, or None where there is none.
+        webhook: The verified webhook.
+        pair: Its pair.
+        request: As it arrived.
+        signed: The signed string.
+        idempotency_token: The ``I-Twilio-Idempotency-Token`` header, or "".
+        config: The installation's.
+        began_s: When the request arrived, by `time.perf_counter`.
+    """
+    context = conversation_context(pair)
+    secure = request.url.startswith("https:")
+    if config.reply_sealer is None:
+        claim = _NAMELESS if secure else _NAMELESS_PLAIN
+    else:
+        names = config.names
+        claim = Claim(
+            names.conversation(context),
+            # A caller who presses the same digit twice sends identical requests: calls run again.
+            names.fingerprint(request.method, signed) if webhook.kind != "call" else None,
+            idempotency_hash(idempotency_token),
+            secure,
+        )
+    turn = Turn(
+        config,
+        pair,
+        webhook.kind,
+        context=context,
+        claim=claim,
+        opt_out=webhook.opt_out_type,
+        began_s=began_s,
+    )
+    turn.request_bytes = len(request.body)
+    return turn
+
+
+def open_turn(turn: Turn, now: float) -> State:
+    """Open the state of a conversation whose turn has begun.
+
+    Args:
+        turn: The turn; its `begun` is what the store gave, or None after `without_store`.
         now: Unix time in seconds.
-        terms: The installation's.
-        kind: The webhook's, or ``other`` where no webhook started the turn.
-        opt_out: The webhook's `opt_out_type`.
-        context: `conversation_context` of the pair, where the caller has it already.
-        lost: Why the store gave nothing.
 
     Returns:
-        The turn. A token that does not open gives a fresh state whose `lost` says why.
+        The state. If a token does not open it is a fresh one, whose `lost` says why.
     """
+    state = read_state(turn, None if turn.begun is None else turn.begun.token, now)
+    if state.lost is not None:
+        turn.reason = state.lost.reason
+        turn.log(f"a fresh state: {state.lost}", turn.reason)
+    return state
+
+
+def read_state(turn: Turn, token: bytes | None, now: float) -> State:
+    """Read a sealed state as this turn would, None for a fresh one; it becomes the turn's."""
+    config = turn.config
     now_ms = int(now * 1000)
-    context = conversation_context(pair) if context is None else context
     content: dict[Any, Any] | None = None
-    started_ms, expires_ms = now_ms, now_ms + terms.lifetime_ms
-    why: SealError | StoreError | None = lost
+    turn.started_ms, turn.expires_ms = now_ms, now_ms + config.lifetime_ms
+    lost: SealError | StoreError | None = turn.lost
     if token is not None:
         try:
-            opened = terms.sealer.open(token, context, now_ms)
+            opened = config.sealer.open(token, turn.context, now_ms)
             content = codec.decode(opened.data)
         except SealError as error:
-            why = SealError(error.reason, str(error))  # its frames and its cause stay here
+            lost = SealError(error.reason, str(error))  # its frames and its cause stay here
         else:
             if content is not None:
-                started_ms, expires_ms = opened.started_ms, opened.expires_ms
+                turn.started_ms, turn.expires_ms = opened.started_ms, opened.expires_ms
     locked: StateError | None = None
-    if kind == "message-status":
-        if terms.in_cookie:
+    if turn.kind == "message-status":
+        if config.reply_sealer is None:
             locked = READ_ONLY_IN_COOKIE
         elif content is None:
             locked = READ_ONLY_STATUS
-    state = State(
+    turn.read_only = locked is not None
+    turn.state = State(
         content,
-        pair=pair,
-        started_ms=started_ms,
-        expires_ms=expires_ms,
-        lifetime_ms=terms.lifetime_ms,
-        lost=why,
+        pair=turn.pair,
+        started_ms=turn.started_ms,
+        expires_ms=turn.expires_ms,
+        lifetime_ms=config.lifetime_ms,
+        lost=lost,
         locked=locked,
     )
-    return Turn(state, kind, opt_out, context, started_ms, expires_ms)
+    return turn.state
 
 
-def finish(turn: Turn, status: int, now: float, nonce: bytes, terms: Terms) -> Outcome | None:
+def finish(turn: Turn, status: int, now: float, nonce: bytes) -> Outcome | None:
     """Decide what is kept of a turn, and seal it. The state takes no further writes.
 
     Args:
         turn: The turn, whose app has answered.
-        status: The HTTP status of the answer; 200 where no webhook started the turn.
+        status: The HTTP status of the response; 200 if no webhook started the turn.
         now: Unix time in seconds.
         nonce: 24 random bytes, never used before.
-        terms: The installation's.
 
     Returns:
-        What the store is to do, or None: abort, because Twilio discards the answer.
+        What the store is to do, or None: abort, because Twilio discards the response.
 
     Raises:
         StateError: The state holds what cannot be kept, or is too large for a cookie.
     """
-    state = turn.state
-    state.lock(OVER)
+    turn.state.lock(OVER)
     if status >= FIRST_FAILING_STATUS:
+        turn.came_to("aborted", "status")
         return None
-    opted_out = _OPTED_OUT.get(turn.opt_out)
+    outcome = _outcome(turn, now, nonce)
+    if turn.begun is None:
+        turn.came_to("unwritten", turn.reason)
+        return None
+    turn.finished(outcome)
+    return outcome
+
+
+def _outcome(turn: Turn, now: float, nonce: bytes) -> Outcome:
+    state, config = turn.state, turn.config
     if turn.read_only:
         return Leave()
+    opted_out = _OPTED_OUT[turn.opt_out]
     now_ms = int(now * 1000)
     lifetime_ms = state.lifetime_ms
     if turn.kind == "message-status":
         lifetime_ms = min(lifetime_ms, turn.expires_ms - now_ms)
         if lifetime_ms <= 0:
             return Leave()
-    expires_ms = now_ms + lifetime_ms
-    if state.ended or (turn.opt_out == "STOP" and terms.ends_on_opt_out):
+    if state.ended or (turn.opt_out == "STOP" and config.ends_on_opt_out):
         data = _ENDED
     elif state.is_new and not state and not state.touched:
         return Leave(opted_out)
     else:
         data = state.encoded()
-    content = Opened(now_ms, expires_ms, turn.started_ms, data)
-    token = terms.sealer.seal(content, turn.context, nonce)
+    content = Opened(now_ms, now_ms + lifetime_ms, turn.started_ms, data)
+    token = config.sealer.seal(content, turn.context, nonce)
     if data is _ENDED:
         return End(token, lifetime_ms / 1000, opted_out)
-    if terms.most_bytes is not None and len(token) > terms.most_bytes:
-        raise _too_large(data, len(token), terms.most_bytes)
+    if config.most_bytes is not None and len(token) > config.most_bytes:
+        raise _too_large(data, len(token), config.most_bytes)
     return Keep(token, lifetime_ms / 1000, opted_out)
 
 
@@ -214,3 +410,98 @@ def _too_large(data: bytes, size: int, most: int) -> StateError:
         f"the state is too large for a cookie: sealed it has {size} bytes, at most {most} fit. "
         f"The heaviest keys: {keys}. Keep less, or keep it at the server: set CONVOSTATE_STORE=redis://…"
     )
+
+
+def without_store(turn: Turn, error: StoreError) -> Response | None:
+    """What a webhook is answered with after its store has failed in `begin` or `commit`.
+
+    Returns:
+        A 503; or None: the app runs with a fresh state, or its response is sent, and nothing is kept.
+    """
+    if error.reason != "down" or not turn.config.runs_without_store:
+        turn.came_to("unavailable", error.reason)
+        turn.log(f"answered 503: {error}", error.reason)
+        return empty_response(503)
+    if turn.begun is None:
+        turn.lost = StoreError(error.reason, str(error))  # its frames and its cause stay here
+    else:
+        turn.came_to("unwritten", error.reason)
+        turn.log("the state could not be written", error.reason)
+    return None
+
+
+def too_large(turn: Turn) -> Response:
+    """What a webhook is answered with if the app's response is longer than Twilio takes."""
+    turn.came_to("aborted", "too-large")
+    turn.log(
+        f"answered 500: the app's response is over {MAX_RESPONSE_BYTES} bytes",
+        "Twilio's error 11750",
+    )
+    return empty_response(500)
+
+
+def seal_reply(turn: Turn, response: Response, now: float, nonce: bytes) -> Reply | None:
+    """Seal a response for the deliveries of the same request that may follow, bound to that request.
+
+    Returns:
+        The reply, or None if a repetition is to run again, or the store does not remember.
+    """
+    sealer, fingerprint = turn.config.reply_sealer, turn.claim.fingerprint
+    if sealer is None or fingerprint is None:
+        return None
+    now_ms = int(now * 1000)
+    content = Opened(now_ms, now_ms + REPLY_S * 1000, now_ms, cbor2.dumps(list(response)))
+    redirects = response.status.startswith("3") or b"<Redirect" in response.body
+    return Reply(sealer.seal(content, _reply_context(turn), nonce), redirects)
+
+
+def open_reply(turn: Turn, replay: Replay, now: float) -> Response:
+    """Open a recorded response.
+
+    Raises:
+        StoreError: ``lost``, it does not open: the app must not run again, and nothing else is served.
+    """
+    turn.came_to("replayed", "")
+    sealer = turn.config.reply_sealer
+    assert sealer is not None  # only a store that remembers gives a Replay
+    try:
+        opened = sealer.open(replay.sealed, _reply_context(turn), int(now * 1000))
+        status, headers, body = cbor2.loads(opened.data)
+        return Response(status, [(name, value) for name, value in headers], body)
+    except (SealError, cbor2.CBORError, ValueError, TypeError) as error:
+        raise StoreError("lost", "the recorded reply of this message does not open") from error
+
+
+def _reply_context(turn: Turn) -> bytes:
+    return turn.context + prefixed((turn.claim.fingerprint or "").encode("ascii"))
+
+
+def add_cache_headers(headers: Headers, config: TurnConfig) -> None:
+    """Merge what a turn's reply says about caches into the app's headers."""
+    missing = list(config.cache_headers.values())
+    for index, (name, value) in enumerate(headers):
+        ours = config.cache_headers.get(name.lower())
+        if ours is not None:
+            headers[index] = (name, _joined(value, ours[1]))
+            missing = [header for header in missing if header is not ours]
+    headers += missing
+
+
+def _joined(value: str, ours: str) -> str:
+    """A header's value with our word in it, once."""
+    if ours.lower() in (part.strip().lower() for part in value.split(",")):
+        return value
+    return f"{value}, {ours}" if value else ours
+
+
+def check_free(claim: Claim) -> None:
+    """Refuse a second turn of a conversation that has one in this context.
+
+    Raises:
+        UsageError: It would wait for the first, or break it.
+    """
+    if [claim.name] in _running.get():
+        raise UsageError(
+            "A turn of this conversation runs here already, and this would wait for it or break it. "
+            "In its webhook use state_from(environ) and client.messages.create(), inside turn() the state you have"
+        )

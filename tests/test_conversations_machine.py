@@ -14,12 +14,12 @@ from convostate import PhonePair, SealError, State
 from convostate.sealing.names import conversation_context
 from convostate.stores import CookieStore, MemoryStore
 from convostate.stores.base import Begun, Claim
-from convostate.turns import terms_of
+from convostate.turns import configure
 from tests.served import ACCOUNT, ADA, BOB, KEY, NOW, OTHER_KEY, US, settings
 from tests.turning import finished, opened
 
 if TYPE_CHECKING:
-    from convostate.turns import Terms, Turn
+    from convostate.turns import Turn, TurnConfig
 
 THIRD_KEY = "7xJtDd_Ye3pUXVjJ7C0tDt1zSg2pIqQ1yF7sK0cQn3w"
 PAIRS = [PhonePair(ACCOUNT, US, ADA), PhonePair(ACCOUNT, US, BOB), PhonePair(ACCOUNT, BOB, US)]
@@ -55,26 +55,22 @@ class Conversations(RuleBasedStateMachine):
         self.expected: dict[PhonePair, Expected] = {}
 
     @property
-    def terms(self) -> Terms:
+    def config(self) -> TurnConfig:
         given = settings(
             keys=",".join(self.ring),
             index_key=KEY,
             store="memory" if self.server_side else "cookie",
         )
-        return terms_of(
-            given,
-            server_side=self.server_side,
-            most_bytes=None if self.server_side else CookieStore().most_bytes,
-        )
+        return configure(given, self.store)[2]
 
     def begin(self, pair: PhonePair) -> tuple[Begun, Turn]:
-        claim = Claim(self.terms.names.conversation(conversation_context(pair)))
+        claim = Claim(self.config.names.conversation(conversation_context(pair)))
         begun = self.store.begin(claim, self.jar.get(pair, ""), self.now)
         assert isinstance(begun, Begun)
-        return begun, opened(begun.token, self.now, self.terms, pair=pair)
+        return begun, opened(begun.token, self.now, self.config, pair=pair)
 
     def commit(self, pair: PhonePair, begun: Begun, turn: Turn, status: int) -> bool:
-        outcome = finished(turn, self.now, self.terms, status)
+        outcome = finished(turn, self.now, status)
         if outcome is None:
             self.store.abort(begun)
             return False
@@ -161,7 +157,7 @@ class Conversations(RuleBasedStateMachine):
             return
         begun = self.store.begin(Claim(""), self.jar[other], self.now)
         assert isinstance(begun, Begun)
-        state = opened(begun.token, self.now, self.terms, pair=pair).state
+        state = opened(begun.token, self.now, self.config, pair=pair).state
         assert (state, state.is_new) == ({}, True)
         assert isinstance(state.lost, SealError)
 

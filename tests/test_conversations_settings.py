@@ -111,7 +111,9 @@ def test_a_number_as_people_dial_it_names_no_conversation(
 
 @pytest.mark.parametrize("given", ["x", {"store": "memory"}, MemoryStore()])
 def test_what_are_no_settings_is_told_what_to_give(given: Any) -> None:
-    with pytest.raises(UsageError, match=r"takes Settings\. Write Settings\(auth_token="):
+    with pytest.raises(
+        UsageError, match=r"settings must be Settings, got .*\. Write Settings\(auth_token="
+    ):
         Conversations(given)
 
 

@@ -202,7 +202,7 @@ def test_the_middleware_of_the_same_store_tells_its_own(watched: Watched) -> Non
 
 def test_its_times_are_the_store_s_and_the_block_s(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr("convostate.events.perf_counter", lambda: now[0])
+    monkeypatch.setattr("time.perf_counter", lambda: now[0])
 
     def dawdle(_: object) -> None:
         now[0] += 5

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
@@ -43,7 +43,11 @@ class Untouched:
     def __getattr__(self, name: str) -> Any:
         if name == "most_bytes":
             return None
-        raise AssertionError(f"the store was asked to {name}")
+
+        def asked(*_: Any) -> NoReturn:
+            raise AssertionError(f"the store was asked to {name}")
+
+        return asked
 
 
 @pytest.mark.parametrize(

@@ -8,47 +8,57 @@ import cbor2
 import pytest
 
 from convostate import PhonePair, StoreError
-from convostate.recorded_replies import open_reply, seal_reply
 from convostate.sealing.encoding import prefixed
 from convostate.sealing.names import conversation_context
 from convostate.sealing.token import Opened
-from convostate.stores.base import REPLY_S, Answer
+from convostate.stores.base import REPLY_S, Claim, Replay
+from convostate.turns import Response, Turn, TurnConfig, open_reply, seal_reply
 from tests.served import ACCOUNT, ADA, BOB, NOW, OTHER_KEY, US
-from tests.turning import COOKIE, PAIR, SERVER, kept, nonce, server_terms
+from tests.turning import COOKIE, PAIR, SERVER, kept, nonce, server_config
 
 if TYPE_CHECKING:
     from convostate.stores.base import Reply
 
 CONTEXT, FINGERPRINT = conversation_context(PAIR), "f" * 22
-ANSWER = Answer(
+RESPONSE = Response(
     "200 OK",
     [("Content-Type", "text/xml"), ("Set-Cookie", "a=1"), ("Set-Cookie", "b=2")],
     b"<Response>\xe2\x98\x95\x00</Response>",
 )
 
 
-def recorded(answer: Answer = ANSWER) -> Reply:
-    reply = seal_reply(answer, CONTEXT, FINGERPRINT, NOW, nonce(), SERVER)
+def turn_of(
+    pair: PhonePair = PAIR, fingerprint: str | None = FINGERPRINT, config: TurnConfig = SERVER
+) -> Turn:
+    return Turn(config, pair, "message", claim=Claim("name", fingerprint))
+
+
+def recorded(response: Response = RESPONSE) -> Reply:
+    reply = seal_reply(turn_of(), response, NOW, nonce())
     assert reply is not None
     return reply
 
 
 def lost(
-    sealed: bytes, context: bytes = CONTEXT, fingerprint: str = FINGERPRINT, now: float = NOW
+    sealed: bytes, pair: PhonePair = PAIR, fingerprint: str = FINGERPRINT, now: float = NOW
 ) -> bool:
     """Whether nothing opens: the app must not run again, and nothing else is served."""
     with pytest.raises(StoreError) as caught:
-        open_reply(sealed, context, fingerprint, now, SERVER)
+        open_reply(turn_of(pair, fingerprint), Replay(sealed), now)
     return caught.value.reason == "lost"
 
 
 @pytest.mark.parametrize(
-    "answer",
-    [ANSWER, Answer("204 No Content", [], b""), Answer("200 OK", [("X", "\xff")], bytes(65_536))],
+    "response",
+    [
+        RESPONSE,
+        Response("204 No Content", [], b""),
+        Response("200 OK", [("X", "\xff")], bytes(65_536)),
+    ],
     ids=lambda a: a.status,
 )
-def test_a_recorded_reply_comes_back_as_it_was_given(answer: Answer) -> None:
-    assert open_reply(recorded(answer).sealed, CONTEXT, FINGERPRINT, NOW, SERVER) == answer
+def test_a_recorded_reply_comes_back_as_it_was_given(response: Response) -> None:
+    assert open_reply(turn_of(), Replay(recorded(response).sealed), NOW) == response
 
 
 def test_a32_a_recorded_reply_opens_for_its_own_request_and_conversation_alone() -> None:
@@ -56,27 +66,27 @@ def test_a32_a_recorded_reply_opens_for_its_own_request_and_conversation_alone()
     assert lost(sealed, fingerprint="g" * 22)
     assert lost(sealed, fingerprint="")
     for pair in (PhonePair(ACCOUNT, US, BOB), PhonePair(ACCOUNT, ADA, US)):
-        assert lost(sealed, context=conversation_context(pair))
+        assert lost(sealed, pair=pair)
     with pytest.raises(StoreError):
-        open_reply(sealed, CONTEXT, FINGERPRINT, NOW, server_terms(keys=OTHER_KEY))
-    assert open_reply(sealed, CONTEXT, FINGERPRINT, NOW, SERVER) == ANSWER
+        open_reply(turn_of(config=server_config(keys=OTHER_KEY)), Replay(sealed), NOW)
+    assert open_reply(turn_of(), Replay(sealed), NOW) == RESPONSE
 
 
 def test_a32_a_state_is_no_reply_and_a_reply_no_state() -> None:
     bound = CONTEXT + prefixed(FINGERPRINT.encode())
     state = SERVER.sealer.seal(
-        Opened(int(NOW * 1000), int(NOW * 1000) + 1000, 0, cbor2.dumps(list(ANSWER))),
+        Opened(int(NOW * 1000), int(NOW * 1000) + 1000, 0, cbor2.dumps(list(RESPONSE))),
         bound,
         nonce(),
     )
     assert lost(state)
-    assert lost(kept({"a": 1}, terms=SERVER))
+    assert lost(kept({"a": 1}, config=SERVER))
 
 
 def test_a30_a_recorded_reply_opens_for_ten_minutes() -> None:
     sealed = recorded().sealed
     assert REPLY_S == 600
-    assert open_reply(sealed, CONTEXT, FINGERPRINT, NOW + 599.999, SERVER) == ANSWER
+    assert open_reply(turn_of(), Replay(sealed), NOW + 599.999) == RESPONSE
     assert lost(sealed, now=NOW + 600)
     assert lost(sealed, now=NOW - 61)
 
@@ -102,17 +112,18 @@ def test_what_is_no_answer_is_lost(data: bytes) -> None:
     assert lost(data * 200)
 
 
-@pytest.mark.parametrize(("answer", "redirects"), [
-    (ANSWER, False), (ANSWER._replace(body=b"<Response><Redirect>/sms</Redirect></Response>"), True),
-    (ANSWER._replace(status="302 Found"), True), (ANSWER._replace(status="307 Temporary Redirect"), True),
-    (ANSWER._replace(body=b"<Response><Message>Redirect</Message></Response>"), False), (ANSWER._replace(body=b'<Redirect method="GET">/x</Redirect>'), True),
+@pytest.mark.parametrize(("response", "redirects"), [
+    (RESPONSE, False), (RESPONSE._replace(body=b"<Response><Redirect>/sms</Redirect></Response>"), True),
+    (RESPONSE._replace(status="302 Found"), True), (RESPONSE._replace(status="307 Temporary Redirect"), True),
+    (RESPONSE._replace(body=b"<Response><Message>Redirect</Message></Response>"), False), (RESPONSE._replace(body=b'<Redirect method="GET">/x</Redirect>'), True),
 ])  # fmt: skip
-def test_f22_a_reply_that_sends_twilio_on_is_marked(answer: Answer, redirects: bool) -> None:
-    assert recorded(answer).redirects is redirects
+def test_f22_a_reply_that_sends_twilio_on_is_marked(response: Response, redirects: bool) -> None:
+    assert recorded(response).redirects is redirects
 
 
 def test_where_nothing_is_kept_no_reply_is_recorded() -> None:
-    assert seal_reply(ANSWER, CONTEXT, FINGERPRINT, NOW, nonce(), COOKIE) is None
+    assert seal_reply(turn_of(config=COOKIE), RESPONSE, NOW, nonce()) is None
+    assert seal_reply(turn_of(fingerprint=None), RESPONSE, NOW, nonce()) is None
 
 
 def test_p1_a_recorded_reply_holds_nothing_in_plain_text() -> None:

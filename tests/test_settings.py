@@ -13,7 +13,8 @@ import pytest
 
 from convostate import ConversationMiddleware, Keyring, Settings, UsageError
 from convostate.settings import SETTINGS
-from convostate.turns import terms_of
+from convostate.stores import CookieStore, MemoryStore
+from convostate.turns import configure
 from convostate.twilio.signature import Secrets
 from tests.answering import Answering
 from tests.served import ACCOUNT, KEY, OTHER_KEY, TOKEN, settings
@@ -200,17 +201,12 @@ def test_one_secret_of_any_kind_is_enough(given: dict[str, Any]) -> None:
 
 def test_with_a_server_a_lifetime_may_be_thirty_days_and_an_index_key_stays() -> None:
     assert settings(store="memory", lifetime="30d").lifetime == timedelta(days=30)
-    rotated = terms_of(
-        settings(store="memory", keys=f"{OTHER_KEY},{KEY}", index_key=KEY),
-        server_side=True,
-        most_bytes=None,
-    )
-    before = terms_of(settings(store="memory"), server_side=True, most_bytes=None)
+    two_keys = settings(store="memory", keys=f"{OTHER_KEY},{KEY}", index_key=KEY)
+    rotated = configure(two_keys, MemoryStore())[2]
+    before = configure(settings(store="memory"), MemoryStore())[2]
     assert rotated.names.conversation(b"x") == before.names.conversation(b"x")
     with pytest.raises(UsageError, match="CONVOSTATE_LIFETIME"):
-        terms_of(
-            settings(store="memory", lifetime="30d"), server_side=False, most_bytes=None
-        )  # a store of one's own
+        configure(settings(store="memory", lifetime="30d"), CookieStore())
 
 
 def test_no_secret_is_ever_shown() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -65,12 +66,61 @@ def test_w15_what_is_no_app_is_not_wrapped(app: Any) -> None:
         ConversationMiddleware(app, settings())
 
 
-@pytest.mark.parametrize("arguments", [
-    {"settings": {"auth_token": "t"}}, {"settings": "t"}, {"settings": settings(), "store": "memory"},
+@pytest.mark.parametrize(("arguments", "message"), [
+    ({"settings": {"auth_token": "t"}}, r"settings must be Settings, got dict\. Write Settings\(auth_token"),
+    ({"settings": "t"}, r"settings must be Settings, got str\. Write Settings\(auth_token"),
+    ({"settings": settings(), "store": "memory"}, r"store must be a convostate store, got str\. .*convostate\.stores\.Store$"),
 ])  # fmt: skip
-def test_what_are_no_settings_and_no_store_do_not_start(arguments: Any) -> None:
-    with pytest.raises(UsageError, match=r"Write Settings\(auth_token"):
+def test_other_settings_and_other_stores_do_not_start(arguments: Any, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         ConversationMiddleware(counting, **arguments)
+
+
+async def asgi_function(scope: Any, receive: Any, send: Any) -> None:
+    """An ASGI app."""
+
+
+class AsgiObject:
+    """Another."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Not reached."""
+
+
+class AsgiAround:
+    """Middleware that hands the coroutine on."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    def __call__(self, scope: Any, receive: Any, send: Any) -> Any:
+        return self.app(scope, receive, send)
+
+
+@pytest.mark.parametrize(
+    "app",
+    [asgi_function, AsgiObject(), AsgiAround(AsgiObject()), partial(asgi_function)],
+    ids=["function", "object", "around another", "partial"],
+)
+def test_e1_an_asgi_app_is_refused_at_start_up_and_the_other_class_named(app: Any) -> None:
+    with pytest.raises(
+        UsageError, match=r"takes a WSGI app, got an ASGI app\. Wrap it with convostate\.asgi\.Conv"
+    ):
+        ConversationMiddleware(app, settings())
+
+
+class WithDefaults:
+    """A WSGI app that takes more than it is given."""
+
+    def __call__(self, environ: Any, start_response: Any, _log: Any = None, *_more: Any) -> Any:
+        return counting(environ, start_response)
+
+
+@pytest.mark.parametrize(
+    "app", [WithDefaults(), partial(counting), counting], ids=["defaults", "partial", "function"]
+)
+def test_e1_a_wsgi_app_of_any_shape_is_served(app: Any) -> None:
+    assert serve(ConversationMiddleware(app, settings()), signed()).body == b"1"
 
 
 def test_w15_an_app_mounted_inside_a_wrapped_one_shares_its_turn() -> None:

@@ -160,7 +160,7 @@ def test_what_cannot_be_kept_is_not_sent(world: World) -> None:
 def test_a_state_that_is_no_mapping_is_not_sent(world: World, state: Any) -> None:
     world.put({"old": True})
 
-    with pytest.raises(UsageError, match="state is no mapping"):
+    with pytest.raises(UsageError, match="state is not a mapping"):
         world.start(state)
 
     assert world.peek() == {"old": True}
@@ -178,9 +178,7 @@ class TestTheSender:
     """The pair must be known before the message is sent."""
 
     def test_a_messaging_service_needs_its_sender_named(self, world: World) -> None:
-        with pytest.raises(
-            UsageError, match=r"Messaging Service chooses the sender.*Give from_ as"
-        ):
+        with pytest.raises(UsageError, match=r"Messaging Service picks the sender.*Give from_ as"):
             world.conversations.start(
                 world.client, to=ADA, messaging_service_sid=SERVICE, body="hello"
             )

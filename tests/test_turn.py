@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from convostate import PhonePair, SealError, StateError, StoreError, UsageError
+from convostate import PhonePair, SealError, StateError, StoreError
 from convostate.stores.base import End, Keep, Leave
 from tests.served import ACCOUNT, ADA, BOB, KEY, NOW, OTHER_KEY, US
 from tests.turning import (
@@ -15,54 +15,54 @@ from tests.turning import (
     HOUR,
     PAIR,
     SERVER,
-    cookie_terms,
+    cookie_config,
     finished,
     kept,
     opened,
-    server_terms,
+    server_config,
 )
 
 if TYPE_CHECKING:
-    from convostate.turns import Terms
+    from convostate.turns import TurnConfig
 
-each_terms = pytest.mark.parametrize("terms", [COOKIE, SERVER], ids=["cookie", "server"])
+each_config = pytest.mark.parametrize("config", [COOKIE, SERVER], ids=["cookie", "server"])
 
 
 def moment(time: float) -> datetime:
     return datetime.fromtimestamp(time, timezone.utc)
 
 
-@each_terms
-def test_a_first_turn_opens_a_new_state_that_lasts_for_the_lifetime(terms: Terms) -> None:
-    state = opened(terms=terms).state
+@each_config
+def test_a_first_turn_opens_a_new_state_that_lasts_for_the_lifetime(config: TurnConfig) -> None:
+    state = opened(config=config).state
     assert (state, state.is_new, state.lost, state.pair) == ({}, True, None, PAIR)
     assert (state.started_at, state.expires_at) == (moment(NOW), moment(NOW + 4 * HOUR))
 
 
-@each_terms
-def test_what_is_kept_is_found_again_with_its_moments(terms: Terms) -> None:
-    state = opened(kept({"a": [1]}, terms=terms), NOW + HOUR, terms).state
+@each_config
+def test_what_is_kept_is_found_again_with_its_moments(config: TurnConfig) -> None:
+    state = opened(kept({"a": [1]}, config=config), NOW + HOUR, config).state
     assert (state, state.is_new, state.lost) == ({"a": [1]}, False, None)
     assert (state.started_at, state.expires_at) == (moment(NOW), moment(NOW + 4 * HOUR))
 
 
-@each_terms
+@each_config
 def test_every_turn_begins_the_lifetime_anew_and_the_conversation_keeps_its_start(
-    terms: Terms,
+    config: TurnConfig,
 ) -> None:
-    token = kept({"a": 1}, terms=terms)
+    token = kept({"a": 1}, config=config)
     for turn_number in range(1, 5):
-        turn = opened(token, NOW + 3 * HOUR * turn_number, terms)
+        turn = opened(token, NOW + 3 * HOUR * turn_number, config)
         assert turn.state == {"a": 1}
-        outcome = finished(turn, NOW + 3 * HOUR * turn_number, terms)
+        outcome = finished(turn, NOW + 3 * HOUR * turn_number)
         assert isinstance(outcome, Keep)
         assert outcome.lifetime_s == 4 * HOUR
         token = outcome.token
-    state = opened(token, NOW + 12 * HOUR, terms).state
+    state = opened(token, NOW + 12 * HOUR, config).state
     assert (state.started_at, state.expires_at) == (moment(NOW), moment(NOW + 16 * HOUR))
 
 
-@each_terms
+@each_config
 @pytest.mark.parametrize(
     ("after", "there"),
     [
@@ -73,22 +73,22 @@ def test_every_turn_begins_the_lifetime_anew_and_the_conversation_keeps_its_star
     ],
 )
 def test_a_state_is_there_until_its_lifetime_is_over(
-    terms: Terms, after: float, there: bool
+    config: TurnConfig, after: float, there: bool
 ) -> None:
-    state = opened(kept({"a": 1}, terms=terms), NOW + after, terms).state
+    state = opened(kept({"a": 1}, config=config), NOW + after, config).state
     assert (state.is_new, state == {"a": 1}) == (not there, there)
     assert (state.lost and state.lost.reason) == (None if there else "expired")
 
 
 def test_a_shorter_lifetime_of_the_settings_or_of_one_turn_ends_sooner() -> None:
-    half = cookie_terms(lifetime="30m")
-    token = kept({"a": 1}, terms=half)
+    half = cookie_config(lifetime="30m")
+    token = kept({"a": 1}, config=half)
     assert opened(token, NOW + 1799, half).state == {"a": 1}
     assert opened(token, NOW + 1800, half).state.is_new
 
     turn = opened(token, NOW, half)
     turn.state.lifetime = timedelta(minutes=10)
-    outcome = finished(turn, NOW, half)
+    outcome = finished(turn, NOW)
     assert isinstance(outcome, Keep)
     assert outcome.lifetime_s == 600
     assert opened(outcome.token, NOW + 599, half).state == {"a": 1}
@@ -98,61 +98,61 @@ def test_a_shorter_lifetime_of_the_settings_or_of_one_turn_ends_sooner() -> None
     )  # for one turn only
 
 
-@each_terms
+@each_config
 @pytest.mark.parametrize("status", [400, 404, 500, 503, 599])
-def test_a_failed_answer_keeps_nothing(terms: Terms, status: int) -> None:
-    turn = opened(kept({"a": 1}, terms=terms), terms=terms)
+def test_a_failed_answer_keeps_nothing(config: TurnConfig, status: int) -> None:
+    turn = opened(kept({"a": 1}, config=config), config=config)
     turn.state["a"] = 2
-    assert finished(turn, terms=terms, status=status) is None
-    ended = opened(kept({"a": 1}, terms=terms), terms=terms, kind="message", opt_out="STOP")
+    assert finished(turn, status=status) is None
+    ended = opened(kept({"a": 1}, config=config), config=config, kind="message", opt_out="STOP")
     ended.state.end()
-    assert finished(ended, terms=terms, status=status) is None
+    assert finished(ended, status=status) is None
 
 
-@each_terms
+@each_config
 @pytest.mark.parametrize("status", [200, 204, 302, 399])
-def test_any_other_answer_keeps_the_state(terms: Terms, status: int) -> None:
-    turn = opened(kept({"a": 1}, terms=terms), terms=terms)
+def test_any_other_answer_keeps_the_state(config: TurnConfig, status: int) -> None:
+    turn = opened(kept({"a": 1}, config=config), config=config)
     turn.state["a"] = 2
-    outcome = finished(turn, terms=terms, status=status)
+    outcome = finished(turn, status=status)
     assert isinstance(outcome, Keep)
-    assert opened(outcome.token, terms=terms).state == {"a": 2}
+    assert opened(outcome.token, config=config).state == {"a": 2}
 
 
-@each_terms
-def test_a_change_deep_within_is_kept(terms: Terms) -> None:
-    turn = opened(kept({"cart": [{"n": 1}]}, terms=terms), terms=terms)
+@each_config
+def test_a_change_deep_within_is_kept(config: TurnConfig) -> None:
+    turn = opened(kept({"cart": [{"n": 1}]}, config=config), config=config)
     turn.state["cart"][0]["n"] = 2
-    outcome = finished(turn, terms=terms)
+    outcome = finished(turn)
     assert isinstance(outcome, Keep)
-    assert opened(outcome.token, terms=terms).state == {"cart": [{"n": 2}]}
+    assert opened(outcome.token, config=config).state == {"cart": [{"n": 2}]}
 
 
-@each_terms
-def test_a_new_empty_untouched_conversation_leaves_nothing(terms: Terms) -> None:
-    assert finished(opened(terms=terms), terms=terms) == Leave()
-    assert finished(opened(b"\1" * 200, terms=terms), terms=terms) == Leave()
+@each_config
+def test_a_new_empty_untouched_conversation_leaves_nothing(config: TurnConfig) -> None:
+    assert finished(opened(config=config)) == Leave()
+    assert finished(opened(b"\1" * 200, config=config)) == Leave()
 
 
-@each_terms
-def test_a_new_empty_but_touched_conversation_is_kept(terms: Terms) -> None:
-    turn = opened(terms=terms)
+@each_config
+def test_a_new_empty_but_touched_conversation_is_kept(config: TurnConfig) -> None:
+    turn = opened(config=config)
     turn.state["a"] = 1
     del turn.state["a"]
-    outcome = finished(turn, terms=terms)
+    outcome = finished(turn)
     assert isinstance(outcome, Keep)
-    again = opened(outcome.token, NOW + HOUR, terms)
+    again = opened(outcome.token, NOW + HOUR, config)
     assert (again.state.is_new, again.state.started_at) == (False, moment(NOW))
-    assert isinstance(finished(again, terms=terms), Keep)  # no longer new
+    assert isinstance(finished(again), Keep)  # no longer new
 
 
-@each_terms
-def test_an_ended_conversation_opens_as_a_new_one_and_nothing_is_lost(terms: Terms) -> None:
-    turn = opened(kept({"a": 1}, terms=terms), terms=terms)
+@each_config
+def test_an_ended_conversation_opens_as_a_new_one_and_nothing_is_lost(config: TurnConfig) -> None:
+    turn = opened(kept({"a": 1}, config=config), config=config)
     turn.state.end()
-    outcome = finished(turn, terms=terms)
+    outcome = finished(turn)
     assert isinstance(outcome, End)
-    state = opened(outcome.token, NOW + HOUR, terms).state
+    state = opened(outcome.token, NOW + HOUR, config).state
     assert (state, state.is_new, state.lost, state.started_at) == (
         {},
         True,
@@ -161,90 +161,78 @@ def test_an_ended_conversation_opens_as_a_new_one_and_nothing_is_lost(terms: Ter
     )
 
 
-@each_terms
-def test_after_the_turn_the_state_takes_no_writes(terms: Terms) -> None:
-    turn = opened(terms=terms)
-    turn.state["a"] = 1
-    finished(turn, terms=terms)
-    with pytest.raises(UsageError, match=r"turn is over"):
-        turn.state["a"] = 2
-    assert turn.state == {"a": 1}
-
-
-@pytest.mark.parametrize(("opt_out", "terms", "outcome", "opted_out"), [
-    ("STOP", COOKIE, End, True), ("STOP", SERVER, End, True), ("STOP", cookie_terms(on_opt_out="keep"), Keep, True),
-    ("STOP", server_terms(on_opt_out="keep"), Keep, True), ("START", SERVER, Keep, False), ("HELP", SERVER, Keep, None),
+@pytest.mark.parametrize(("opt_out", "config", "outcome", "opted_out"), [
+    ("STOP", COOKIE, End, True), ("STOP", SERVER, End, True), ("STOP", cookie_config(on_opt_out="keep"), Keep, True),
+    ("STOP", server_config(on_opt_out="keep"), Keep, True), ("START", SERVER, Keep, False), ("HELP", SERVER, Keep, None),
     (None, SERVER, Keep, None),
 ])  # fmt: skip
 def test_p4_a_stop_ends_the_conversation_after_the_turn(
-    opt_out: Any, terms: Terms, outcome: type, opted_out: bool | None
+    opt_out: Any, config: TurnConfig, outcome: type, opted_out: bool | None
 ) -> None:
-    turn = opened(kept({"a": 1}, terms=terms), terms=terms, kind="message", opt_out=opt_out)
+    turn = opened(kept({"a": 1}, config=config), config=config, kind="message", opt_out=opt_out)
     assert turn.state == {"a": 1}
     turn.state["b"] = 2
-    found = finished(turn, terms=terms)
+    found = finished(turn)
     assert type(found) is outcome
     assert isinstance(found, (Keep, End))
     assert found.opted_out is opted_out
-    assert opened(found.token, terms=terms).state.is_new == (outcome is End)
+    assert opened(found.token, config=config).state.is_new == (outcome is End)
 
 
 def test_p4_a_stop_is_remembered_where_there_was_no_conversation() -> None:
-    keeping = server_terms(on_opt_out="keep")
-    assert finished(opened(terms=keeping, kind="message", opt_out="STOP"), terms=keeping) == Leave(
-        opted_out=True
-    )
-    outcome = finished(opened(terms=SERVER, kind="message", opt_out="STOP"), terms=SERVER)
+    keeping = server_config(on_opt_out="keep")
+    assert finished(opened(config=keeping, kind="message", opt_out="STOP")) == Leave(opted_out=True)
+    outcome = finished(opened(config=SERVER, kind="message", opt_out="STOP"))
     assert isinstance(outcome, End)
     assert outcome.opted_out is True
 
 
-@pytest.mark.parametrize(("token", "terms", "message"), [
+@pytest.mark.parametrize(("token", "config", "message"), [
     (None, COOKIE, "CONVOSTATE_STORE=redis"), (kept({"a": 1}), COOKIE, "CONVOSTATE_STORE=redis"),
     (None, SERVER, "never begins a conversation"), (b"\1" * 200, SERVER, "never begins a conversation"),
 ])  # fmt: skip
 def test_a_status_reads_but_does_not_write_where_it_cannot(
-    token: bytes | None, terms: Terms, message: str
+    token: bytes | None, config: TurnConfig, message: str
 ) -> None:
-    turn = opened(token, terms=terms, kind="message-status")
+    turn = opened(token, config=config, kind="message-status")
     with pytest.raises(StateError, match=message):
         turn.state["a"] = 2
     with pytest.raises(StateError, match=message):
         turn.state.end()
-    assert finished(turn, terms=terms) == Leave()
+    assert finished(turn) == Leave()
 
 
 def test_a_status_writes_into_a_conversation_but_never_moves_its_end() -> None:
-    turn = opened(kept({"a": 1}, terms=SERVER), NOW + 3 * HOUR, SERVER, kind="message-status")
+    turn = opened(kept({"a": 1}, config=SERVER), NOW + 3 * HOUR, SERVER, kind="message-status")
     turn.state["delivered"] = True
-    outcome = finished(turn, NOW + 3 * HOUR, SERVER)
+    outcome = finished(turn, NOW + 3 * HOUR)
     assert isinstance(outcome, Keep)
     assert outcome.lifetime_s == HOUR
     state = opened(outcome.token, NOW + 3.5 * HOUR, SERVER).state
     assert (state, state.expires_at) == ({"a": 1, "delivered": True}, moment(NOW + 4 * HOUR))
 
-    shorter = opened(kept({"a": 1}, terms=SERVER), NOW, SERVER, kind="message-status")
+    shorter = opened(kept({"a": 1}, config=SERVER), NOW, SERVER, kind="message-status")
     shorter.state.lifetime = timedelta(minutes=1)
-    outcome = finished(shorter, NOW, SERVER)
+    outcome = finished(shorter, NOW)
     assert isinstance(outcome, Keep)
     assert outcome.lifetime_s == 60
 
 
 def test_a_status_that_takes_longer_than_the_conversation_writes_nothing() -> None:
-    turn = opened(kept({"a": 1}, terms=SERVER), NOW + 4 * HOUR - 1, SERVER, kind="message-status")
+    turn = opened(kept({"a": 1}, config=SERVER), NOW + 4 * HOUR - 1, SERVER, kind="message-status")
     turn.state["delivered"] = True
-    assert finished(turn, NOW + 4 * HOUR, SERVER) == Leave()
+    assert finished(turn, NOW + 4 * HOUR) == Leave()
 
 
 def test_a_state_that_does_not_open_is_replaced_and_the_reason_is_told() -> None:
     token = kept({"a": 1})
-    other_key = cookie_terms(keys=OTHER_KEY)
+    other_key = cookie_config(keys=OTHER_KEY)
     bob = PhonePair(ACCOUNT, US, BOB)
     swapped = PhonePair(ACCOUNT, ADA, US)
     for turn, reason in (
-        (opened(b""), "malformed"), (opened(b"\2" + token[1:]), "version"), (opened(token, terms=other_key), "unknown-key"),
+        (opened(b""), "malformed"), (opened(b"\2" + token[1:]), "version"), (opened(token, config=other_key), "unknown-key"),
         (opened(token[:-1] + b"\0"), "forged"), (opened(token, pair=bob), "forged"), (opened(token, pair=swapped), "forged"),
-        (opened(kept({"a": 1}, terms=SERVER)), "forged"), (opened(token, NOW + 5 * HOUR), "expired"), (opened(token, NOW - HOUR), "expired"),
+        (opened(kept({"a": 1}, config=SERVER)), "forged"), (opened(token, NOW + 5 * HOUR), "expired"), (opened(token, NOW - HOUR), "expired"),
     ):  # fmt: skip
         state = turn.state
         assert (state, state.is_new) == ({}, True)
@@ -257,11 +245,11 @@ def test_a_state_that_does_not_open_is_replaced_and_the_reason_is_told() -> None
 
 def test_f26_through_a_rotation_a_conversation_goes_on() -> None:
     token = kept({"a": 1})
-    both, after = cookie_terms(keys=f"{OTHER_KEY},{KEY}"), cookie_terms(keys=OTHER_KEY)
-    outcome = finished(opened(token, terms=both), terms=both)
+    both, after = cookie_config(keys=f"{OTHER_KEY},{KEY}"), cookie_config(keys=OTHER_KEY)
+    outcome = finished(opened(token, config=both))
     assert isinstance(outcome, Keep)
-    assert opened(outcome.token, terms=after).state == {"a": 1}
-    assert opened(token, terms=after).state.is_new
+    assert opened(outcome.token, config=after).state == {"a": 1}
+    assert opened(token, config=after).state.is_new
 
 
 def test_a_state_too_large_for_a_cookie_is_refused_by_its_heaviest_keys() -> None:
@@ -274,12 +262,12 @@ def test_a_state_too_large_for_a_cookie_is_refused_by_its_heaviest_keys() -> Non
     assert "The heaviest keys: cart (2809 bytes), history (1212 bytes), note (13 bytes)" in message
     assert message.endswith("set CONVOSTATE_STORE=redis://\u2026")
     assert "canary" not in message
-    assert len(kept({"a": "x" * 100_000}, terms=SERVER)) > 100_000
+    assert len(kept({"a": "x" * 100_000}, config=SERVER)) > 100_000
 
 
 def test_a_state_that_cannot_be_kept_is_refused() -> None:
-    for terms in (COOKIE, SERVER):
-        turn = opened(terms=terms)
+    for config in (COOKIE, SERVER):
+        turn = opened(config=config)
         turn.state["a"] = object()
         with pytest.raises(StateError, match=r"at \$\.a is a object"):
-            finished(turn, terms=terms)
+            finished(turn)

@@ -12,13 +12,14 @@ from tests.turning import COOKIE, HOUR, SERVER, finished, kept, opened
 
 def test_a_token_of_exactly_the_most_bytes_is_kept_and_one_more_is_an_error() -> None:
     size = len(kept({"a": "x" * 200}))
-    turn, too_large = opened(), opened()
+    turn = opened(config=COOKIE._replace(most_bytes=size))
+    too_large = opened(config=COOKIE._replace(most_bytes=size - 1))
     for each in (turn, too_large):
         each.state["a"] = "x" * 200
 
-    assert isinstance(finished(turn, terms=COOKIE._replace(most_bytes=size)), Keep)
+    assert isinstance(finished(turn), Keep)
     with pytest.raises(StateError, match="too large"):
-        finished(too_large, terms=COOKIE._replace(most_bytes=size - 1))
+        finished(too_large)
 
 
 def test_what_was_written_past_the_state_is_kept_too() -> None:
@@ -41,10 +42,10 @@ def test_a_state_opens_until_the_millisecond_of_its_end(late_ms: int, known: boo
 
 @pytest.mark.parametrize(("left_ms", "kept_on"), [(2, True), (1, True), (0, False)])
 def test_a_status_keeps_a_state_for_what_is_left_of_its_time(left_ms: int, kept_on: bool) -> None:
-    turn = opened(kept({"a": 1}, terms=SERVER), terms=SERVER, kind="message-status")
+    turn = opened(kept({"a": 1}, config=SERVER), config=SERVER, kind="message-status")
     turn.state["a"] = 2
 
-    outcome = finished(turn, NOW + 4 * HOUR - left_ms / 1000, SERVER)
+    outcome = finished(turn, NOW + 4 * HOUR - left_ms / 1000)
     assert isinstance(outcome, Keep if kept_on else Leave)
     if isinstance(outcome, Keep):
         assert outcome.lifetime_s == left_ms / 1000

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from convostate.wsgi.response import MAX_RESPONSE_BYTES
+from convostate.turns import MAX_RESPONSE_BYTES
 from tests.served import XML, Closing, answering, counting, serve, signed, wrapped
 
 if TYPE_CHECKING:

@@ -203,15 +203,15 @@ class Failing:
         raise OSError("the client has gone")
 
 
-def test_a24_an_input_that_fails_is_403_and_the_app_is_not_called(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    app = Answering()
+def test_e18_what_a_body_stream_raises_goes_on_to_the_server() -> None:
+    """Such as for a malformed chunk: only the server can close the connection that it came by."""
+    app, failing = Answering(), Failing()
 
-    served = serve(wrapped(app), two_lines() | {"wsgi.input": Failing()}, outside=False)
+    with pytest.raises(OSError, match="the client has gone") as raised:
+        serve(wrapped(app), two_lines() | {"wsgi.input": failing}, outside=False)
 
-    assert (served.status, app.asked) == (403, [])
-    assert "OSError while verifying it" in caplog.text
+    assert raised.traceback[-1].name == "read"
+    assert app.asked == []
 
 
 def sized(size: int) -> dict[str, str]:

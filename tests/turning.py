@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from convostate import PhonePair
 from convostate.stores import CookieStore, MemoryStore
-from convostate.stores.base import Keep
-from convostate.turns import Terms, Turn, finish, open_turn, terms_of
+from convostate.stores.base import Begun, Keep
+from convostate.turns import Turn, TurnConfig, configure, finish, open_turn
 from tests.served import ACCOUNT, ADA, NOW, US, settings
 
 if TYPE_CHECKING:
@@ -24,34 +24,39 @@ def nonce() -> bytes:
     return next(_nonces).to_bytes(24, "big")
 
 
-def cookie_terms(**changes: Any) -> Terms:
-    return terms_of(settings(**changes), server_side=False, most_bytes=CookieStore().most_bytes)
+def cookie_config(**changes: Any) -> TurnConfig:
+    return configure(settings(**changes), CookieStore())[2]
 
 
-def server_terms(**changes: Any) -> Terms:
-    return terms_of(settings(**{"store": "memory", **changes}), server_side=True, most_bytes=None)
+def server_config(**changes: Any) -> TurnConfig:
+    return configure(settings(**{"store": "memory", **changes}), MemoryStore())[2]
 
 
-COOKIE, SERVER = cookie_terms(), server_terms()
+COOKIE, SERVER = cookie_config(), server_config()
 
 
 def opened(
-    token: bytes | None = None, now: float = NOW, terms: Terms = COOKIE, **more: Any
+    token: bytes | None = None, now: float = NOW, config: TurnConfig = COOKIE, **more: Any
 ) -> Turn:
-    return open_turn(more.pop("pair", PAIR), token, now, terms, **more)
+    lost = more.pop("lost", None)
+    turn = Turn(config, more.pop("pair", PAIR), **more)
+    turn.lost = lost
+    turn.begun = None if lost else Begun(turn.claim, token)
+    open_turn(turn, now)
+    return turn
 
 
-def finished(
-    turn: Turn, now: float = NOW, terms: Terms = COOKIE, status: int = 200
-) -> Outcome | None:
-    return finish(turn, status, now, nonce(), terms)
+def finished(turn: Turn, now: float = NOW, status: int = 200) -> Outcome | None:
+    return finish(turn, status, now, nonce())
 
 
-def kept(content: dict[Any, Any], now: float = NOW, terms: Terms = COOKIE, **more: Any) -> bytes:
+def kept(
+    content: dict[Any, Any], now: float = NOW, config: TurnConfig = COOKIE, **more: Any
+) -> bytes:
     """The token of a conversation that holds `content`."""
-    turn = opened(None, now, terms, **more)
+    turn = opened(None, now, config, **more)
     turn.state.update(content)
-    outcome = finished(turn, now, terms)
+    outcome = finished(turn, now)
     assert isinstance(outcome, Keep)
     return outcome.token
 

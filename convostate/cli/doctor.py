@@ -13,9 +13,9 @@ from convostate.cli.routes import examine_routes
 from convostate.cli.store_check import examine_store
 from convostate.cli.tryout import load_app
 from convostate.errors import ConvostateError, UsageError
+from convostate.middleware import find_middleware
 from convostate.settings import Settings
 from convostate.stores import store_for
-from convostate.testing.inprocess import find_middleware
 from convostate.wsgi.request import has_proxy_fix
 
 if TYPE_CHECKING:

@@ -21,8 +21,8 @@ from convostate.cli.tryout import (
     webhook_url_option,
 )
 from convostate.errors import UsageError
+from convostate.middleware import find_middleware
 from convostate.testing.configured import ACCOUNT_SID
-from convostate.testing.inprocess import find_middleware
 
 if TYPE_CHECKING:
     from convostate.phone.switchboard import Tryout

@@ -15,11 +15,11 @@ import click
 
 from convostate.cli.addresses import read_address
 from convostate.errors import UsageError
+from convostate.middleware import find_middleware
 from convostate.sealing.keys import Keyring
 from convostate.settings import Settings
 from convostate.testing.clock import Clock
 from convostate.testing.configured import ACCOUNT_SID, configured_prefix, configured_url
-from convostate.testing.inprocess import find_middleware
 from convostate.testing.simulator import OUR_NUMBER, TwilioSimulator
 from convostate.wsgi.middleware import ConversationMiddleware
 

@@ -5,21 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from convostate.errors import SealError, StoreError
+from convostate.middleware import find_middleware
 from convostate.phone.rows import rows
-from convostate.sealing.names import conversation_context
-from convostate.stores.base import Begun, Claim
+from convostate.stores.base import Begun
 from convostate.stores.cookie import COOKIE_BYTES, CookieStore
 from convostate.stores.memory import MemoryStore
-from convostate.testing.inprocess import find_middleware
-from convostate.turns import open_turn, terms_of
+from convostate.turns import Turn, configure, read_state
 from convostate.twilio.pair import PhonePair
 
 if TYPE_CHECKING:
+    from convostate.middleware import Middleware
     from convostate.state import State
-    from convostate.stores.base import Store
+    from convostate.stores.base import Claim, Store
     from convostate.testing.phone import Phone
     from convostate.testing.simulator import TwilioSimulator
-    from convostate.wsgi.middleware import ConversationMiddleware
 
 Kept = dict[str, Any]
 """As the page shows it:
@@ -44,12 +43,9 @@ class Lookout:
 
     def __init__(self, simulator: TwilioSimulator) -> None:
         self._simulator = simulator
-        self.middleware: ConversationMiddleware | None = find_middleware(simulator.app)
+        self.middleware: Middleware | None = find_middleware(simulator.app)
         if self.middleware is not None:
-            store: Store = self.middleware.store
-            self._terms = terms_of(
-                self.middleware.settings, server_side=store.server_side, most_bytes=store.most_bytes
-            )
+            _, _, self._config = configure(self.middleware.settings, self.middleware.store)
 
     @property
     def where(self) -> str:
@@ -75,9 +71,9 @@ class Lookout:
         """
         if self.middleware is None:
             return None
-        pair = self._pair(phone)
-        token = self._token(self.middleware.store, pair, phone, {})
-        state = open_turn(pair, token, self._simulator.clock.now(), self._terms).state
+        turn = self._turn(phone)
+        token = self._token(self.middleware.store, turn.claim, phone, {})
+        state = read_state(turn, token, self._simulator.clock.now())
         return None if state.is_new else state
 
     def kept(self, phone: Phone) -> Kept:
@@ -88,19 +84,18 @@ class Lookout:
         )
         if self.middleware is None:
             return kept
-        pair = self._pair(phone)
+        turn = self._turn(phone)
         try:
-            token = self._token(self.middleware.store, pair, phone, kept)
+            token = self._token(self.middleware.store, turn.claim, phone, kept)
         except StoreError as error:
             return kept | {"trouble": str(error)}
-        now = self._simulator.clock.now()
-        return kept | _shown(open_turn(pair, token, now, self._terms).state)
+        return kept | _shown(read_state(turn, token, self._simulator.clock.now()))
 
-    def _pair(self, phone: Phone) -> PhonePair:
-        return PhonePair(self._simulator.account_sid, phone.texting, phone.number)
+    def _turn(self, phone: Phone) -> Turn:
+        pair = PhonePair(self._simulator.account_sid, phone.texting, phone.number)
+        return Turn(self._config, pair)
 
-    def _token(self, store: Store, pair: PhonePair, phone: Phone, kept: Kept) -> bytes | None:
-        claim = Claim(self._terms.names.conversation(conversation_context(pair)))
+    def _token(self, store: Store, claim: Claim, phone: Phone, kept: Kept) -> bytes | None:
         now = self._simulator.clock.now()
         if not store.server_side:
             begun = store.begin(claim, phone.jar.header(self._simulator.webhook_url), now)

@@ -115,20 +115,6 @@ class Leave(NamedTuple):
 Outcome = Keep | End | Leave
 
 
-class Answer(NamedTuple):
-    """A response as it was given to the server.
-
-    Attributes:
-        status: Such as ``200 OK``.
-        headers: Names and values in order.
-        body: At most 65,536 bytes.
-    """
-
-    status: str
-    headers: list[tuple[str, str]]
-    body: bytes
-
-
 class Reply(NamedTuple):
     """What a repeated delivery of the same request is to be answered with.
 

@@ -77,15 +77,22 @@ def read_body(environ: WSGIEnvironment, most: int) -> bytes:
 
 
 def _read(stream: Any, wanted: int) -> bytes:
-    body: bytes = stream.read(wanted)
-    if len(body) == wanted or not body:
-        return body
-    chunks = [body]
-    missing = wanted - len(body)
-    while missing > 0 and (chunk := stream.read(missing)):
-        chunks.append(chunk)
-        missing -= len(chunk)
+    chunks: list[bytes] = []
+    try:
+        while wanted > 0 and (chunk := stream.read(wanted)):
+            chunks.append(chunk)
+            wanted -= len(chunk)
+    except Exception as error:
+        raise StreamError(error) from error
     return b"".join(chunks)
+
+
+class StreamError(Exception):
+    """The server's stream raised `raised`, such as for a malformed chunk. Never leaves the door."""
+
+    def __init__(self, raised: Exception) -> None:
+        super().__init__()
+        self.raised = raised
 
 
 def url_of(environ: WSGIEnvironment, public_url: str | None, query: str) -> str:

@@ -9,25 +9,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from convostate.stores.base import Answer
+from convostate.turns import MAX_RESPONSE_BYTES, Response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from _typeshed import OptExcInfo
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
-
-MAX_RESPONSE_BYTES = 65_536  # https://www.twilio.com/docs/api/errors/11750
-
-_STATUS = {
-    400: "400 Bad Request",
-    403: "403 Forbidden",
-    405: "405 Method Not Allowed",
-    413: "413 Content Too Large",
-    415: "415 Unsupported Media Type",
-    500: "500 Internal Server Error",
-    503: "503 Service Unavailable",
-}
 
 
 class ResponseTooLargeError(Exception):
@@ -77,7 +65,7 @@ class _Collector:
         self.chunks.append(chunk)
 
 
-def collect(app: WSGIApplication, environ: WSGIEnvironment) -> Answer:
+def collect(app: WSGIApplication, environ: WSGIEnvironment) -> Response:
     """Run the app and close its response.
 
     Raises:
@@ -98,23 +86,4 @@ def collect(app: WSGIApplication, environ: WSGIEnvironment) -> Answer:
         raise ResponseTooLargeError
     if collector.status is None:
         raise AssertionError("the app never called start_response")
-    return Answer(collector.status, collector.headers, b"".join(collector.chunks))
-
-
-def empty_answer(status: int) -> Answer:
-    """A response of the middleware's own: the sender learns the status and nothing else."""
-    headers = [
-        ("Content-Type", "text/plain; charset=utf-8"),
-        ("Content-Length", "0"),
-        ("Cache-Control", "no-store"),
-    ]
-    return Answer(
-        _STATUS[status], headers + ([("Allow", "GET, POST")] if status == 405 else []), b""
-    )
-
-
-def joined(value: str, ours: str) -> str:
-    """A header's value with our word in it, once."""
-    if ours.lower() in (part.strip().lower() for part in value.split(",")):
-        return value
-    return f"{value}, {ours}" if value else ours
+    return Response(collector.status, collector.headers, b"".join(collector.chunks))

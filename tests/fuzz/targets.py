@@ -14,7 +14,7 @@ from convostate.sealing.names import conversation_context
 from convostate.sealing.token import NONCE_BYTES, Opened, Sealer
 from convostate.stores import CookieStore
 from convostate.stores.base import Claim
-from convostate.turns import open_turn, terms_of
+from convostate.turns import Turn, configure, read_state
 from convostate.twilio.form import Form, learn, names_of_query, parse_form, parse_query
 from convostate.twilio.signature import url_variants, without_port
 from convostate.wsgi.request import url_of
@@ -45,11 +45,7 @@ def _seal(sealer: Sealer, context: bytes = CONTEXT, data: bytes | None = None) -
 
 SEALER = _sealer()
 TOKEN = _seal(SEALER)  # the one token that opens
-TERMS = terms_of(
-    Settings(auth_token="0" * 32, keys=Keyring.parse(KEY)),
-    server_side=False,
-    most_bytes=CookieStore().most_bytes,
-)
+CONFIG = configure(Settings(auth_token="0" * 32, keys=Keyring.parse(KEY)), CookieStore())[2]
 PAIR = PhonePair(ACCOUNT, US, ADA)
 
 
@@ -90,7 +86,7 @@ def cookie_header(data: bytes) -> None:
     """A Cookie header gives a state, the one that was sealed or a fresh one that says why."""
     header = data.decode("latin-1")
     begun = CookieStore().begin(Claim(""), header, NOW)
-    state = open_turn(PAIR, begun.token, NOW, TERMS).state
+    state = read_state(Turn(CONFIG, PAIR), begun.token, NOW)
     if state.is_new:
         assert dict(state) == {}
         assert (state.lost is None) == (begun.token is None)

@@ -1,0 +1,160 @@
+"""What the doors for WSGI and ASGI share: everything that is checked and made once, at start-up."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from typing import TYPE_CHECKING, Any
+
+from convostate.environ import WEBHOOK_KEY, layers
+from convostate.errors import RequestError, UsageError
+from convostate.events import Observed, TurnObserver
+from convostate.paths import guard
+from convostate.refusals import RefusalLog
+from convostate.turns import Response, add_cache_headers, configure, empty_response
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, MutableMapping
+
+    from convostate.events import TurnEvent
+    from convostate.settings import Settings
+    from convostate.stores.base import Headers
+    from convostate.twilio.diagnosis import Arrival
+    from convostate.twilio.signature import Request
+
+logger = logging.getLogger("convostate")
+
+_AN_APP = {"WSGI": "a WSGI app", "ASGI": "an ASGI app"}
+_CLASS = {
+    "WSGI": "convostate.ConversationMiddleware",
+    "ASGI": "convostate.asgi.ConversationMiddleware",
+}
+
+
+class Middleware:
+    """Wraps an app.
+
+    Args:
+        app: The app.
+        settings: None reads them from the environment variables.
+        store: A store of your own; None takes the one that the settings name.
+        on_turn: Is called with a `TurnEvent` after each turn and each refused request, in the thread
+            that serves it; what it raises is logged once and stops nothing.
+
+    Attributes:
+        app, settings, store: As given, or as the defaults say.
+
+    Raises:
+        UsageError: The settings are wrong, the app is wrapped already, or it is not an app of this kind.
+    """
+
+    interface: str
+    """``WSGI`` or ``ASGI``."""
+    store: Any
+    make_store: Callable[[Settings], Any]
+
+    def __init__(
+        self,
+        app: Any,
+        settings: Settings | None = None,
+        *,
+        store: Any = None,
+        on_turn: Callable[[TurnEvent], object] | None = None,
+    ) -> None:
+        if find_middleware(app) is not None:
+            raise UsageError(
+                "This app is wrapped already. Wrap it once, with one ConversationMiddleware(app)"
+            )
+        found = interface_of(app)
+        if found != self.interface:
+            got = _AN_APP[found] if found else type(app).__name__
+            advice = "Give it a callable, such as app.wsgi_app"
+            if found:
+                advice = f"Wrap it with {_CLASS[found]}"
+            raise UsageError(
+                f"{_CLASS[self.interface]} takes {_AN_APP[self.interface]}, got {got}. {advice}"
+            )
+        self.app = app
+        self.settings, self.store, self._config = configure(settings, store, type(self).make_store)
+        self._public_url = self.settings.public_url
+        self._max_body_bytes = self.settings.max_body_bytes
+        self._secrets = self.settings.secrets()
+        self._refusals = RefusalLog(self._secrets)
+        self._observer = TurnObserver(on_turn, self._config.names.log_id)
+        self._guards = guard(self.settings.paths)
+        self._warned_of_cookies = False
+
+    def __repr__(self) -> str:
+        return f"ConversationMiddleware({self.settings!r})"
+
+    def _pass_by(self, environ: MutableMapping[str, Any], path: str, *, signed: bool) -> None:
+        """Note that a request takes a path that is not guarded."""
+        environ.setdefault(WEBHOOK_KEY, None)  # for the message of state_from()
+        if signed:
+            self._refusals.log_unguarded(path)
+
+    def _refuse(
+        self,
+        error: Exception,
+        request: Request | None,
+        arrival: Callable[[], Arrival],
+        began_s: float,
+    ) -> Response:
+        """Log and report a refusal; what an unverified request is answered with.
+
+        Args:
+            error: Why; what is not a RequestError has surprised the verification.
+            request: What arrived, or None if it could not be read.
+            arrival: Gives the rest of what the server knows, for the log.
+            began_s: When it arrived, by `time.perf_counter`.
+        """
+        self._refusals.log(error, request, arrival)
+        response = empty_response(error.status if isinstance(error, RequestError) else 403)
+        refused = Observed("unproven", b"", began_s)
+        refused.came_to(
+            "refused", error.category if isinstance(error, RequestError) else "surprise"
+        )
+        refused.request_bytes = len(request.body) if request is not None else 0
+        self._observer.report(refused, response)
+        return response
+
+    def _add_cache_headers(self, headers: Headers) -> None:
+        """Merge ours into a turn's response; warn once if the app sets a cookie beside ours."""
+        add_cache_headers(headers, self._config)
+        if (
+            self._config.in_cookie
+            and not self._warned_of_cookies
+            and any(name.lower() == "set-cookie" for name, _ in headers)
+        ):
+            self._warned_of_cookies = True
+            logger.warning(
+                "the app sets a cookie of its own beside the conversation's: "
+                "Twilio promises to keep one cookie only"
+            )
+
+
+def find_middleware(app: object) -> Middleware | None:
+    """The middleware in a stack of apps, each under `app` or `wsgi_app` of the one around it."""
+    return next((layer for layer in layers(app) if isinstance(layer, Middleware)), None)
+
+
+def interface_of(app: Any) -> str:
+    """Which interface an app is written for: ``WSGI``, ``ASGI``, or "" if it is not callable.
+
+    An ASGI app is a coroutine function, or has one as `__call__`, or takes three arguments.
+    """
+    if not callable(app):
+        return ""
+    if any(map(inspect.iscoroutinefunction, (app, type(app).__call__))):
+        return "ASGI"
+    try:
+        takes = inspect.signature(app).parameters.values()
+    except (TypeError, ValueError):
+        return "WSGI"
+    needed = [
+        each
+        for each in takes
+        if each.default is each.empty
+        and each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)
+    ]
+    return "ASGI" if len(needed) == 3 else "WSGI"
