@@ -53,7 +53,7 @@ def run(command: str, directory: Path) -> str:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=60,  # seconds; the slowest takes about two
+        timeout=300,  # seconds; the slowest takes about ten
         check=False,
     )
     return done.stdout + (f"exit status {done.returncode}\n" if done.returncode else "")
