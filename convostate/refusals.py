@@ -75,17 +75,17 @@ class RefusalLog:
         if self._may_log("unguarded"):
             logger.warning(
                 "a request with a Twilio signature took the path %s, which is not guarded, so it was "
-                "not verified: if it is a webhook's path, add it to CONVOSTATE_PATHS",
+                "not verified: if it is a webhook's, add the path to CONVOSTATE_PATHS",
                 shown(path),
             )
 
     def _may_diagnose(self, category: str) -> bool:
         moment = self._monotonic()
-        possible = [category, "fixable"] if category in FIXABLE else [category]
+        possible = [category, "fixable"] if category == FIXABLE else [category]
         with self._lock:
             if all(moment - self._last.get(each, -math.inf) < QUIET_S for each in possible):
                 return False
-            if category not in FIXABLE:
+            if category != FIXABLE:
                 return True
             recent = [tried for tried in self._diagnosed if moment - tried < QUIET_S]
             self._diagnosed = [*recent, moment][:DIAGNOSED_A_MINUTE]

@@ -29,8 +29,9 @@ _HMAC_NS, _BYTE_NS = 2000, 1
 _MOST_NS = 3_000_000  # for other URLs and parameters
 _MOST_OTHERS_NS = 5_000_000  # for the secrets of other accounts: a thousand of them
 # What is longer than any known webhook: a WhatsApp message with its ads has 16 KiB and 60 fields.
-_MOST_REQUEST_BYTES = 64 * 1024
-_MOST_RESPELLED_CHARS, _MOST_RESPELLED_FIELDS = 4096, 100
+_MOST_REQUEST_BYTES = 32 * 1024
+_MOST_FIELDS = 150
+_MOST_RESPELLED_CHARS = 4096
 _MOST_HINT_CHARS = 255  # RFC 1035 §2.3.4: a host name; a prefix is shorter
 _MOST_HINTS = 4  # of one header: proxies in a row
 _MOST_SHOWN_CHARS = 250  # of a URL or a path
@@ -44,8 +45,8 @@ _HINT = re.compile(r'(?:(?i:host)=)?"?(?P<hint>(?![a-zA-Z]+=)[!#-~]+)"?')
 # An IP address, or a name in a network that Twilio cannot reach.
 _is_inside = re.compile(r"\[.*\]|[0-9.]+|localhost|[^.]+|.+\.(?:local|internal|lan)").fullmatch
 
-FIXABLE = ("signature", "account")
-"""The categories for which it is worth trying what would have verified."""
+FIXABLE = "signature"
+"""The category for which it is worth trying what would have verified."""
 
 _HOST_HEADERS = ("Host", "X-Forwarded-Host", "Forwarded", "X-Original-Host")
 _PREFIX_HEADERS = ("X-Forwarded-Prefix", "X-Script-Name")
@@ -150,9 +151,12 @@ def diagnose_refusal(
     checked = shown(request.url)
     if error.category == "unsigned":
         return Diagnosis(False, checked, str(error), _UNSIGNED)
-    if error.category not in FIXABLE:
+    if error.category != FIXABLE:
         return Diagnosis(False, checked, str(error), "")
-    if len(request.url) + len(request.body) > _MOST_REQUEST_BYTES:
+    if (
+        len(request.url) + len(request.body) > _MOST_REQUEST_BYTES
+        or request.body.count(b"&") > _MOST_FIELDS
+    ):
         place = Arrival(_target_of(request.url))
         return Diagnosis(False, checked, _TOO_LONG, _comparison(checked, place))
     form = _signed_form(request)
@@ -277,9 +281,12 @@ def _changed_url(
 ) -> tuple[str, str] | None:
     """The reason and the advice, if Twilio signed another scheme, host, port or path."""
     target, mark, query = place.target.partition("?")
+    origins = _origins(url, place)
     for kind, prefix, path in _paths(target, place):
-        for origin in _origins(url, place):
+        for origin in origins:
             if not trial.verifies(f"{origin}{prefix}{path}{mark}{query}", form):
+                if trial.is_exhausted:
+                    return None
                 continue
             reason = f"would verify as {shown(origin + prefix + path)}"
             # A URL that somebody typed probably has too much of the path in the setting.
@@ -302,15 +309,13 @@ def _changed_url(
 
 
 def _setting(value: str, target: str, arrival: Arrival) -> str:
-    wrap = (
-        "wrap ProxyFix around the middleware, not inside it, or "
-        if arrival.has_inner_proxy_fix
-        else ""
-    )
+    advice = f"set CONVOSTATE_PUBLIC_URL={value}"
     if shown(value) != value:  # the log must not hold it
         end = shown(target) or "/"
-        return f"{wrap}set CONVOSTATE_PUBLIC_URL to the part of the webhook's URL at Twilio before its last {end}"
-    return f"{wrap}set CONVOSTATE_PUBLIC_URL={value}"
+        advice = f"set CONVOSTATE_PUBLIC_URL to the part of the webhook's URL at Twilio before its last {end}"
+    if arrival.has_inner_proxy_fix:
+        return f"wrap ProxyFix around the middleware, not inside it, or {advice}"
+    return advice
 
 
 def _origins(url: str, arrival: Arrival) -> list[str]:
@@ -387,10 +392,7 @@ def _hints(header: str) -> list[str]:
 
 def _other_change(request: Request, form: Form, trial: _Trial) -> tuple[str, str] | None:
     """The reason and the advice, if Twilio signed another query or other parameters."""
-    if (
-        len(request.query) > _MOST_RESPELLED_CHARS
-        or request.query.count("&") > _MOST_RESPELLED_FIELDS
-    ):
+    if len(request.query) > _MOST_RESPELLED_CHARS or request.query.count("&") > _MOST_FIELDS:
         trial.is_exhausted = True
     else:
         for url, reason in _queries(request.url):
