@@ -19,8 +19,13 @@ from convostate.middleware import find_middleware
 from convostate.sealing.keys import Keyring
 from convostate.settings import Settings
 from convostate.testing.clock import Clock
-from convostate.testing.configured import ACCOUNT_SID, configured_prefix, configured_url
-from convostate.testing.simulator import OUR_NUMBER, TwilioSimulator
+from convostate.testing.configured import (
+    ACCOUNT_SID,
+    OUR_NUMBER,
+    configured_prefix,
+    configured_url,
+)
+from convostate.testing.simulator import TwilioSimulator
 from convostate.wsgi.middleware import ConversationMiddleware
 
 if TYPE_CHECKING:

@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from convostate.testing.call import Call
+    from convostate.testing.clients.django import SignedDjangoClient
+    from convostate.testing.clients.webtest import SignedTestApp
+    from convostate.testing.clients.werkzeug import SignedClient
     from convostate.testing.clock import Clock
     from convostate.testing.contract import StoreContract
     from convostate.testing.message import Message
@@ -21,7 +24,18 @@ if TYPE_CHECKING:
     from convostate.testing.reply import Reply
     from convostate.testing.simulator import TwilioSimulator
 
-__all__ = ["Call", "Clock", "Message", "Phone", "Reply", "StoreContract", "TwilioSimulator"]
+__all__ = [
+    "Call",
+    "Clock",
+    "Message",
+    "Phone",
+    "Reply",
+    "SignedClient",
+    "SignedDjangoClient",
+    "SignedTestApp",
+    "StoreContract",
+    "TwilioSimulator",
+]
 
 _HOMES = {
     "Call": "call",
@@ -29,6 +43,9 @@ _HOMES = {
     "Message": "message",
     "Phone": "phone",
     "Reply": "reply",
+    "SignedClient": "clients.werkzeug",
+    "SignedDjangoClient": "clients.django",
+    "SignedTestApp": "clients.webtest",
     "StoreContract": "contract",
     "TwilioSimulator": "simulator",
 }

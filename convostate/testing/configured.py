@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 WEBHOOK_URL = "https://example.com/sms"
+OUR_NUMBER, THEIR_NUMBER = "+15550100099", "+15550100001"
 ACCOUNT_SID = "AC" + "0" * 31 + "1"
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from convostate.errors import UsageError
 from convostate.testing import params
 from convostate.testing.call import Call
-from convostate.testing.fetch import Faults, FetchJob
+from convostate.testing.fetch import Faults
 from convostate.testing.message import Message
 from convostate.testing.overlap import at_once
+from convostate.testing.stored_state import StoredState
 from convostate.testing.twiml import parse
 from convostate.testing.webhook import Webhook
 
@@ -74,38 +74,17 @@ class Phone:
                 simulator's webhooks; or its store does not answer.
             StateError: What is set cannot be kept.
         """
-        read: list[dict[Any, Any] | None] = []
-
-        def look(state: Any) -> bool:
-            read.append(None if state.is_new else copy.deepcopy(dict(state)))
-            return False
-
-        self._meet(look, 500)
-        return read[0]
+        return self._stored_state.read()
 
     @state.setter
     def state(self, state: Mapping[Any, Any] | None) -> None:
-        def put(kept: Any) -> bool:
-            kept.clear()
-            if state is None:
-                kept.end()
-            else:
-                kept.update(state)
-            return True
+        self._stored_state.write(state)
 
-        self._meet(put, 204)
-
-    def _meet(self, act: Callable[[Any], bool], expected: int) -> None:
+    @property
+    def _stored_state(self) -> StoredState:
         account = self._account
-        made = params.message(account.sid, self.texting, self.number, "")
-        job = FetchJob(account.urls.webhook, "POST", made, self.jar, Faults())
-        response = account.fetcher.inside(act).fetch(job)[-1].response
-        if response is None or response.status != expected:
-            status = 0 if response is None else response.status
-            raise UsageError(
-                f"The middleware answered {status}, so the state is out of reach. Sign with the app's "
-                "own token, and see that its store is up"
-            )
+        ends = account.sid, self.texting, self.number
+        return StoredState(account.fetcher, self.jar, account.urls.webhook, *ends)
 
     @property
     def opted_out(self) -> bool:

@@ -14,6 +14,7 @@ from convostate.testing.catching import caught_clients
 from convostate.testing.clock import Clock
 from convostate.testing.configured import (
     ACCOUNT_SID,
+    OUR_NUMBER,
     WEBHOOK_URL,
     configured_prefix,
     configured_url,
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 
     from convostate.testing.message import Message
     from convostate.testing.reply import Reply
-
-OUR_NUMBER = "+15550100099"
 
 
 class _Used:

@@ -97,6 +97,7 @@ class Arrival(NamedTuple):
         mount: The part of the path that the server takes for the app's own (SCRIPT_NAME), escaped.
         header: Gives a request header by its name, or "".
         has_inner_proxy_fix: Werkzeug's ProxyFix is inside the middleware.
+        test_client: What signs in place of the test client that sent the request, or "".
     """
 
     target: str
@@ -104,6 +105,7 @@ class Arrival(NamedTuple):
     mount: str = ""
     header: Callable[[str], str] = _no_header
     has_inner_proxy_fix: bool = False
+    test_client: str = ""
 
 
 def diagnose(
@@ -150,7 +152,10 @@ def diagnose_refusal(
     """
     checked = shown(request.url)
     if error.category == "unsigned":
-        return Diagnosis(False, checked, str(error), _UNSIGNED)
+        known = arrival()
+        client = known.test_client if known is not None else ""
+        advice = f"{_UNSIGNED}{_IN_A_TEST.format(client)}" if client else _UNSIGNED
+        return Diagnosis(False, checked, str(error), advice)
     if error.category != FIXABLE:
         return Diagnosis(False, checked, str(error), "")
     if (
@@ -183,6 +188,7 @@ _UNSIGNED = (
     "if browsers use this path, set CONVOSTATE_PATHS=/sms "
     "(the paths that Twilio calls, with commas between)"
 )
+_IN_A_TEST = "; a test signs with convostate.testing.{}"
 _NO_SECRET = (
     "no configured secret belongs to the account or shared key that it names",
     "add it to CONVOSTATE_ACCOUNT_TOKENS or CONVOSTATE_SHARED_KEYS",

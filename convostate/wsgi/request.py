@@ -134,7 +134,16 @@ def arrival_of(environ: WSGIEnvironment, public_url: str | None, app: object) ->
         _quoted(environ.get("SCRIPT_NAME", "")),
         lambda name: environ.get(f"HTTP_{name.upper().replace('-', '_')}", ""),
         public_url is None and has_proxy_fix(app),
+        _signing_client(environ),
     )
+
+
+def _signing_client(environ: WSGIEnvironment) -> str:
+    """Which client of `convostate.testing` replaces the test client that a request came from, or ""."""
+    if "paste.testing" in environ:  # WebTest's own mark
+        return "SignedTestApp"
+    agent = environ.get("HTTP_USER_AGENT", "")
+    return "SignedClient" if agent.startswith("Werkzeug/") else ""
 
 
 def has_proxy_fix(app: object) -> bool:

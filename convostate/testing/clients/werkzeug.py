@@ -1,0 +1,61 @@
+"""`SignedClient`: the test client of Flask and of Werkzeug, which signs."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import TYPE_CHECKING, Any
+
+from werkzeug.test import Client
+
+from convostate.testing.signing import Signing, SigningClient
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from werkzeug.datastructures import Headers
+
+
+class SignedClient(Client, SigningClient):
+    """A test client that signs its requests to guarded paths as Twilio does.
+
+    ::
+
+        app.test_client_class = SignedClient  # Flask: app.test_client() stays as it is
+        client = SignedClient(application)    # any WSGI app
+
+    For a Flask app it is a ``flask.testing.FlaskClient`` as well. What is signed and what is added:
+    `convostate.testing.signing.Signing`.
+
+    Args:
+        application: The wrapped app.
+        auth_token: What signs; one that the app's settings name if absent.
+    """
+
+    def __new__(cls, application: Any, *_: Any, **__: Any) -> SignedClient:
+        """Make a client, for a Flask app with what Flask's own client has."""
+        if "flask" in sys.modules and isinstance(application, sys.modules["flask"].Flask):
+            flask_client = importlib.import_module("flask.testing").FlaskClient
+            if not issubclass(cls, flask_client):
+                return super().__new__(type(cls.__name__, (cls, flask_client), {}))
+        return super().__new__(cls)
+
+    def __init__(
+        self, application: Any, *args: Any, auth_token: str | None = None, **named: Any
+    ) -> None:
+        super().__init__(application, *args, **named)
+        self._signing = Signing(lambda: self.application, auth_token)
+
+    def run_wsgi_app(
+        self, environ: dict[str, Any], buffered: bool = False
+    ) -> tuple[Iterable[bytes], str, Headers]:
+        """Sign a request and run the app."""
+        self._signing.sign(environ)
+        return super().run_wsgi_app(environ, buffered)
+
+    def _get_cookie(self, name: str) -> str | None:
+        cookie = self.get_cookie(name)
+        return None if cookie is None else cookie.value
+
+    def _put_cookie(self, name: str, value: str) -> None:
+        self.set_cookie(name, value)

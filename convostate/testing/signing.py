@@ -1,0 +1,245 @@
+"""Signs what an app's own test client sends, as Twilio would have sent it."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import time
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import parse_qsl, quote, urlsplit
+
+from werkzeug.formparser import parse_form_data
+
+from convostate.errors import UsageError
+from convostate.testing.configured import (
+    OUR_NUMBER,
+    THEIR_NUMBER,
+    configured_prefix,
+    configured_url,
+    guards,
+    signing,
+)
+from convostate.testing.fetch import Fetcher, Secret
+from convostate.testing.inprocess import WsgiTransport, find_middleware
+from convostate.testing.jar import Jar
+from convostate.testing.params import Params, encode, new_sid
+from convostate.testing.stored_state import StoredState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_FORM = "application/x-www-form-urlencoded"
+# A request that has one of these is about a message, or about a call.
+_OF_MESSAGES = frozenset("Body MessageSid SmsSid SmsMessageSid NumMedia MessageStatus".split())
+_OF_CALLS = frozenset(
+    "CallSid CallStatus Caller Called Digits SpeechResult DialCallStatus RecordingUrl".split()
+)
+_SAFE = "/;=,:@!$&'()*+~"  # RFC 3986 section 3.3: what a path holds unescaped
+
+
+class Signing:
+    """Signs the requests that a test client sends to the guarded paths of an app.
+
+    What Twilio always sends and a test often leaves out is added to a message or a call: AccountSid,
+    From, To and MessageSid or CallSid, which is the same for all requests of one client. A request that
+    has a signature already stays as it is, and so does one to a path that is not guarded.
+
+    Args:
+        find_app: Gives the app; asked for each request, since tests wrap apps late.
+        auth_token: What signs; one that the app's settings name if absent.
+    """
+
+    def __init__(self, find_app: Callable[[], Any], auth_token: str | None = None) -> None:
+        self._find_app = find_app
+        self._token = auth_token
+        self._call_sid = new_sid("CA")
+
+    def sign(self, environ: dict[str, Any]) -> str:
+        """Sign one request, in place; the URL that was signed, or "" if none was."""
+        middleware = find_middleware(self._find_app())
+        if (
+            middleware is None
+            or "HTTP_X_TWILIO_SIGNATURE" in environ
+            or environ["REQUEST_METHOD"] not in ("GET", "POST")
+            or not guards(middleware.settings, environ.get("PATH_INFO", "") or "/")
+        ):
+            return ""
+        settings = middleware.settings
+        pairs: Params = []
+        if environ["REQUEST_METHOD"] == "GET":
+            given = parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True)
+            _extend_query(environ, encode(self._missing(given, settings)))
+            account = dict(given).get("AccountSid", "")
+        elif _is_form(environ):
+            body = _read_form(environ)
+            pairs = parse_qsl(body.decode(), keep_blank_values=True)
+            missing = self._missing(pairs, settings)
+            body = b"&".join(part for part in (body, encode(missing).encode()) if part)
+            _set_body(environ, body, _FORM)
+            pairs += missing
+            account = dict(pairs).get("AccountSid", "")
+        else:
+            body = _read(environ)
+            _set_body(environ, body, environ.get("CONTENT_TYPE", ""))
+            if "bodySHA256=" not in environ.get("QUERY_STRING", ""):
+                _extend_query(environ, f"bodySHA256={hashlib.sha256(body).hexdigest()}")
+            account = dict(parse_qsl(environ["QUERY_STRING"])).get("AccountSid", "")
+        secret = self._secret(settings, account)
+        url = _url_of(environ, settings.public_url)
+        for name, value in secret.headers(url, pairs):
+            environ[f"HTTP_{name.upper().replace('-', '_')}"] = value
+        return url
+
+    def stored_state(
+        self, get_cookie: Callable[[str], str | None], account_sid: str, ours: str, theirs: str
+    ) -> tuple[StoredState, Jar]:
+        """The state of a conversation, and the jar that its cookie is read from and put into.
+
+        Args:
+            get_cookie: Gives the value of the client's cookie of a name.
+            account_sid: The account, or "" for the app's.
+            ours: The application's address.
+            theirs: The person's.
+
+        Raises:
+            UsageError: The app is not wrapped.
+        """
+        app = self._find_app()
+        middleware = find_middleware(app)
+        if middleware is None:
+            raise UsageError("This app has no state. Wrap it: ConversationMiddleware(app)")
+        settings, jar = middleware.settings, Jar(time.time)
+        cookie = get_cookie(settings.cookie_name)
+        if cookie:
+            jar.put(settings.cookie_name, cookie)
+        prefix = configured_prefix(settings).rstrip("/")
+        transport = WsgiTransport(app, time.time, raise_app_errors=True, stripped_prefix=prefix)
+        account_sid = account_sid or signing(settings)[0]
+        fetcher = Fetcher(transport, self._secret(settings, account_sid))
+        url = configured_url(settings)
+        return StoredState(fetcher, jar, url, account_sid, ours, theirs), jar
+
+    def _secret(self, settings: Any, account_sid: str) -> Secret:
+        if self._token is not None:
+            return Secret(self._token)
+        tokens = settings.account_tokens.get(account_sid)
+        return Secret(tokens[0]) if tokens else signing(settings)[1]
+
+    def _missing(self, given: Params, settings: Any) -> Params:
+        """What Twilio would have sent as well."""
+        names = {name for name, _ in given}
+        made: Params = []
+        if names & _OF_CALLS:
+            made = [("CallSid", self._call_sid), ("Direction", "inbound")]
+        elif names & _OF_MESSAGES:
+            made = [] if names & {"SmsSid", "MessageSid"} else [("MessageSid", new_sid("SM"))]
+        else:
+            return []
+        made += [("From", THEIR_NUMBER), ("To", OUR_NUMBER), ("AccountSid", signing(settings)[0])]
+        return [pair for pair in made if pair[0] not in names]
+
+
+class SigningClient(Protocol):
+    """What the signing test clients have in common; each says how its cookies are reached."""
+
+    _signing: Signing
+
+    def _get_cookie(self, name: str) -> str | None: ...
+
+    def _put_cookie(self, name: str, value: str) -> None: ...
+
+    def get_state(
+        self,
+        *,
+        ours: str = OUR_NUMBER,
+        theirs: str = THEIR_NUMBER,
+        account_sid: str = "",
+    ) -> dict[Any, Any] | None:
+        """A copy of the state that is kept of a conversation, or None if none is.
+
+        Args:
+            ours: The application's address, To of a text.
+            theirs: The person's address, From of a text.
+            account_sid: AccountSid of a text; the app's own account if "".
+        """
+        stored, _ = self._signing.stored_state(self._get_cookie, account_sid, ours, theirs)
+        return stored.read()
+
+    def set_state(
+        self,
+        state: Mapping[Any, Any] | None,
+        *,
+        ours: str = OUR_NUMBER,
+        theirs: str = THEIR_NUMBER,
+        account_sid: str = "",
+    ) -> None:
+        """Set the state of a conversation, or end it with None.
+
+        Args:
+            state: The state.
+            ours: The application's address, To of a text.
+            theirs: The person's address, From of a text.
+            account_sid: AccountSid of a text; the app's own account if "".
+
+        Raises:
+            StateError: It cannot be kept.
+        """
+        stored, jar = self._signing.stored_state(self._get_cookie, account_sid, ours, theirs)
+        stored.write(state)
+        for name, value in jar.values().items():
+            self._put_cookie(name, value)
+
+
+def _is_form(environ: dict[str, Any]) -> bool:
+    """Whether the body is a form, or empty; a test client may send as multipart what Twilio never does."""
+    kind = environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
+    return kind in (_FORM, "multipart/form-data") or not environ.get("CONTENT_LENGTH")
+
+
+def _read(environ: dict[str, Any]) -> bytes:
+    body: bytes = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    return body
+
+
+def _read_form(environ: dict[str, Any]) -> bytes:
+    """The body as Twilio encodes a form.
+
+    Raises:
+        UsageError: There are files in it.
+    """
+    if "multipart" not in environ.get("CONTENT_TYPE", "").lower():
+        return _read(environ)
+    _, form, files = parse_form_data(environ)
+    for file in files.values():
+        file.close()
+    if files:
+        raise UsageError("Twilio sends no files, only their URLs. Write MediaUrl0=…")
+    return encode((name, value) for name, values in form.lists() for value in values).encode()
+
+
+def _set_body(environ: dict[str, Any], body: bytes, content_type: str) -> None:
+    environ["wsgi.input"] = io.BytesIO(body)
+    environ |= {"CONTENT_LENGTH": str(len(body)), "CONTENT_TYPE": content_type}
+
+
+def _extend_query(environ: dict[str, Any], more: str) -> None:
+    if not more:
+        return
+    query = environ.get("QUERY_STRING", "")
+    environ["QUERY_STRING"] = f"{query}&{more}" if query else more
+    for name in {"RAW_URI", "REQUEST_URI"} & environ.keys():
+        joint = "&" if "?" in environ[name] else "?"
+        environ[name] = f"{environ[name]}{joint}{more}"
+
+
+def _url_of(environ: dict[str, Any], public_url: str | None) -> str:
+    """The URL that the middleware checks: the request's own, behind the origin that Twilio was given."""
+    path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+    target = quote(path, safe=_SAFE, encoding="latin-1")
+    raw = urlsplit(environ.get("RAW_URI") or environ.get("REQUEST_URI") or "").path
+    if raw and quote(raw, safe=f"{_SAFE}%") == raw:
+        target = raw
+    if environ.get("QUERY_STRING"):
+        target += f"?{environ['QUERY_STRING']}"
+    host = environ.get("HTTP_HOST") or f"{environ['SERVER_NAME']}:{environ['SERVER_PORT']}"
+    return (public_url or f"{environ['wsgi.url_scheme']}://{host}") + target
