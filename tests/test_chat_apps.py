@@ -113,13 +113,13 @@ def test_an_empty_reply_is_an_error_without_a_status() -> None:
         (["app_echo.py"], "Write app_echo:app for the app"),
         (
             ["--as", "abc d", "hello"],
-            "'--as' takes an address without spaces. Write it in E.164: +1555…",
+            "'--as' is not an address. Write it in E.164: +1555…",
         ),
         (
             ["--as", "", "hello"],
-            "'--as' takes an address without spaces. Write it in E.164: +1555…",
+            "'--as' is not an address. Write it in E.164: +1555…",
         ),
-        (["--texting", "abc d", "hello"], "'--texting' takes an address without spaces"),
+        (["--texting", "abc d", "hello"], "'--texting' is not an address"),
         (["--as", "+15550100099", "hello"], "The app has this number"),
         (["/as +15550100099"], "The app has this number"),
         (["/as abc d"], "Write /as +15550100002"),

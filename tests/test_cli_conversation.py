@@ -175,7 +175,7 @@ def test_what_is_no_address_is_named_and_not_shown(words: list[str], named: str)
     result = CliRunner().invoke(main, words)
 
     assert (result.exit_code, result.stdout) == (2, "")
-    expected = f"convostate: {named} takes an address without spaces. Write it in E.164: +1555…\n"
+    expected = f"convostate: {named} is not an address. Write it in E.164: +1555…\n"
     assert result.stderr == expected
 
 

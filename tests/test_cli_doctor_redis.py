@@ -15,6 +15,7 @@ from convostate.cli.store_check import examine_store
 from convostate.errors import StoreError
 from convostate.settings import Settings
 from convostate.stores import MemoryStore
+from convostate.stores.aio import InThreads, as_async_store
 from convostate.stores.base import Begun
 from tests.redis_servers import BINARIES, clients_of, redis_server, wait_until
 from tests.test_redis_tls_acl import documented_rights
@@ -136,3 +137,16 @@ def test_no_connection_stays_where_a_right_is_missing(server: RedisServer) -> No
     faults(server, [right for right in RIGHTS if right != "+blpop"])
 
     wait_until(lambda: not clients_of(server), "a server that nobody is connected to")
+
+
+def test_e7_a_store_for_asyncio_takes_the_same_turns(settings: Settings) -> None:
+    (found,) = examine_store(as_async_store(MemoryStore()), settings)
+    assert found.level == "ok"
+    assert found.what.startswith("the store takes a turn")
+
+    class Stuck(InThreads):
+        async def peek(self, *_: object) -> bytes | None:
+            raise StoreError("down", "it is down. Start it")
+
+    (found,) = examine_store(Stuck(MemoryStore()), settings)
+    assert (found.level, found.what, found.advice) == ("fault", "it is down", "Start it")

@@ -54,9 +54,7 @@ def test_a_word_that_is_no_text_is_one_line_and_status_2(words: list[str]) -> No
     result = CliRunner(env={"TWILIO_AUTH_TOKEN": "the-token"}).invoke(main, words)
 
     assert (result.exit_code, result.stdout) == (2, "")
-    assert result.stderr == (
-        "convostate: A word of this command line is no text. Write it in UTF-8\n"
-    )
+    assert result.stderr == ("convostate: An argument is not valid UTF-8. Write it in UTF-8\n")
 
 
 def test_a_parameter_that_is_no_text_is_refused_wherever_it_comes_from() -> None:

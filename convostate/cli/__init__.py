@@ -1,7 +1,7 @@
 """The command line, one module for each command.
 
-What a command finds goes to standard output, what goes wrong to standard error, in one line that
-begins with "convostate:". Exit status 0: fine; 1: what was checked is not; 2: it could not be checked.
+Results go to standard output. Errors go to standard error, in one line that begins with "convostate:".
+Exit status 0: fine; 1: what was checked is not; 2: it could not be checked.
 """
 
 from __future__ import annotations
@@ -23,14 +23,13 @@ class OneLineErrors(click.Group):
     """A group whose errors are one line on standard error and exit status 2."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Take the command line apart.
+        """Parse the command line.
 
         Raises:
-            UsageError: A word of it is not in the terminal's encoding: it could neither be signed
-                nor sent nor printed.
+            UsageError: An argument is not valid UTF-8: it could not be signed, sent or printed.
         """
         if not all(is_text(word) for word in args):
-            raise UsageError("A word of this command line is no text. Write it in UTF-8")
+            raise UsageError("An argument is not valid UTF-8. Write it in UTF-8")
         return super().parse_args(ctx, args)
 
     def main(

@@ -1,4 +1,4 @@
-"""Who texts whom, on which account, as the command line takes it."""
+"""Addresses and accounts on the command line."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ def read_address(context: click.Context, parameter: click.Parameter, text: str) 
     """One end of a conversation.
 
     Raises:
-        UsageError: It is none; the message does not show it.
+        UsageError: It is not an address; the message does not show it.
     """
     if not is_address(text):
         what = parameter.get_error_hint(context)
-        raise UsageError(f"{what} takes an address without spaces. Write it in E.164: +1555…")
+        raise UsageError(f"{what} is not an address. Write it in E.164: +1555…")
     return text
 
 
 def account_or_default(given: str | None, settings: Settings) -> str:
-    """The account that owns a conversation: as given, else that of the settings.
+    """The account that owns a conversation: the one given, else that of the settings.
 
     Raises:
-        UsageError: There is neither, or it is none.
+        UsageError: There is neither, or it is not an account.
     """
     account_sid = given or settings.account_sid
     if account_sid is None or not is_address(account_sid):

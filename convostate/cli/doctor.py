@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
     from convostate.stores import Store
+    from convostate.stores.base import AsyncStore
 
 
 @click.command(short_help="Check the settings, the store and the app, and say what to do.")
@@ -102,7 +103,7 @@ def _examine_environment() -> Generator[Finding, None, Finding | None]:
     return None
 
 
-def _examine_setup(settings: Settings, store: Store) -> Iterator[Finding]:
+def _examine_setup(settings: Settings, store: Store | AsyncStore) -> Iterator[Finding]:
     yield Finding("ok", "the settings can be read")
     yield from examine_settings(settings, store)
     yield from examine_store(store, settings)

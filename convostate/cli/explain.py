@@ -36,7 +36,7 @@ def explain(
 ) -> None:
     """Say whether the middleware accepts a request, with or without the URL's port, and if not, why.
 
-    With parameters it is a POST, without any a GET. The token is TWILIO_AUTH_TOKEN. If the URL begins
+    With parameters it is a POST, without parameters a GET. The token is TWILIO_AUTH_TOKEN. If the URL begins
     with CONVOSTATE_PUBLIC_URL, the advice goes by that. Exit status 0: it verifies, 1: it does not.
     """
     body = encode(params).encode("ascii")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Literal, NamedTuple
 from urllib.parse import urlsplit
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from convostate.settings import Settings
     from convostate.stores import Store
+    from convostate.stores.base import AsyncStore
 
 Level = Literal["ok", "note", "fault"]
 RETRY_SUFFIX = (
@@ -56,7 +58,7 @@ def examine_names(environ: Mapping[str, str]) -> Iterator[Finding]:
             yield Finding("fault", f"{variable} is not a known setting and is ignored", advice)
 
 
-def examine_settings(settings: Settings, store: Store) -> Iterator[Finding]:
+def examine_settings(settings: Settings, store: Store | AsyncStore) -> Iterator[Finding]:
     """Find what is worth knowing about settings that can be read.
 
     Args:
@@ -90,14 +92,15 @@ def examine_settings(settings: Settings, store: Store) -> Iterator[Finding]:
             "that name no account",
             f"Set TWILIO_ACCOUNT_SID=AC…, the account of {'these tokens' if several else 'that token'}",
         )
-    if isinstance(store, MemoryStore):
+    if settings.store == "memory" or isinstance(store, MemoryStore):
         yield Finding(
             "note",
             "conversations are kept in this process's memory: another worker does not see them",
             "Set CONVOSTATE_STORE=redis://…, or run one process",
         )
     if store.server_side:
-        yield _capacity(settings, os.environ)
+        if not iscoroutinefunction(store.begin):  # else a text that waits keeps no worker busy
+            yield _capacity(settings, os.environ)
         yield Finding(
             "note",
             "Twilio does not repeat a text that was answered 503",

@@ -1,4 +1,4 @@
-"""``convostate open``: what a sealed token holds, for whoever has its key."""
+"""``convostate open``: prints what a sealed token holds, to whoever has its key."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def open_token(
 
 
 def _open(raw: bytes, pair: PhonePair, settings: Settings) -> Opened:
-    """Try both places where states live; the fault of the cookie is the one that is told."""
+    """Open it as a cookie, then as a stored state; the error is the cookie's."""
     longest_ms = int(LONGEST_AT_SERVER / timedelta(milliseconds=1))
     now_ms = int(time.time() * 1000)
     context = conversation_context(pair)

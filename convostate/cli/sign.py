@@ -29,8 +29,8 @@ from convostate.twilio.signature import sign as sign_url
 def sign(url: str, params: list[tuple[str, str]], curl: bool, key_id: str, as_json: bool) -> None:
     """Print the X-Twilio-Signature of a request.
 
-    With parameters it is a POST, without any a GET of the URL and its query. Values are written as
-    they are meant, not as a form escapes them. The token is TWILIO_AUTH_TOKEN.
+    With parameters it is a POST, without parameters a GET of the URL and its query. Write values
+    unescaped. The token is TWILIO_AUTH_TOKEN.
     """
     account_sid = account_in(url, params)
     secret, algorithm = signing_secret(signing_settings(), account_sid, key_id)
@@ -51,7 +51,7 @@ def sign(url: str, params: list[tuple[str, str]], curl: bool, key_id: str, as_js
 
 def _curl(url: str, params: list[tuple[str, str]], headers: dict[str, str]) -> str:
     words = ["curl"]
-    # what curl would change of a URL was signed as it stands
+    # curl would change these parts of a URL, and they were signed as they are
     if set("[]{}") & set(url):
         words.append("--globoff")
     if "/." in url:

@@ -1,4 +1,4 @@
-"""What `sign` and `explain` have in common: the secrets of the environment, URLs and parameters."""
+"""What `sign` and `explain` share: the secrets of the environment, URLs and parameters."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _VARIABLES = (
 
 
 def signing_settings() -> Settings:
-    """The settings that have to do with signatures; whatever else is set is not looked at.
+    """The settings that signatures need; others are not read.
 
     Raises:
-        UsageError: There is no token, or one is wrong.
+        UsageError: There is no token, or one is invalid.
     """
     known = {name: os.environ[name] for name in _VARIABLES if name in os.environ}
     return Settings.from_environ({**known, "CONVOSTATE_KEYS": Keyring.generate()})
@@ -44,7 +44,7 @@ def signing_secret(settings: Settings, account_sid: str, key_id: str = "") -> tu
         key_id: The shared key to sign with, or "" for an auth token.
 
     Raises:
-        UsageError: There is none for this account or key.
+        UsageError: There is no secret for this account or key.
     """
     if key_id:
         if key_id not in settings.shared_keys:
@@ -91,11 +91,13 @@ def read_params(
     """Parameters written as ``name=value``.
 
     Raises:
-        UsageError: One has no ``=``, or is no text.
+        UsageError: One has no ``=``, or is not valid UTF-8.
     """
     if not all(is_text(text) for text in texts):
-        raise UsageError("A parameter is no text. Write it in UTF-8")
+        raise UsageError("A parameter is not valid UTF-8. Write it in UTF-8")
     pairs = [text.partition("=") for text in texts]
     if not all(name and equals for name, equals, _ in pairs):
-        raise UsageError("A parameter is written as name=value, such as From=+15550100001")
+        raise UsageError(
+            "A parameter has no name or no =. Write name=value, such as From=+15550100001"
+        )
     return [(name, value) for name, _, value in pairs]

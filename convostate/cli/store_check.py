@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
+import threading
 import time
 from concurrent import futures
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any
 
 from convostate.cli.findings import Finding
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
 
     from convostate.settings import Settings
     from convostate.stores import Store
-    from convostate.stores.base import Begun
+    from convostate.stores.base import AsyncStore, Begun
 
 _OLDEST = (6, 2)  # the first with all the commands that the scripts use
 _LIFETIME_S = 60.0  # of what is left if the store fails halfway
@@ -28,34 +31,65 @@ _LOOKS, _LOOK_S = 200, 0.01  # until a turn is seen to wait
 _SKEW_S = 60  # as far as a token's clock may be off
 
 
-def examine_store(store: Store, settings: Settings) -> Iterator[Finding]:
+def examine_store(store: Store | AsyncStore, settings: Settings) -> Iterator[Finding]:
     """Take turns in a store, then print what its own ``check()`` finds, if it has one."""
     if not store.server_side:
         yield Finding("ok", "the state travels in Twilio's cookie: there is no store to check")
         return
-    began = time.monotonic()
+    with _blocking(store) as asked:
+        began = time.monotonic()
+        try:
+            _take_turns(asked, waits=settings.max_waiting != 0)
+        except ConvostateError as error:
+            yield Finding.fault(error)
+            return
+        except Exception as error:  # noqa: BLE001  # of a store that somebody else wrote
+            yield Finding(
+                "fault",
+                f"the store raises {type(error).__name__} when it is asked to take a turn",
+                "Test it with convostate.testing.StoreContract, which says what a store must do",
+            )
+            return
+        took_ms = (time.monotonic() - began) * 1000
+        what = "the store takes a turn: begin, write, commit, repeat, wait, erase"
+        yield Finding("ok", f"{what} in {took_ms:.1f} ms")
+        check = getattr(asked, "check", None)
+        if check is not None:
+            yield from (Finding(*found) for found in check())
+        elif "://" in settings.store:
+            yield from _examine_server(settings.store)
+
+
+@contextmanager
+def _blocking(store: Any) -> Iterator[Any]:
+    """A store that blocks: the given one, or one for asyncio on an event loop of its own."""
+    if not iscoroutinefunction(store.begin):
+        yield store
+        return
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
     try:
-        _take_turns(store, waits=settings.max_waiting != 0)
-    except ConvostateError as error:
-        yield Finding.fault(error)
-        return
-    except Exception as error:  # noqa: BLE001  # of a store that somebody else wrote
-        yield Finding(
-            "fault",
-            f"the store raises {type(error).__name__} when it is asked to take a turn",
-            "Test it with convostate.testing.StoreContract, which says what a store must do",
-        )
-        return
-    took_ms = (time.monotonic() - began) * 1000
-    yield Finding(
-        "ok",
-        f"the store takes a turn: begin, write, commit, repeat, wait, erase in {took_ms:.1f} ms",
-    )
-    check = getattr(store, "check", None)
-    if check is not None:
-        yield from (Finding(*found) for found in check())
-    elif "://" in settings.store:
-        yield from _examine_server(settings.store)
+        yield _OnLoop(store, loop)
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+class _OnLoop:
+    """A store for asyncio, called from threads."""
+
+    def __init__(self, store: Any, loop: asyncio.AbstractEventLoop) -> None:
+        self._store, self._loop = store, loop
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._store, name)
+        if not iscoroutinefunction(found):
+            return found
+        return lambda *args, **named: asyncio.run_coroutine_threadsafe(
+            found(*args, **named), self._loop
+        ).result()
 
 
 def _take_turns(store: Any, *, waits: bool) -> None:

@@ -1,10 +1,10 @@
-"""Words that a person wrote, on the command line or into a pipe."""
+"""Words that a person wrote, on the command line or in a pipe."""
 
 from __future__ import annotations
 
 
 def is_text(word: str) -> bool:
-    """Whether it has characters only: a byte that Python could not read stands as half of a pair."""
+    """Whether it is valid UTF-8; Python represents a byte that is not by a lone surrogate."""
     try:
         word.encode()
     except UnicodeEncodeError:
