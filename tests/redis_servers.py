@@ -175,5 +175,5 @@ def commands_of_clients(client: redis.Redis) -> dict[str, int]:
 
 IN_SCRIPTS: Sequence[str] = (
     "get", "mget", "getrange", "set", "del", "exists", "lindex", "llen", "lpop", "rpush", "lrem",
-    "lpos", "pexpire", "rename",
+    "lpos", "pexpire", "pttl", "rename",
 )  # fmt: skip

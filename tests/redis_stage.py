@@ -79,7 +79,7 @@ def refused(reason: str = "down", within_s: float = 2.0) -> Iterator[list[StoreE
 def fresh_world(server: RedisServer) -> World:
     """An installation whose Redis has nothing in it."""
     server.admin.flushall()
-    return World(RedisStore.from_url(server.url))
+    return World(RedisStore.from_url(server.url, max_waiting=8))
 
 
 def name_of(world: World) -> str:

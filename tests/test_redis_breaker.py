@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from convostate.errors import StoreError
 from convostate.stores import RedisStore
-from convostate.stores.redis.breaker import FAILURES, PAUSE_S, Breaker
+from convostate.stores.redis.client import FAILURES, PAUSE_S, Breaker
 from tests.conversing import World
 from tests.redis_servers import free_port, redis_server, wait_until
 from tests.redis_stage import add_one, begin, refused
@@ -78,7 +78,7 @@ def test_f27_open_it_costs_next_to_nothing_and_it_closes_by_itself(server: Redis
 
         proxy.hole = False
         wait_until(lambda: served(store), "a breaker that closes")
-        assert store._servers.breaker.closed
+        assert store._turns.client.breaker.closed
 
 
 def served(store: RedisStore) -> bool:
@@ -95,7 +95,7 @@ def test_f27_errors_that_a_living_server_answers_with_do_not_open_it() -> None:
         for _ in range(2 * FAILURES):
             with refused():
                 begin(store)
-        assert store._servers.breaker.closed
+        assert store._turns.client.breaker.closed
 
 
 def test_f27_threads_do_not_pile_up_before_a_dead_redis(server: RedisServer) -> None:
@@ -142,7 +142,7 @@ def test_a_child_process_shares_neither_connection_nor_breaker(server: RedisServ
     if child == 0:
         try:
             counted = [add_one(store) for _ in range(50)]
-            own = store._servers.pid == os.getpid()
+            own = store._turns.client.current().pid == os.getpid()
             os.write(writing, b"right" if own and None not in counted else b"wrong")
         finally:
             os._exit(0)

@@ -146,12 +146,12 @@ def test_a_function_that_makes_a_replicas_client_is_told_what_to_make(server: Re
 
 
 def test_a_child_makes_its_servers_once(store: RedisStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    parents = store._servers
-    assert parents.in_this_process() is parents
+    parents = store._turns.client
+    assert parents.current() is parents
     monkeypatch.setattr("os.getpid", lambda: parents.pid + 1)
 
-    assert parents.in_this_process() is parents.in_this_process()
-    assert parents.in_this_process() is not parents
+    assert parents.current() is parents.current()
+    assert parents.current() is not parents
 
 
 def test_close_in_a_forked_child_leaves_the_parent_its_connections(

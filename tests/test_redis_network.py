@@ -226,7 +226,7 @@ def test_f16_replies_that_stay_swapped_are_refused(store: RedisStore, proxy: Pro
     proxy.plan("swap", "-- BEGIN:")  # the second time the script is sent whole
     with refused() as caught:
         begin(store)
-    assert "another question" in str(caught[0])
+    assert "a different command" in str(caught[0])
     proxy.plan("swap", PEEK.sha)
     proxy.plan("swap", "-- PEEK:")
     with refused():

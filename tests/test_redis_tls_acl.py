@@ -100,11 +100,11 @@ def assert_says(url: str, words: str) -> None:
 
 def test_a_certificate_that_nobody_vouches_for_is_told_what_to_name(tls: tuple[int, Path]) -> None:
     port, certificate = tls
-    assert_says(f"rediss://127.0.0.1:{port}/0", "name its issuer's in ssl_ca_certs")
+    assert_says(f"rediss://127.0.0.1:{port}/0", "name the issuer's certificate in ssl_ca_certs")
     assert_says(
         f"rediss://localhost:{port}/0?ssl_ca_certs={certificate}", "as the certificate has it"
     )
-    assert_says(f"rediss://127.0.0.1:{port}/0?ssl_ca_certs=/nowhere", "a file is not there")
+    assert_says(f"rediss://127.0.0.1:{port}/0?ssl_ca_certs=/nowhere", "a file does not exist")
 
 
 def test_a_port_that_speaks_tls_is_told_to_write_rediss(tls: tuple[int, Path]) -> None:

@@ -59,8 +59,13 @@ def async_store_for(settings: Settings) -> AsyncStore:
     """
     from convostate.stores.aio import as_async_store  # noqa: PLC0415  # asyncio is not for everyone
 
-    if settings.store.partition(":")[1] and "://" not in settings.store:
-        return as_async_store(_made_by(settings.store))
+    name = settings.store
+    if "://" in name:
+        waiting = MAX_WAITING_IN_LOOP if settings.max_waiting is None else settings.max_waiting
+        redis: AsyncStore = _redis("aio", name).AsyncRedisStore.from_url(name, max_waiting=waiting)
+        return redis
+    if ":" in name:
+        return as_async_store(_made_by(name))
     return as_async_store(store_for(settings, max_waiting=MAX_WAITING_IN_LOOP))
 
 

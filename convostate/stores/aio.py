@@ -6,6 +6,7 @@ import asyncio
 import inspect
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from convostate.errors import UsageError
@@ -93,6 +94,7 @@ class Tasks:
 
     def __init__(self) -> None:
         self._running: set[asyncio.Task[Any]] = set()  # the loop alone would let them be collected
+        self._last: dict[int, asyncio.Task[Any]] = {}
 
     def start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Start a task that nobody need await."""
@@ -101,9 +103,20 @@ class Tasks:
         task.add_done_callback(self._ended)
         return task
 
-    async def finish(self, work: Coroutine[Any, Any, Any]) -> Any:
-        """Await work that goes on if the caller is cancelled."""
-        return await asyncio.shield(self.start(work))
+    async def in_order(self, begun: Begun, work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+        """Await work on a turn, which goes on if the caller is cancelled, after all earlier work on it."""
+        turn = id(begun)  # which `work` keeps alive
+        task = self._last[turn] = self.start(self._after(self._last.get(turn), work))
+        task.add_done_callback(lambda done: self._last.get(turn) is done and self._last.pop(turn))
+        return await asyncio.shield(task)
+
+    @staticmethod
+    async def _after(
+        earlier: asyncio.Task[Any] | None, work: Callable[[], Coroutine[Any, Any, Any]]
+    ) -> Any:
+        if earlier is not None:
+            await asyncio.wait([earlier])
+        return await work()
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)
@@ -172,6 +185,7 @@ class InThreads(InLoop):
         super().__init__(store)
         self._beginning = ThreadPoolExecutor(BEGINNING_THREADS, "convostate-begin")
         self._ending = ThreadPoolExecutor(ENDING_THREADS, "convostate-end")
+        self._tasks = Tasks()
 
     async def begin(self, claim: Claim, cookies: str, now: float) -> Begun | Replay:
         """As `Store.begin`; the time until a thread is free counts as waiting."""
@@ -200,32 +214,34 @@ class InThreads(InLoop):
 
     async def write(self, begun: Begun, token: bytes | None, lifetime_s: float, now: float) -> None:
         """As `Store.write`."""
-        await self._end(self.store.write, begun, token, lifetime_s, now)
+        await self._end(begun, self.store.write, token, lifetime_s, now)
 
     async def commit(
         self, begun: Begun, outcome: Outcome, reply: Reply | None, now: float
     ) -> Headers:
         """As `Store.commit`."""
-        headers: Headers = await self._end(self.store.commit, begun, outcome, reply, now)
+        headers: Headers = await self._end(begun, self.store.commit, outcome, reply, now)
         return headers
 
     async def abort(self, begun: Begun) -> None:
         """As `Store.abort`."""
-        await self._end(self.store.abort, begun)
+        await self._end(begun, self.store.abort)
 
     async def peek(self, claim: Claim, now: float) -> bytes | None:
         """As `Store.peek`."""
-        found: bytes | None = await self._end(self.store.peek, claim, now)
-        return found
+        token: bytes | None = await self._in_thread(self.store.peek, claim, now)
+        return token
 
     async def erase(self, claim: Claim, *, replies: bool) -> None:
         """As `Store.erase`."""
-        await self._end(lambda: self.store.erase(claim, replies=replies))
+        await self._in_thread(partial(self.store.erase, replies=replies), claim)
 
     async def close(self) -> None:
         """As `Store.close`."""
-        await self._end(self.store.close)
+        await self._in_thread(self.store.close)
 
-    async def _end(self, call: Callable[..., Any], *args: Any) -> Any:
-        # Shielded, so that what still waits for a thread is carried out too.
-        return await asyncio.shield(asyncio.wrap_future(self._ending.submit(call, *args)))
+    async def _end(self, begun: Begun, call: Callable[..., Any], *args: Any) -> Any:
+        return await self._tasks.in_order(begun, lambda: self._in_thread(call, begun, *args))
+
+    async def _in_thread(self, call: Callable[..., Any], *args: Any) -> Any:
+        return await asyncio.wrap_future(self._ending.submit(call, *args))

@@ -1,136 +1,297 @@
-"""Connections to Redis servers: lent to one turn each, and given back only when they are in step.
+"""Connection: how one turn talks to its server from BEGIN to COMMIT, and what it does when that fails.
 
-redis-py's own `Connection` is used, its pool is not. What is lent is counted nowhere: whoever is
-interrupted, by a signal or a greenlet's timeout, drops the connection, and a dropped one closes.
+Every script echoes a nonce. A script is sent once more after a connection that broke or that was idle
+and does not answer, and after a timeout only if asking twice is harmless for sure; it is told that it
+may be a repetition.
 """
 
 from __future__ import annotations
 
-import inspect
-from functools import partial
-from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
+import hashlib
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from redis.backoff import NoBackoff
-from redis.connection import AbstractConnection
-from redis.retry import Retry
-from redis.sentinel import SentinelConnectionPool
-
-from convostate.stores.redis.errors import FAULTS, ExhaustedError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from redis.connection import Connection, ConnectionPool
-
-TIMEOUT_S = 0.5  # connect and each reply; Twilio waits 15 s in all
-BLOCK_S = 0.25  # how long a waiting turn blocks at a time; below TIMEOUT_S
-
-# Of the caller's own client all that says where and as whom is kept. These decide how long and how.
-_OURS: dict[str, Any] = {
-    "protocol": 2,  # RESP3 has been seen to hand out another key's value after an interrupt
-    "socket_timeout": TIMEOUT_S,
-    "socket_connect_timeout": TIMEOUT_S,
-    "decode_responses": False,
-    "encoding": "utf-8",
-    "health_check_interval": 0,  # its PING would be a third trip
-    "client_name": None,  # each name is a trip more on every new connection
-    "retry_on_timeout": False,
-    "retry_on_error": [],
-}
-# What redis-py 8 puts beside them for RESP3's notices of maintenance, and what is a trip more.
-_NOT_OURS = ("cache", "cache_config", "connection_pool", "retry", "lib_name", "lib_version")
-_PREFIXES_NOT_OURS = ("maint_", "maintenance_", "orig_", "oss_")
-_NO_NAMES: dict[str, Any] = (
-    {"driver_info": None}
-    if "driver_info" in inspect.signature(AbstractConnection).parameters
-    else {"lib_name": None, "lib_version": None}  # redis-py before 7
+from redis.exceptions import (
+    AskError,
+    AuthenticationError,
+    MovedError,
+    NoScriptError,
+    ResponseError,
+    TryAgainError,
 )
 
+from convostate.errors import StoreError
+from convostate.stores.redis.errors import (
+    ELSEWHERE,
+    FAULTS,
+    TIMEOUTS,
+    DesyncError,
+    ExhaustedError,
+    OneNodeError,
+    StaleError,
+    code_of,
+    may_do_elsewhere,
+    store_error,
+)
 
-class Connections:
-    """The connections to one server, or to the master that some sentinels name.
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-    Args:
-        pool: The pool of a client, which says where the server is; no connection of it is used.
+    from convostate.stores.redis.client import Client, Transport
+
+SLOT_PAUSE_S, SLOT_ASKS = 0.05, 10  # a Cluster moves a slot in less, as a rule
+WAIT_RETRIES = 3  # waits of one turn that may be cut short by a broken connection
+# What a script is told of how it was sent.
+_ONCE, _AGAIN, _ON_IDLE = b"0", b"1", b"2"
+
+
+class Script(NamedTuple):
+    """A Lua script.
+
+    Attributes:
+        source: Its text.
+        sha: Its SHA-1 in hexadecimal: what EVALSHA knows it by.
     """
 
-    def __init__(self, pool: ConnectionPool) -> None:
-        kwargs = {
-            name: value
-            for name, value in pool.connection_kwargs.items()
-            if name not in _NOT_OURS and not name.startswith(_PREFIXES_NOT_OURS)
-        }
-        kwargs |= _OURS | _NO_NAMES | {"retry": Retry(NoBackoff(), 0)}
-        if isinstance(pool, SentinelConnectionPool):
-            kwargs["connection_pool"] = pool.proxy
-        self._pool = pool  # the sentinels' proxy refers to it weakly
-        self._make: Callable[[], Connection] = partial(pool.connection_class, **kwargs)
-        self._most = pool.max_connections
-        self._idle: list[Connection] = []
-        self._alive: WeakSet[Connection] = WeakSet()
-        self._closed = False
+    source: bytes
+    sha: str
 
-    def take(self, *, fresh: bool = False) -> Connection:
-        """Lend a connection that is open and has nothing left to read.
+    @classmethod
+    def load(cls, *names: str) -> Script:
+        """Read a script from the files beside this one, put together in order."""
+        source = b"".join(Path(__file__).with_name(f"{name}.lua").read_bytes() for name in names)
+        return cls(source, hashlib.sha1(source, usedforsecurity=False).hexdigest())
+
+
+class Connection:
+    """One turn's connection, found when it is first needed.
+
+    Attributes:
+        key: Of the conversation that its server holds.
+        on_close: A script with its keys and arguments that the server is to run if the connection is
+            closed before it is clear what the last one did; or None.
+        dead: Nothing more is to be expected of the server, until it answers again.
+        late: A script of this turn may still arrive, over a connection that did not answer in time.
+    """
+
+    __slots__ = (
+        "_asked",
+        "_blocked",
+        "_client",
+        "_retries",
+        "_transport",
+        "dead",
+        "key",
+        "late",
+        "on_close",
+    )
+
+    def __init__(self, client: Client, key: str) -> None:
+        self._client = client
+        self.key = key
+        self._transport: Transport | None = None
+        self._asked = self._blocked = False
+        self._retries = WAIT_RETRIES
+        self.on_close: tuple[Script, Sequence[Any], Sequence[Any]] | None = None
+        self.dead = self.late = False
+
+    async def run(
+        self, script: Script, keys: Sequence[Any], *args: Any, after_timeout: bool = False
+    ) -> list[Any]:
+        """Run a script.
 
         Args:
-            fresh: A new one, because an idle one has just failed: the others are as old.
+            script: Which.
+            keys: Its keys.
+            *args: Its arguments from the third on; the nonce and how it was sent come first.
+            after_timeout: Ask again after a timeout, too.
+
+        Returns:
+            Its reply, whose first item is the nonce.
+
+        Raises:
+            StoreError: ``down``.
         """
-        if fresh:
-            self.forget_idle()
-        while self._idle:
+        again, retries = False, 1
+        while True:
             try:
-                connection = self._idle.pop()
-                if not connection.can_read():
-                    return connection
-            except IndexError:  # another thread was faster
-                break
-            except FAULTS:  # closed by the server meanwhile
-                pass
-            connection.disconnect()
-        if len(self._alive) >= self._most:
-            raise ExhaustedError("as many connections as the client may have are in use")
-        connection = self._make()
-        self._alive.add(connection)
-        connection.connect()
-        return connection
+                return await self._attempt(script, keys, args, again=again)
+            except StaleError:  # which says nothing about the server
+                self.late = True
+            except FAULTS as error:
+                if not retries or not self._is_worth_retrying(error, after_timeout):
+                    raise self._failed(error) from error
+                retries -= 1
+                self._client.moved()
+            again = True
 
-    def give_back(self, connection: Connection) -> None:
-        """Take back a connection whose last reply has been read whole."""
-        self._idle.append(connection)
-        if self._closed:
-            self.forget_idle()
+    async def wait(self, turn_id: bytes, wake: bytes, left_s: float, lease_s: float) -> None:
+        """Wait for the earlier turns, for a moment.
 
-    def forget_idle(self) -> None:
-        """Close the idle connections."""
-        idle, self._idle = self._idle, []
-        for connection in idle:
-            connection.disconnect()
+        Args:
+            turn_id: Who waits.
+            wake: The list that is rung for a thread that waits.
+            left_s: How long it may still wait.
+            lease_s: How long the lease of the turn that runs still lasts.
+
+        Raises:
+            StoreError: ``down``.
+        """
+        await self._client.wait(self, turn_id, wake, left_s, lease_s)
+
+    async def block_on(self, key: bytes, seconds: float) -> None:
+        """Block until a list is rung, or for so long.
+
+        Raises:
+            StoreError: ``down``.
+        """
+        self._blocked = True
+        try:
+            transport = await self._connected()
+            rung = await transport.exchange("BLPOP", key, f"{seconds:.3f}")
+            if rung is not None:
+                _check_echo(rung, key)
+        except FAULTS as error:
+            self._spoil(error)
+            self._retries -= 1
+            if self._retries < 0 or not may_do_elsewhere(error):
+                raise self._failed(error) from error
+            # BEGIN asks again, and finds the way.
+        except BaseException:
+            self.close()
+            raise
+        self._blocked = False
+
+    def release(self) -> None:
+        """Give the connection back."""
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            transport.release()
 
     def close(self) -> None:
-        """Close the idle connections, and each one that is lent when it comes back."""
-        self._closed = True
-        self.forget_idle()
+        """Close the connection, and have the server run `on_close`. Never waits for an event loop."""
+        transport, self._transport = self._transport, None
+        if self.on_close is None or not self._asked:
+            if transport is not None:
+                transport.close()
+            return
+        script, keys, args = self.on_close
+        if transport is not None and not self._blocked:
+            nonce = self._client.unique()
+            transport.send_and_close("EVAL", script.source, len(keys), *keys, nonce, _AGAIN, *args)
+            return
+        if (
+            transport is not None
+        ):  # what follows a command that blocks is dropped with the connection
+            transport.close()
+        if not self.dead:
+            self.on_close = None
+            self._client.run_aside(self._run_elsewhere(script, keys, args))
+
+    async def _run_elsewhere(
+        self, script: Script, keys: Sequence[Any], args: Sequence[Any]
+    ) -> None:
+        other = Connection(self._client, self.key)
+        with suppress(StoreError):
+            await other.run(script, keys, *args)
+        other.release()
+
+    async def _attempt(
+        self, script: Script, keys: Sequence[Any], args: Sequence[Any], *, again: bool
+    ) -> list[Any]:
+        reply: list[Any]
+        nonce = self._client.unique()
+        try:
+            transport = await self._connected(fresh=again)
+            sent = _AGAIN if again else _ON_IDLE if transport.is_idle else _ONCE
+            self._asked = True
+            reply = await self._ask(script, (len(keys), *keys, nonce, sent, *args), whole=again)
+            _check_echo(reply, nonce)
+        except BaseException as error:
+            self._spoil(error)
+            raise
+        self._client.breaker.succeeded()
+        self.dead = False  # it is back, and ABORT may be sent
+        if not self._client.keeps_transport:
+            self.release()
+        return reply
+
+    async def _ask(self, script: Script, command: Sequence[Any], *, whole: bool) -> Any:
+        for _ in range(SLOT_ASKS):
+            try:
+                return await self._ask_once(script, command, whole=whole)
+            except TryAgainError:  # noqa: PERF203  # half of the keys are on their way to another server
+                await self._client.sleep(SLOT_PAUSE_S)
+        return await self._ask_once(script, command, whole=whole)
+
+    async def _ask_once(self, script: Script, command: Sequence[Any], *, whole: bool) -> Any:
+        try:
+            transport = await self._connected()
+            if whole:  # because a timeout may have hidden a NOSCRIPT
+                return await transport.exchange("EVAL", script.source, *command)
+            return await _evaluate(transport, script, command)
+        except AskError as error:
+            if not self._client.is_cluster:
+                raise OneNodeError from error
+            if isinstance(error, MovedError):
+                self.release()
+                self._client.moved()
+                return await _evaluate(await self._connected(), script, command)
+            # The slot is on its way: this once, ask there.
+            pool = await (await self._client.route()).at(error.host, error.port)
+            there = await pool.take()
+            try:
+                await there.exchange("ASKING")
+                # Whole, because ASKING counts for one command.
+                reply = await there.exchange("EVAL", script.source, *command)
+            except ResponseError:
+                there.release()
+                raise
+            except BaseException:
+                there.close()
+                raise
+            there.release()
+            return reply
+
+    async def _connected(self, *, fresh: bool = False) -> Transport:
+        if self._transport is None:
+            pool = await (await self._client.route()).to(self.key)
+            self._transport = await pool.take(fresh=fresh)
+        return self._transport
+
+    def _spoil(self, error: BaseException) -> None:
+        """Close the connection, unless the error is the whole reply of a server that is well."""
+        if isinstance(error, ResponseError) and code_of(error) not in ELSEWHERE:
+            self._client.breaker.succeeded()
+            if not self._client.keeps_transport:
+                self.release()
+        elif isinstance(error, FAULTS) and not isinstance(error, TIMEOUTS):
+            transport, self._transport = self._transport, None
+            if transport is not None:
+                transport.close()
+        else:
+            self.close()
+
+    def _is_worth_retrying(self, error: Exception, after_timeout: bool) -> bool:
+        if isinstance(error, TIMEOUTS):
+            return after_timeout and self._client.breaker.closed
+        return may_do_elsewhere(error)
+
+    def _failed(self, error: Exception) -> StoreError:
+        if not isinstance(error, (ResponseError, AuthenticationError, ExhaustedError)):
+            self._client.breaker.failed()
+            self.dead = True
+        return store_error(error)
 
 
-def exchange(connection: Connection, *command: Any) -> Any:
-    """Send a command and read its reply.
-
-    After a timeout the connection stays open, for a last command; after any other exception but an
-    error reply it is of no use.
-    """
-    connection.send_command(*command)
-    return connection.read_response(disconnect_on_error=False)
-
-
-def say_and_close(connection: Connection, *command: Any) -> None:
-    """Send a last command, whose reply nobody waits for, and close: the server still carries it out."""
+async def _evaluate(transport: Transport, script: Script, command: Sequence[Any]) -> Any:
     try:
-        # `is_connected` is younger than redis-py 5.
-        if getattr(connection, "_sock", None) is not None:
-            connection.send_command(*command)
-    except FAULTS:
-        pass
-    finally:
-        connection.disconnect()
+        return await transport.exchange("EVALSHA", script.sha, *command)
+    except NoScriptError:  # a server that has not seen it, or was told to forget it
+        return await transport.exchange("EVAL", script.source, *command)
+
+
+def _check_echo(reply: Any, echo: Any) -> None:
+    if type(reply) is not list or not reply or reply[0] != echo:
+        raise DesyncError

@@ -1,15 +1,15 @@
 -- ERASE: remove the state and take the lease from the turn in flight, whose COMMIT is then lost.
 --
 -- KEYS  1 state  2 lease  3 queue  4 newest reply
--- ARGV  1 nonce, echoed  2 '1' where this may be a repetition (not read)  3 hand-over, ms
+-- ARGV  1 nonce, echoed  2 how it was sent (not read)  3 hand-over, ms
 --       4 '1' to remove the recorded replies as well
 --
 -- RETURNS  {nonce, 'done'}
-redis.call('DEL', KEYS[1])
+redis.call('DEL', KEYS[1], OVER)
 if redis.call('EXISTS', KEYS[2]) == 1 then release(ARGV[3]) end
 local key = ARGV[4] == '1' and KEYS[4]
 while key do
-  local before = redis.call('GETRANGE', key, 47, 68) -- '' where it has expired, and so have all before it
+  local before = redis.call('GETRANGE', key, 47, 68) -- '' if it has expired, and so have all before it
   redis.call('DEL', key)
   key = before ~= '' and before:byte(1) ~= 0 and KEYS[4] .. before
 end

@@ -1,4 +1,4 @@
-"""What goes wrong at a Redis, as a StoreError that tells its operator what to do.
+"""What goes wrong at a Redis, as a StoreError that says to its operator what to do.
 
 Nothing of the server's own text goes into the message, only its code where that is known: texts of
 Redis can hold key names, user names and arguments.
@@ -30,29 +30,47 @@ TIMEOUTS: tuple[type[Exception], ...] = (exceptions.TimeoutError, TimeoutError)
 ELSEWHERE = frozenset({"READONLY", "MASTERDOWN", "UNBLOCKED"})
 """Codes of a server that is not, or no longer, the master: another connection may find the new one."""
 
+
+class DesyncError(exceptions.ConnectionError):
+    """A reply that does not echo its question's nonce: the connection is out of step."""
+
+
+class ExhaustedError(exceptions.ConnectionError):
+    """The client's `max_connections` are in use."""
+
+
+class StaleError(exceptions.ConnectionError):
+    """A connection that was idle does not answer: it may be forgotten on its way."""
+
+
+class OneNodeError(exceptions.ResponseError):
+    """A server that was named as the only one names another: it is a node of a Cluster."""
+
+
 _SETTING = "the Redis in CONVOSTATE_STORE"
 
 _ADVICE = {
     "connection": "cannot be reached. Check that it runs, and its address",
-    "closed": "closes the connection. If its port speaks TLS, write rediss://… (Sentinel and Cluster: ?ssl=true); else look at its log",
+    "closed": "closes the connection. If its port speaks TLS, write rediss://… (Sentinel and Cluster: ?ssl=true); otherwise look at its log",
     "tls": "does not complete the TLS handshake. If its port is a plain one, write redis://… (Sentinel and Cluster: without ssl=true); "
     "if it asks for a certificate, name ssl_certfile and ssl_keyfile",
-    "certificate": "has a certificate that proves another host, or whose issuer is not known. Write the host as the certificate has it, "
-    "and name its issuer's in ssl_ca_certs",
-    "file": "cannot be reached, because a file is not there. Check the socket's path, or those in ssl_ca_certs, ssl_certfile and ssl_keyfile",
+    "certificate": "presented a certificate for a different host, or one whose issuer is unknown. Write the host as the certificate has it, "
+    "and name the issuer's certificate in ssl_ca_certs",
+    "file": "cannot be reached, because a file does not exist. Check the socket's path, or those in ssl_ca_certs, ssl_certfile and ssl_keyfile",
     "database": "has no database of that number. Write a lower one, or raise `databases` in its configuration",
-    "timeout": "gave no answer within 0.5 s. Check its load, its slow log and the network",
-    "desync": "answered another question than was asked. Check what stands between it and this process",
+    "timeout": "did not answer within 0.5 s. Check its load, its slow log and the network",
+    "desync": "sent a reply to a different command; the connection is out of sync. Check what is between it and this process",
     "exhausted": "has lent all the connections that its client may have. Raise max_connections",
+    "node": "is one node of a Cluster and holds only some of the conversations. Set CONVOSTATE_STORE=redis+cluster://host:6379",
     "NOAUTH": "asks for a password. Write it into the URL: redis://:password@host:6379/0",
-    "WRONGPASS": "refuses the user name or the password. Correct them, and percent-encode what is neither a letter nor a digit (% is %25)",
-    "passwordless": "has no password. Leave it out of the URL, or set one at the server",
+    "WRONGPASS": "refuses the user name or the password. Correct them, and percent-encode everything but letters and digits (% is %25)",
+    "passwordless": "has no password. Leave it out of the URL, or set one on the server",
     "NOPERM": "does not let its user run a command that is needed. Grant the rights that the documentation lists on its page Redis",
     "READONLY": "is a replica. Name the master, or use redis+sentinel://…",
     "MASTERDOWN": "is a replica without its master. Name the master, or use redis+sentinel://…",
     "UNBLOCKED": "has become a replica. Name the master, or use redis+sentinel://…",
     "OOM": "is out of memory. Raise its maxmemory",
-    "BUSY": "is running someone's script. End it with SCRIPT KILL, and give convostate a Redis of its own",
+    "BUSY": "is running a script that does not end. End it with SCRIPT KILL, and give convostate a Redis of its own",
     "LOADING": "is still loading its data. Wait, or look at its log",
     "CLUSTERDOWN": "is a cluster that does not cover all slots. Bring its masters back",
     "TRYAGAIN": "is moving the conversation's slot. Wait until the resharding is over",
@@ -62,11 +80,14 @@ _ADVICE = {
     "MAXCLIENTS": "has no connection left. Raise its maxclients",
     "UNKNOWN": "lacks a command that is needed. Use Redis 6.2 or newer, or Valkey",
     "MASTERS": "has no master that its sentinels know of. Check the sentinels, their password (sentinel_password), ssl=true, and the service's name",
-    "sentinel": "is no Sentinel. Name the sentinels, as a rule at port 26379, or use redis://…",
+    "sentinel": "is not a Sentinel. Name the sentinels, usually at port 26379, or use redis://…",
     "CLUSTER": "does not answer as a cluster. Use redis://… for a single server, and check the addresses",
 }
 
 _BY_CLASS: tuple[tuple[type[BaseException], str], ...] = (
+    (DesyncError, "desync"),
+    (ExhaustedError, "exhausted"),
+    (OneNodeError, "node"),
     (exceptions.AuthorizationError, "NOPERM"),
     (exceptions.NoPermissionError, "NOPERM"),
     (exceptions.ReadOnlyError, "READONLY"),
@@ -103,14 +124,6 @@ _NAMED = re.compile(
 )
 
 
-class DesyncError(exceptions.ConnectionError):
-    """A reply that does not echo its question's nonce: the connection is out of step."""
-
-
-class ExhaustedError(exceptions.ConnectionError):
-    """The client's `max_connections` are in use."""
-
-
 def may_do_elsewhere(error: Exception) -> bool:
     """Whether another connection may do better: this one broke, or leads to the wrong server."""
     if isinstance(error, exceptions.ResponseError):
@@ -122,14 +135,10 @@ def code_of(error: Exception) -> str:
     """The code of a fault: Redis's own where it has one, else one of ours in small letters.
 
     Redis 6.2 wraps what a script's command was answered into ``ERR Error running script``, so the text
-    is searched where the class does not tell.
+    is searched if the class does not say.
     """
-    if isinstance(error, DesyncError):
-        return "desync"
-    if isinstance(error, ExhaustedError):
-        return "exhausted"
     causes = list(_causes(error))
-    found = next(filter(None, map(_told_by, causes)), None)
+    found = next(filter(None, map(_code_in, causes)), None)
     if found is not None:
         return found
     if any(isinstance(cause, exceptions.AuthenticationError) for cause in causes):
@@ -155,7 +164,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         yield from _causes(cause)
 
 
-def _told_by(cause: BaseException) -> str | None:
+def _code_in(cause: BaseException) -> str | None:
     for kind, code in _BY_CLASS:
         if isinstance(cause, kind):
             return code

@@ -1,8 +1,20 @@
 -- Stands before every script that lets a turn go.
--- KEYS  2 lease  3 queue
+-- KEYS  1 state  2 lease  3 queue
 
--- Give the lease to the first turn that waits, for handover_ms, and ring its wake list; or free it.
--- A ring is only a hint: BEGIN alone tells whose the lease is.
+-- The ids of the last 64 turns of which neither the state nor a reply shows that they are over.
+local OVER = KEYS[1] .. 'd'
+local function mark_over(turn, mark_ms)
+  if mark_ms ~= '' then redis.call('SET', OVER, (turn .. (redis.call('GET', OVER) or '')):sub(1, 1024), 'PX', mark_ms) end
+end
+
+-- Wake a turn that waits on an event loop, which hears of all its turns on one channel. A user without
+-- the right to publish wakes nobody, and they ask by themselves.
+local function publish(waiter, what)
+  redis.pcall('PUBLISH', 'cs1:' .. waiter:sub(1, 8), waiter .. what)
+end
+
+-- Give the lease to the first turn that waits, for handover_ms, and wake it; or free it.
+-- A ring is only a hint: BEGIN alone decides whose the lease is.
 local function release(handover_ms)
   local waiter = redis.call('LPOP', KEYS[3])
   if not waiter then
@@ -11,6 +23,13 @@ local function release(handover_ms)
   end
   -- Not refused by a server out of memory, which lets a script that has begun to write go on.
   redis.call('SET', KEYS[2], waiter, 'PX', handover_ms)
-  redis.call('RPUSH', KEYS[2] .. waiter, '1')
-  redis.call('PEXPIRE', KEYS[2] .. waiter, handover_ms)
+  if waiter:sub(1, 2) == '\0\0' then
+    publish(waiter, '')
+  else
+    redis.call('RPUSH', KEYS[2] .. waiter, '1')
+    redis.call('PEXPIRE', KEYS[2] .. waiter, handover_ms)
+  end
+  -- The turn after it asks by itself soon, lest that one has died; a thread does so in any case.
+  local following = redis.call('LINDEX', KEYS[3], 0)
+  if following and following:sub(1, 2) == '\0\0' then publish(following, '+') end
 end

@@ -5,7 +5,8 @@ the state and is answered once.*
 
 BEGIN takes the conversation's lease or a place in its queue, COMMIT writes the outcome and hands the
 lease to the next: both are Lua scripts beside this file, and state their keys, arguments and replies.
-A waiting turn blocks on a list of its own, which the release rings. The names, for a conversation ``h``:
+A waiting turn of a thread blocks on a list of its own, which the release rings; one of an event loop
+hears of it through the loop's subscription. The names, for a conversation ``h``:
 
     cs1:{h}         state, the sealed bytes                                    its lifetime
     cs1:{h}l        lease: id of the turn that runs                            16 s; 300 ms until claimed
@@ -14,14 +15,14 @@ A waiting turn blocks on a list of its own, which the release rings. The names, 
     cs1:{h}o        a STOP stands                                              30 days
     cs1:{h}r        the newest reply, as begin.lua has it                      10 minutes
     cs1:{h}r{name}  older replies, by the name of their request                10 minutes
+    cs1:{h}d        ids of turns that are over, if no reply shows it           2 minutes
 
-All expire, all are in one slot of a Cluster, and none tells who talks. Times are the server's: the
-`now` of the contract is not needed.
+All expire, all are in one slot of a Cluster, and none shows who talks. Times are the server's: the `now`
+of the contract is not needed, and clocks of hosts that differ do no harm.
 """
 
 from __future__ import annotations
 
-import os
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ from convostate.errors import StoreError
 from convostate.sealing.token import HEAD_BYTES
 from convostate.stores.base import (
     LEASE_S,
+    MAX_WAITING,
     OPT_OUT_S,
     REPLY_S,
     WAIT_S,
@@ -41,23 +43,24 @@ from convostate.stores.base import (
     Queue,
     Replay,
     Reply,
+    blocking,
     lost,
     too_many_wait,
     waited_too_long,
 )
-from convostate.stores.redis.connection import BLOCK_S
-from convostate.stores.redis.lease import Lease, held
-from convostate.stores.redis.line import Line, Script, Servers
-from convostate.stores.redis.route import check_client
+from convostate.stores.redis.client import Client, check_client
+from convostate.stores.redis.connection import Connection, Script
 from convostate.stores.redis.url import client_maker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from convostate.stores.redis.route import Client
+    from redis import Redis, RedisCluster
 
 HANDOVER_MS = 300  # a waiter that has died costs this much; one that lives takes the lease in 1 ms
-TURN_ID_BYTES = 16
+# How long it is kept that a turn is over. A COMMIT is repeated within 1.1 s, or later if its process stands
+# still: after half of this it is not called lost. A BEGIN may arrive late for as long as TCP sends it again.
+OVER_S = 120
 _LONGEST_BREAK_S = 2  # between two BEGINs of a waiting turn; then its place in the queue may go
 
 BEGIN = Script.load("release", "begin")
@@ -67,6 +70,215 @@ WRITE = Script.load("write")
 ERASE = Script.load("release", "erase")
 PEEK = Script.load("peek")
 QUEUE = Script.load("queue")
+CLOCK = Script.load("clock")
+
+
+class Lease:
+    """A turn's hold of its conversation.
+
+    Attributes:
+        connection: Its connection; None once the turn is over.
+        turn_id: What the lease holds.
+        head: First bytes of the state that the turn began with or wrote last, b"" for none.
+        tried: Those of the state that it last tried to write: a WRITE whose answer was lost may have
+            been carried out. b"" for none.
+    """
+
+    __slots__ = ("connection", "head", "tried", "turn_id")
+
+    def __init__(self, connection: Connection, turn_id: bytes, state: bytes | None) -> None:
+        self.connection: Connection | None = connection
+        self.turn_id = turn_id
+        self.head = (state or b"")[:HEAD_BYTES]
+        self.tried = b""
+
+
+class RedisTurns:
+    """Takes turns in a Redis: the whole protocol, as coroutines over connections that block or do not.
+
+    Args:
+        client: A client of redis-py, or a function that makes one.
+        max_waiting: How many turns of one conversation may wait at once.
+        wait_s: How long one may wait, in seconds.
+        lease_s: How long a turn may hold its conversation, in seconds.
+    """
+
+    def __init__(
+        self,
+        make_client: type[Client],
+        client: Any,
+        max_waiting: int,
+        wait_s: float,
+        lease_s: float,
+    ) -> None:
+        if not callable(client):
+            check_client(client, make_client.kinds)
+        make = client if callable(client) else lambda: client
+        self.client = make_client(make, theirs=not callable(client))
+        self._max_waiting = max_waiting
+        self._wait_s = wait_s
+        self._lease_ms = _ms(lease_s)
+        self._place_ms = _ms(wait_s + _LONGEST_BREAK_S)
+
+    async def begin(self, claim: Claim) -> Begun | Replay:
+        """See `Store.begin`."""
+        connection, keys = self._connection(claim, replies=claim.fingerprint is not None)
+        turn_id = self.client.current().unique()
+        connection.on_close = (ABORT, keys[:3], (turn_id, HANDOVER_MS, _ms(OVER_S)))
+        try:
+            return await self._begin(connection, turn_id, keys, claim)
+        except BaseException:
+            connection.close()
+            raise
+
+    async def _begin(
+        self, connection: Connection, turn_id: bytes, keys: Sequence[str], claim: Claim
+    ) -> Begun | Replay:
+        deadline = time.monotonic() + self._wait_s
+        wake = keys[1].encode() + turn_id
+        waited = b"0"
+        while True:
+            _, answer, *rest = await connection.run(
+                BEGIN, keys, turn_id, self._lease_ms, HANDOVER_MS, self._place_ms,
+                self._max_waiting, waited, claim.idempotency, claim.fingerprint or "",
+            )  # fmt: skip
+            if answer == b"yours":
+                state, opted_out, left_ms = rest
+                connection.on_close = None
+                left_s = None if state is None else max(left_ms, 1) / 1000
+                lease = Lease(connection, turn_id, state)
+                return Begun(claim, state, lease, opted_out is not None, left_s)
+            if answer == b"replay":
+                connection.release()
+                return Replay(rest[0])
+            if answer == b"full":
+                connection.release()
+                raise too_many_wait()
+            left = deadline - time.monotonic()
+            if left <= 0:
+                await connection.run(ABORT, keys[:3], turn_id, HANDOVER_MS, "", after_timeout=True)
+                connection.release()
+                raise waited_too_long()
+            await connection.wait(turn_id, wake, left, rest[0] / 1000)
+            waited = b"1"
+
+    async def write(self, begun: Begun, token: bytes | None, lifetime_s: float) -> None:
+        """See `Store.write`."""
+        lease, connection = held(begun)
+        keys = _keys(begun.claim, replies=False)[:2]
+        state = token or b""
+        args = (lease.turn_id, self._lease_ms, lease.head, state, _ms(lifetime_s), lease.tried)
+        lease.tried = state[:HEAD_BYTES]  # before it is asked: the answer may be lost
+        answer = (await connection.run(WRITE, keys, *args, after_timeout=True))[1]
+        if answer != b"done":
+            raise lost() if answer == b"lost" else _unknown()
+        lease.head = state[:HEAD_BYTES]
+
+    async def commit(self, begun: Begun, outcome: Outcome, reply: Reply | None) -> Headers:
+        """See `Store.commit`."""
+        claim = begun.claim
+        lease, connection = held(begun)
+        to_do, state, lifetime_s = "leave", b"", 0.0
+        if isinstance(outcome, Keep):
+            to_do, state, lifetime_s = "keep", outcome.token, outcome.lifetime_s
+        elif isinstance(outcome, End):
+            to_do = "end"
+        stop = {True: "1", False: "0", None: ""}[outcome.opted_out]
+        replies = reply is not None and claim.fingerprint is not None
+        over_ms: int | str = _ms(OVER_S) if connection.late or not replies else ""
+        args: list[Any] = [
+            lease.turn_id, HANDOVER_MS, lease.head, to_do, state, _ms(lifetime_s),
+            stop, _ms(OPT_OUT_S), over_ms,
+        ]  # fmt: skip
+        if reply is not None and claim.fingerprint is not None:
+            redirects = b"\x01" if reply.redirects else b"\x00"
+            name = claim.fingerprint.encode("ascii")
+            head = lease.turn_id + redirects + claim.idempotency + name
+            args += [head, reply.sealed, _ms(REPLY_S)]
+        asked_s = time.monotonic()
+        keys = _keys(claim, replies=replies)
+        answer = (await connection.run(COMMIT, keys, *args, after_timeout=True))[1]
+        lease.connection = None
+        connection.release()
+        if answer != b"done":
+            certain = answer == b"lost" and time.monotonic() - asked_s < OVER_S / 2
+            raise lost() if certain else _unknown()
+        return []
+
+    async def abort(self, begun: Begun) -> None:
+        """See `Store.abort`. If the server is gone, the lease ends by itself."""
+        lease = begun.lease
+        if type(lease) is not Lease or lease.connection is None:
+            return
+        connection, lease.connection = lease.connection, None
+        if connection.dead:
+            return
+        keys = _keys(begun.claim, replies=False)[:3]
+        over_ms = _ms(OVER_S) if connection.late else ""
+        try:
+            await connection.run(
+                ABORT, keys, lease.turn_id, HANDOVER_MS, over_ms, after_timeout=True
+            )
+            connection.release()
+        except StoreError:
+            connection.close()
+
+    async def peek(self, claim: Claim) -> bytes | None:
+        """See `Store.peek`."""
+        state: bytes | None = (await self.ask(PEEK, claim, slice(0, 1)))[1]
+        return state
+
+    async def queue(self, claim: Claim) -> Queue:
+        """Who is at the conversation."""
+        _, lease_ms, waiting = await self.ask(QUEUE, claim, slice(1, 3))
+        return Queue(lease_ms / 1000 if lease_ms > 0 else None, waiting)
+
+    async def erase(self, claim: Claim, *, replies: bool) -> None:
+        """See `Store.erase`."""
+        connection, keys = self._connection(claim)
+        keys[3] = f"{keys[0]}r"
+        await connection.run(ERASE, keys, HANDOVER_MS, "1" if replies else "0", after_timeout=True)
+        connection.release()
+
+    async def clock_ahead_s(self, claim: Claim) -> float | None:
+        """How far this host's clock is ahead of the server's; None if the user may not ask for it."""
+        before = time.time()
+        _, *there = await self.ask(CLOCK, claim, slice(0, 1))
+        here = (before + time.time()) / 2
+        return here - int(there[0]) - int(there[1]) / 1e6 if there else None
+
+    async def ask(self, script: Script, claim: Claim, which: slice, *args: Any) -> list[Any]:
+        """Run one script outside a turn.
+
+        Args:
+            script: Which.
+            claim: Of which conversation.
+            which: Its keys, of those that `_keys` numbers.
+            *args: Its arguments.
+
+        Raises:
+            StoreError: ``down``.
+        """
+        connection, keys = self._connection(claim)
+        reply = await connection.run(script, keys[which], *args)
+        connection.release()
+        return reply
+
+    def _connection(self, claim: Claim, *, replies: bool = False) -> tuple[Connection, list[str]]:
+        """A connection to a conversation's server, if that is worth asking, and the keys."""
+        client = self.client.current()
+        if not client.breaker.admits():
+            raise StoreError(
+                "down",
+                "the Redis in CONVOSTATE_STORE has not answered several times in a row, and is asked "
+                "once a second. Check that it runs, and the network",
+            )
+        keys = _keys(claim, replies=replies)
+        return Connection(client, keys[0]), keys
+
+    async def close(self) -> None:
+        """See `Store.close`."""
+        await self.client.current().close()
 
 
 class RedisStore:
@@ -74,15 +286,16 @@ class RedisStore:
 
     Args:
         client: A client of redis-py: ``Redis``, ``RedisCluster``, or what ``Sentinel.master_for`` gives;
-            or a function that makes one, called once in each process. It says where the servers are
-            and as whom to talk to them; connections, timeouts (0.5 s) and repetitions are the store's.
+            or a function that makes one, called once in each process. It says where the servers are,
+            as whom to talk to them, and how to keep connections alive; connections, timeouts (0.5 s)
+            and retries are the store's.
         max_waiting: How many turns of one conversation may wait at once.
         wait_s: How long one may wait, in seconds.
         lease_s: How long a turn may hold its conversation, in seconds.
 
     Raises:
-        UsageError: The client is none, or reads replicas; of one that a function makes the first turn
-            tells.
+        UsageError: The client is not one, or reads replicas; of a client that a function makes the first
+            turn says so.
     """
 
     server_side = True
@@ -90,33 +303,24 @@ class RedisStore:
 
     def __init__(
         self,
-        client: Client | Callable[[], Client],
+        client: Redis | RedisCluster | Callable[[], Redis | RedisCluster],
         *,
-        max_waiting: int = 8,
+        max_waiting: int = MAX_WAITING,
         wait_s: float = WAIT_S,
         lease_s: float = LEASE_S,
     ) -> None:
-        make_client: Callable[[], Client]
-        if callable(client):
-            make_client = client
-        else:
-            check_client(client)
-            given = client  # the name that the function keeps is not Callable any more
-
-            def make_client() -> Client:
-                return given
-
-        self._servers = Servers(make_client, theirs=not callable(client))
-        self._max_waiting = max_waiting
-        self._wait_s = wait_s
-        self._lease_ms = _ms(lease_s)
-        self._place_ms = _ms(wait_s + _LONGEST_BREAK_S)
+        self._turns = RedisTurns(Client, client, max_waiting, wait_s, lease_s)
 
     @classmethod
     def from_url(
-        cls, url: str, *, max_waiting: int = 8, wait_s: float = WAIT_S, lease_s: float = LEASE_S
+        cls,
+        url: str,
+        *,
+        max_waiting: int = MAX_WAITING,
+        wait_s: float = WAIT_S,
+        lease_s: float = LEASE_S,
     ) -> RedisStore:
-        """Make the store that a URL names, without connecting; `redis_url` lists the forms.
+        """Make the store that a URL names, without connecting; `convostate.stores.redis.url` lists the forms.
 
         Args:
             url: As ``CONVOSTATE_STORE`` takes it.
@@ -132,149 +336,83 @@ class RedisStore:
     def __repr__(self) -> str:
         return "RedisStore(…)"
 
-    def begin(self, claim: Claim, cookies: str, now: float) -> Begun | Replay:
+    @blocking
+    async def begin(self, claim: Claim, cookies: str, now: float) -> Begun | Replay:
         """Wait for the earlier turns, then hold the conversation or find the recorded reply."""
-        turn_id = os.urandom(TURN_ID_BYTES)
-        keys = _keys(claim, replies=claim.fingerprint is not None)
-        line = self._line(keys[0])
-        line.farewell = (ABORT, keys[:3], (turn_id, HANDOVER_MS))
-        try:
-            return self._begin(line, turn_id, keys, claim)
-        except BaseException:
-            line.close()
-            raise
+        return await self._turns.begin(claim)
 
-    def _begin(
-        self, line: Line, turn_id: bytes, keys: Sequence[str], claim: Claim
-    ) -> Begun | Replay:
-        deadline = time.monotonic() + self._wait_s
-        wake = keys[1].encode() + turn_id
-        while True:
-            _, answer, *rest = line.run(
-                BEGIN, keys, turn_id, self._lease_ms, HANDOVER_MS, self._place_ms,
-                self._max_waiting, claim.idempotency, claim.fingerprint or "",
-            )  # fmt: skip
-            if answer == b"yours":
-                state, opted_out = rest
-                lease = Lease(line, turn_id, state)
-                line.farewell = None
-                return Begun(claim, state, lease, opted_out is not None)
-            if answer == b"replay":
-                line.let_go()
-                return Replay(rest[0])
-            if answer == b"full":
-                line.let_go()
-                raise too_many_wait()
-            left = deadline - time.monotonic()
-            if left <= 0:
-                line.run(ABORT, keys[:3], turn_id, HANDOVER_MS, after_timeout=True)
-                line.let_go()
-                raise waited_too_long()
-            line.wait(wake, max(0.01, min(BLOCK_S, left)))  # BLPOP takes 0 for ever
-
-    def write(self, begun: Begun, token: bytes | None, lifetime_s: float, now: float) -> None:
+    @blocking
+    async def write(self, begun: Begun, token: bytes | None, lifetime_s: float, now: float) -> None:
         """Write the state and go on holding the conversation, with a whole lease.
 
         Raises:
             StoreError: ``lost``, and nothing is written; or ``down``, and it may be: another `write`
                 of the turn is taken either way.
         """
-        lease, line = held(begun)
-        keys = _keys(begun.claim, replies=False)[:2]
-        state = token or b""
-        args = (lease.turn_id, self._lease_ms, lease.head, state, _ms(lifetime_s), lease.tried)
-        lease.tried = state[:HEAD_BYTES]  # before it is asked: the answer may be lost
-        if line.run(WRITE, keys, *args, after_timeout=True)[1] != b"done":
-            raise lost()
-        lease.head = state[:HEAD_BYTES]
+        await self._turns.write(begun, token, lifetime_s)
 
-    def commit(self, begun: Begun, outcome: Outcome, reply: Reply | None, now: float) -> Headers:
+    @blocking
+    async def commit(
+        self, begun: Begun, outcome: Outcome, reply: Reply | None, now: float
+    ) -> Headers:
         """Carry out the outcome, record the reply, wake the next turn.
 
         Raises:
             StoreError: ``lost``, and nothing is written; or ``down``, and it may be.
         """
-        claim = begun.claim
-        lease, line = held(begun)
-        to_do, state, lifetime_s = "leave", b"", 0.0
-        if isinstance(outcome, Keep):
-            to_do, state, lifetime_s = "keep", outcome.token, outcome.lifetime_s
-        elif isinstance(outcome, End):
-            to_do = "end"
-        stop = {True: "1", False: "0", None: ""}[outcome.opted_out]
-        args: list[Any] = [
-            lease.turn_id, HANDOVER_MS, lease.head, to_do, state, _ms(lifetime_s),
-            stop, _ms(OPT_OUT_S),
-        ]  # fmt: skip
-        replies = False
-        if reply is not None and claim.fingerprint is not None:
-            replies = True
-            mark = b"\x01" if reply.redirects else b"\x00"
-            name = claim.fingerprint.encode("ascii")
-            args += [lease.turn_id + mark + claim.idempotency + name, reply.sealed, _ms(REPLY_S)]
-        done = line.run(COMMIT, _keys(claim, replies=replies), *args, after_timeout=True)[1]
-        lease.line = None
-        line.let_go()
-        if done != b"done":
-            raise lost()
-        return []
+        return await self._turns.commit(begun, outcome, reply)
 
-    def abort(self, begun: Begun) -> None:
-        """Wake the next turn. Where the server is gone, the lease ends by itself."""
-        lease = begun.lease
-        if type(lease) is not Lease or lease.line is None:
-            return
-        line, lease.line = lease.line, None
-        if line.dead:
-            return
-        keys = _keys(begun.claim, replies=False)[:3]
-        try:
-            line.run(ABORT, keys, lease.turn_id, HANDOVER_MS, after_timeout=True)
-            line.let_go()
-        except StoreError:
-            line.close()
+    @blocking
+    async def abort(self, begun: Begun) -> None:
+        """Wake the next turn. If the server is gone, the lease ends by itself."""
+        await self._turns.abort(begun)
 
-    def peek(self, claim: Claim, now: float) -> bytes | None:
+    @blocking
+    async def peek(self, claim: Claim, now: float) -> bytes | None:
         """Read the sealed state without waiting."""
-        keys = _keys(claim, replies=False)[:1]
-        line = self._line(keys[0])
-        state: bytes | None = line.run(PEEK, keys)[1]
-        line.let_go()
-        return state
+        return await self._turns.peek(claim)
 
-    def queue(self, claim: Claim) -> Queue:
+    @blocking
+    async def queue(self, claim: Claim) -> Queue:
         """Who is at the conversation."""
-        keys = _keys(claim, replies=False)[1:3]
-        line = self._line(keys[0])
-        _, lease_ms, waiting = line.run(QUEUE, keys)
-        line.let_go()
-        return Queue(lease_ms / 1000 if lease_ms > 0 else None, waiting)
+        return await self._turns.queue(claim)
 
-    def erase(self, claim: Claim, *, replies: bool) -> None:
+    @blocking
+    async def erase(self, claim: Claim, *, replies: bool) -> None:
         """Remove the state and take the lease from a turn in flight."""
-        keys = _keys(claim, replies=False)[:3]
-        line = self._line(keys[0])
-        newest = f"{keys[0]}r"
-        line.run(ERASE, [*keys, newest], HANDOVER_MS, "1" if replies else "0", after_timeout=True)
-        line.let_go()
+        await self._turns.erase(claim, replies=replies)
 
-    def close(self) -> None:
+    @blocking
+    async def clock_ahead_s(self, claim: Claim) -> float | None:
+        """How far this host's clock is ahead of the server's, in seconds; None if that is unknown."""
+        return await self._turns.clock_ahead_s(claim)
+
+    @blocking
+    async def close(self) -> None:
         """Close the connections, those of turns in flight as they end; a later turn connects again.
 
         A client that was given stays open; one that a function made is closed.
         """
-        self._servers = self._servers.in_this_process()
-        self._servers.close()
+        await self._turns.close()
 
-    def _line(self, key: str) -> Line:
-        servers = self._servers = self._servers.in_this_process()
-        if not servers.breaker.admits():
-            raise StoreError(
-                "down",
-                "the Redis in CONVOSTATE_STORE has not answered several times in a row, and is asked "
-                "once a second. Check that it runs, and the network",
-            )
-        return Line(servers, key)
+
+def held(begun: Begun) -> tuple[Lease, Connection]:
+    """The lease of a turn, and its connection.
+
+    Raises:
+        StoreError: ``lost``, the turn is over or another store's.
+    """
+    lease = begun.lease
+    if type(lease) is not Lease or lease.connection is None:
+        raise lost()
+    return lease, lease.connection
+
+
+def _unknown() -> StoreError:
+    return StoreError(
+        "down",
+        "the Redis in CONVOSTATE_STORE answered too late to know whether the state is written",
+    )
 
 
 def _keys(claim: Claim, *, replies: bool) -> list[str]:

@@ -5,32 +5,28 @@
     redis+sentinel://[user:password@]host[:26379],…/service[/0]
     redis+cluster://[user:password@]host[:6379],…
 
-User and password are the server's, percent-encoded; those of the sentinels, where they differ, are
-``?sentinel_username=…&sentinel_password=…``. Further options, all but the last two for TLS:
+User and password are the server's, percent-encoded; those of the sentinels, if they differ, are
+``?sentinel_username=…&sentinel_password=…``. Further options: ``db``; ``max_connections``;
+``socket_keepalive=false`` (by default TCP probes a connection that is idle for 30 s); for TLS
 ``ssl=true`` (Sentinel and Cluster), ``ssl_ca_certs``, ``ssl_certfile``, ``ssl_keyfile``,
-``ssl_cert_reqs`` (``required``, ``optional``, ``none``), ``ssl_check_hostname``, ``max_connections``, ``db``.
+``ssl_cert_reqs`` (``required``, ``optional``, ``none``), ``ssl_check_hostname``.
 """
 
 from __future__ import annotations
 
 import re
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from redis import Redis, RedisCluster
 from redis.backoff import NoBackoff
-from redis.cluster import ClusterNode
-from redis.retry import Retry
-from redis.sentinel import Sentinel
 
 from convostate.errors import UsageError
-from convostate.stores.redis.connection import TIMEOUT_S
+from convostate.stores.redis.client import TIMEOUT_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from urllib.parse import SplitResult
-
-    from convostate.stores.redis.route import Client
 
 # Twice the threads that a server is likely to run: a turn holds one connection, waiting included.
 MAX_CONNECTIONS = 200
@@ -42,16 +38,31 @@ _FORMS = {
     "redis+sentinel": "redis+sentinel://host1:26379,host2:26379/service",
     "redis+cluster": "redis+cluster://host1:6379,host2:6379",
 }
-# A password has a character that ends the part of the URL in which users and hosts stand.
+# A password has a character that ends the part of the URL that holds users and hosts.
 _ENDS_TOO_SOON = re.compile(r"[^@/?#\[\]]*:[^@]*[/?#\[\]].*@", re.DOTALL)
 _TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+_TLS = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs", "ssl_check_hostname")
+_ALL = ("max_connections", "db")
+_OPTIONS = {
+    "redis": (*_ALL, "socket_keepalive"),
+    "rediss": (*_ALL, "socket_keepalive", *_TLS),
+    "unix": _ALL,
+    "redis+sentinel": (
+        *_ALL, "socket_keepalive", "ssl", *_TLS, "sentinel_username", "sentinel_password",
+    ),
+    "redis+cluster": (*_ALL, "socket_keepalive", "ssl", *_TLS),
+}  # fmt: skip
 
 
-def client_maker(url: str) -> Callable[[], Client]:
+def client_maker(url: str, *, asyncio: bool = False) -> Callable[[], Any]:
     """Read a URL, without connecting.
 
+    Args:
+        url: As CONVOSTATE_STORE takes it.
+        asyncio: The client is to be one of ``redis.asyncio``.
+
     Returns:
-        What makes the client; it may connect.
+        What makes the client of redis-py; it may connect.
 
     Raises:
         UsageError: The URL is wrong; the message never shows it.
@@ -60,7 +71,7 @@ def client_maker(url: str) -> Callable[[], Client]:
     if scheme not in _FORMS:
         raise _wrong("redis", "is not the URL of a Redis")
     try:
-        return _read(scheme, url)
+        return _read(scheme, url, import_module("redis.asyncio" if asyncio else "redis"))
     except (UsageError, ValueError) as error:
         if _ENDS_TOO_SOON.match(rest):
             why = "has one of /?#[] in its user name or password, to be written %2F %3F %23 %5B %5D"
@@ -70,75 +81,55 @@ def client_maker(url: str) -> Callable[[], Client]:
         raise _wrong(scheme, "is not a URL") from None
 
 
-def _read(scheme: str, url: str) -> Callable[[], Client]:
+def _read(scheme: str, url: str, redis: Any) -> Callable[[], Any]:
     parts = urlsplit(url)
     options = _options(scheme, parts)
-    user, password = parts.username, parts.password
     if parts.fragment:
         raise _wrong(scheme, "has a # in it")
     sentinels = {
-        name: options.pop(f"sentinel_{name}")
-        for name in ("username", "password")
-        if f"sentinel_{name}" in options
+        name.removeprefix("sentinel_"): options.pop(name)
+        for name in ("sentinel_username", "sentinel_password")
+        if name in options
     }
-    if user:
-        options["username"] = unquote(user)
-    if password:
-        options["password"] = unquote(password)
-    options |= {"socket_timeout": TIMEOUT_S, "socket_connect_timeout": TIMEOUT_S, "protocol": 2}
-    options["retry"] = Retry(NoBackoff(), 0)
-    return _MAKERS[scheme](parts, options, sentinels)
-
-
-def _single(parts: SplitResult, options: dict[str, Any], _: object) -> Callable[[], Client]:
+    who = {"username": parts.username, "password": parts.password}
+    options |= {name: unquote(value) for name, value in who.items() if value}
+    retry = import_module(f"{redis.__name__}.retry").Retry(NoBackoff(), 0)
+    common = {
+        "socket_timeout": TIMEOUT_S,
+        "socket_connect_timeout": TIMEOUT_S,
+        "protocol": 2,
+        "retry": retry,
+    }
+    options |= common
+    path = parts.path.strip("/")
+    if scheme == "unix":
+        if not path or parts.netloc.rpartition("@")[2]:
+            raise _wrong("unix", "does not name a socket")
+        options["db"] = _database("unix", "", options)
+        return lambda: redis.Redis(unix_socket_path=unquote(parts.path), **options)
+    if scheme == "redis+sentinel":
+        hosts = _hosts(parts, 26379)
+        service, _, database = path.partition("/")
+        if not service:
+            raise _wrong(scheme, "does not name a service")
+        options["db"] = _database(scheme, database, options)
+        own = common | {k: v for k, v in options.items() if k.startswith("ssl")} | sentinels
+        return lambda: redis.Sentinel(hosts, sentinel_kwargs=own).master_for(
+            unquote(service), **options
+        )
     hosts = _hosts(parts, 6379)
+    if scheme == "redis+cluster":
+        if path or "db" in options:
+            raise _wrong(scheme, "names a database, and a Cluster has only one")
+        node = import_module(f"{redis.__name__}.cluster").ClusterNode
+        # Without full coverage the conversations of the slots that are left go on.
+        options["require_full_coverage"] = False
+        return lambda: redis.RedisCluster(startup_nodes=[node(*host) for host in hosts], **options)
     if len(hosts) != 1:
-        raise _wrong(parts.scheme, "names several hosts")
-    options["host"], options["port"] = hosts[0]
-    options["ssl"] = parts.scheme == "rediss"
-    options["db"] = _database(parts.scheme, parts.path.strip("/"), options)
-    return lambda: Redis(**options)
-
-
-def _socket(parts: SplitResult, options: dict[str, Any], _: object) -> Callable[[], Client]:
-    path = unquote(parts.path)
-    if not path or parts.netloc.rpartition("@")[2]:
-        raise _wrong("unix", "names no socket")
-    options["db"] = _database("unix", "", options)
-    return lambda: Redis(unix_socket_path=path, **options)
-
-
-def _sentinel(
-    parts: SplitResult, options: dict[str, Any], sentinels: dict[str, Any]
-) -> Callable[[], Client]:
-    service, _, database = parts.path.strip("/").partition("/")
-    if not service:
-        raise _wrong(parts.scheme, "names no service")
-    options["db"] = _database(parts.scheme, database, options)
-    own = {name: value for name, value in options.items() if name.startswith(("socket_", "ssl"))}
-    own |= {"protocol": 2, "retry": options["retry"]} | sentinels
-    hosts = _hosts(parts, 26379)
-    return lambda: Sentinel(hosts, sentinel_kwargs=own).master_for(unquote(service), **options)
-
-
-def _cluster(parts: SplitResult, options: dict[str, Any], _: object) -> Callable[[], Client]:
-    if parts.path.strip("/") or "db" in options:
-        raise _wrong(parts.scheme, "names a database, and a Cluster has only one")
-    hosts = _hosts(parts, 6379)
-    # Without full coverage the conversations of the slots that are left go on.
-    options["require_full_coverage"] = False
-    return lambda: RedisCluster(startup_nodes=[ClusterNode(*host) for host in hosts], **options)
-
-
-_MAKERS: dict[
-    str, Callable[[SplitResult, dict[str, Any], dict[str, Any]], Callable[[], Client]]
-] = {
-    "redis": _single,
-    "rediss": _single,
-    "unix": _socket,
-    "redis+sentinel": _sentinel,
-    "redis+cluster": _cluster,
-}
+        raise _wrong(scheme, "names several hosts")
+    options |= {"host": hosts[0][0], "port": hosts[0][1], "ssl": scheme == "rediss"}
+    options["db"] = _database(scheme, path, options)
+    return lambda: redis.Redis(**options)
 
 
 def _hosts(parts: SplitResult, port: int) -> list[tuple[str, int]]:
@@ -151,7 +142,7 @@ def _hosts(parts: SplitResult, port: int) -> list[tuple[str, int]]:
         except ValueError:
             host = None
         if not host or found == 0:
-            raise _wrong(parts.scheme, "has a host or port that is none")
+            raise _wrong(parts.scheme, "has an invalid host or port")
         hosts.append((unquote(host), found or port))
     return hosts
 
@@ -159,7 +150,7 @@ def _hosts(parts: SplitResult, port: int) -> list[tuple[str, int]]:
 def _database(scheme: str, path: str, options: dict[str, Any]) -> int:
     text = path or options.pop("db", "0")
     if not (text.isascii() and text.isdigit() and len(text) < 6) or (path and "db" in options):
-        raise _wrong(scheme, "has a database that is no number")
+        raise _wrong(scheme, "has a database that is not a number")
     return int(text)
 
 
@@ -168,42 +159,25 @@ def _options(scheme: str, parts: SplitResult) -> dict[str, Any]:
     # Before Python 3.11 no query at all is a bad one.
     given = parts.query and parse_qsl(parts.query, keep_blank_values=True, strict_parsing=True)
     for name, value in given or ():
-        if name not in _allowed(scheme):
+        if name not in _OPTIONS[scheme]:
             raise _wrong(
                 scheme, "has an option that is not known. See the page Redis of the documentation"
             )
-        if name in ("ssl", "ssl_check_hostname"):
+        if name in ("ssl", "ssl_check_hostname", "socket_keepalive"):
             if value.lower() not in _TRUTH:
-                raise _wrong(scheme, f"has {name} neither true nor false")
+                raise _wrong(scheme, f"has {name} that is neither true nor false")
             options[name] = _TRUTH[value.lower()]
         elif name == "max_connections":
             if not (value.isascii() and value.isdigit() and 0 < int(value) < 100_000):
-                raise _wrong(scheme, "has max_connections that is no number from 1 to 99999")
+                raise _wrong(scheme, "has max_connections that is not a number from 1 to 99999")
             options[name] = int(value)
         elif name == "ssl_cert_reqs" and value not in ("required", "optional", "none"):
-            raise _wrong(scheme, "has ssl_cert_reqs none of required, optional and none")
+            raise _wrong(scheme, "has ssl_cert_reqs that is not one of required, optional and none")
         else:
             options[name] = value
     if options.get("ssl_cert_reqs") == "none":
         options.setdefault("ssl_check_hostname", False)  # there is no certificate to find it in
     return options
-
-
-def _allowed(scheme: str) -> frozenset[str]:
-    names = {"max_connections", "db"}
-    if scheme in ("rediss", "redis+sentinel", "redis+cluster"):
-        names |= {
-            "ssl_ca_certs",
-            "ssl_certfile",
-            "ssl_keyfile",
-            "ssl_cert_reqs",
-            "ssl_check_hostname",
-        }
-    if scheme in ("redis+sentinel", "redis+cluster"):
-        names.add("ssl")
-    if scheme == "redis+sentinel":
-        names |= {"sentinel_username", "sentinel_password"}
-    return frozenset(names)
 
 
 def _wrong(scheme: str, why: str) -> UsageError:

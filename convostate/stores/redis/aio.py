@@ -1,0 +1,474 @@
+"""AsyncRedisStore: the conversations of a `RedisStore`, for the tasks of event loops.
+
+The protocol, the scripts and the names are the same, so an app on WSGI and one on ASGI share them. A turn
+that waits or runs holds neither a thread nor a connection: for each exchange it takes one of a few.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, ClassVar
+from weakref import WeakKeyDictionary
+
+from redis import asyncio as redis_asyncio
+from redis import exceptions
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from convostate.errors import StoreError
+from convostate.stores.aio import Ring, Tasks
+from convostate.stores.base import (
+    LEASE_S,
+    MAX_WAITING_IN_LOOP,
+    WAIT_S,
+    AsyncStore,
+    Begun,
+    Claim,
+    Headers,
+    Outcome,
+    Queue,
+    Replay,
+    Reply,
+)
+from convostate.stores.redis.client import (
+    BLOCK_S,
+    IDLE_S,
+    PAUSE_S,
+    STALE_S,
+    TIMEOUT_S,
+    Breaker,
+    Client,
+    Pool,
+    Transport,
+    connection_kwargs,
+)
+from convostate.stores.redis.connection import Connection, Script
+from convostate.stores.redis.errors import FAULTS, TIMEOUTS, StaleError, code_of
+from convostate.stores.redis.store import HANDOVER_MS, RedisTurns
+from convostate.stores.redis.url import client_maker
+
+if sys.version_info >= (3, 11):
+    from asyncio import timeout
+else:
+    # redis-py needs it there.
+    from async_timeout import timeout  # type: ignore[import-not-found, unused-ignore]
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+# Exchanges at once with one server: a loop cannot make use of more, and a burst of texts does not open a
+# connection each.
+EXCHANGES = 32
+# A timeout that fires later than this says that the loop stood still, and the reply may be here unread.
+LAG_S, LAGS = 0.05, 4
+POLL_S = 4.0  # how often a turn asks by itself while messages arrive; BLOCK_S while they do not
+PING_S = 2.0  # how long a subscription may be silent while turns wait
+RETRY_S = 60.0  # until a subscription that the server refuses is tried again
+_MOST_EARLY = 1000
+_SOON = b"+"  # as release.lua ends a message for the next but one
+
+RING = Script.load("ring")
+
+
+class AsyncioTransport:
+    """A connection of ``redis.asyncio``, lent for one exchange at a time."""
+
+    __slots__ = ("__weakref__", "_connection", "_pool", "_used", "lent")
+
+    def __init__(self, pool: AsyncioPool) -> None:
+        self._pool = pool
+        self._connection = pool.make()
+        self._used = 0.0
+        self.lent = False
+
+    @property
+    def is_idle(self) -> bool:
+        """It was not used for `IDLE_S`."""
+        return time.monotonic() - self._used > IDLE_S
+
+    async def connect(self) -> None:
+        """Connect."""
+        for left in range(LAGS - 1, -1, -1):
+            began = time.monotonic()
+            try:
+                async with timeout(TIMEOUT_S):
+                    await self._connection.connect()
+                break
+            except TIMEOUTS:
+                if not left or not _lagged(began, TIMEOUT_S):
+                    raise
+        self._used = time.monotonic()
+
+    async def is_in_step(self) -> bool:
+        """Whether it is open and has nothing left to read."""
+        connection = self._connection
+        # The younger name is there from redis-py 8 on.
+        can_read = getattr(connection, "can_read", None) or connection.can_read_destructive
+        return not await can_read()
+
+    async def exchange(self, *command: Any) -> Any:
+        """Send a command and read its reply."""
+        idle = self.is_idle
+        await self.send(*command)
+        reply = await self.read(STALE_S if idle else TIMEOUT_S)
+        if reply is None and idle:
+            raise StaleError
+        if reply is None:
+            raise exceptions.TimeoutError
+        self._used = time.monotonic()
+        return reply
+
+    async def send(self, *command: Any) -> None:
+        """Send a command."""
+        async with timeout(TIMEOUT_S):
+            await self._connection.send_command(*command)
+
+    async def read(self, seconds: float) -> Any:
+        """Read a reply; None if there is none in time. A timeout that fires late begins anew."""
+        for _ in range(LAGS):
+            began = time.monotonic()
+            reply = await self._connection.read_response(timeout=seconds, disconnect_on_error=False)
+            if reply is not None or not _lagged(began, seconds):
+                return reply
+        return None
+
+    def release(self) -> None:
+        """Give it back to its pool."""
+        self._pool.take_back(self)
+        self._free()
+
+    def close(self) -> None:
+        """Close it."""
+        _do_now(self._connection.disconnect(nowait=True))
+        self._free()
+
+    def send_and_close(self, *command: Any) -> None:
+        """Send a last command and close: what is sent goes out before the end."""
+        if self._connection.is_connected:
+            _do_now(self._connection.send_command(*command))
+        self.close()
+
+    def _free(self) -> None:
+        if self.lent:
+            self.lent = False
+            self._pool.slots.release()
+
+
+def _lagged(began: float, seconds: float) -> bool:
+    return time.monotonic() - began > seconds + LAG_S
+
+
+def _do_now(work: Coroutine[Any, Any, Any]) -> None:
+    """Start what need not be waited for, and drop what remains."""
+    with suppress(StopIteration, *FAULTS):
+        work.send(None)
+        work.close()
+
+
+class AsyncioPool(Pool):
+    """The connections of one event loop to one server: as many as exchanges go on at once.
+
+    Args:
+        pool: The pool of a client, or the node of a Cluster's.
+        breaker: Of the servers.
+    """
+
+    transport = AsyncioTransport
+
+    def __init__(self, pool: Any, breaker: Breaker) -> None:
+        super().__init__(pool)
+        self.slots = asyncio.Semaphore(min(EXCHANGES, self.most))
+        self._breaker = breaker
+
+    def kwargs_of(self, pool: Any) -> dict[str, Any]:
+        """The arguments of its connections, whose timeouts are those of the transport."""
+        kwargs = connection_kwargs(pool, retry=Retry(NoBackoff(), 0))
+        if getattr(pool, "sentinel_manager", None) is not None:
+            kwargs["connection_pool"] = pool
+        return kwargs | {"socket_timeout": None}
+
+    async def take(self, *, fresh: bool = False) -> Transport:
+        """Lend a connection, as soon as there is one to spare."""
+        waits = self.slots.locked()
+        await self.slots.acquire()
+        if waits and not self._breaker.closed:  # those in front have found out
+            self.slots.release()
+            raise exceptions.ConnectionError
+        try:
+            transport = await super().take(fresh=fresh)
+        except BaseException:
+            self.slots.release()
+            raise
+        assert isinstance(transport, AsyncioTransport)
+        transport.lent = True
+        return transport
+
+    def check_room(self) -> None:
+        """The slots are the bound."""
+
+
+class AsyncioClient(Client):
+    """What one event loop knows about the servers."""
+
+    keeps_transport = False
+    kinds: ClassVar[tuple[Any, Any]] = (redis_asyncio.Redis, redis_asyncio.RedisCluster)
+
+    def __init__(self, make_client: Callable[[], Any], *, theirs: bool) -> None:
+        super().__init__(make_client, theirs=theirs)
+        self.tasks = Tasks()
+        self._of_loops: WeakKeyDictionary[Any, AsyncioClient] = WeakKeyDictionary()
+        self._lock: asyncio.Lock | None = None
+        self._listener = Listener(self)
+
+    @staticmethod
+    def _node() -> bytes:
+        return b"\0\0" + os.urandom(6)  # release.lua tells by it how a turn is woken
+
+    def make_pool(self, pool: Any) -> Pool:
+        """The connections to one server."""
+        return AsyncioPool(pool, self.breaker)
+
+    def current(self) -> Client:
+        """The one of the loop that runs."""
+        loop = asyncio.get_running_loop()
+        found = self._of_loops.get(loop)
+        if found is None:
+            found = self._of_loops[loop] = type(self)(self._make_client, theirs=self._theirs)
+        return found
+
+    async def route(self) -> Any:
+        """The way to the servers."""
+        if self._route is None:
+            if self._lock is None:
+                self._lock = asyncio.Lock()
+            async with self._lock:
+                if self._route is None:
+                    async with timeout(2 * TIMEOUT_S):
+                        self._route = await self.find_route()
+        return self._route
+
+    async def wait(
+        self, connection: Connection, turn_id: bytes, wake: bytes, left_s: float, lease_s: float
+    ) -> None:
+        """Wait until the turn is woken, or for a moment."""
+        await self._listener.wait(connection.key, turn_id, left_s, lease_s)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        await asyncio.sleep(seconds)
+
+    def run_aside(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Run what the caller does not wait for."""
+        try:
+            self.tasks.start(work)
+        except RuntimeError:  # the loop is at its end
+            work.close()
+
+    async def close(self) -> None:
+        """Close what leads to the servers."""
+        self._listener.stop()
+        await super().close()
+
+
+class Listener:
+    """Hears of turns that may go on, on one subscription for all the turns of an event loop that wait.
+
+    A message that is missed does no harm: a turn asks by itself as well, and more often while nothing
+    shows that messages arrive.
+
+    Args:
+        client: The loop's.
+    """
+
+    def __init__(self, client: AsyncioClient) -> None:
+        self._client = client
+        self._channel = b"cs1:" + client.node
+        self._rings: dict[bytes, Ring] = {}
+        self._early: set[bytes] = set()  # woken before they waited
+        self._soon: set[bytes] = set()  # woken for the next but one
+        self._task: asyncio.Task[None] | None = None
+        self._transport: AsyncioTransport | None = None
+        self._heard = self._not_before = float("-inf")
+        self._asked = False  # for a sign of life
+
+    async def wait(self, key: str, turn_id: bytes, left_s: float, lease_s: float) -> None:
+        """Wait until a turn is woken, or should ask by itself."""
+        if turn_id in self._early:
+            self._early.discard(turn_id)
+            return
+        now = time.monotonic()
+        if (self._task is None or self._task.done()) and now >= self._not_before:
+            self._heard = now  # as a rule it is allowed, and at once
+            self._task = self._client.tasks.start(self._listen(key))
+        poll_s = POLL_S
+        if now - self._heard > IDLE_S:
+            poll_s = BLOCK_S
+            self._ask()
+        ring = self._rings[turn_id] = Ring()
+        try:
+            # When the lease ends there may be nobody to wake it.
+            await ring.wait(max(0.01, min(left_s, poll_s, lease_s + 0.005)))
+            if (
+                turn_id in self._soon
+            ):  # it is the next but one: it asks when this hand-over has lapsed
+                await ring.wait(min(left_s, HANDOVER_MS / 1000 + 0.005))
+        finally:
+            del self._rings[turn_id]
+            self._soon.discard(turn_id)
+
+    def stop(self) -> None:
+        """End the subscription."""
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _listen(self, key: str) -> None:
+        self._not_before = self._heard + PAUSE_S
+        self._asked = False
+        transport = None
+        try:
+            pool = await (await self._client.route()).to(key)
+            transport = AsyncioTransport(pool)
+            await transport.connect()
+            self._transport = transport
+            await transport.send("SUBSCRIBE", self._channel)
+            if await transport.read(TIMEOUT_S) is None:
+                return
+            # The path and the right to publish are shown by a message of one's own.
+            connection = Connection(self._client, key)
+            await connection.run(RING, [key], self._channel, self._client.node)
+            if await transport.read(PING_S) is None:
+                self._not_before = time.monotonic() + RETRY_S
+                return
+            await self._hear(transport)
+        except FAULTS as error:
+            if code_of(error) == "NOPERM":
+                self._not_before = time.monotonic() + RETRY_S
+        except StoreError:
+            pass
+        finally:
+            self._heard = float("-inf")
+            self._transport = None
+            if transport is not None:
+                transport.close()
+            for ring in self._rings.values():  # from here on they ask more often
+                ring.ring_here()
+
+    async def _hear(self, transport: AsyncioTransport) -> None:
+        while True:
+            message = await transport.read(PING_S)
+            if message is not None:
+                self._asked, self._heard = False, time.monotonic()
+                if message[0] == b"message":
+                    self._wake(message[2])
+            elif self._asked:  # forgotten on its way
+                return
+            elif self._rings:
+                self._ask()
+
+    def _ask(self) -> None:
+        if self._transport is not None and not self._asked:
+            self._asked = True
+            _do_now(self._transport.send("PING"))
+
+    def _wake(self, message: bytes) -> None:
+        turn_id, ring = message[:16], self._rings.get(message[:16])
+        if ring is not None:
+            if message.endswith(_SOON, 16):
+                self._soon.add(turn_id)
+            ring.ring_here()
+        elif len(message) == 16:
+            if len(self._early) >= _MOST_EARLY:  # of turns that were cancelled
+                self._early.clear()
+            self._early.add(turn_id)
+
+
+class AsyncRedisStore(AsyncStore):
+    """Keeps conversations in a Redis or a Valkey, for event loops: `RedisStore` as coroutines.
+
+    Each loop that uses it has connections of its own; `close` closes those of the running one.
+
+    Args:
+        client: A client of ``redis.asyncio``: ``Redis``, ``RedisCluster``, or what ``Sentinel.master_for``
+            gives; or a function that makes one, called once in each event loop.
+        max_waiting: How many turns of one conversation may wait at once.
+        wait_s: How long one may wait, in seconds.
+        lease_s: How long a turn may hold its conversation, in seconds.
+
+    Raises:
+        UsageError: As `RedisStore`.
+    """
+
+    server_side = True
+    most_bytes = None
+
+    def __init__(
+        self,
+        client: Any,
+        *,
+        max_waiting: int = MAX_WAITING_IN_LOOP,
+        wait_s: float = WAIT_S,
+        lease_s: float = LEASE_S,
+    ) -> None:
+        self._turns = RedisTurns(AsyncioClient, client, max_waiting, wait_s, lease_s)
+        self._tasks = Tasks()
+
+    @classmethod
+    def from_url(
+        cls,
+        url: str,
+        *,
+        max_waiting: int = MAX_WAITING_IN_LOOP,
+        wait_s: float = WAIT_S,
+        lease_s: float = LEASE_S,
+    ) -> AsyncRedisStore:
+        """Make the store that a URL names, as `RedisStore.from_url`."""
+        make = client_maker(url, asyncio=True)
+        return cls(make, max_waiting=max_waiting, wait_s=wait_s, lease_s=lease_s)
+
+    def __repr__(self) -> str:
+        return "AsyncRedisStore(…)"
+
+    async def begin(self, claim: Claim, cookies: str, now: float) -> Begun | Replay:
+        """As `RedisStore.begin`."""
+        return await self._turns.begin(claim)
+
+    async def write(self, begun: Begun, token: bytes | None, lifetime_s: float, now: float) -> None:
+        """As `RedisStore.write`."""
+        await self._tasks.in_order(begun, lambda: self._turns.write(begun, token, lifetime_s))
+
+    async def commit(
+        self, begun: Begun, outcome: Outcome, reply: Reply | None, now: float
+    ) -> Headers:
+        """As `RedisStore.commit`."""
+        headers: Headers = await self._tasks.in_order(
+            begun, lambda: self._turns.commit(begun, outcome, reply)
+        )
+        return headers
+
+    async def abort(self, begun: Begun) -> None:
+        """As `RedisStore.abort`."""
+        await self._tasks.in_order(begun, lambda: self._turns.abort(begun))
+
+    async def peek(self, claim: Claim, now: float) -> bytes | None:
+        """As `RedisStore.peek`."""
+        return await self._turns.peek(claim)
+
+    async def queue(self, claim: Claim) -> Queue:
+        """As `RedisStore.queue`."""
+        return await self._turns.queue(claim)
+
+    async def erase(self, claim: Claim, *, replies: bool) -> None:
+        """As `RedisStore.erase`."""
+        await self._turns.erase(claim, replies=replies)
+
+    async def clock_ahead_s(self, claim: Claim) -> float | None:
+        """As `RedisStore.clock_ahead_s`."""
+        return await self._turns.clock_ahead_s(claim)
+
+    async def close(self) -> None:
+        """As `RedisStore.close`, for the running loop."""
+        await self._turns.close()
