@@ -1,0 +1,3 @@
+"""The ASGI door: ConversationMiddleware."""
+
+from convostate.asgi.middleware import ConversationMiddleware as ConversationMiddleware

@@ -1,0 +1,179 @@
+"""scope and receive → Request: the bytes and the URL as they arrived, nothing interpreted.
+
+Servers differ. uvicorn puts its ``--root-path`` before the path, hypercorn does not, and a mount leaves
+the whole path and adds to `root_path`; the ASGI specification has `path` whole. Source:
+https://asgi.readthedocs.io/en/latest/specs/www.html.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote_to_bytes, urlsplit
+
+from convostate.errors import RequestError
+from convostate.twilio.signature import Request
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, MutableMapping
+
+    Scope = MutableMapping[str, Any]
+    Message = MutableMapping[str, Any]
+    Receive = Callable[[], Awaitable[Message]]
+    Send = Callable[[Message], Awaitable[None]]
+    ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_SAFE = "/;=,:@!$&'()*+~"  # RFC 3986 §3.3: what a path segment holds unescaped
+# What the app must find as it was verified. A name with an underscore becomes the same variable in an
+# app behind an ASGI-to-WSGI adapter.
+_VERIFIED = {b"content-length", b"content-type", b"transfer-encoding", b"x-twilio-signature"}
+
+
+class ClientGoneError(Exception):
+    """The client has disconnected before its request was whole. Never leaves the middleware."""
+
+
+def routed_paths(scope: Scope) -> list[str]:
+    """The path in each way that a router of the field reads it: without `root_path`, without an origin."""
+    path: str = scope["path"]
+    if path[:1] not in ("/", ""):  # absolute form: Quart takes the path out of it
+        path = urlsplit(path).path
+    root: str = scope.get("root_path", "").rstrip("/")
+    found = [path]
+    if root and path.startswith(root):
+        inner = path[len(root) :]
+        # Starlette and Django cut `root_path` at a slash, others anywhere.
+        found = [inner] if inner[:1] in ("/", "") else [path, inner]
+    return found
+
+
+def headers_of(scope: Scope) -> dict[str, str]:
+    """The headers under their WSGI names, repeated ones joined as WSGI servers join them."""
+    found: dict[str, str] = {}
+    for raw_name, raw_value in scope["headers"]:
+        if b"_" in raw_name:  # no header of Twilio's; with a dash it would be another header
+            continue
+        name = f"HTTP_{raw_name.decode('latin-1').upper().replace('-', '_')}"
+        value = raw_value.decode("latin-1")
+        if name in found:
+            value = f"{found[name]}{'; ' if name == 'HTTP_COOKIE' else ','}{value}"
+        found[name] = value
+    return found
+
+
+def url_of(scope: Scope, headers: dict[str, str], public_url: str | None) -> str:
+    """The URL that Twilio asked for, as far as it can be known without trusting a forwarding header.
+
+    Args:
+        scope: The server's.
+        headers: As `headers_of` gives them.
+        public_url: The origin and prefix that Twilio was given, without a slash at its end; None to
+            trust the request's own.
+
+    Raises:
+        RequestError: 400, the Host header reaches into the path, or the path into the host.
+    """
+    target = _target(scope)
+    if target[:1] not in ("/", ""):
+        raise RequestError(400, "target", "the path does not begin with a slash")
+    query = scope.get("query_string", b"").decode("latin-1")
+    if query:
+        target = f"{target}?{query}"
+    if public_url is not None:
+        parts = urlsplit(public_url)
+        root = scope.get("root_path", "").rstrip("/")
+        if parts.path and (root == parts.path or root.startswith(f"{parts.path}/")):
+            return f"{parts.scheme}://{parts.netloc}{target}"  # the prefix is in root_path already
+        return public_url + target
+    host = headers.get("HTTP_HOST") or _server_host(scope)
+    if "/" in host or "?" in host:  # what was signed for another path would serve for this one
+        raise RequestError(400, "host", "the Host header is not a host")
+    return f"{_scheme(scope)}://{host}{target}"
+
+
+async def read_body(headers: dict[str, str], receive: Receive, most: int) -> bytes:
+    """Read the body whole.
+
+    Raises:
+        RequestError: 400 the length is not a number or not the body's, 413 it is longer than `most`.
+        ClientGoneError: The client has disconnected.
+    """
+    length = headers.get("HTTP_CONTENT_LENGTH")
+    if length is not None:
+        if not (length.isascii() and length.isdigit()):
+            raise RequestError(400, "length", "Content-Length is not a number")
+        if len(length) > 9 or int(length) > most:
+            raise RequestError(413, "length", f"the body is longer than {most} bytes")
+    chunks: list[bytes] = []
+    size = 0
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGoneError
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > most:
+            raise RequestError(413, "length", f"the body is longer than {most} bytes")
+        chunks.append(chunk)
+        more = message.get("more_body", False)
+    if length is not None and size != int(length):
+        raise RequestError(400, "length", "the body is not as long as its Content-Length")
+    return b"".join(chunks)
+
+
+def request_of(scope: Scope, headers: dict[str, str], body: bytes, public_url: str | None) -> Request:
+    """The request as it arrived; a WebSocket's handshake is a GET.
+
+    Raises:
+        RequestError: As `url_of`.
+    """
+    return Request(
+        scope.get("method", "GET"),
+        url_of(scope, headers, public_url),
+        scope.get("query_string", b"").decode("latin-1"),
+        headers.get("HTTP_CONTENT_TYPE", ""),
+        body,
+        headers.get("HTTP_X_TWILIO_SIGNATURE", ""),
+        headers.get("HTTP_X_TWILIO_WEBHOOKS_SIGNATURE_SETTINGS", ""),
+    )
+
+
+def verified_headers(scope: Scope, body: bytes) -> list[tuple[bytes, bytes]]:
+    """The headers for the app: the length is the verified body's, and no other spelling shadows it."""
+    kept = [
+        (name, value)
+        for name, value in scope["headers"]
+        if name.lower() not in (b"content-length", b"transfer-encoding")
+        and (b"_" not in name or name.lower().replace(b"_", b"-") not in _VERIFIED)
+    ]
+    return [*kept, (b"content-length", str(len(body)).encode("ascii"))]
+
+
+def _target(scope: Scope) -> str:
+    """The path as spelled on the wire, or rebuilt where that is not known, with `root_path`."""
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "").rstrip("/")
+    whole = path if not root or path == root or path.startswith(f"{root}/") else root + path
+    raw: bytes | None = scope.get("raw_path")
+    if raw:
+        spelled = raw.partition(b"?")[0].decode("latin-1")  # daphne leaves the query in it
+        decoded = unquote_to_bytes(spelled).decode("utf-8", "replace")
+        if decoded == whole:
+            return spelled
+        if root and decoded == whole[len(root) :]:
+            return quote(root, safe=_SAFE) + spelled
+    return quote(whole, safe=_SAFE)
+
+
+def _scheme(scope: Scope) -> str:
+    scheme: str = scope.get("scheme", "ws" if scope["type"] == "websocket" else "http")
+    return scheme
+
+
+def _server_host(scope: Scope) -> str:
+    server = scope.get("server")
+    if not server:
+        return ""
+    name, port = server
+    default = {"https": 443, "wss": 443}.get(_scheme(scope), 80)
+    return name if port in (None, default) else f"{name}:{port}"

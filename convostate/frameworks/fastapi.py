@@ -1,0 +1,38 @@
+"""FastAPI: the State and the Webhook as annotated dependencies, which add nothing to the OpenAPI document.
+
+@app.post("/sms")
+async def sms(state: ConversationState, webhook: ProvenWebhook) -> Response:
+...
+app.add_middleware(ConversationMiddleware)      # from convostate.asgi
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from convostate.environ import state_from, webhook_from
+from convostate.state import State
+from convostate.twilio.webhook import Webhook
+
+try:
+    from fastapi import Depends
+    from fastapi.requests import HTTPConnection
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        "this adapter needs FastAPI: pip install fastapi", name="fastapi"
+    ) from error
+
+
+async def _state(connection: HTTPConnection) -> State:
+    return state_from(connection.scope)
+
+
+async def _webhook(connection: HTTPConnection) -> Webhook:
+    return webhook_from(connection.scope)
+
+
+ConversationState = Annotated[State, Depends(_state)]
+"""The state of this request's conversation; raises UsageError as `state_from`."""
+
+ProvenWebhook = Annotated[Webhook, Depends(_webhook)]
+"""The webhook that the middleware has verified; raises UsageError as `webhook_from`."""
