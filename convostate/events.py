@@ -10,22 +10,25 @@ nobody watches.
 
 from __future__ import annotations
 
+import inspect
 import logging
 import time
 import traceback
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, cast
 
 from convostate.errors import UsageError
 from convostate.stores.base import End, Keep, Leave
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-    from convostate.stores import Store
-    from convostate.stores.base import Headers, Outcome
+    from convostate.stores.base import AsyncStore, Headers, Outcome, Store
 
 logger = logging.getLogger("convostate")
 turns_logger = logging.getLogger("convostate.turns")
+
+AnyStore = TypeVar("AnyStore", "Store", "AsyncStore")
 
 TurnOutcome = Literal[
     "kept", "ended", "left", "unwritten", "aborted", "replayed", "unavailable", "refused"
@@ -163,9 +166,9 @@ class TurnObserver:
         """Whether somebody does."""
         return self._on_turn is not None or turns_logger.isEnabledFor(logging.INFO)
 
-    def timed(self, store: Store, turn: Observed) -> Store:
+    def timed(self, store: AnyStore, turn: Observed) -> AnyStore:
         """The store, with a stopwatch if somebody wants to know."""
-        return cast("Store", _TimedStore(store, turn)) if self.active else store
+        return cast("AnyStore", _TimedStore(store, turn)) if self.active else store
 
     def report(self, turn: Observed, response: tuple[str, Headers, bytes] | None) -> None:
         """Log the event of a turn that is over, and call the hook, whose errors stop no turn.
@@ -206,7 +209,7 @@ class TurnObserver:
 class _TimedStore:
     """The methods of a store; the time that they take is added to a turn's `store_s`."""
 
-    def __init__(self, store: Store, turn: Observed) -> None:
+    def __init__(self, store: Store | AsyncStore, turn: Observed) -> None:
         self._store = store
         self._turn = turn
 
@@ -214,13 +217,22 @@ class _TimedStore:
         method = getattr(self._store, name)
 
         def timed(*args: Any) -> Any:
-            began_s = time.perf_counter()
-            try:
+            with self._stopwatch():
                 return method(*args)
-            finally:
-                self._turn.store_s += time.perf_counter() - began_s
 
-        return timed
+        async def timed_async(*args: Any) -> Any:
+            with self._stopwatch():
+                return await method(*args)
+
+        return timed_async if inspect.iscoroutinefunction(method) else timed
+
+    @contextmanager
+    def _stopwatch(self) -> Iterator[None]:
+        began_s = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._turn.store_s += time.perf_counter() - began_s
 
 
 def _ms(seconds: float) -> float:

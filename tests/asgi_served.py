@@ -10,14 +10,14 @@ from urllib.parse import unquote_to_bytes
 from werkzeug.datastructures import Headers
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, MutableMapping
 
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
 
-    Message = dict[str, Any]
+    Message = MutableMapping[str, Any]
 
 
-def scope_of(environ: WSGIEnvironment) -> tuple[Message, bytes]:
+def scope_of(environ: WSGIEnvironment) -> tuple[dict[str, Any], bytes]:
     """The scope and the body that an ASGI server makes of the request of a WSGI environ."""
     headers = [
         (name.removeprefix("HTTP_").replace("_", "-").lower().encode("latin-1"), value.encode("latin-1"))
@@ -26,7 +26,7 @@ def scope_of(environ: WSGIEnvironment) -> tuple[Message, bytes]:
     ]  # fmt: skip
     path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
     raw = environ.get("RAW_URI") or environ.get("REQUEST_URI") or ""
-    scope: Message = {
+    scope: dict[str, Any] = {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.4"},
         "http_version": "1.1",

@@ -11,11 +11,11 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from convostate.asgi.request import (
     ClientGoneError,
+    arrival_of,
     headers_of,
     read_body,
     request_of,
@@ -27,8 +27,8 @@ from convostate.environ import CLOCK_KEY, STATE_KEY, WEBHOOK_KEY
 from convostate.errors import RequestError, StoreError, UsageError
 from convostate.middleware import Middleware
 from convostate.sealing.token import NONCE_BYTES
-from convostate.state import OVER
-from convostate.stores.aio import Tasks
+from convostate.stores import async_store_for
+from convostate.stores.aio import Tasks, as_async_store
 from convostate.stores.base import Replay
 from convostate.turns import (
     MAX_RESPONSE_BYTES,
@@ -86,8 +86,9 @@ class ConversationMiddleware(Middleware):
     """
 
     interface = "ASGI"
+    make_store = staticmethod(async_store_for)
     app: ASGIApp
-    store: AsyncStore  # type: ignore[assignment]  # this door's kind
+    store: AsyncStore
 
     def __init__(
         self,
@@ -100,6 +101,7 @@ class ConversationMiddleware(Middleware):
         self._misuse: UsageError | None = None
         self._tasks = Tasks()
         try:
+            store = None if store is None else as_async_store(store)
             super().__init__(app, settings, store=store, on_turn=on_turn)
         except UsageError as error:
             if not _in_event_loop():
@@ -118,9 +120,11 @@ class ConversationMiddleware(Middleware):
         elif kind == "lifespan":
             await self.app(scope, receive, send)
             await self.store.close()
-        elif kind not in ("http", "websocket") or not self._is_guarded(scope):
-            await self.app(scope, receive, send)
-        elif type(scope.get(WEBHOOK_KEY)) is Webhook:  # verified by the middleware of an outer app
+        elif (
+            kind not in ("http", "websocket")
+            or not self._is_guarded(scope)
+            or type(scope.get(WEBHOOK_KEY)) is Webhook
+        ):
             await self.app(scope, receive, send)
         elif not _in_event_loop():
             raise UsageError(
@@ -141,7 +145,7 @@ class ConversationMiddleware(Middleware):
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request of a guarded path."""
-        began_s = perf_counter()
+        began_s = time.perf_counter()
         headers = headers_of(scope)
         request: Request | None = None
         try:
@@ -151,7 +155,12 @@ class ConversationMiddleware(Middleware):
         except ClientGoneError:
             return
         except RequestError as error:
-            await send_response(self._refuse(error, request, headers, began_s), send)
+            await send_response(
+                self._refuse(
+                    error, request, lambda: arrival_of(scope, headers, self._public_url), began_s
+                ),
+                send,
+            )
             return
         scope = {**scope, "headers": verified_headers(scope, body), WEBHOOK_KEY: webhook}
         scope.pop(STATE_KEY, None)
@@ -163,7 +172,9 @@ class ConversationMiddleware(Middleware):
         turn = webhook_turn(
             webhook, webhook.pair, request, signed, idempotency_token, self._config, began_s
         )
-        await _WebhookTurn(self, turn, scope, headers.get("HTTP_COOKIE", "")).run(receive, send)
+        store = self._observer.timed(self.store, turn)
+        cookies = headers.get("HTTP_COOKIE", "")
+        await self._take(_Running(turn, store, scope, cookies, send), receive)
 
     def _authenticate(self, request: Request) -> tuple[Webhook, str]:
         try:
@@ -175,68 +186,55 @@ class ConversationMiddleware(Middleware):
                 403, "surprise", f"{type(error).__name__} while verifying it"
             ) from None
 
+    def _authenticate_handshake(self, request: Request) -> Webhook:
+        try:
+            return self._authenticate(request)[0]
+        except RequestError:
+            # Twilio signs some handshakes with a slash behind the path:
+            # https://www.twilio.com/docs/usage/security#validating-requests-are-coming-from-twilio
+            path, mark, query = request.url.partition("?")
+            try:
+                return self._authenticate(request._replace(url=f"{path}/{mark}{query}"))[0]
+            except RequestError:
+                pass
+            raise
+
     async def _open_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Verify a handshake before the app can accept it; a WebSocket belongs to no conversation."""
-        began_s = perf_counter()
+        began_s = time.perf_counter()
         headers = headers_of(scope)
         request: Request | None = None
         try:
             request = request_of(scope, headers, b"", self._public_url)
-            webhook, _ = self._authenticate(request)
+            webhook = self._authenticate_handshake(request)
         except RequestError as error:
-            # Twilio signs some handshakes with a slash behind the path:
-            # https://www.twilio.com/docs/usage/security#validating-requests-are-coming-from-twilio
-            path, mark, query = request.url.partition("?") if request else ("", "", "")
-            try:
-                if request is None:
-                    raise error
-                webhook, _ = self._authenticate(request._replace(url=f"{path}/{mark}{query}"))
-            except RequestError:
-                self._refuse(error, request, headers, began_s)
-                await receive()
-                await send({"type": "websocket.close", "code": 1008})
-                return
+            self._refuse(
+                error, request, lambda: arrival_of(scope, headers, self._public_url), began_s
+            )
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})
+            return
         webhook = Webhook("other", None, webhook.params, webhook.url)
         await self.app({**scope, WEBHOOK_KEY: webhook}, receive, send)
 
-
-class _WebhookTurn:
-    """One turn: the app runs inside it, and the last body of its response ends it."""
-
-    def __init__(
-        self, middleware: ConversationMiddleware, turn: Turn, scope: Scope, cookies: str
-    ) -> None:
-        offered = scope.get("extensions") or {}
-        scope["extensions"] = {name: offered[name] for name in offered if name not in UNCOLLECTED}
-        self._middleware = middleware
-        self._turn = turn
-        self._scope = scope
-        self._cookies = cookies
-        self._clock: Callable[[], float] = scope.get(CLOCK_KEY, time.time)
-        self._store: AsyncStore = middleware.timed(turn)
-        self._collector = Collector(MAX_RESPONSE_BYTES)
-        self._app_began_s = 0.0
-        self._failure: Exception | None = None
-        self._is_over = self._is_settled = False
-
-    async def run(self, receive: Receive, send: Send) -> None:
+    async def _take(self, running: _Running, receive: Receive) -> None:
         """Hold the conversation, run the app, let go."""
         try:
-            response = await self._begin()
+            response = await self._begin(running)
             if response is None:
-                await self._run_app(receive, send)
+                await self._run_app(running, receive)
             else:
-                await self._settle(response)
-                await send_response(response, send)
+                await self._settle(running, response)
+                await send_response(response, running.send)
         finally:
-            if not self._is_settled:
-                await self._settle(None)
+            if not running.is_settled:
+                await self._settle(running, None)
 
-    async def _begin(self) -> Response | None:
-        """Wait for the conversation's earlier turns, and open its state; or what is answered instead."""
-        turn, now = self._turn, self._clock()
+    async def _begin(self, running: _Running) -> Response | None:
+        """Wait for the conversation's earlier turns and open its state; or what is answered instead."""
+        turn, scope, now = running.turn, running.scope, running.clock()
         try:
-            found = await self._store.begin(turn.claim, self._cookies, now)
+            found = await running.store.begin(turn.claim, running.cookies, now)
             if isinstance(found, Replay):
                 return open_reply(turn, found, now)
             turn.begun = found
@@ -244,109 +242,133 @@ class _WebhookTurn:
             unavailable = without_store(turn, error)
             if unavailable is not None:
                 return unavailable
-        self._scope[STATE_KEY] = self._scope["session"] = open_turn(turn, now)
+        scope[STATE_KEY] = scope["session"] = open_turn(turn, now)
         turn.enter()
         return None
 
-    async def _run_app(self, receive: Receive, send: Send) -> None:
-        async def collect(message: Message) -> None:
-            if self._is_over:  # what comes after the response changes nothing
-                if self._collector.is_too_large:
-                    raise OSError("the response is over")  # as servers do for a client that has gone
-                return
-            self._collector.add(message)
-            if self._collector.is_complete or self._collector.is_too_large:
-                await self._respond(send)
+    async def _run_app(self, running: _Running, receive: Receive) -> None:
+        """Run the app; the last body of its response ends the turn."""
+        collector = running.collector
 
-        self._app_began_s = perf_counter()
+        async def collect(message: Message) -> None:
+            if not running.is_over:
+                collector.add(message)
+                if collector.is_complete or collector.is_too_large:
+                    await self._respond(running)
+            elif collector.is_too_large:
+                raise OSError("the response is over")  # as servers do when the client has gone
+
         try:
-            await self._middleware.app(self._scope, receive, collect)
+            await self.app(running.scope, receive, collect)
         except Exception:
-            if self._failure is None and not self._collector.is_too_large:
+            if running.failure is None and not collector.is_too_large:
                 raise
         finally:
-            self._turn.state.lock(OVER)
-        if self._failure is not None:  # whatever the app made of it
-            raise self._failure
+            running.turn.leave()
+        if running.failure is not None:  # whatever the app made of it
+            raise running.failure
 
-    async def _respond(self, send: Send) -> None:
+    async def _respond(self, running: _Running) -> None:
         """End the turn and answer; the app goes on without the conversation."""
-        turn = self._turn
-        self._is_over = True
-        turn.app_s = perf_counter() - self._app_began_s
-        turn.state.lock(OVER)
+        running.is_over = True
+        turn = running.turn
+        turn.app_s = time.perf_counter() - running.app_began_s
+        turn.leave()
         try:
-            if self._collector.is_too_large:
-                response = await self._settle(too_large(turn))
+            if running.collector.is_too_large:
+                response = await self._settle(running, too_large(turn))
             else:
-                response = await self._settle(*self._finish())
+                response = await self._settle(running, *self._finish(running))
         except Exception as error:
-            self._failure = error
+            running.failure = error
             raise
         assert response is not None
-        await send_response(response, send)
+        await send_response(response, running.send)
 
-    def _finish(self) -> tuple[Response, Outcome | None, Reply | None, float]:
+    def _finish(self, running: _Running) -> tuple[Response, Outcome | None, Reply | None, float]:
         """Decide and seal what is kept.
 
         Raises:
             StateError: The state cannot be kept.
             UsageError: Another middleware has replaced the session.
         """
-        turn = self._turn
-        if self._scope.get("session") is not turn.state:
+        turn = running.turn
+        if running.scope.get("session") is not turn.state:
             raise UsageError(_REPLACED)
-        response = self._collector.response()
-        now = self._clock()
+        response = running.collector.response()
+        now = running.clock()
         nonces = os.urandom(2 * NONCE_BYTES)
         outcome = finish(turn, int(response.status[:3]), now, nonces[:NONCE_BYTES])
-        self._middleware.add_cache_headers(response.headers)
+        self._add_cache_headers(response.headers)
         reply = None if outcome is None else seal_reply(turn, response, now, nonces[NONCE_BYTES:])
         return response, outcome, reply, now
 
     async def _settle(
         self,
+        running: _Running,
         response: Response | None,
         outcome: Outcome | None = None,
         reply: Reply | None = None,
         now: float = 0.0,
     ) -> Response | None:
-        """Commit or abort, and report; carried out also if the request is cancelled meanwhile.
+        """Commit or abort, and report; carried out even if the request is cancelled meanwhile.
 
         Args:
+            running: The turn.
             response: What is answered; None if an exception goes on to the server.
             outcome: What the store is to do; None to abort.
-            reply: What it records.
+            reply: What the store records.
             now: Unix time in seconds.
 
         Returns:
             The response with the store's headers, or a 503.
         """
-        self._is_settled = True
-        settled: Response | None = await self._middleware.carry_out(
-            self._settled(response, outcome, reply, now)
-        )
+        running.is_settled = True
+        turn = running.turn
+
+        async def settle() -> Response | None:
+            settled = response
+            try:
+                if outcome is not None and turn.begun is not None and response is not None:
+                    headers = await running.store.commit(turn.begun, outcome, reply, now)
+                    response.headers.extend(headers)
+            except StoreError as error:
+                settled = without_store(turn, error) or response
+            finally:
+                turn.leave()
+                if turn.begun is not None:
+                    await running.store.abort(turn.begun)  # does nothing after a commit
+            if settled is None:
+                turn.came_to("aborted", "exception")
+            self._observer.report(turn, settled)
+            return settled
+
+        settled: Response | None = await self._tasks.finish(settle())
         return settled
 
-    async def _settled(
-        self, response: Response | None, outcome: Outcome | None, reply: Reply | None, now: float
-    ) -> Response | None:
-        turn = self._turn
-        try:
-            if outcome is not None and turn.begun is not None and response is not None:
-                response.headers.extend(
-                    await self._store.commit(turn.begun, outcome, reply, now)
-                )
-        except StoreError as error:
-            response = without_store(turn, error) or response
-        finally:
-            turn.leave()
-            if turn.begun is not None:
-                await self._store.abort(turn.begun)  # does nothing after a commit
-        if response is None:
-            turn.came_to("aborted", "exception")
-        self._middleware.report(turn, response)
-        return response
+
+class _Running:
+    """One turn while its app runs.
+
+    Attributes:
+        is_over: The app has answered; what it sends then changes nothing.
+        is_settled: The store has been told, or is being told, what came of the turn.
+        failure: Why the response could not be sent.
+    """
+
+    def __init__(
+        self, turn: Turn, store: AsyncStore, scope: Scope, cookies: str, send: Send
+    ) -> None:
+        offered = scope.get("extensions") or {}
+        scope["extensions"] = {name: offered[name] for name in offered if name not in UNCOLLECTED}
+        self.turn, self.store, self.scope, self.cookies, self.send = (
+            turn, store, scope, cookies, send
+        )  # fmt: skip
+        self.clock: Callable[[], float] = scope.get(CLOCK_KEY, time.time)
+        self.collector = Collector(MAX_RESPONSE_BYTES)
+        self.app_began_s = time.perf_counter()
+        self.failure: Exception | None = None
+        self.is_over = self.is_settled = False
 
 
 def _replaying(body: bytes, receive: Receive) -> Receive:

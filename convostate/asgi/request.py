@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from convostate.errors import RequestError
+from convostate.twilio.diagnosis import Arrival
 from convostate.twilio.signature import Request
 
 if TYPE_CHECKING:
@@ -121,7 +122,9 @@ async def read_body(headers: dict[str, str], receive: Receive, most: int) -> byt
     return b"".join(chunks)
 
 
-def request_of(scope: Scope, headers: dict[str, str], body: bytes, public_url: str | None) -> Request:
+def request_of(
+    scope: Scope, headers: dict[str, str], body: bytes, public_url: str | None
+) -> Request:
     """The request as it arrived; a WebSocket's handshake is a GET.
 
     Raises:
@@ -135,6 +138,17 @@ def request_of(scope: Scope, headers: dict[str, str], body: bytes, public_url: s
         body,
         headers.get("HTTP_X_TWILIO_SIGNATURE", ""),
         headers.get("HTTP_X_TWILIO_WEBHOOKS_SIGNATURE_SETTINGS", ""),
+    )
+
+
+def arrival_of(scope: Scope, headers: dict[str, str], public_url: str | None) -> Arrival:
+    """How a request reached the app, for the diagnosis of a refusal."""
+    query = scope.get("query_string", b"").decode("latin-1")
+    return Arrival(
+        _target(scope) + (f"?{query}" if query else ""),
+        public_url or "",
+        quote(scope.get("root_path", "").rstrip("/"), safe=_SAFE),
+        lambda name: headers.get(f"HTTP_{name.upper().replace('-', '_')}", ""),
     )
 
 

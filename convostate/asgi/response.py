@@ -9,13 +9,15 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from convostate.turns import Response
+
 if TYPE_CHECKING:
     from convostate.asgi.request import Message, Send
-    from convostate.stores.base import Response
 
 # What a server may offer beyond the specification's two messages and a turn cannot collect.
 UNCOLLECTED = frozenset(
-    f"http.response.{name}" for name in ("pathsend", "zerocopysend", "trailers", "early_hint", "push")
+    f"http.response.{name}"
+    for name in ("pathsend", "zerocopysend", "trailers", "early_hint", "push")
 )
 
 
@@ -30,7 +32,15 @@ class Collector:
         is_too_large: The body is longer than `most_bytes`; the rest of it is dropped.
     """
 
-    __slots__ = ("_chunks", "_headers", "_most_bytes", "_size", "_status", "is_complete", "is_too_large")
+    __slots__ = (
+        "_chunks",
+        "_headers",
+        "_most_bytes",
+        "_size",
+        "_status",
+        "is_complete",
+        "is_too_large",
+    )
 
     def __init__(self, most_bytes: int) -> None:
         self._status: int | None = None
