@@ -7,22 +7,28 @@ request, and texts that overlap run on it side by side.
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import inspect
 import threading
+import weakref
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from werkzeug.datastructures import Headers
 
 from convostate.testing.delivery import MAX_DOCUMENT_BYTES, Request, Response
+from convostate.testing.inprocess import WsgiTransport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     Message = dict[str, Any]
 
+STOP_S = 5.0  # how long an app may take to shut down
 _CLOCK = "convostate.clock"
 _SEEN = "convostate.testing.seen"
+_STATE = "convostate.state"
 
 
 def is_asgi(app: object) -> bool:
@@ -31,15 +37,14 @@ def is_asgi(app: object) -> bool:
     return call is not None and inspect.iscoroutinefunction(inspect.unwrap(call))
 
 
-class AsgiTransport:
-    """Calls an ASGI app.
+class AsgiTransport(WsgiTransport):
+    """Calls an ASGI app; all else as `WsgiTransport`.
 
     Args:
-        app: Any ASGI 3 app.
-        clock: What the middleware goes by: Unix time in seconds.
-        raise_app_errors: Whether an exception of the app comes out of the call that sent the text;
-            else it counts as a reply with status 500.
-        stripped_prefix: What a proxy in front of the app cuts off each path.
+        app: Any ASGI app.
+        clock: As there.
+        loop: The event loop on which the app has started; None starts it on a new one.
+        **options: As there.
     """
 
     def __init__(
@@ -47,45 +52,96 @@ class AsgiTransport:
         app: Any,
         clock: Callable[[], float],
         *,
-        raise_app_errors: bool,
-        stripped_prefix: str = "",
+        loop: LoopThread | None = None,
+        **options: Any,
     ) -> None:
-        self._app = app
-        self._clock = clock
-        self._raise_app_errors = raise_app_errors
-        self._prefix = stripped_prefix
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._lock = threading.Lock()
+        # Frameworks make their stack of middleware when they start.
+        self._loop = LoopThread(Lifespan(app)) if loop is None else loop
+        super().__init__(app, clock, **options)
 
     def send(self, request: Request, connect_s: float, read_s: float) -> Response:  # noqa: ARG002  there is no network to wait for
         """Run the app for one request."""
         seen: dict[str, Any] = {}
         exchange = Exchange(request.body)
-        scope = make_scope(request, self._prefix) | {_CLOCK: self._clock, _SEEN: seen}
-        error: Exception | None = None
+        scope = make_scope(request, self.stripped_prefix) | {_CLOCK: self._clock, _SEEN: seen}
         try:
-            self.run(self._app(scope, exchange.receive, exchange.send))
+            with self._checked_inside():
+                self._loop.run(self._app(scope, exchange.receive, exchange.send))
             status, headers, body = exchange.response()
-        except Exception as raised:
+        except Exception as error:
             if self._raise_app_errors:
                 raise
-            error = raised
-            status, headers, body = 500, Headers(), b""
-        return Response(status, headers, body, error, seen.get("state"))
+            return Response(500, Headers(), b"", error, seen.get("state"))
+        return Response(status, headers, body, None, seen.get("state"))
+
+    def check(self, app: Any) -> Any:
+        """An app that is checked while it is called."""
+        return CheckedAsgi(app)
+
+    def inside(self, act: Callable[[Any], bool]) -> AsgiTransport:
+        """As `WsgiTransport.inside`, on the loop of the app, whose store may belong to it."""
+
+        async def meet(scope: Message, _receive: Any, send: Any) -> None:
+            status = 204 if act(scope[_STATE]) else 500
+            await send({"type": "http.response.start", "status": status, "headers": []})
+            await send({"type": "http.response.body"})
+
+        around, prefix = self._around(meet), self.stripped_prefix
+        return AsgiTransport(
+            around, self._clock, loop=self._loop, raise_app_errors=True, stripped_prefix=prefix
+        )
+
+
+class LoopThread:
+    """An event loop in a thread, with the lifespan of an app; both end with the process or the last use."""
+
+    def __init__(self, lifespan: Lifespan) -> None:
+        self._loop = asyncio.new_event_loop()
+        thread = threading.Thread(target=self._loop.run_forever, name="asgi-app", daemon=True)
+        thread.start()
+        self.run(lifespan.start())
+        weakref.finalize(self, _stop, self._loop, thread, lifespan)
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
-        """Run a coroutine on the app's loop, after the app's start-up."""
-        return asyncio.run_coroutine_threadsafe(work, self._started()).result()
+        """Run a coroutine on the loop, and wait for its result."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
-    def _started(self) -> asyncio.AbstractEventLoop:
-        with self._lock:
-            if self._loop is None:
-                loop = asyncio.new_event_loop()
-                threading.Thread(target=loop.run_forever, name="asgi-app", daemon=True).start()
-                lifespan = Lifespan(self._app)
-                asyncio.run_coroutine_threadsafe(lifespan.start(), loop).result()
-                self._loop = loop
-            return self._loop
+
+def _stop(loop: asyncio.AbstractEventLoop, thread: threading.Thread, lifespan: Lifespan) -> None:
+    if (
+        threading.current_thread() is thread
+    ):  # collected on the loop itself, which cannot wait for itself
+        loop.call_soon(loop.stop)
+        return
+    with suppress(concurrent.futures.TimeoutError):
+        asyncio.run_coroutine_threadsafe(lifespan.stop(), loop).result(STOP_S)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join(STOP_S)
+    if not loop.is_running():
+        loop.close()
+
+
+class CheckedAsgi:
+    """An ASGI app whose messages are checked against the specification, by `Exchange`."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Message, receive: Any, send: Any) -> None:
+        """Run the app; what a test sends it by other means passes through."""
+        seen = scope.get(_SEEN)
+        if seen is None or scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        if _STATE in scope:
+            seen["state"] = scope[_STATE]
+        judge = Exchange(b"")
+
+        async def judged(message: Message) -> None:
+            await judge.send(message)
+            await send(message)
+
+        await self.app(scope, receive, judged)
 
 
 class Exchange:
@@ -138,39 +194,47 @@ class Exchange:
 
 
 class Lifespan:
-    """The start-up of an app; it goes on as long as the loop."""
+    """The start and the end of an app."""
 
     def __init__(self, app: Any) -> None:
         self._app = app
-        self._answered: asyncio.Future[Message] | None = None
-        self._task: asyncio.Task[None] | None = None
-        self._asked = False
+        self._task: asyncio.Future[None] | None = None
 
     async def start(self) -> None:
-        """Run the app's start-up; an app without one raises, and needs none."""
-        self._answered = asyncio.get_running_loop().create_future()
+        """Run the app's start-up; an app without one raises, and needs none.
+
+        Raises:
+            RuntimeError: The app says that it cannot start.
+        """
+        self._events: asyncio.Queue[Message] = asyncio.Queue()
+        self._answers: asyncio.Queue[Message] = asyncio.Queue()
         scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": {}}
-        self._task = asyncio.ensure_future(self._app(scope, self._receive, self._send))
-        done, _ = await asyncio.wait(
-            [self._task, self._answered], return_when=asyncio.FIRST_COMPLETED
-        )
-        if self._answered in done and self._answered.result()["type"].endswith("failed"):
-            raise RuntimeError(
-                f"the app did not start: {self._answered.result().get('message', '')}"
-            )
-        if self._task in done:
-            self._task.exception()  # an app may say so that it takes no lifespan
+        self._task = asyncio.ensure_future(self._app(scope, self._events.get, self._answers.put))
+        answer = await self._ask("lifespan.startup")
+        if answer.get("type") == "lifespan.startup.failed":
+            raise RuntimeError(f"the app did not start: {answer.get('message', '')}")
 
-    async def _receive(self) -> Message:
-        if not self._asked:
-            self._asked = True
-            return {"type": "lifespan.startup"}
-        return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
+    async def stop(self) -> None:
+        """Run the app's shutdown, if its start-up came to an end."""
+        await self._ask("lifespan.shutdown")
+        if self._task is not None and not self._task.done():
+            self._task.cancel()
+            await asyncio.wait([self._task])
 
-    async def _send(self, message: Message) -> None:
-        assert self._answered is not None
-        if not self._answered.done():
-            self._answered.set_result(message)
+    async def _ask(self, event: str) -> Message:
+        """Send an event, and wait for the answer or for the end of the app."""
+        assert self._task is not None
+        if self._task.done():
+            return {}
+        self._events.put_nowait({"type": event})
+        answer = asyncio.ensure_future(self._answers.get())
+        both: list[asyncio.Future[Any]] = [self._task, answer]
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        if answer.done():
+            return answer.result()
+        answer.cancel()
+        self._task.exception()  # an app may say so that it takes no lifespan
+        return {}
 
 
 def make_scope(request: Request, stripped_prefix: str = "") -> dict[str, Any]:

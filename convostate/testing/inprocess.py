@@ -52,17 +52,22 @@ class WsgiTransport:
         raise_app_errors: bool,
         stripped_prefix: str = "",
     ) -> None:
-        self._prefix = stripped_prefix
-        self._app = Checked(app)
+        self.stripped_prefix = stripped_prefix
+        self._app = self.check(app)
         self._clock = clock
         self._raise_app_errors = raise_app_errors
         self._middleware = find_middleware(app)
         self._running = 0
         self._lock = threading.Lock()
 
+    @property
+    def settings(self) -> Any:
+        """Those of the app's middleware; None if it has none."""
+        return None if self._middleware is None else self._middleware.settings
+
     def send(self, request: Request, connect_s: float, read_s: float) -> Response:  # noqa: ARG002  there is no network to wait for
         """Run the app for one request."""
-        environ = make_environ(request, self._prefix)
+        environ = make_environ(request, self.stripped_prefix)
         environ[_CLOCK] = self._clock
         errors = environ["wsgi.errors"] = _Errors(environ["wsgi.errors"])
         seen: dict[str, Any] = {}
@@ -81,21 +86,30 @@ class WsgiTransport:
 
     def inside(self, act: Callable[[Any], bool]) -> WsgiTransport:
         """The way to a middleware like the app's, with its settings and store, around another app."""
-        middleware = self._middleware
-        if middleware is None:
-            raise UsageError("This app has no state. Wrap it: ConversationMiddleware(app)")
 
         def meet(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
             kept = act(environ[_STATE])
             start_response("204 No Content" if kept else "500 Not Kept", [])
             return []
 
-        around = type(middleware)(
-            meet, with_every_path(middleware.settings), store=middleware.store
-        )
         return WsgiTransport(
-            around, self._clock, raise_app_errors=True, stripped_prefix=self._prefix
+            self._around(meet),
+            self._clock,
+            raise_app_errors=True,
+            stripped_prefix=self.stripped_prefix,
         )
+
+    def check(self, app: Any) -> Any:
+        """An app that is checked while it is called."""
+        return Checked(app)
+
+    def _around(self, app: Any) -> Any:
+        """A middleware like the app's, around another app."""
+        middleware = self._middleware
+        if middleware is None:
+            raise UsageError("This app has no state. Wrap it: ConversationMiddleware(app)")
+        settings = with_every_path(middleware.settings)
+        return type(middleware)(app, settings, store=middleware.store)
 
     @contextmanager
     def _checked_inside(self) -> Iterator[None]:
@@ -106,14 +120,14 @@ class WsgiTransport:
             return
         with self._lock:
             self._running += 1
-            if not isinstance(middleware.app, Checked):
-                middleware.app = Checked(middleware.app)
+            if self._running == 1:
+                middleware.app = self.check(middleware.app)
         try:
             yield
         finally:
             with self._lock:
                 self._running -= 1
-                if not self._running and isinstance(middleware.app, Checked):
+                if not self._running:
                     middleware.app = middleware.app.app
 
 
@@ -223,7 +237,9 @@ def find_middleware(app: Any) -> Any:
     for _ in range(20):  # a stack of middleware, not a cycle
         if any(cls.__name__ == _MIDDLEWARE for cls in type(app).__mro__):
             return app
-        app = getattr(app, "wsgi_app", None) or getattr(app, "app", None)
+        # Flask's, Starlette's, and what most name it.
+        names = ("wsgi_app", "middleware_stack", "app")
+        app = next(filter(None, (getattr(app, name, None) for name in names)), None)
         if app is None:
             return None
     return None

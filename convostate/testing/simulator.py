@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from convostate.errors import UsageError
 from convostate.testing.account import Account, Urls
+from convostate.testing.asgi import AsgiTransport, is_asgi
 from convostate.testing.catching import caught_clients
 from convostate.testing.clock import Clock
 from convostate.testing.configured import (
@@ -21,15 +22,17 @@ from convostate.testing.configured import (
 )
 from convostate.testing.delivery import HttpTransport, Transport
 from convostate.testing.fetch import Fetcher, Secret, Url
-from convostate.testing.inprocess import WsgiTransport, find_middleware
+from convostate.testing.inprocess import WsgiTransport
 from convostate.testing.phone import Phone, overlap
 from convostate.testing.rest_resources import HeldSends, Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from _typeshed.wsgi import WSGIApplication
+
+    App = WSGIApplication | Callable[[Any, Any, Any], Awaitable[None]]
     from twilio.rest import Client  # type: ignore[import-untyped, unused-ignore]
 
     from convostate.testing.message import Message
@@ -48,7 +51,7 @@ class TwilioSimulator:
     the app has left running, as long as the simulator or one of its phones is used.
 
     Args:
-        app_or_url: A WSGI app, called in this process between the checks of `wsgiref.validate`; or
+        app_or_url: A WSGI or ASGI app, called in this process and checked against its specification; or
             the URL of a running one, ``http://127.0.0.1:8000/sms``.
         auth_token: What signs; ``TWILIO_AUTH_TOKEN`` if absent.
         webhook_url: The URL configured at Twilio for incoming messages, connection overrides
@@ -86,7 +89,7 @@ class TwilioSimulator:
 
     def __init__(
         self,
-        app_or_url: WSGIApplication | str,
+        app_or_url: App | str,
         auth_token: str | None = None,
         webhook_url: str | None = None,
         *,
@@ -118,17 +121,14 @@ class TwilioSimulator:
             default_url, transport = app_or_url, HttpTransport(app_or_url, prefix)
         else:
             default_url = WEBHOOK_URL
-            middleware = find_middleware(app_or_url)
-            if middleware is not None:
-                default_url = configured_url(middleware.settings)
+            make: Any = AsgiTransport if is_asgi(app_or_url) else WsgiTransport
+            called: WsgiTransport = make(app_or_url, self.clock, raise_app_errors=raise_app_errors)
+            if called.settings is not None:
+                default_url = configured_url(called.settings)
                 if webhook_url is None and not prefix:
-                    prefix = configured_prefix(middleware.settings).rstrip("/")
-            transport = WsgiTransport(
-                app_or_url,
-                self.clock,
-                raise_app_errors=raise_app_errors,
-                stripped_prefix=prefix,
-            )
+                    prefix = configured_prefix(called.settings).rstrip("/")
+            called.stripped_prefix = prefix
+            transport = called
         urls = Urls(
             webhook_url or default_url,
             method,
