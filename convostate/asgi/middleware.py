@@ -343,7 +343,7 @@ class ConversationMiddleware(Middleware):
             self._observer.report(turn, settled)
             return settled
 
-        settled: Response | None = await self._tasks.finish(settle())
+        settled: Response | None = await asyncio.shield(self._tasks.start(settle()))
         return settled
 
 
