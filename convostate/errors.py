@@ -35,12 +35,18 @@ class RequestError(ConvostateError):
         status: The HTTP status it is answered with: 400 malformed, 403 not proven, 405 another
             method, 413 too large, 415 another content type.
         category: One word for the log and its rate limit, such as ``signature`` or ``form``.
+        parameter: The name of the parameter that it is about, or "". The sender may have chosen it.
+        setting: The environment variable that would mend it, or "".
     """
 
-    def __init__(self, status: int, category: str, message: str) -> None:
+    def __init__(
+        self, status: int, category: str, message: str, *, parameter: str = "", setting: str = ""
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.category = category
+        self.parameter = parameter
+        self.setting = setting
 
 
 class SealError(ConvostateError):

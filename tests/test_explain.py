@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from convostate.errors import RequestError
 from convostate.phone.shown import LogLines
-from convostate.twilio.diagnosis import Arrival, Diagnosis, diagnose, shown
+from convostate.twilio.diagnosis import Arrival, Diagnosis, diagnose, diagnose_refusal, shown
 from convostate.twilio.signature import Secrets
 from convostate.wsgi.request import arrival_of, read_request
 from tests.answering import Answering
@@ -396,3 +397,17 @@ def test_a_refusal_in_the_middle_of_a_form_is_explained_without_it(
     )
     assert "malformed form" in caplog.text
     assert "canary" not in caplog.text
+
+
+@pytest.mark.parametrize(("parameter", "setting", "says"), [
+    ("callTo", "CONVOSTATE_OWN_PARAMS", "a reason (parameter callTo): rename the parameter, or if it is the account's own, set CONVOSTATE_OWN_PARAMS=callTo"),
+    ("call\n+15550100001", "CONVOSTATE_OWN_PARAMS", "a reason (parameter call?***01): rename the parameter, or if it is the account's own, add its name to CONVOSTATE_OWN_PARAMS"),
+    ("Fro", "", "a reason (parameter Fro): rename the parameter"), ("From", "", "a reason (parameter From)"), ("", "", "a reason"),
+])  # fmt: skip
+def test_g9_a_refusal_names_its_parameter_and_what_to_rename_or_set(
+    parameter: str, setting: str, says: str
+) -> None:
+    error = RequestError(403, "re-split", "a reason", parameter=parameter, setting=setting)
+    found = diagnose_refusal(error, posted(PARAMS), SECRETS)
+    assert str(found) == f"checked as https://example.com/sms: {says}"
+    assert not found.fixable

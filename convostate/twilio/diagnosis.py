@@ -16,7 +16,7 @@ from urllib.parse import quote, unquote
 
 from convostate.errors import RequestError
 from convostate.twilio.authenticate import FORM, authenticate
-from convostate.twilio.form import EMPTY, Form, parse_form, parse_query
+from convostate.twilio.form import EMPTY, IDENTITY, Form, parse_form, parse_query
 from convostate.twilio.signature import signed_string, verify
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ def diagnose_refusal(
         advice = f"{_UNSIGNED}{_IN_A_TEST.format(client)}" if client else _UNSIGNED
         return Diagnosis(False, checked, str(error), advice)
     if error.category != FIXABLE:
-        return Diagnosis(False, checked, str(error), "")
+        return Diagnosis(False, checked, *_named(error))
     if (
         len(request.url) + len(request.body) > _MOST_REQUEST_BYTES
         or request.body.count(b"&") > _MOST_FIELDS
@@ -182,6 +182,22 @@ def diagnose_refusal(
         return Diagnosis(False, checked, *found, fixable=True)
     reason = _TOO_LONG if trial.is_exhausted or others.is_exhausted else _UNKNOWN
     return Diagnosis(False, checked, reason, _comparison(checked, place))
+
+
+def _named(error: RequestError) -> tuple[str, str]:
+    """The reason with the parameter's name, and whether to rename it or to declare it."""
+    if not error.parameter:
+        return str(error), ""
+    name = shown(error.parameter)
+    reason = f"{error} (parameter {name})"
+    if not error.setting:
+        return reason, "" if error.parameter in IDENTITY else "rename the parameter"
+    declared = (
+        f"set {error.setting}={name}"
+        if name == error.parameter
+        else f"add its name to {error.setting}"
+    )
+    return reason, f"rename the parameter, or if it is the account's own, {declared}"
 
 
 _UNSIGNED = (
