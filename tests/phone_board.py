@@ -1,4 +1,4 @@
-"""A switchboard and its site without a server: what the page would ask, asked by hand."""
+"""A session and its site without a server: what the page would ask, asked by hand."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from werkzeug.test import Client
 
 from convostate import ConversationMiddleware, Settings, state_from, webhook_from
 from convostate.demo import counter
+from convostate.phone.session import PhoneSession, Target
 from convostate.phone.site import Site
-from convostate.phone.switchboard import Switchboard, Tryout
 from convostate.testing import TwilioSimulator
 
 if TYPE_CHECKING:
@@ -27,10 +27,10 @@ HERE = "http://127.0.0.1:8000"
 class Board:
     """What a page can do and see."""
 
-    def __init__(self, switchboard: Switchboard) -> None:
-        self.switchboard = switchboard
-        self.clock = switchboard.simulator.clock
-        self.client = Client(Site(switchboard, "tests:app"))
+    def __init__(self, session: PhoneSession) -> None:
+        self.session = session
+        self.clock = session.simulator.clock
+        self.client = Client(Site(session, "tests:app"))
 
     def do(self, action: str, **told: Any) -> TestResponse:
         return self.client.post(f"/do/{action}", json=told, base_url=HERE)
@@ -79,10 +79,10 @@ def board(
     wrapped = app if bare else ConversationMiddleware(app, Settings.from_environ(**settings))
     simulator = TwilioSimulator(wrapped, raise_app_errors=False)
     masked = [os.environ["TWILIO_AUTH_TOKEN"], os.environ["CONVOSTATE_KEYS"]]
-    switchboard = Switchboard(Tryout(simulator, start, masked))
-    switchboard.add_phone(ADA, US)
-    switchboard.add_phone(BOB, US)
+    session = PhoneSession(Target(simulator, start, masked))
+    session.add_phone(ADA, US)
+    session.add_phone(BOB, US)
     try:
-        yield Board(switchboard)
+        yield Board(session)
     finally:
-        switchboard.close()
+        session.close()

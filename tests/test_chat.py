@@ -19,7 +19,7 @@ from convostate.cli.chat import _enter
 from tests.chatting import BOB, FIRST, SECOND, THIRD, chat, unset
 
 if TYPE_CHECKING:
-    from convostate.cli.chat_session import ChatSession
+    from convostate.cli.chat import ChatSession
 
 
 def test_with_nothing_set_it_prints_the_transcript_of_the_counter() -> None:

@@ -42,7 +42,7 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             "SyntaxError: ",
             (
                 "importing own_unfinished raises SyntaxError. "
-                "Mend what this says: python -c 'import own_unfinished'"
+                "Fix what this says: python -c 'import own_unfinished'"
             ),
         ),
         (
@@ -50,13 +50,13 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             "KeyError: 'NOT_SET'",
             (
                 "importing own_unset raises KeyError. "
-                "Mend what this says: python -c 'import own_unset'"
+                "Fix what this says: python -c 'import own_unset'"
             ),
         ),
         (
             ["own_writing:app", "--start", "hello"],
             "KeyError: 'client'",
-            "start() of own_writing raises KeyError. Mend what the traceback says",
+            "start() of own_writing raises KeyError. Fix what the traceback says",
         ),
     ],
 )

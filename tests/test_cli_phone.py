@@ -62,7 +62,7 @@ def ask(url: str, path: str, told: dict[str, Any] | None = None) -> Any:
         (["hello"], "APP is written as module:name"),
         (["http://127.0.0.1:8000/sms"], "convostate chat"),
         (["--port", "0", "no_such_module:app"], "Cannot import no_such_module"),
-        (["--port", "0", "convostate.demo.counter:nothing"], "is no WSGI app"),
+        (["--port", "0", "convostate.demo.counter:nothing"], "is not a WSGI app"),
         (["--port", "70000"], "70000"),
     ],
 )

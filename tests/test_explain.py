@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convostate.errors import RequestError
-from convostate.phone.shown import LogLines
+from convostate.phone.views import LogLines
 from convostate.twilio.diagnosis import Arrival, Diagnosis, diagnose, diagnose_refusal, shown
 from convostate.twilio.signature import Secrets
 from convostate.wsgi.request import arrival_of, read_request

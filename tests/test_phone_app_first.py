@@ -16,7 +16,7 @@ def test_what_the_app_sends_of_its_own_accord_arrives_at_once_and_unknown_people
     None
 ):
     with board(store="memory") as page:
-        client = page.switchboard.simulator.rest_client()
+        client = page.session.simulator.rest_client()
         client.messages.create(to=ADA, from_=US, body="first")
         client.messages.create(to="+15550100007", from_=US, body="who are you?")
         seen = page.look()

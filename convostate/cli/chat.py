@@ -1,34 +1,59 @@
-"""``convostate chat``."""
+"""``convostate chat``: an app in a terminal, a script or a pipe."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING
+import traceback
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import click
 
 from convostate.cli.addresses import read_address
-from convostate.cli.chat_session import ChatSession, command_help
-from convostate.cli.tryout import (
-    DEMO,
-    find_start,
-    is_app,
-    is_url,
-    simulate,
-    texting_option,
-    webhook_url_option,
-)
+from convostate.cli.conversation import for_json
+from convostate.cli.loading import half_an_app, is_app, is_url
+from convostate.cli.target import DEMO, make_target, target_options
 from convostate.cli.words import is_text
 from convostate.errors import ConvostateError, UsageError
-from convostate.phone.shown import traceback_of
+from convostate.phone.inspector import StateInspector
+from convostate.phone.views import traceback_of
+from convostate.testing.codes import worded
+from convostate.twilio.pair import is_address
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from convostate.phone.session import Target
+    from convostate.testing.call import Call
+    from convostate.testing.phone import Phone
+    from convostate.testing.reply import Reply
 
 _PERSON = "+15550100001"
+_SPAN = re.compile(r"(\d{1,6}) ?([smhd])")
+_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+_LONGEST_WAIT_S = 400 * 86_400
+
+COMMANDS = {
+    "/wait 4h": "let time pass: 90s, 30m, 4h, 2d",
+    "/as +15550100002": "go on as another person",
+    "/state": "show what is kept of this conversation now",
+    "/resend": "have Twilio deliver the last text once more",
+    "/stop": "text STOP",
+    "/call": "call the app, or answer the call that it has placed",
+    "/press 1": "press keys during a call",
+    "/say sales": "speak during a call, or into a recording",
+    "/hangup": "end the call",
+    "/help": "show this",
+    "/quit": "end, as Ctrl-D does",
+}
+
+
+def command_help() -> str:
+    """The commands of a chat, one a line."""
+    return "\n".join(f"{name:<17} {what}" for name, what in COMMANDS.items())
 
 
 @click.command(
@@ -38,9 +63,7 @@ _PERSON = "+15550100001"
 @click.option(
     "--as", "number", default=_PERSON, show_default=True, callback=read_address, help="Who texts."
 )
-@texting_option
-@webhook_url_option
-@click.option("--wrap", is_flag=True, help="Wrap an app that is not wrapped, for this chat.")
+@target_options
 @click.option("--start", is_flag=True, help="Have the app write first, by start() of its module.")
 @click.option("--json", "as_json", is_flag=True, help="Print each turn as a line of JSON.")
 @click.pass_context
@@ -50,62 +73,257 @@ def chat(
     number: str,
     texting: str,
     webhook_url: str | None,
+    method: str,
     wrap: bool,
     start: bool,
     as_json: bool,
 ) -> None:
     """Text an app as if through Twilio: no account, tunnel or number needed.
 
-    APP is module:name; without one it is the demo, a counter. URL is that of a running app. With
-    messages it prints what they lead to and ends; without, it takes them from the terminal or a
-    pipe. Exit status 1: Twilio would have reported an error.
+    APP is module:name, the call of a factory such as 'shop:create_app()', or a file such as ./app.py;
+    without one it is the demo, a counter. URL is that of a running app. With messages it prints what they
+    lead to and ends; without, it takes them from the terminal or a pipe. Exit status 1: Twilio would have
+    reported an error.
 
     With --start the app writes first: start(client, to=…, from_=…) of the app's module is called
     with a Twilio client whose messages arrive here.
     """
-    target, messages = (DEMO, words)
+    name, messages = (DEMO, words)
     if words and (is_app(words[0]) or is_url(words[0])):
-        target, messages = words[0], words[1:]
-    elif words:
-        _check_message(words[0])
+        name, messages = words[0], words[1:]
+    elif words and (better := half_an_app(words[0])):
+        raise UsageError(f"chat takes an app, a URL or texts. Write {better}")
     typing = not messages and sys.stdin.isatty()
-    module = target.partition(":")[0]
-    with _telling(f"importing {module}", f"Mend what this says: python -c 'import {module}'"):
-        simulator = simulate(target, webhook_url, wrap=wrap)
-    session = ChatSession(
-        simulator,
-        number,
-        texting,
-        remote=is_url(target),
-        as_json=as_json,
-        echo=not typing,
-    )
-    if start:
-        with _telling(f"start() of {module}", "Mend what the traceback says"):
-            session.start(find_start(target))
-    for line in messages or (_typed() if typing else _piped()):
-        _enter(session, line, forgiving=typing)
-        if session.over:
-            break
+    module = name.partition(":")[0]
+    with _shown(f"importing {module}", f"Fix what this says: python -c 'import {module}'"):
+        target = make_target(name, webhook_url, method, wrap=wrap)
+    session = ChatSession(target, number, texting, as_json=as_json, echo=not typing)
+    with target.simulator.caught_clients():
+        if start:
+            with _shown(f"start() of {module}", "Fix what the traceback says"):
+                session.start(module)
+        for line in messages or (_typed() if typing else _piped()):
+            _enter(session, line, forgiving=typing)
+            if session.over:
+                break
     context.exit(1 if session.failed and not typing else 0)
 
 
-def _check_message(word: str) -> None:
-    """Refuse what was hardly meant as a text to the demo: half an app or half a URL.
+class ChatSession:
+    """What is said between some people and one app.
 
-    Raises:
-        UsageError: It is an address and port, or a module of this directory.
+    Args:
+        target: The app, and the Twilio between.
+        number: Who texts first.
+        texting: The app's number.
+        as_json: Whether each turn is printed as a line of JSON.
+        echo: Whether what is typed is printed as well, because nobody saw it typed.
+
+    Attributes:
+        failed: Whether Twilio would have reported an error.
+        over: Whether ``/quit`` was typed.
     """
-    if re.fullmatch(r"(localhost|[0-9]+(\.[0-9]+){3}):[0-9]+(/\S*)?", word):
-        raise UsageError(f"chat takes an app, a URL or texts. Write http://{word} for the URL")
-    module = word.removesuffix(".py")
-    if module.isidentifier() and any(path.stem == module for path in Path().glob("*.py")):
-        raise UsageError(f"chat takes an app, a URL or texts. Write {module}:app for the app")
+
+    def __init__(
+        self, target: Target, number: str, texting: str, *, as_json: bool, echo: bool
+    ) -> None:
+        self._target = target
+        self._simulator = target.simulator
+        self._remote = target.simulator.app is None
+        self._texting = texting
+        self._phone = self._phone_of(number)
+        self._as_json = as_json
+        self._echo = echo
+        self._warned_of_unguarded = False
+        self._read: dict[Phone, int] = {}
+        self._call: Call | None = None
+        self.failed = False
+        self.over = False
+
+    def _phone_of(self, number: str) -> Phone:
+        if number == self._texting:
+            raise UsageError("The app has this number. Text as another person: +15550100002")
+        return self._simulator.phone(number, texting=self._texting)
+
+    def start(self, module: str) -> None:
+        """Have the app write first.
+
+        Raises:
+            UsageError: It cannot.
+        """
+        phone = self._phone
+        if self._remote:
+            raise UsageError("A running app starts conversations by itself. Leave out --start")
+        if self._target.start is None:
+            raise UsageError(
+                f"{module} has no function that starts a conversation. "
+                "Write start(client, *, to, from_), as in convostate.demo.reminder"
+            )
+        self._target.start(self._simulator.rest_client(), to=phone.number, from_=phone.texting)
+        turn = {"from": phone.texting, "to": phone.number}
+        self._print(turn | {"messages": self._news()}, [])
+
+    def enter(self, line: str) -> None:
+        """Take one line: a text, or a command, which begins with a slash; ``//`` texts a slash.
+
+        Raises:
+            UsageError: It is no command, or one that cannot be followed.
+        """
+        if line.startswith("/") and not line.startswith("//"):
+            self._command(line)
+        else:
+            text = line.removeprefix("/")
+            self._show(text, lambda: self._phone.text(text))
+
+    def _command(self, line: str) -> None:
+        name, _, argument = line.partition(" ")
+        argument = argument.strip()
+        commands: dict[str, Callable[[], None]] = {
+            "/wait": lambda: self._wait(argument),
+            "/as": lambda: self._as(argument),
+            "/state": self._show_state,
+            "/resend": lambda: self._show(line, self._phone.resend),
+            "/stop": lambda: self.enter("STOP"),
+            "/call": lambda: self._show(line, self._place_call),
+            "/press": lambda: self._show(line, lambda: self._on_call().press(argument)),
+            "/say": lambda: self._show(line, lambda: _speak(self._on_call(), argument)),
+            "/hangup": lambda: self._show(line, lambda: self._on_call().hang_up()),
+            "/help": lambda: click.echo(command_help()),
+            "/quit": lambda: setattr(self, "over", True),
+        }
+        if name not in commands:
+            raise UsageError(f"There is no command {name}. Type /help, or // to text a slash")
+        commands[name]()
+
+    def _place_call(self) -> Call:
+        self._call = self._phone.answer() if self._phone.ringing else self._phone.call()
+        return self._call
+
+    def _on_call(self) -> Call:
+        if self._call is None:
+            raise UsageError("Nobody is on the phone. Type /call")
+        return self._call
+
+    def _wait(self, argument: str) -> None:
+        span = _SPAN.fullmatch(argument)
+        if span is None:
+            raise UsageError("How long? Write /wait 90s, 30m, 4h or 2d")
+        seconds = int(span[1]) * _UNITS[span[2]]
+        if seconds > _LONGEST_WAIT_S:
+            raise UsageError("That is too long. Write /wait 400d at most")
+        self._simulator.clock.advance(seconds=seconds)
+        only = "; only Twilio's cookies age: the app has a clock of its own" if self._remote else ""
+        self._note(f"/wait {argument}", waited=f"{argument} later{only}")
+
+    def _as(self, argument: str) -> None:
+        if not is_address(argument):
+            raise UsageError("As whom? Write /as +15550100002")
+        self._phone = self._phone_of(argument)
+        self._note(f"/as {argument}", now=f"texting as {argument}")
+
+    def _show_state(self) -> None:
+        if self._remote:
+            raise UsageError(
+                "The state is inside the server. Start the chat with module:name instead"
+            )
+        inspector = StateInspector(self._simulator)
+        if inspector.middleware is None:
+            raise UsageError(
+                "This app is not wrapped, so it has no state. Start the chat with --wrap"
+            )
+        state, opted_out = inspector.state(self._phone), self._phone.opted_out
+        if self._as_json:
+            shown = None if state is None else for_json(state)
+            found = {"command": "/state", "state": shown, "opted_out": opted_out}
+            click.echo(json.dumps(found, default=repr))
+        else:
+            # "nothing is kept" would be wrong: a store at the server remembers STOPs and replies
+            words = "no conversation goes on" if state is None else str(dict(state))
+            click.echo(f"-- {words}{'; a STOP stands, until START' if opted_out else ''}")
+
+    def _note(self, command: str, **what: str) -> None:
+        """Say what a command did."""
+        if self._as_json:
+            click.echo(json.dumps({"command": command, **what}, ensure_ascii=False))
+        else:
+            click.echo(f"-- {' '.join(what.values())}")
+
+    def _show(self, text: str, act: Callable[[], Reply]) -> None:
+        """Do something that Twilio tells the app of, and print what it led to."""
+        if self._echo and not self._as_json:
+            click.echo(f"> {text}")
+        reply = act()
+        turn: dict[str, Any] = {
+            "from": self._phone.number,
+            "to": self._phone.texting,
+            "text": text,
+            "messages": reply.messages + self._news(),
+            "media": reply.media,
+            "status": reply.status,
+            "error": reply.error,
+        }
+        heard = [*reply.said, *reply.played]
+        if heard or text.startswith("/call"):
+            turn["said"] = heard
+        if reply.from_twilio:
+            turn["from_twilio"] = reply.from_twilio
+        self._print(turn, [*heard, *reply.media])
+        if reply.exception is not None:
+            click.echo("".join(traceback.format_exception(reply.exception)), nl=False, err=True)
+        if self._call is not None and self._call.over:
+            self._call = None
+            if not self._as_json:
+                click.echo("-- the call has ended")
+        if self._remote and not self._warned_of_unguarded:
+            self._warn_of_unguarded(reply)
+        for code in reply.errors:
+            self.failed = True
+            answered = f": the app answered {reply.status}" if reply.status >= 400 else ""
+            click.echo(f"convostate: Twilio reports {worded(code)}{answered}", err=True)
+
+    def _print(self, turn: dict[str, Any], more: list[str]) -> None:
+        if self._as_json:
+            click.echo(json.dumps(turn, ensure_ascii=False))
+            return
+        for message in [*turn["messages"], *more]:
+            click.echo("< " + message.replace("\n", "\n  "))
+        if "from_twilio" in turn:
+            click.echo(f"-- Twilio answers: {turn['from_twilio']}")
+
+    def _warn_of_unguarded(self, reply: Reply) -> None:
+        """Say once that an answer did not come through the middleware, which forbids caches in each.
+
+        An app in this process logs it. Asking a running one, by a request that nobody signed, would
+        run the app if the path is not guarded.
+        """
+        for exchange in reply.exchanges:
+            response = exchange.response
+            if response is None or response.status >= 400:
+                continue
+            if "no-store" not in ",".join(response.headers.getlist("Cache-Control")).lower():
+                self._warned_of_unguarded = True
+                path = urlsplit(exchange.url).path or "/"
+                click.echo(
+                    f"convostate: nothing shows that {path} is guarded, so the app may run without state. "
+                    "Add it to CONVOSTATE_PATHS of the running app, or wrap that app",
+                    err=True,
+                )
+                return
+
+    def _news(self) -> list[str]:
+        """What the app has sent to this phone of its own accord since the last look."""
+        inbox = self._phone.inbox
+        read, self._read[self._phone] = self._read.get(self._phone, 0), len(inbox)
+        return [message.body or f"[{message.content_sid}]" for message in inbox[read:]]
+
+
+def _speak(call: Call, words: str) -> Call:
+    return call.record(words) if call.waits_for == "Record" else call.say(words)
 
 
 @contextlib.contextmanager
-def _telling(what: str, advice: str) -> Iterator[None]:
-    """Tell what the app's own code raises: its traceback, and in a line what to do.
+def _shown(what: str, advice: str) -> Iterator[None]:
+    """Show what the app's own code raises: its traceback, and in a line what to do.
 
     Raises:
         UsageError: It raised.

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from convostate.cli.findings import RETRY_SUFFIX, Finding, examine_names, examine_settings
+from convostate.cli.loading import load
 from convostate.cli.routes import examine_routes
 from convostate.cli.store_check import examine_store
-from convostate.cli.tryout import load_app
 from convostate.errors import ConvostateError, UsageError
 from convostate.middleware import find_middleware
 from convostate.settings import Settings
@@ -80,7 +80,7 @@ _INNER_PROXY_FIX = Finding(
 def _load(name: str) -> tuple[Any, Finding | None]:
     """The app, or what keeps it from being imported."""
     try:
-        return load_app(name), None
+        return load(name).app, None
     except ConvostateError as error:
         return None, Finding.fault(error)
     except Exception as error:  # noqa: BLE001  # of the app's own code; its text may hold a secret

@@ -17,26 +17,26 @@ from typing import TYPE_CHECKING
 from werkzeug.serving import is_running_from_reloader, run_simple
 
 from convostate.errors import ConvostateError, UsageError
-from convostate.phone.handover import Handover, place
-from convostate.phone.shown import traceback_of
+from convostate.phone.reload import Reload, place
+from convostate.phone.session import PhoneSession
 from convostate.phone.site import Site
-from convostate.phone.switchboard import Switchboard
+from convostate.phone.views import traceback_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from convostate.phone.switchboard import Tryout
+    from convostate.phone.session import Target
     from convostate.testing.clock import Clock
 
 HOST = "127.0.0.1"
 WATCH_S = 0.4  # between two looks at the code's files
-_PLACE = "CONVOSTATE_PHONE_HANDOVER"  # tells the second process where the handover is
+_PLACE = "CONVOSTATE_PHONE_HANDOVER"  # tells the second process where the reload is
 _SOCKET = "WERKZEUG_SERVER_FD"  # werkzeug's own: the number of the socket
 
 
 def serve(
     name: str,
-    make: Callable[[Clock], Tryout],
+    make: Callable[[Clock], Target],
     numbers: tuple[str, ...],
     texting: str,
     port: int,
@@ -62,9 +62,9 @@ def serve(
         logging.ERROR
     )  # a line for each look would hide all else
     if is_running_from_reloader():
-        handover = Handover(Path(os.environ[_PLACE]))
-        is_first = handover.is_first
-        site = _site(name, make, numbers, texting, handover)
+        reload = Reload(Path(os.environ[_PLACE]))
+        is_first = reload.is_first
+        site = _site(name, make, numbers, texting, reload)
         if is_first:
             url = f"http://{HOST}:{_port_of_socket()}"
             ready(url)
@@ -93,30 +93,30 @@ def _run(site: Site | None, port: int) -> None:
 
 def _site(
     name: str,
-    make: Callable[[Clock], Tryout],
+    make: Callable[[Clock], Target],
     numbers: tuple[str, ...],
     texting: str,
-    handover: Handover,
+    reload: Reload,
 ) -> Site:
     try:
-        tryout = make(handover.clock())
+        target = make(reload.clock())
     except ConvostateError as error:
-        if handover.is_first:
+        if reload.is_first:
             raise
         return Site(None, name, broken=str(error))
     except Exception as error:  # noqa: BLE001  # whatever is wrong with the app's code, it is about to be mended
-        handover.hold()
+        reload.hold()
         return Site(None, name, broken=traceback_of(error))
-    board = Switchboard(tryout)
-    if handover.resume(board):
-        gone = " What it kept in memory is gone." if board.lookout.where == "memory" else ""
+    board = PhoneSession(target)
+    if reload.resume(board):
+        gone = " What it kept in memory is gone." if board.inspector.where == "memory" else ""
         for phone in range(len(board.transcript.phones)):
             board.note(phone, f"The code has changed: the app was loaded again.{gone}")
     else:
         for number in numbers:
             board.add_phone(number, texting)
-    handover.save(board)
-    return Site(board, name, save=lambda: handover.save(board))
+    reload.save(board)
+    return Site(board, name, save=lambda: reload.save(board))
 
 
 def _port_of_socket() -> int:

@@ -13,16 +13,16 @@ from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request, Response
 
 from convostate.errors import ConvostateError
-from convostate.phone import gate
-from convostate.phone.switchboard import LOOK_S
-from convostate.phone.trouble import Trouble
+from convostate.phone import security
+from convostate.phone.faults import FaultMaker
+from convostate.phone.session import LOOK_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-    from convostate.phone.switchboard import Switchboard
+    from convostate.phone.session import PhoneSession
 
 PAGE = Path(__file__).with_name("page")
 # By name, so that no name leads to another file.
@@ -52,7 +52,7 @@ class Site:
 
     def __init__(
         self,
-        board: Switchboard | None,
+        board: PhoneSession | None,
         name: str,
         *,
         broken: str = "",
@@ -69,7 +69,7 @@ class Site:
         request.max_content_length = MAX_REQUEST_BYTES
         response: Response
         try:
-            gate.check(request)
+            security.check(request)
             endpoint, values = _URLS.bind_to_environ(environ).match()
             response = getattr(self, f"_{endpoint}")(request, **values)
         except HTTPException as error:
@@ -77,7 +77,7 @@ class Site:
             for header, value in error.get_headers():
                 if header == "Allow":
                     response.headers[header] = value
-        return gate.protect(response)(environ, start_response)
+        return security.protect(response)(environ, start_response)
 
     def _file(self, _: Request, name: str) -> Response:
         path = _FILES.get(name)
@@ -99,10 +99,10 @@ class Site:
         text = board.transcript.to_json(
             app=self._name,
             broken="",
-            wrapped=board.tryout.wrapped,
-            starts=board.tryout.start is not None,
-            store=board.lookout.where,
-            server_side=board.lookout.server_side,
+            wrapped=board.target.wrapped,
+            starts=board.target.start is not None,
+            store=board.inspector.where,
+            server_side=board.inspector.server_side,
             now=clock.now(),
             kept=board.all_kept(),
         )
@@ -135,13 +135,13 @@ def _told(request: Request) -> dict[str, Any]:
     return told
 
 
-def _read(board: Switchboard, action: str, told: dict[str, Any]) -> Callable[[], Any]:
+def _read(board: PhoneSession, action: str, told: dict[str, Any]) -> Callable[[], Any]:
     """An action, ready to be carried out with what was told of it.
 
     Raises:
         BadRequest: There is no such action, or it cannot be made of what was told.
     """
-    trouble = Trouble(board)
+    trouble = FaultMaker(board)
     # Two steps each: what surprises in the second is no fault of the request.
     actions: dict[str, Callable[[int], Callable[[], Any]]] = {
         "add-phone": lambda _: partial(board.add_phone, str(told["number"]), str(told["texting"])),

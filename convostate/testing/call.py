@@ -72,6 +72,11 @@ class Call(Reply):
         """The call's SID."""
         return dict(self._base).get("CallSid", "")
 
+    @property
+    def waits_for(self) -> str:
+        """The verb that the call waits in: ``Gather``, ``Record``, …, or "" once it is over."""
+        return "" if self._waiting is None else self._waiting.tag
+
     def press(self, keys: str) -> Call:
         """Press keys for the ``<Gather>`` that waits: as many as it takes, or up to its finish key.
 
@@ -161,8 +166,8 @@ class Call(Reply):
     def _what_it_does(self) -> str:
         if self.over:
             return "It has ended: phone.call() places another one"
-        tag = "" if self._waiting is None else self._waiting.tag
-        return _REACTIONS.get(tag, f"It is in <{tag}>, which is not simulated: hang_up()")
+        other = f"It is in <{self.waits_for}>, which is not simulated: hang_up()"
+        return _REACTIONS.get(self.waits_for, other)
 
     def _react(self, verb: ET.Element, told: Mapping[str, ParamValue]) -> Call:
         super().__init__(self.params)

@@ -13,7 +13,7 @@ from tests.phone_board import HERE, answering, board
 def test_the_size_is_that_of_the_cookie_as_it_is_sent() -> None:
     with board() as page:
         turn = page.text("hi")
-        reply = page.switchboard.phone(0).text("hi")
+        reply = page.session.phone(0).text("hi")
         (header,) = reply.headers.getlist("Set-Cookie")
 
         assert turn["kept"]["size_bytes"] == len(header)
@@ -30,7 +30,7 @@ def test_no_sealed_cookie_is_shown_whole_and_no_secret_at_all() -> None:
     with board(answering(leak)) as page:
         page.text("hi")
         seen = page.client.get("/look", base_url=HERE).text
-        (cookie,) = page.switchboard.phone(0).jar.cookies()
+        (cookie,) = page.session.phone(0).jar.cookies()
 
     assert "•••" in seen
     assert "Set-Cookie" in seen
@@ -47,7 +47,7 @@ def test_the_lease_is_seen_while_a_turn_runs(store: str, request: pytest.Fixture
     during: list[dict[str, Any]] = []
 
     def looking(state: Any, _: str) -> str:
-        during.append(page.switchboard.lookout.kept(page.switchboard.phone(0)))
+        during.append(page.session.inspector.kept(page.session.phone(0)))
         state["looked"] = True
         return "ok"
 

@@ -1,4 +1,4 @@
-"""Trouble: what can go wrong between Twilio and an app, and time that passes."""
+"""Faults: what can go wrong between Twilio and an app, and time that passes."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import time
 from typing import TYPE_CHECKING
 
 from convostate.errors import UsageError
-from convostate.phone.switchboard import Faults
-from convostate.phone.wording import span
+from convostate.phone.messages import span
+from convostate.phone.session import Faults
 
 if TYPE_CHECKING:
-    from convostate.phone.switchboard import Switchboard
+    from convostate.phone.session import PhoneSession
 
 BEFORE_S, AFTER_S = 60.0, 1.0  # how near to the expiry the clock is put; it goes on ticking
 
 
-class Trouble:
-    """Makes trouble for the phones of a switchboard."""
+class FaultMaker:
+    """Makes faults happen to the phones of a session."""
 
-    def __init__(self, board: Switchboard) -> None:
+    def __init__(self, board: PhoneSession) -> None:
         self._board = board
 
     def lose_cookie(self, phone: int) -> None:
@@ -68,7 +68,7 @@ class Trouble:
         if edge == "now":
             self.move_clock(time.time() - now)
             return
-        expires_at = self._board.lookout.kept(self._board.phone(phone))["expires_at"]
+        expires_at = self._board.inspector.kept(self._board.phone(phone))["expires_at"]
         if expires_at is None:
             raise UsageError("Nothing is kept of this conversation, so nothing expires")
         self.move_clock(expires_at - now + (AFTER_S if edge == "after" else -BEFORE_S))

@@ -1,4 +1,4 @@
-"""Switchboard: what a person can do at the phones, and what is written down of it."""
+"""PhoneSession: what a person can do at the phones, and what is written down of it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from convostate.errors import ConvostateError, UsageError
-from convostate.phone.kept import Lookout
+from convostate.phone.inspector import StateInspector
+from convostate.phone.messages import twice, verdict
 from convostate.phone.rows import compare, rows
-from convostate.phone.shown import LogLines, message_shown, reply_shown
 from convostate.phone.transcript import Entry, Transcript
-from convostate.phone.wording import twice, verdict
+from convostate.phone.views import LogLines, message_view, reply_view
 from convostate.twilio.pair import is_address
 
 if TYPE_CHECKING:
@@ -30,14 +30,14 @@ LOOK_S = 20.0  # how long a page waits for news before it asks again
 
 
 @dataclass
-class Tryout:
+class Target:
     """An app to try out.
 
     Attributes:
         simulator: The Twilio that texts it.
         start: Has the app write first, ``start(client, *, to, from_)``; None where it cannot.
         masked: Secrets that no page may show.
-        wrapped: Whether the app was wrapped for this try-out only.
+        wrapped: Whether the app was wrapped for this time only.
     """
 
     simulator: TwilioSimulator
@@ -54,19 +54,19 @@ class Faults:
     reply: bool = False
 
 
-class Switchboard:
+class PhoneSession:
     """The phones of one app.
 
     Args:
-        tryout: The app and the Twilio between.
+        target: The app and the Twilio between.
     """
 
-    def __init__(self, tryout: Tryout) -> None:
-        self.tryout = tryout
-        self.simulator = tryout.simulator
-        self.transcript = Transcript(tryout.masked)
-        self.lookout = Lookout(self.simulator)
-        middleware = self.lookout.middleware
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self.simulator = target.simulator
+        self.transcript = Transcript(target.masked)
+        self.inspector = StateInspector(self.simulator)
+        middleware = self.inspector.middleware
         self._secrets = None if middleware is None else middleware.settings.secrets()
         self.faults: dict[int, Faults] = {}
         self._arrived = 0
@@ -133,7 +133,7 @@ class Switchboard:
                 raise
         for (phone, _), entry, reply in zip(texts, sent, replies, strict=True):
             self._note_down(phone, entry, reply, log, ["overlapped"])
-        if len({phone for phone, _ in texts}) < len(texts) and self.lookout.where == "cookie":
+        if len({phone for phone, _ in texts}) < len(texts) and self.inspector.where == "cookie":
             note = (
                 "Both texts began from the same cookie. Twilio keeps the one that came last: "
                 "what the other text changed is lost. A store at the server takes turns."
@@ -174,7 +174,7 @@ class Switchboard:
             log = []
         if len(deliveries) > 1:
             ran = sum(delivery.state is not None for delivery in deliveries)
-            self.note(phone, twice(ran, server_side=self.lookout.server_side))
+            self.note(phone, twice(ran, server_side=self.inspector.server_side))
         self.collect()
 
     def _note_down(
@@ -182,8 +182,8 @@ class Switchboard:
     ) -> None:
         """Write a turn and its messages down."""
         handset = self.phone(phone)
-        turn = reply_shown(reply, self._secrets, log)
-        kept = self.lookout.kept(handset)
+        turn = reply_view(reply, self._secrets, log)
+        kept = self.inspector.kept(handset)
         left = kept.pop("rows")
         if "overlapped" in how and reply.state is not None and kept["goes_on"]:
             # what this one left; what is kept is what the last one left
@@ -207,7 +207,7 @@ class Switchboard:
             self.transcript.change_entry(sent, delivery=delivery, label=label, turn=number)
         for message in reply.sent:
             if message.to == handset.number:
-                self._received(phone, message_shown(message), "reply", number)
+                self._received(phone, message_view(message), "reply", number)
 
     def _received(self, phone: int, message: dict[str, Any], via: str, turn: int | None) -> None:
         now = self.simulator.clock.now()
@@ -221,12 +221,12 @@ class Switchboard:
             news, self._arrived = arrived[self._arrived :], len(arrived)
         for message in news:
             phone = self.transcript.add_phone(message.to, message.from_)
-            self._received(phone, message_shown(message), "app", None)
+            self._received(phone, message_view(message), "app", None)
 
     def all_kept(self) -> list[dict[str, Any]]:
         """What is kept of each phone's conversation now, and whether its STOP stands."""
         return [
-            self.lookout.kept(phone) | {"opted_out": phone.opted_out}
+            self.inspector.kept(phone) | {"opted_out": phone.opted_out}
             for phone in map(self.phone, range(len(self.transcript.phones)))
         ]
 
@@ -242,12 +242,12 @@ class Switchboard:
             UsageError: It cannot.
         """
         handset = self.phone(phone)
-        if self.tryout.start is None:
+        if self.target.start is None:
             raise UsageError(
                 "This app's module has no start(client, *, to, from_), as convostate.demo.reminder has"
             )
         try:
-            self.tryout.start(
+            self.target.start(
                 self.simulator.rest_client(), to=handset.number, from_=handset.texting
             )
         except Exception as error:  # noqa: BLE001  # the developer's own code; the page shows it

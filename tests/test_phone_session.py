@@ -258,7 +258,7 @@ def test_a_fault_of_the_phone_itself_is_not_laid_at_the_request_s_door(
         def lose_cookie(_: int) -> None:
             raise surprise
 
-        monkeypatch.setattr(page.switchboard, "phone", lose_cookie)
+        monkeypatch.setattr(page.session, "phone", lose_cookie)
         with pytest.raises(surprise):
             page.do("lose-cookie", phone=0)
         monkeypatch.undo()
@@ -269,7 +269,7 @@ def test_a_second_simulator_goes_on_with_what_the_first_kept() -> None:
     with board() as page:
         page.text("hi")
         page.text("STOP", phone=1)
-        first = page.switchboard.simulator
+        first = page.session.simulator
         assert first.app is not None
         second = TwilioSimulator(first.app, clock=first.clock)
         second.restore(first.export())

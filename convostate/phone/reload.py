@@ -1,4 +1,4 @@
-"""Handover: a process that stops because the app's code has changed leaves the next one what it knows."""
+"""Reload: the state that is handed to the new process when the app's code has changed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from convostate.testing.clock import Clock
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from convostate.phone.switchboard import Switchboard
+    from convostate.phone.session import PhoneSession
 
 
 @contextmanager
@@ -25,7 +25,7 @@ def place() -> Iterator[Path]:
         yield Path(folder) / "handover.json"
 
 
-class Handover:
+class Reload:
     """What one process leaves to the next, in a file that only this user can read.
 
     Args:
@@ -56,7 +56,7 @@ class Handover:
         ahead_s = float(json.loads(left)["ahead_s"]) if left else 0.0
         return Clock(time.time() + ahead_s, ticking=True)
 
-    def save(self, board: Switchboard) -> None:
+    def save(self, board: PhoneSession) -> None:
         """Leave what there is."""
         with self._lock:
             # Collected in here: what another thread collected before must not be written after it.
@@ -70,7 +70,7 @@ class Handover:
             written.write_text(json.dumps(left), encoding="utf-8")
             written.replace(self._path)
 
-    def resume(self, board: Switchboard) -> bool:
+    def resume(self, board: PhoneSession) -> bool:
         """Go on with what was left; whether anything was."""
         text = self.text()
         if not text:

@@ -34,7 +34,7 @@ trouble      why the store does not answer, or ""
 """
 
 
-class Lookout:
+class StateInspector:
     """Looks at what an app's middleware keeps.
 
     Args:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from convostate.phone.handover import Handover
+from convostate.phone.reload import Reload
 from tests.phone_board import board
 
 if TYPE_CHECKING:
@@ -28,25 +28,25 @@ class Lock:
 
 def test_what_was_collected_before_another_action_is_not_left_after_it(tmp_path: Path) -> None:
     with board() as page:
-        handover: Any = Handover(tmp_path / "handover.json")
+        handover: Any = Reload(tmp_path / "handover.json")
 
         def act() -> None:
             page.text("hi")
-            handover.save(page.switchboard)
+            handover.save(page.session)
 
         handover._lock = Lock(act)
-        handover.save(page.switchboard)
+        handover.save(page.session)
 
         (said, *_) = json.loads(handover.text())["phones"]
         assert [entry["kind"] for entry in said["entries"]] == ["sent", "received"]
 
 
 def test_what_was_left_is_gone_on_with_and_without_it_nothing_is(tmp_path: Path) -> None:
-    handover = Handover(tmp_path / "handover.json")
+    handover = Reload(tmp_path / "handover.json")
     with board() as page:
-        assert not handover.resume(page.switchboard)
+        assert not handover.resume(page.session)
         page.text("hi")
-        handover.save(page.switchboard)
+        handover.save(page.session)
     with board() as page:
-        assert handover.resume(page.switchboard)
+        assert handover.resume(page.session)
         assert page.bodies("sent") == ["hi"]

@@ -63,7 +63,7 @@ class LogLines(logging.Handler):
             self._heard = [heard for heard in self._heard if heard is not lines]
 
 
-def reply_shown(reply: Reply, secrets: Secrets | None, log: list[str]) -> dict[str, Any]:
+def reply_view(reply: Reply, secrets: Secrets | None, log: list[str]) -> dict[str, Any]:
     """A reply as JSON.
 
     Args:
@@ -165,6 +165,6 @@ def _as_received(sent: Request) -> ReceivedRequest:
     )
 
 
-def message_shown(sent: Message) -> dict[str, Any]:
+def message_view(sent: Message) -> dict[str, Any]:
     """A message of the app's as JSON."""
     return {"body": sent.body, "media": list(sent.media), "sid": sent.sid}

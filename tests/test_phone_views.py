@@ -6,8 +6,8 @@ import pytest
 
 from convostate import ConversationMiddleware, Keyring, Settings
 from convostate.demo import counter
-from convostate.phone.shown import reply_shown
 from convostate.phone.transcript import Transcript
+from convostate.phone.views import reply_view
 from convostate.testing import TwilioSimulator
 
 ADA = "+15550100001"
@@ -33,7 +33,7 @@ def explained(account_sid: str, *, broken: bool, status: int = 403) -> str:
     phone.break_signature(int(broken))
     reply = phone.text("hi")
     assert reply.status == status
-    shown: str = reply_shown(reply, settings.secrets(), [])["explanation"]
+    shown: str = reply_view(reply, settings.secrets(), [])["explanation"]
     return shown
 
 

@@ -1,0 +1,159 @@
+"""An app to try out: found, given what it needs to start, and texted by a simulated Twilio."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import unquote, urlsplit
+
+import click
+
+from convostate.cli.addresses import read_address
+from convostate.cli.loading import is_url, load
+from convostate.errors import UsageError
+from convostate.middleware import find_middleware
+from convostate.phone.session import Target
+from convostate.sealing.keys import Keyring
+from convostate.settings import Settings
+from convostate.testing.clock import Clock
+from convostate.testing.configured import (
+    OUR_NUMBER,
+    configured_prefix,
+    configured_url,
+    signing,
+)
+from convostate.testing.simulator import TwilioSimulator
+from convostate.wsgi.middleware import ConversationMiddleware
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, MutableMapping
+
+DEMO = "convostate.demo.counter:app"
+_TOKENS = (
+    "TWILIO_AUTH_TOKEN",
+    "CONVOSTATE_AUTH_TOKENS",
+    "CONVOSTATE_ACCOUNT_TOKENS",
+    "CONVOSTATE_SHARED_KEYS",
+)
+_SECRETS = (*_TOKENS, "CONVOSTATE_KEYS", "CONVOSTATE_INDEX_KEY")
+
+_OPTIONS = (
+    click.option(
+        "--texting",
+        default=OUR_NUMBER,
+        show_default=True,
+        callback=read_address,
+        help="The app's number.",
+    ),
+    click.option("--webhook-url", help="The URL configured at Twilio, if it is not the app's own."),
+    click.option(
+        "--method",
+        type=click.Choice(["POST", "GET"], case_sensitive=False),
+        default="POST",
+        show_default=True,
+        help="How Twilio requests webhooks.",
+    ),
+    click.option("--wrap", is_flag=True, help="Wrap an app that is not wrapped, for this time."),
+)
+
+
+def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options that `make_target` takes."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def use_throwaway_secrets(environ: MutableMapping[str, str] = os.environ) -> bool:
+    """Set a sealing key and an auth token if the environment has none; whether a token was set."""
+    if not environ.get("CONVOSTATE_KEYS"):
+        environ["CONVOSTATE_KEYS"] = Keyring.generate()
+    if any(environ.get(name) for name in _TOKENS):
+        return False
+    environ["TWILIO_AUTH_TOKEN"] = secrets.token_hex(16)
+    return True
+
+
+def make_target(
+    name: str,
+    webhook_url: str | None = None,
+    method: str = "POST",
+    clock: Clock | None = None,
+    *,
+    wrap: bool = False,
+) -> Target:
+    """Load an app and put a Twilio before it: it signs with a secret that the app knows.
+
+    Args:
+        name: The app, as `load` takes it, or the URL of a running one.
+        webhook_url: The webhook's URL, if it is not the one that the app's settings name.
+        method: How webhooks are requested, ``POST`` or ``GET``.
+        clock: The time; the present one, ticking, if absent.
+        wrap: Whether an app that is not wrapped is, with the settings of the environment.
+
+    Raises:
+        UsageError: There is no such app, or its settings are wrong.
+    """
+    clock = Clock(ticking=True) if clock is None else clock
+    chosen: Literal["POST", "GET"] = "GET" if method.upper() == "GET" else "POST"
+    if is_url(name):
+        _check_running(name, wrap=wrap)
+        return Target(TwilioSimulator(name, webhook_url=webhook_url, clock=clock, method=chosen))
+    use_throwaway_secrets()
+    app, module = load(name)
+    middleware = find_middleware(app)
+    wrapped = wrap and middleware is None
+    if wrapped:
+        app = middleware = ConversationMiddleware(app)
+        click.echo(f"convostate: wrapped {name}, for now", err=True)
+    settings = Settings.from_environ() if middleware is None else middleware.settings
+    account_sid, secret = signing(settings)
+    simulator = TwilioSimulator(
+        app,
+        secret.value,
+        webhook_url or configured_url(settings),
+        clock=clock,
+        method=chosen,
+        raise_app_errors=False,
+        stripped_prefix=configured_prefix(settings),
+        account_sid=account_sid,
+        shared_key=(secret.key_id, secret.value) if secret.key_id else None,
+    )
+    start = getattr(module, "start", None)
+    return Target(simulator, start if callable(start) else None, _masked(), wrapped)
+
+
+def _check_running(url: str, *, wrap: bool) -> None:
+    """Refuse what a running app cannot be used with.
+
+    Raises:
+        UsageError: The URL, an option or a variable.
+    """
+    if not url.startswith(("http://", "https://")):
+        raise UsageError(
+            "A running app is reached by http or https. Write http://127.0.0.1:8000/sms"
+        )
+    if wrap:
+        raise UsageError("A running app cannot be wrapped. Give module:name, or leave out --wrap")
+    if not os.environ.get("TWILIO_AUTH_TOKEN"):
+        raise UsageError(
+            "A running app has a token already. Set TWILIO_AUTH_TOKEN to the one it was started with"
+        )
+
+
+def _masked() -> list[str]:
+    """Each secret of the environment by itself: what stands between ``,`` and ``=``."""
+    found = [part for name in _SECRETS for part in re.split("[,=]", os.environ.get(name, ""))]
+    return [*found, *_passwords(os.environ.get("CONVOSTATE_STORE", ""))]
+
+
+def _passwords(url: str) -> list[str]:
+    """The passwords in the URL of a store, escaped and not."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # the app, too, will refuse it
+        return []
+    written = [parts.password or "", *re.findall("_password=([^&]*)", parts.query)]
+    return [word for password in written for word in (password, unquote(password))]
