@@ -168,6 +168,14 @@ def test_the_floors_of_the_house_are_the_import_contract() -> None:
     assert [set(re.findall(r"\w+", row)) for row in rows] == enforced
 
 
+@pytest.mark.parametrize("document", DOCUMENTS, ids=named)
+def test_every_file_of_the_repository_that_is_named_is_there(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+
+    for path in re.findall(r"`((?:convostate|tests|docs|\.ci)/[\w./-]*)`", text):
+        assert (ROOT / path).exists(), path
+
+
 def rewrite(document: Path) -> None:
     """Put what the commands of a document print into it."""
     with TemporaryDirectory() as made:
