@@ -272,7 +272,6 @@ class Conversations:
             begun = store.begin(turn.claim, "", self.clock())
             assert not isinstance(begun, Replay)  # without a fingerprint nothing is recorded
             turn.begun = begun
-            turn.enter()
             yield store, begun
         except BaseException as error:
             failed(turn, error)

@@ -23,7 +23,7 @@ from convostate.stores.base import End, Keep, Leave
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from convostate.stores.base import AsyncStore, Headers, Outcome, Store
+    from convostate.stores.base import AsyncStore, Headers, Store
 
 logger = logging.getLogger("convostate")
 turns_logger = logging.getLogger("convostate.turns")
@@ -34,7 +34,7 @@ TurnOutcome = Literal[
     "kept", "ended", "left", "unwritten", "aborted", "replayed", "unavailable", "refused"
 ]
 TurnKind = Literal["message", "message-status", "call", "other", "turn", "start", "unproven"]
-_COMMITTED: dict[type, TurnOutcome] = {Keep: "kept", End: "ended", Leave: "left"}
+COMMITTED: dict[type, TurnOutcome] = {Keep: "kept", End: "ended", Leave: "left"}
 
 
 class TurnEvent(NamedTuple):
@@ -99,46 +99,16 @@ class Observed:
         verify_s, store_s, app_s: Seconds, so far.
     """
 
-    __slots__ = (
-        "app_s",
-        "began_s",
-        "context",
-        "kind",
-        "outcome",
-        "reason",
-        "request_bytes",
-        "store_s",
-        "token_bytes",
-        "verify_s",
-    )  # fmt: skip
-
-    def __init__(self, kind: TurnKind, context: bytes, began_s: float | None = None) -> None:
-        """Begin to observe.
-
-        Args:
-            kind: The event's.
-            context: The conversation's identity, or empty.
-            began_s: When the request arrived, by `time.perf_counter`; what has passed since was
-                verifying it. None for a turn that has no request.
-        """
-        now_s = time.perf_counter()
-        self.began_s = now_s if began_s is None else began_s
-        self.verify_s = now_s - self.began_s
-        self.kind = kind
-        self.context = context
-        self.outcome: TurnOutcome | Literal[""] = ""
-        self.reason = ""
-        self.request_bytes = self.token_bytes = 0
-        self.store_s = self.app_s = 0.0
+    kind: TurnKind = "unproven"
+    outcome: TurnOutcome | Literal[""] = ""
+    reason = ""
+    context = b""
+    request_bytes = token_bytes = 0
+    began_s = verify_s = store_s = app_s = 0.0
 
     def came_to(self, outcome: TurnOutcome, reason: str) -> None:
         """Nothing is written, and this is why."""
         self.outcome, self.reason, self.token_bytes = outcome, reason, 0
-
-    def finished(self, outcome: Outcome) -> None:
-        """The store is to carry this out."""
-        self.outcome = _COMMITTED[type(outcome)]
-        self.token_bytes = len(outcome.token) if isinstance(outcome, Keep) else 0
 
 
 class TurnObserver:
@@ -171,7 +141,7 @@ class TurnObserver:
         return cast("AnyStore", _TimedStore(store, turn)) if self.active else store
 
     def report(self, turn: Observed, response: tuple[str, Headers, bytes] | None) -> None:
-        """Log the event of a turn that is over, and call the hook, whose errors stop no turn.
+        """Log the event of a turn that is over and call the hook, whose errors stop no turn, if somebody is there.
 
         Args:
             turn: The turn.
@@ -179,6 +149,8 @@ class TurnObserver:
         """
         if not self.active:
             return
+        if turn.outcome == "":
+            turn.came_to("aborted", "exception")
         assert turn.outcome
         status = None if response is None else int(response[0][:3])
         event = TurnEvent(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import time
 from typing import TYPE_CHECKING, Any
 
 from convostate.environ import WEBHOOK_KEY, layers
@@ -11,14 +12,13 @@ from convostate.errors import RequestError, UsageError
 from convostate.events import Observed, TurnObserver
 from convostate.paths import guard
 from convostate.refusals import RefusalLog
-from convostate.turns import Response, add_cache_headers, configure, empty_response
+from convostate.turns import Response, configure, empty_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping
 
     from convostate.events import TurnEvent
     from convostate.settings import Settings
-    from convostate.stores.base import Headers
     from convostate.twilio.diagnosis import Arrival
     from convostate.twilio.signature import Request
 
@@ -110,22 +110,18 @@ class Middleware:
         """
         self._refusals.log(error, request, arrival)
         response = empty_response(error.status if isinstance(error, RequestError) else 403)
-        refused = Observed("unproven", b"", began_s)
+        refused = Observed()
         refused.came_to(
             "refused", error.category if isinstance(error, RequestError) else "surprise"
         )
+        refused.began_s, refused.verify_s = began_s, time.perf_counter() - began_s
         refused.request_bytes = len(request.body) if request is not None else 0
         self._observer.report(refused, response)
         return response
 
-    def _add_cache_headers(self, headers: Headers) -> None:
-        """Merge ours into a turn's response; warn once if the app sets a cookie beside ours."""
-        add_cache_headers(headers, self._config)
-        if (
-            self._config.in_cookie
-            and not self._warned_of_cookies
-            and any(name.lower() == "set-cookie" for name, _ in headers)
-        ):
+    def _warn_of_cookies(self) -> None:
+        """Log once what an app that sets cookies of its own cannot count on."""
+        if self._config.in_cookie and not self._warned_of_cookies:
             self._warned_of_cookies = True
             logger.warning(
                 "the app sets a cookie of its own beside the conversation's: "

@@ -147,14 +147,6 @@ class State(dict[Any, Any]):
         self.ended = True
         self.locked = _ENDED
 
-    def encoded(self) -> bytes:
-        """The items as CBOR.
-
-        Raises:
-            StateError: An item cannot be kept.
-        """
-        return codec.encode(self) if self.session is None else self.session.encoded()
-
     def unkept(self) -> State:
         """A copy that takes writes and of which nothing is kept."""
         return State(

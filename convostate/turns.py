@@ -15,6 +15,7 @@ caller's: nothing here waits, draws or asks.
 from __future__ import annotations
 
 import logging
+import time
 from contextvars import ContextVar
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import cbor2
 
 from convostate.errors import SealError, StateError, StoreError, UsageError
-from convostate.events import Observed, TurnKind
+from convostate.events import COMMITTED, Observed, TurnKind
 from convostate.sealing import codec
 from convostate.sealing.encoding import prefixed
 from convostate.sealing.names import Names, conversation_context, idempotency_hash
@@ -187,21 +188,9 @@ class Turn(Observed):
         state: The app's.
         started_ms, expires_ms: The conversation's, as opened. Unix time in ms.
         read_only: The state cannot be written.
+        running: The claim's name while the turn runs.
     """
 
-    __slots__ = (
-        "_running",
-        "begun",
-        "claim",
-        "config",
-        "expires_ms",
-        "lost",
-        "opt_out",
-        "pair",
-        "read_only",
-        "started_ms",
-        "state",
-    )
     state: State
 
     def __init__(
@@ -215,34 +204,28 @@ class Turn(Observed):
         opt_out: OptOut | None = None,
         began_s: float | None = None,
     ) -> None:
-        context = conversation_context(pair) if context is None else context
-        super().__init__(kind, context, began_s)
+        self.began_s = time.perf_counter() if began_s is None else began_s
         self.config = config
         self.pair = pair
-        self.claim = Claim(config.names.conversation(context)) if claim is None else claim
+        self.kind = kind
+        self.context = conversation_context(pair) if context is None else context
+        self.claim = Claim(config.names.conversation(self.context)) if claim is None else claim
         self.opt_out = opt_out
         self.begun: Begun | None = None
         self.lost: StoreError | None = None
         self.started_ms = self.expires_ms = 0
         self.read_only = False
-        self._running: list[str] | None = None
+        self.running: list[str] = []
 
     def __repr__(self) -> str:
         return f"Turn({self.kind}, {self.outcome or 'running'})"
 
-    def enter(self) -> None:
-        """Note that it runs in this context, and in those that are copied from it, until `leave`."""
-        if self.claim.name:
-            self._running = [self.claim.name]
-            _running.set((*filter(None, _running.get()), self._running))
-
     def leave(self) -> None:
         """Note that it is over, in all contexts: a copy may outlive it. The state takes no further writes."""
-        if self._running is not None:
-            self._running.clear()
-        state = getattr(self, "state", None)
+        self.running.clear()
+        state: State | None = vars(self).get("state")
         if state is not None:
-            state.lock(OVER)
+            state.locked = OVER
 
     def log(self, what: str, reason: str) -> None:
         """Log a warning about this conversation."""
@@ -293,6 +276,7 @@ def webhook_turn(
         opt_out=webhook.opt_out_type,
         began_s=began_s,
     )
+    turn.verify_s = time.perf_counter() - began_s
     turn.request_bytes = len(request.body)
     return turn
 
@@ -307,6 +291,9 @@ def open_turn(turn: Turn, now: float) -> State:
     Returns:
         The state. If a token does not open it is a fresh one, whose `lost` says why.
     """
+    if turn.claim.name:
+        turn.running.append(turn.claim.name)
+        _running.set((*filter(None, _running.get()), turn.running))
     state = read_state(turn, None if turn.begun is None else turn.begun.token, now)
     if state.lost is not None:
         turn.reason = state.lost.reason
@@ -364,7 +351,7 @@ def finish(turn: Turn, status: int, now: float, nonce: bytes) -> Outcome | None:
     Raises:
         StateError: The state holds what cannot be kept, or is too large for a cookie.
     """
-    turn.state.lock(OVER)
+    turn.state.locked = OVER
     if status >= FIRST_FAILING_STATUS:
         turn.came_to("aborted", "status")
         return None
@@ -372,7 +359,8 @@ def finish(turn: Turn, status: int, now: float, nonce: bytes) -> Outcome | None:
     if turn.begun is None:
         turn.came_to("unwritten", turn.reason)
         return None
-    turn.finished(outcome)
+    turn.outcome = COMMITTED[type(outcome)]
+    turn.token_bytes = len(outcome.token) if isinstance(outcome, Keep) else 0
     return outcome
 
 
@@ -392,7 +380,7 @@ def _outcome(turn: Turn, now: float, nonce: bytes) -> Outcome:
     elif state.is_new and not state and not state.touched:
         return Leave(opted_out)
     else:
-        data = state.encoded()
+        data = codec.encode(state) if state.session is None else state.session.encoded()
     content = Opened(now_ms, now_ms + lifetime_ms, turn.started_ms, data)
     token = config.sealer.seal(content, turn.context, nonce)
     if data is _ENDED:
@@ -476,22 +464,23 @@ def _reply_context(turn: Turn) -> bytes:
     return turn.context + prefixed((turn.claim.fingerprint or "").encode("ascii"))
 
 
-def add_cache_headers(headers: Headers, config: TurnConfig) -> None:
-    """Merge what a turn's reply says about caches into the app's headers."""
-    missing = list(config.cache_headers.values())
+def add_cache_headers(headers: Headers, config: TurnConfig) -> bool:
+    """Merge what a turn's reply says about caches into the app's headers.
+
+    Returns:
+        Whether the app sets a cookie of its own.
+    """
+    missing, sets_cookie = list(config.cache_headers.values()), False
     for index, (name, value) in enumerate(headers):
-        ours = config.cache_headers.get(name.lower())
-        if ours is not None:
-            headers[index] = (name, _joined(value, ours[1]))
-            missing = [header for header in missing if header is not ours]
+        lower = name.lower()
+        ours = config.cache_headers.get(lower)
+        if ours in missing:
+            missing.remove(ours)
+        if ours and ours[1].lower() not in value.lower().replace(" ", "").split(","):
+            headers[index] = (name, f"{value}, {ours[1]}" if value else ours[1])
+        sets_cookie = sets_cookie or lower == "set-cookie"
     headers += missing
-
-
-def _joined(value: str, ours: str) -> str:
-    """A header's value with our word in it, once."""
-    if ours.lower() in (part.strip().lower() for part in value.split(",")):
-        return value
-    return f"{value}, {ours}" if value else ours
+    return sets_cookie
 
 
 def check_free(claim: Claim) -> None:

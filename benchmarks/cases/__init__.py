@@ -8,6 +8,7 @@ from benchmarks.cases import (
     capacity,
     contention,
     conversations,
+    crossing,
     flask,
     imports,
     outage,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 CASES: dict[str, Callable[[Scale], Result]] = {
     "overhead": overhead.run,
+    "crossing": crossing.run,
     "primitives": primitives.run,
     "flask": flask.run,
     "unguarded": unguarded.run,

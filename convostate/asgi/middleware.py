@@ -34,6 +34,7 @@ from convostate.turns import (
     MAX_RESPONSE_BYTES,
     Response,
     Turn,
+    add_cache_headers,
     finish,
     open_reply,
     open_turn,
@@ -243,7 +244,6 @@ class ConversationMiddleware(Middleware):
             if unavailable is not None:
                 return unavailable
         scope[STATE_KEY] = scope["session"] = open_turn(turn, now)
-        turn.enter()
         return None
 
     async def _run_app(self, running: _Running, receive: Receive) -> None:
@@ -299,7 +299,8 @@ class ConversationMiddleware(Middleware):
         now = running.clock()
         nonces = os.urandom(2 * NONCE_BYTES)
         outcome = finish(turn, int(response.status[:3]), now, nonces[:NONCE_BYTES])
-        self._add_cache_headers(response.headers)
+        if add_cache_headers(response.headers, self._config):
+            self._warn_of_cookies()
         reply = None if outcome is None else seal_reply(turn, response, now, nonces[NONCE_BYTES:])
         return response, outcome, reply, now
 

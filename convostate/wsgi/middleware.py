@@ -20,6 +20,7 @@ from convostate.stores.base import Replay
 from convostate.turns import (
     Response,
     Turn,
+    add_cache_headers,
     finish,
     open_reply,
     open_turn,
@@ -100,18 +101,18 @@ class ConversationMiddleware(Middleware):
         return [response.body]
 
     def _take(self, turn: Turn, environ: WSGIEnvironment) -> Response:
-        """Take a turn, and report it."""
-        store = self._observer.timed(self.store, turn)
+        """Take a turn, and report it if somebody wants to know."""
+        watched = self._observer.active
+        store = self._observer.timed(self.store, turn) if watched else self.store
         response: Response | None = None
         try:
             response = self._run(turn, store, environ)
         finally:
             turn.leave()
-            if turn.begun is not None:
-                store.abort(turn.begun)  # does nothing after a commit
-            if response is None:
-                turn.came_to("aborted", "exception")
-            self._observer.report(turn, response)
+            if turn.begun is not None:  # it is not committed
+                store.abort(turn.begun)
+            if watched:
+                self._observer.report(turn, response)
         return response
 
     def _run(self, turn: Turn, store: Store, environ: WSGIEnvironment) -> Response:
@@ -128,7 +129,6 @@ class ConversationMiddleware(Middleware):
             if unavailable is not None:
                 return unavailable
         environ[STATE_KEY] = open_turn(turn, now)
-        turn.enter()
         app_began_s = time.perf_counter()
         try:
             response = collect(self.app, environ)
@@ -139,12 +139,16 @@ class ConversationMiddleware(Middleware):
         now = clock()
         nonces = os.urandom(2 * NONCE_BYTES)
         outcome = finish(turn, int(response.status[:3]), now, nonces[:NONCE_BYTES])
-        self._add_cache_headers(response.headers)
+        if add_cache_headers(response.headers, self._config):
+            self._warn_of_cookies()
         if outcome is None or turn.begun is None:
             return response
-        reply = seal_reply(turn, response, now, nonces[NONCE_BYTES:])
+        reply = None
+        if turn.claim.fingerprint is not None:
+            reply = seal_reply(turn, response, now, nonces[NONCE_BYTES:])
         try:
             response.headers.extend(store.commit(turn.begun, outcome, reply, now))
         except StoreError as error:
             return without_store(turn, error) or response
+        turn.begun = None
         return response

@@ -8,7 +8,7 @@ will route by.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote_to_bytes
 
 from convostate.environ import layers
@@ -56,37 +56,34 @@ def read_body(environ: WSGIEnvironment, most: int) -> bytes:
     """Read exactly the body, never a byte past it: a server's stream may block there.
 
     Raises:
-        RequestError: 400 the length is no number or the body is shorter, 413 it is longer than `most`.
+        RequestError: 400 the length is not a number or the body is shorter, 413 it is longer than `most`.
+        StreamError: The stream raised.
     """
     length = environ.get("CONTENT_LENGTH")
-    stream = environ["wsgi.input"]
-    if length:
-        if not (length.isascii() and length.isdigit()):
-            raise RequestError(400, "length", "Content-Length is not a number")
-        wanted = int(length) if len(length) < 10 else most + 1
-        if wanted > most:
-            raise RequestError(413, "length", f"the body is longer than {most} bytes")
-        body = _read(stream, wanted)
-        if len(body) != wanted:
-            raise RequestError(400, "length", "the body is shorter than its Content-Length")
-        return body
-    if not environ.get("wsgi.input_terminated"):
+    if not length and not environ.get("wsgi.input_terminated"):
         return b""
-    body = _read(stream, most + 1)
+    if length and not (length.isascii() and length.isdigit()):
+        raise RequestError(400, "length", "Content-Length is not a number")
+    wanted = most + 1
+    if length and len(length) < 10:
+        wanted = int(length)
+    if length and wanted > most:
+        raise RequestError(413, "length", f"the body is longer than {most} bytes")
+    stream = environ["wsgi.input"]
+    try:
+        body: bytes = stream.read(wanted) if wanted else b""
+        if 0 < len(body) < wanted:
+            pieces = bytearray(body)
+            while len(pieces) < wanted and (piece := stream.read(wanted - len(pieces))):
+                pieces += piece
+            body = bytes(pieces)
+    except Exception as error:
+        raise StreamError(error) from error
+    if length and len(body) != wanted:
+        raise RequestError(400, "length", "the body is shorter than its Content-Length")
     if len(body) > most:
         raise RequestError(413, "length", f"the body is longer than {most} bytes")
     return body
-
-
-def _read(stream: Any, wanted: int) -> bytes:
-    chunks: list[bytes] = []
-    try:
-        while wanted > 0 and (chunk := stream.read(wanted)):
-            chunks.append(chunk)
-            wanted -= len(chunk)
-    except Exception as error:
-        raise StreamError(error) from error
-    return b"".join(chunks)
 
 
 class StreamError(Exception):

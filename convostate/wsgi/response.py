@@ -49,7 +49,11 @@ class _Collector:
         if type(headers) is not list:
             raise AssertionError("the app's headers are not a list")
         for header in headers:
-            if type(header) is not tuple or [type(part) for part in header] != [str, str]:
+            if (
+                type(header) is not tuple
+                or len(header) != 2
+                or not type(header[0]) is type(header[1]) is str
+            ):
                 raise AssertionError("a header of the app's is not a tuple of two str")
         self.status, self.headers = status, headers.copy()
         return self.write
