@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from convostate import PhonePair
 from convostate.stores import CookieStore, MemoryStore
 from convostate.stores.base import Begun, Keep
-from convostate.turns import Turn, TurnConfig, configure, finish, open_turn
+from convostate.turns import Turn, TurnConfig, configure, finish, read_state
 from tests.served import ACCOUNT, ADA, NOW, US, settings
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def opened(
     turn = Turn(config, more.pop("pair", PAIR), **more)
     turn.lost = lost
     turn.begun = None if lost else Begun(turn.claim, token)
-    open_turn(turn, now)
+    read_state(turn, token, now)
     return turn
 
 
