@@ -6,19 +6,23 @@ import re
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from convostate.stores import CookieStore, MemoryStore, RedisStore, Store
-from convostate.testing import StoreContract
+from convostate.stores.aio import InThreads, as_async_store
+from convostate.stores.redis.aio import AsyncRedisStore
+from convostate.testing import AsyncStoreContract, StoreContract
 from tests.redis_servers import BINARIES, let_time_pass, redis_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from convostate.stores.base import Begun, Claim
+    from redis import Redis
+
+    from convostate.stores.base import AsyncStore, Begun, Claim
     from tests.redis_servers import RedisServer
 
 
@@ -54,17 +58,14 @@ def server(request: pytest.FixtureRequest) -> Iterator[RedisServer]:
         yield server
 
 
-class TestRedisStore(StoreContract):
-    wait_s = 1.5
+class OnRedis:
+    """How the contract's tests reach behind a store to its server."""
 
-    @pytest.fixture
-    def store(self, server: RedisServer) -> Store:
-        self.admin = server.admin
-        self.admin.flushall()
-        return RedisStore.from_url(server.url, max_waiting=self.max_waiting, wait_s=self.wait_s)
+    wait_s = 1.5
+    admin: Redis
 
     def advance(self, store: Store, seconds: float) -> None:
-        super().advance(store, seconds)
+        super().advance(store, seconds)  # type: ignore[misc]  # the contract's
         let_time_pass(self.admin, seconds)
 
     def expire_lease(self, store: Store, begun: Begun) -> None:  # noqa: ARG002
@@ -74,6 +75,57 @@ class TestRedisStore(StoreContract):
         waiting = self.admin.llen(f"cs1:{{{claim.name}}}q")
         assert isinstance(waiting, int)
         return waiting
+
+
+class TestRedisStore(OnRedis, StoreContract):
+    @pytest.fixture
+    def store(self, server: RedisServer) -> Store:
+        self.admin = server.admin
+        self.admin.flushall()
+        return RedisStore.from_url(server.url, max_waiting=self.max_waiting, wait_s=self.wait_s)
+
+
+class TestAsyncRedisStore(OnRedis, AsyncStoreContract):
+    @pytest.fixture
+    def async_store(self, server: RedisServer) -> AsyncStore:
+        self.admin = server.admin
+        self.admin.flushall()
+        url, wait_s = server.url, self.wait_s
+        return AsyncRedisStore.from_url(url, max_waiting=self.max_waiting, wait_s=wait_s)
+
+
+class TestCookieStoreOnALoop(AsyncStoreContract):
+    server_side = False
+
+    @pytest.fixture
+    def async_store(self) -> AsyncStore:
+        return as_async_store(CookieStore())
+
+
+class InMemory(AsyncStoreContract):
+    wait_s = 1.5
+
+    @pytest.fixture
+    def memory(self) -> MemoryStore:
+        return MemoryStore(max_waiting=self.max_waiting, wait_s=self.wait_s)
+
+    def waiting(self, store: Any, claim: Claim) -> int:
+        return TestMemoryStore.waiting(self, store.store, claim)  # type: ignore[arg-type]
+
+    def expire_lease(self, store: Any, begun: Begun) -> None:
+        TestMemoryStore.expire_lease(self, store.store, begun)  # type: ignore[arg-type]
+
+
+class TestMemoryStoreOnALoop(InMemory):
+    @pytest.fixture
+    def async_store(self, memory: MemoryStore) -> AsyncStore:
+        return as_async_store(memory)
+
+
+class TestABlockingStoreInThreads(InMemory):
+    @pytest.fixture
+    def async_store(self, memory: MemoryStore) -> AsyncStore:
+        return InThreads(memory)
 
 
 NEEDED = {

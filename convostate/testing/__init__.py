@@ -18,13 +18,14 @@ if TYPE_CHECKING:
     from convostate.testing.clients.webtest import SignedTestApp
     from convostate.testing.clients.werkzeug import SignedClient
     from convostate.testing.clock import Clock
-    from convostate.testing.contract import StoreContract
+    from convostate.testing.contract import AsyncStoreContract, StoreContract
     from convostate.testing.message import Message
     from convostate.testing.phone import Phone
     from convostate.testing.reply import Reply
     from convostate.testing.simulator import TwilioSimulator
 
 __all__ = [
+    "AsyncStoreContract",
     "Call",
     "Clock",
     "Message",
@@ -38,6 +39,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AsyncStoreContract": "contract",
     "Call": "call",
     "Clock": "clock",
     "Message": "message",

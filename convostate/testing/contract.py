@@ -8,49 +8,79 @@
             with closing(MyStore(max_waiting=self.max_waiting)) as store:
                 yield store
 
-Every test begins with an empty store. None sleeps and none depends on how fast it runs; those in which
-turns wait for each other use threads.
+`AsyncStoreContract` is the same for an `AsyncStore`; its fixture is ``async_store``. Every test begins with
+an empty store. None sleeps and none depends on how fast it runs; those in which turns wait for each other
+use threads.
 """
 
 from __future__ import annotations
 
+import asyncio
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from convostate.errors import UsageError
-from convostate.stores.base import Begun, Claim, End, Keep, Leave
-from convostate.testing.contract_replies import Erasure, Replies
-from convostate.testing.contract_setting import Setting
-from convostate.testing.contract_turns import Turns
-from convostate.testing.contract_waiting import Waiting
+from convostate.errors import StoreError, UsageError
+from convostate.stores.base import (
+    OPT_OUT_S,
+    REPLY_S,
+    AsyncStore,
+    Begun,
+    Claim,
+    End,
+    Headers,
+    Keep,
+    Leave,
+    Outcome,
+    Replay,
+    Reply,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from convostate.stores.base import Store
 
-_AT_SERVER = (Turns, Replies, Erasure, Waiting)
+    Turn = Future[Begun | Replay]
+
+PATIENCE_S = 30.0  # for what must happen; then the store hangs
+PAUSE_S = 0.1  # in which what must not happen would have happened
+_HEAD = b"\x01" + bytes(8)  # version and key id, as sealing.token has them
+SEALED = Reply(b"sealed", redirects=False)
 
 
-class StoreContract(Turns, Replies, Erasure, Waiting, Setting):
+def _server_side(test: Any) -> Any:
+    """A test of what needs a memory of the store's own."""
+    test.server_side = True
+    return test
+
+
+class StoreContract:
     """The tests of a store; inherit, and give it a fixture ``store`` that makes an empty one.
 
     Attributes:
-        server_side: What the store's `server_side` is. Where False, the tests of what needs a memory of
-            its own are not collected.
+        server_side: What the store's `server_side` is. If False, the tests of what needs a memory of its
+            own are not collected.
         max_waiting: How many turns of one conversation may wait at once in the store of the fixture.
         wait_s: How long one may wait there, in seconds; more than 0.5, for the other tests.
         now: Unix time in seconds, as `advance` moves it.
     """
 
     server_side = True
+    max_waiting = 2
+    wait_s = 8.0
+    now = 1_800_000_000.0
+    _cookies = ""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if not cls.server_side:
-            for group in _AT_SERVER:
-                for name in vars(group):
-                    if name.startswith("test_"):
-                        setattr(cls, name, None)
+            for name, test in vars(StoreContract).items():
+                if hasattr(test, "server_side"):
+                    setattr(cls, name, None)
 
     @pytest.fixture
     def store(self) -> Store:
@@ -60,72 +90,558 @@ class StoreContract(Turns, Replies, Erasure, Waiting, Setting):
             "that returns an empty one"
         )
 
-    def test_it_says_whether_it_remembers_by_itself(self, store: Store) -> None:
-        assert store.server_side is self.server_side
+    def advance(self, store: Store, seconds: float) -> None:  # noqa: ARG002  # for a store with a clock
+        """Let time pass. A store that goes by a clock of its own overrides this and moves that."""
+        self.now += seconds
 
-    def test_it_says_how_long_a_token_may_be(self, store: Store) -> None:
+    def expire_lease(self, store: Store, begun: Begun) -> None:  # noqa: ARG002  # for a subclass's
+        """Let the lease of a turn that runs end, as if its worker had died or been too slow."""
+        raise UsageError(
+            "Only your store knows how its leases end. Write the method "
+            "expire_lease(self, store, begun) in your test class"
+        )
+
+    def waiting(self, store: Store, claim: Claim) -> int | None:  # noqa: ARG002  # for a store that knows
+        """How many turns of a conversation wait, or None if the store does not know."""
+        return None
+
+    @staticmethod
+    def claim(fingerprint: str | None = None, name: str = "a", idempotency: str = "") -> Claim:
+        """A claim; the texts are padded to their lengths."""
+        key = None if fingerprint is None else fingerprint.ljust(22, "-")
+        return Claim(name.ljust(22, "-"), key, idempotency.encode().ljust(8, b"\0"))
+
+    @staticmethod
+    def token(mark: str, content: bytes = b"") -> bytes:
+        """What a store takes for a sealed state: no other has its nonce."""
+        return _HEAD + mark.encode().ljust(24, b"\0") + content.ljust(80, b"\xff")
+
+    def keep(self, mark: str, lifetime_s: float = 3600) -> Keep:
+        """An outcome that keeps a token of that mark."""
+        return Keep(self.token(mark), lifetime_s)
+
+    def begin(self, store: Store, claim: Claim | None = None) -> Begun:
+        """Begin a turn that must not be a replay."""
+        begun = store.begin(claim or self.claim(), self._cookies, self.now)
+        assert isinstance(begun, Begun)
+        return begun
+
+    def commit(
+        self, store: Store, begun: Begun, outcome: Outcome, reply: Reply | None = None
+    ) -> Headers:
+        """Commit a turn, and keep the cookie that it sets."""
+        headers = store.commit(begun, outcome, reply, self.now)
+        for name, value in headers:
+            if name == "Set-Cookie":
+                self._cookies = value.partition(";")[0]
+        return headers
+
+    def take_turn(
+        self, store: Store, outcome: Outcome, claim: Claim | None = None, reply: Reply | None = None
+    ) -> Headers:
+        """Begin and commit a turn."""
+        return self.commit(store, self.begin(store, claim), outcome, reply)
+
+    def seen(self, store: Store, claim: Claim | None = None) -> Begun:
+        """What the next turn would get."""
+        begun = self.begin(store, claim)
+        store.abort(begun)
+        return begun
+
+    def kept(self, store: Store, claim: Claim | None = None) -> bytes | None:
+        """The token that the next turn would get."""
+        return self.seen(store, claim).token
+
+    def answer(self, store: Store, claim: Claim, sealed: bytes, *, redirects: bool = False) -> None:
+        """Take a turn whose reply is recorded."""
+        self.take_turn(store, self.keep("t"), claim, Reply(sealed, redirects))
+
+    def replayed(self, store: Store, claim: Claim) -> bytes | None:
+        """The recorded reply to a request, or None if it would run."""
+        found = store.begin(claim, "", self.now)
+        if isinstance(found, Replay):
+            return found.sealed
+        store.abort(found)
+        return None
+
+    @contextmanager
+    def waiting_turns(self, store: Store) -> Iterator[Callable[..., list[Turn]]]:
+        """What begins so many turns that wait, in threads that have ended after the block."""
+        tick = threading.Event()
+
+        def wait(count: int = 1, claim: Claim | None = None) -> list[Turn]:
+            asked, turns = claim or self.claim(), []
+            for _ in range(count):
+                before = self.waiting(store, asked)
+                turn = pool.submit(store.begin, asked, "", self.now)
+                for _ in range(int(PATIENCE_S / 0.005) if before is not None else 1):
+                    tick.wait(PAUSE_S if before is None else 0.005)
+                    if turn.done() or (self.waiting(store, asked) or 0) > (before or 0):
+                        break
+                assert not turn.done(), "it did not wait"
+                turns.append(turn)
+            return turns
+
+        with ThreadPoolExecutor(32) as pool:
+            yield wait
+
+    @staticmethod
+    def began(turn: Turn) -> Begun:
+        """A turn that waited and now runs."""
+        begun = turn.result(PATIENCE_S)
+        assert isinstance(begun, Begun)
+        return begun
+
+    @staticmethod
+    @contextmanager
+    def refused(reason: str) -> Iterator[None]:
+        """Check that the block raises a StoreError of that reason."""
+        with pytest.raises(StoreError) as caught:
+            yield
+        assert caught.value.reason == reason
+
+    # A store of either kind.
+
+    def test_it_says_whether_it_remembers_by_itself_and_how_long_a_token_may_be(
+        self, store: Store
+    ) -> None:
+        assert store.server_side is self.server_side
         assert store.most_bytes is None or store.most_bytes > 1024
 
     def test_what_is_kept_outlasts_a_close_and_so_does_the_store(self, store: Store) -> None:
-        self.take_turn(store, Keep(self.token("a"), 3600))
+        self.take_turn(store, self.keep("a"))
         store.close()
         store.close()
-
         assert self.kept(store) == self.token("a")
 
-    def test_where_nothing_is_kept_there_is_no_token(self, store: Store) -> None:
+    def test_if_nothing_is_kept_there_is_no_token(self, store: Store) -> None:
         claim = self.claim()
         begun = self.begin(store, claim)
+        assert (begun.claim, begun.token, begun.opted_out) == (claim, None, False)
 
-        assert begun.claim == claim
-        assert begun.token is None
-        assert begun.opted_out is False
-
-    def test_what_is_kept_comes_back_byte_for_byte(self, store: Store) -> None:
+    def test_what_is_kept_comes_back_byte_for_byte_until_a_later_token_replaces_it(
+        self, store: Store
+    ) -> None:
         token = self.token("a", content=bytes(range(256)))
         headers = self.take_turn(store, Keep(token, 3600))
-
         assert all(type(part) is str for header in headers for part in header)
         assert self.kept(store) == token
 
-    def test_a_later_token_replaces_an_earlier_one(self, store: Store) -> None:
-        self.take_turn(store, Keep(self.token("a"), 3600))
-        self.take_turn(store, Keep(self.token("b"), 3600))
-
+        self.take_turn(store, self.keep("b"))
         assert self.kept(store) == self.token("b")
 
-    def test_after_an_end_there_is_no_state(self, store: Store) -> None:
-        self.take_turn(store, Keep(self.token("a"), 3600))
+    @pytest.mark.parametrize("kept_before", [True, False])
+    def test_after_an_end_there_is_no_state(self, store: Store, kept_before: bool) -> None:
+        if kept_before:
+            self.take_turn(store, self.keep("a"))
         self.take_turn(store, End(self.token("end"), 3600))
-
         # A store that cannot delete gives the sealed ending.
         assert self.kept(store) == (None if self.server_side else self.token("end"))
 
-    def test_to_end_what_is_not_there_does_nothing(self, store: Store) -> None:
-        self.take_turn(store, End(self.token("end"), 3600))
-
-        assert self.kept(store) == (None if self.server_side else self.token("end"))
-
-    def test_leave_leaves_the_state_as_it_was(self, store: Store) -> None:
+    def test_a_turn_that_leaves_the_state_or_is_aborted_changes_nothing(self, store: Store) -> None:
         self.take_turn(store, Leave())
         assert self.kept(store) is None
 
-        self.take_turn(store, Keep(self.token("a"), 3600))
+        self.take_turn(store, self.keep("a"))
         self.take_turn(store, Leave())
-        assert self.kept(store) == self.token("a")
-
-    def test_an_aborted_turn_changes_nothing(self, store: Store) -> None:
-        self.take_turn(store, Keep(self.token("a"), 3600))
         begun = self.begin(store)
         store.abort(begun)
+        assert [begun.token, self.kept(store)] == [self.token("a")] * 2
 
-        assert begun.token == self.token("a")
-        assert self.kept(store) == self.token("a")
-
-    def test_abort_may_be_called_twice_and_for_a_lease_that_is_none(self, store: Store) -> None:
+    def test_abort_may_be_called_twice_and_for_a_turn_that_holds_nothing(
+        self, store: Store
+    ) -> None:
         begun = self.begin(store)
         store.abort(begun)
         store.abort(begun)
         store.abort(Begun(Claim("X" * 22), None))
-
         assert self.kept(store) is None
+
+    # Turns: a conversation is held by one, has a lifetime, and a STOP stands for longer than that.
+
+    @_server_side
+    def test_a_state_is_gone_after_its_lifetime_and_not_before(self, store: Store) -> None:
+        self.take_turn(store, self.keep("a", 60))
+        self.advance(store, 59)
+        assert self.kept(store) == store.peek(self.claim(), self.now) == self.token("a")
+
+        self.advance(store, 2)
+        assert self.kept(store) is store.peek(self.claim(), self.now) is None
+
+    @_server_side
+    def test_it_says_how_long_it_keeps_a_state_or_leaves_that_to_the_seal(
+        self, store: Store
+    ) -> None:
+        self.take_turn(store, self.keep("a", 100))
+        self.advance(store, 50)
+        assert 45 < (self.seen(store).left_s or 50) <= 50
+        assert self.seen(store, self.claim(name="b")).left_s is None
+
+    @_server_side
+    def test_every_commit_begins_the_lifetime_anew(self, store: Store) -> None:
+        for mark in "ab":
+            self.take_turn(store, self.keep(mark, 60))
+            self.advance(store, 50)
+        assert self.kept(store) == self.token("b")
+
+    @_server_side
+    def test_a_state_that_expires_during_a_turn_is_written_by_its_commit(
+        self, store: Store
+    ) -> None:
+        self.take_turn(store, self.keep("a", 2))
+        begun = self.begin(store)
+        self.advance(store, 3)
+        self.commit(store, begun, self.keep("b", 60))
+        assert (begun.token, self.kept(store)) == (self.token("a"), self.token("b"))
+
+    @_server_side
+    def test_two_conversations_do_not_see_or_hold_up_each_other(self, store: Store) -> None:
+        self.take_turn(store, self.keep("a"))
+        held = self.begin(store)
+        assert self.kept(store, self.claim(name="b")) is None
+        self.commit(store, held, self.keep("c"))
+        assert self.kept(store, self.claim(name="b")) is None
+
+    @_server_side
+    def test_a_turn_is_committed_once_and_not_after_an_abort(self, store: Store) -> None:
+        begun = self.begin(store)
+        self.commit(store, begun, self.keep("a"))
+        with self.refused("lost"):
+            self.commit(store, begun, self.keep("b"))
+
+        begun = self.begin(store)
+        store.abort(begun)
+        with self.refused("lost"):
+            self.commit(store, begun, self.keep("c"))
+        assert self.kept(store) == self.token("a")
+
+    @_server_side
+    def test_abort_after_commit_does_not_release_what_the_next_turn_holds(
+        self, store: Store
+    ) -> None:
+        first = self.begin(store)
+        self.commit(store, first, self.keep("a"))
+        second = self.begin(store)
+        store.abort(first)
+        self.commit(store, second, self.keep("b"))
+        assert self.kept(store) == self.token("b")
+
+    @_server_side
+    def test_after_its_lease_a_turn_writes_nothing(self, store: Store) -> None:
+        self.take_turn(store, self.keep("a"))
+        claim = self.claim("request")
+        begun = self.begin(store, claim)
+        self.expire_lease(store, begun)
+
+        with self.refused("lost"):
+            store.write(begun, self.token("b"), 3600, self.now)
+        with self.refused("lost"):
+            self.commit(store, begun, self.keep("b"), SEALED)
+        store.abort(begun)
+        assert self.replayed(store, claim) is None
+        assert self.kept(store) == self.token("a")
+
+    @_server_side
+    def test_what_is_written_during_a_turn_is_there_at_once_and_stays(self, store: Store) -> None:
+        self.take_turn(store, self.keep("before"))
+        begun = self.begin(store)
+        for token in (self.token("a"), None, self.token("b")):
+            store.write(begun, token, 3600, self.now)
+            assert store.peek(self.claim(), self.now) == token
+        self.commit(store, begun, Leave())
+        assert self.kept(store) == self.token("b")
+
+        begun = self.begin(store)
+        store.write(begun, None, 3600, self.now)
+        self.commit(store, begun, self.keep("c"))
+        assert self.kept(store) == self.token("c")
+
+    @_server_side
+    def test_a_stop_stands_for_its_time(self, store: Store) -> None:
+        self.take_turn(store, End(self.token("end"), 3600, opted_out=True))
+        self.advance(store, OPT_OUT_S - 1)
+        assert self.seen(store).opted_out
+
+        self.advance(store, 2)
+        assert not self.seen(store).opted_out
+
+    @_server_side
+    @pytest.mark.parametrize("kind", [Keep, End, Leave])
+    def test_every_outcome_sets_leaves_and_lifts_a_stop(self, store: Store, kind: Any) -> None:
+        found = []
+        for opted_out in (None, True, None, False):
+            what = () if kind is Leave else (self.token("a"), 3600)
+            self.take_turn(store, kind(*what, opted_out))
+            found.append(self.seen(store).opted_out)
+        assert found == [False, True, True, False]
+
+    # Replies: a request that has been answered is answered from the record.
+
+    @_server_side
+    def test_a_repeated_request_gets_the_recorded_reply(self, store: Store) -> None:
+        replies = {name: bytes(range(256)) + name.encode() for name in "abcd"}
+        for name, sealed in replies.items():
+            self.answer(store, self.claim(name), sealed)
+
+        assert {name: self.replayed(store, self.claim(name)) for name in replies} == replies
+        assert self.replayed(store, self.claim("e")) is None
+        assert self.replayed(store, self.claim("a", name="b")) is None
+
+    @_server_side
+    def test_without_a_fingerprint_a_reply_or_a_commit_a_request_runs_again(
+        self, store: Store
+    ) -> None:
+        self.answer(store, self.claim(), b"sealed")
+        assert self.replayed(store, self.claim()) is None
+        self.take_turn(store, self.keep("a"), self.claim("request"))
+        assert self.replayed(store, self.claim("request")) is None
+        store.abort(self.begin(store, self.claim("request")))
+        assert self.replayed(store, self.claim("request")) is None
+
+    @_server_side
+    def test_a_turn_that_leaves_or_ends_the_state_has_its_reply_recorded(
+        self, store: Store
+    ) -> None:
+        for outcome in (Leave(), End(self.token("end"), 3600)):
+            claim = self.claim(type(outcome).__name__)
+            self.take_turn(store, outcome, claim, SEALED)
+            assert self.replayed(store, claim) == b"sealed"
+
+    @_server_side
+    def test_a_reply_is_forgotten_after_its_time(self, store: Store) -> None:
+        self.answer(store, self.claim("request"), b"sealed")
+        self.advance(store, REPLY_S - 1)
+        assert self.replayed(store, self.claim("request")) == b"sealed"
+
+        self.advance(store, 2)
+        assert self.replayed(store, self.claim("request")) is None
+
+    @_server_side
+    @pytest.mark.parametrize("others", [0, 1, 3])
+    def test_a_redirect_to_the_same_url_runs_and_its_retry_does_not(
+        self, store: Store, others: int
+    ) -> None:
+        first, second = (self.claim("r", idempotency=name) for name in ("first", "second"))
+        self.answer(store, first, b"redirect", redirects=True)
+        for number in range(others):
+            self.answer(store, self.claim(f"other{number}"), b"other")
+
+        assert self.replayed(store, first) == b"redirect"
+        assert self.replayed(store, second) is None
+        self.answer(store, second, b"message")
+        # What ends the redirects answers all requests alike.
+        assert [self.replayed(store, claim) for claim in (second, first)] == [b"message"] * 2
+
+    @_server_side
+    @pytest.mark.parametrize("expire", [False, True])
+    def test_a_reply_that_replaced_another_is_erased_with_all_others(
+        self, store: Store, expire: bool
+    ) -> None:
+        claims = [self.claim(name) for name in ("before", "redirected", "between")]
+        for claim in claims:
+            self.answer(store, claim, b"redirect", redirects=True)
+        if expire:
+            self.advance(store, REPLY_S - 10)
+        again = self.claim("redirected", idempotency="again")
+        self.answer(store, again, b"message")
+        if expire:
+            self.advance(store, 20)
+        self.answer(store, self.claim("after"), b"message")
+        assert self.replayed(store, again) == b"message"
+        store.erase(self.claim(), replies=True)
+
+        claims += [again, self.claim("after")]
+        assert [self.replayed(store, claim) for claim in claims] == [None] * 5
+
+    # Erasure: what is erased does not come back.
+
+    @_server_side
+    def test_erase_removes_the_state_and_leaves_other_conversations(self, store: Store) -> None:
+        for name in "ab":
+            self.take_turn(store, self.keep(name), self.claim(name=name))
+        store.erase(self.claim(name="a"), replies=False)
+        store.erase(self.claim(name="c"), replies=True)
+
+        assert self.kept(store, self.claim(name="a")) is None
+        assert self.kept(store, self.claim(name="b")) == self.token("b")
+
+    @_server_side
+    @pytest.mark.parametrize("write_first", [False, True])
+    def test_a_turn_in_flight_cannot_bring_it_back(self, store: Store, write_first: bool) -> None:
+        self.take_turn(store, self.keep("a"))
+        claim = self.claim("request")
+        begun = self.begin(store, claim)
+        if write_first:
+            store.write(begun, self.token("b"), 3600, self.now)
+        store.erase(claim, replies=True)
+
+        with self.refused("lost"):
+            store.write(begun, self.token("c"), 3600, self.now)
+        with self.refused("lost"):
+            self.commit(store, begun, self.keep("c"), SEALED)
+        assert self.kept(store) is None
+        assert self.replayed(store, claim) is None
+
+    @_server_side
+    @pytest.mark.parametrize("answered", [1, 2, 20])
+    def test_replies_are_erased_only_if_that_is_asked_for(
+        self, store: Store, answered: int
+    ) -> None:
+        claims = [self.claim(f"request{number}") for number in range(answered)]
+        for claim in [*claims, *claims[:1]]:
+            if self.replayed(store, claim) is None:
+                self.answer(store, claim, b"sealed")
+
+        for replies, expected in ((False, b"sealed"), (True, None)):
+            store.erase(claims[0], replies=replies)
+            assert [self.replayed(store, claim) for claim in claims] == [expected] * answered
+
+    @_server_side
+    def test_a_standing_stop_survives_erasure(self, store: Store) -> None:
+        self.take_turn(store, Keep(self.token("a"), 3600, opted_out=True))
+        store.erase(self.claim(), replies=True)
+        begun = self.seen(store)
+        assert (begun.opted_out, begun.token) == (True, None)
+
+    # Waiting: turns wait for each other, in order, and not for ever.
+
+    @_server_side
+    def test_turns_run_in_the_order_of_their_begin_and_see_what_the_one_before_left(
+        self, store: Store
+    ) -> None:
+        held, order = self.begin(store), []
+        with self.waiting_turns(store) as wait:
+            turns = wait(self.max_waiting)
+            self.commit(store, held, self.keep("0"))
+            for number, turn in enumerate(turns, 1):
+                begun = self.began(turn)
+                order.append(begun.token)
+                self.commit(store, begun, self.keep(str(number)))
+        assert order == [self.token(str(number)) for number in range(self.max_waiting)]
+
+    @_server_side
+    def test_beyond_max_waiting_the_store_is_busy(self, store: Store) -> None:
+        held = self.begin(store)
+        with self.waiting_turns(store) as wait:
+            turns = wait(self.max_waiting)
+            with self.refused("busy"):
+                self.begin(store)
+            store.abort(held)
+            for turn in turns:
+                store.abort(self.began(turn))
+        assert self.kept(store) is None
+
+    @_server_side
+    def test_a_turn_that_waited_too_long_finds_the_store_busy(self, store: Store) -> None:
+        held = self.begin(store)
+        with self.refused("busy"):
+            self.begin(store)
+        self.commit(store, held, self.keep("a"))
+        assert self.kept(store) == self.token("a")
+
+    @_server_side
+    @pytest.mark.parametrize("ends_by", ["abort", "erase", "lease"])
+    def test_the_next_turn_begins_however_the_one_before_ends(
+        self, store: Store, ends_by: str
+    ) -> None:
+        self.take_turn(store, self.keep("a"))
+        held = self.begin(store)
+        with self.waiting_turns(store) as wait:
+            [turn] = wait()
+            if ends_by == "abort":
+                store.abort(held)
+            elif ends_by == "erase":
+                store.erase(self.claim(), replies=False)
+            else:
+                self.expire_lease(store, held)
+            begun = self.began(turn)
+
+        assert begun.token == (None if ends_by == "erase" else self.token("a"))
+        with self.refused("lost"):
+            self.commit(store, held, self.keep("b"))
+        self.commit(store, begun, self.keep("c"))
+        assert self.kept(store) == self.token("c")
+
+    @_server_side
+    def test_a_repeated_delivery_waits_for_the_first_and_gets_its_reply(self, store: Store) -> None:
+        claim = self.claim("request")
+        held = self.begin(store, claim)
+        with self.waiting_turns(store) as wait:
+            again = wait(self.max_waiting, claim)
+            self.commit(store, held, self.keep("a"), SEALED)
+            replays = [turn.result(PATIENCE_S) for turn in again]
+        assert replays == [Replay(b"sealed")] * self.max_waiting
+        assert self.kept(store) == self.token("a")  # and nothing is held
+
+    @_server_side
+    def test_a_repeated_delivery_runs_if_the_first_failed(self, store: Store) -> None:
+        claim = self.claim("request")
+        held = self.begin(store, claim)
+        with self.waiting_turns(store) as wait:
+            [again] = wait(1, claim)
+            store.abort(held)
+            store.abort(self.began(again))
+
+    @_server_side
+    def test_of_many_turns_at_once_none_is_lost_and_none_is_doubled(self, store: Store) -> None:
+        turns = range(10)
+
+        def add(_: int) -> int:
+            for _ in turns:
+                begun = self.begin(store)
+                count = 1 if begun.token is None else begun.token[-1] + 1
+                token = self.token(str(count), content=bytes(79) + bytes([count]))
+                store.commit(begun, Keep(token, 3600), None, self.now)
+            return len(turns)
+
+        with ThreadPoolExecutor(32) as pool:
+            # As many as can run and wait without one finding that the store is busy.
+            done = sum(pool.map(add, range(self.max_waiting + 1)))
+        token = self.kept(store)
+        assert token is not None
+        assert token[-1] == done
+
+
+class AsyncStoreContract(StoreContract):
+    """The same tests for a store for asyncio; give it a fixture ``async_store`` that makes an empty one.
+
+    The methods `advance`, `expire_lease` and `waiting` get that store.
+    """
+
+    @pytest.fixture
+    def async_store(self) -> AsyncStore:
+        """An empty store; the subclass makes it."""
+        raise UsageError(
+            "AsyncStoreContract has no store to test. Give your test class a fixture named async_store "
+            "that returns an empty one"
+        )
+
+    @pytest.fixture
+    def store(self, async_store: AsyncStore) -> Iterator[Any]:
+        """The store, as the tests call it: its coroutines run on an event loop in a thread."""
+        loop = asyncio.new_event_loop()
+        thread = threading.Thread(target=loop.run_forever)
+        thread.start()
+        try:
+            yield _OnLoop(async_store, loop)
+        finally:
+            asyncio.run_coroutine_threadsafe(async_store.close(), loop).result(PATIENCE_S)
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join(PATIENCE_S)
+            loop.close()
+
+
+class _OnLoop:
+    def __init__(self, store: AsyncStore, loop: asyncio.AbstractEventLoop) -> None:
+        self._store, self._loop = store, loop
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._store, name)
+        if not asyncio.iscoroutinefunction(found):
+            return found
+
+        def call(*args: Any, **named: Any) -> Any:
+            work = asyncio.run_coroutine_threadsafe(found(*args, **named), self._loop)
+            return work.result(PATIENCE_S)
+
+        return call

@@ -337,6 +337,7 @@ class Listener:
             await transport.send("SUBSCRIBE", self._channel)
             if await transport.read(TIMEOUT_S) is None:
                 return
+            self._wake_all()  # who was next before may have been
             # The path and the right to publish are shown by a message of one's own.
             connection = Connection(self._client, key)
             await connection.run(RING, [key], self._channel, self._client.node)
@@ -354,8 +355,7 @@ class Listener:
             self._transport = None
             if transport is not None:
                 transport.close()
-            for ring in self._rings.values():  # from here on they ask more often
-                ring.ring_here()
+            self._wake_all()  # from here on they ask more often
 
     async def _hear(self, transport: AsyncioTransport) -> None:
         while True:
@@ -368,6 +368,10 @@ class Listener:
                 return
             elif self._rings:
                 self._ask()
+
+    def _wake_all(self) -> None:
+        for ring in self._rings.values():
+            ring.ring_here()
 
     def _ask(self) -> None:
         if self._transport is not None and not self._asked:
