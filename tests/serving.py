@@ -30,6 +30,14 @@ SERVERS: dict[str, tuple[str, ...]] = {
     "waitress": (str(BIN / "waitress-serve"), "--listen=127.0.0.1:0", "--threads=4"),
     "wsgiref": (sys.executable, "-m", "tests.serving"),
 }
+_UVICORN = (str(BIN / "uvicorn"), "--host=127.0.0.1", "--port=0")
+ASGI_SERVERS: dict[str, tuple[str, ...]] = {
+    "uvicorn h11": (*_UVICORN, "--http=h11", "--loop=asyncio"),
+    "uvicorn httptools": (*_UVICORN, "--http=httptools", "--loop=uvloop"),
+    "hypercorn": (str(BIN / "hypercorn"), "--bind=127.0.0.1:0"),
+    "granian": (str(BIN / "granian"), "--interface=asgi", "--host=127.0.0.1", "--port=PORT"),
+    "daphne": (str(BIN / "daphne"), "--bind=127.0.0.1", "--port=0"),
+}
 PATIENCE_S = 30.0  # seconds: gunicorn's own patience with its workers
 
 
@@ -51,12 +59,14 @@ class Server:
         assert self.address[1], self.log
 
     def _read(self) -> None:
-        assert self.process.stderr
-        for line in self.process.stderr:
+        output = self.process.stdout or self.process.stderr  # granian's own log is on the first
+        assert output
+        for line in output:
             self.log.append(line)
-            found = re.search(r"http://127\.0\.0\.1:(\d+)", line)
-            if found and not self._listens.is_set():
+            found = re.search(r"(?:http://|TCP address )127\.0\.0\.1:(\d+)", line)
+            if found and not self.address[1]:
                 self.address = ("127.0.0.1", int(found[1]))
+            if self.address[1] and (output is self.process.stderr or "Started worker" in line):
                 self._listens.set()
         self._listens.set()
 
@@ -73,9 +83,11 @@ class Server:
 @contextmanager
 def serving(name: str, app: str, **environ: str) -> Iterator[Server]:
     """Run a server, from the moment it listens."""
+    command = (SERVERS | ASGI_SERVERS)[name]
     with subprocess.Popen(
-        [*SERVERS[name], app],
-        stderr=subprocess.PIPE,
+        [word.replace("PORT", str(free_port())) for word in command] + [app],
+        stdout=subprocess.PIPE if name == "granian" else None,
+        stderr=subprocess.STDOUT if name == "granian" else subprocess.PIPE,
         text=True,
         cwd=ROOT,
         env={**os.environ, "PYTHONUNBUFFERED": "1", **environ},
@@ -85,6 +97,13 @@ def serving(name: str, app: str, **environ: str) -> Iterator[Server]:
         finally:
             process.terminate()
             process.wait(PATIENCE_S)
+
+
+def free_port() -> int:
+    """A port that nobody listens on, for a server that does not take 0."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
 
 
 class Reply(NamedTuple):

@@ -12,7 +12,7 @@ import pytest
 from twilio.request_validator import RequestValidator
 
 from convostate.testing import TwilioSimulator
-from tests.serving import SERVERS, serving
+from tests.serving import ASGI_SERVERS, SERVERS, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +21,8 @@ US = "+15550100099"
 FRAMEWORKS = ["counter_flask", "counter_bottle", "counter_pyramid"]
 SERVED = [(server, "counter") for server in SERVERS]
 SERVED += [(server, name) for server in ("gunicorn sync", "waitress") for name in FRAMEWORKS]
+SERVED += [(server, "counter_fastapi") for server in ASGI_SERVERS]
+SERVED += [("uvicorn h11", "counter_starlette")]
 
 
 @pytest.fixture(scope="module", params=SERVED, ids=" ".join)

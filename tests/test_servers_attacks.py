@@ -12,7 +12,16 @@ import pytest
 
 from convostate.twilio.signature import sign
 from tests.served import ADA, BOB, FORM, text
-from tests.serving import SERVERS, Reply, Server, everything, exchange, request, serving
+from tests.serving import (
+    ASGI_SERVERS,
+    SERVERS,
+    Reply,
+    Server,
+    everything,
+    exchange,
+    request,
+    serving,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,9 +36,10 @@ GOOD = {"Host": "example.com", "Content-Type": FORM, "X-Twilio-Signature": SIGNA
         "Content-Length": str(len(BODY))}  # fmt: skip
 
 
-@pytest.fixture(scope="module", params=SERVERS)
+@pytest.fixture(scope="module", params=[*SERVERS, *ASGI_SERVERS])
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
-    with serving(request.param, "tests.apps.witness:app") as running:
+    app = "witness_asgi" if request.param in ASGI_SERVERS else "witness"
+    with serving(request.param, f"tests.apps.{app}:app") as running:
         yield running
         log = "".join(running.log)
     assert [
@@ -48,7 +58,8 @@ def never_fooled(reply: Reply, url: str = URL) -> bool:
     if testimony is None:
         # 2xx and 3xx are never a refusal; 500 would be ours, other 5xx are the servers' own words.
         assert reply.status >= 400 or reply.status == 0
-        assert reply.status != 500
+        # granian's word for a client that closes its half of the connection before the body's end
+        assert reply.status != 500 or reply.body == b"Internal server error"
         assert "set-cookie" not in reply.headers
         return False
     assert reply.status == 200
@@ -156,13 +167,19 @@ def knows_the_raw_target(server: Server) -> bool:
     return "tests.serving" not in str(server.process.args)
 
 
+def is_asgi(server: Server) -> bool:
+    return "witness_asgi" in str(server.process.args)
+
+
 @pytest.mark.parametrize(("name", "accepted"), [
     ("a19 an absolute target", True), ("a24 chunked", True), ("a24 chunked, one byte each", True),
 ])  # fmt: skip
 def test_what_full_servers_understand_is_accepted(
     server: Server, name: str, accepted: bool
 ) -> None:
-    """And wsgiref, which understands neither, refuses it."""
+    """And wsgiref, which understands neither, refuses it. ASGI servers do not take a target apart."""
+    if is_asgi(server) and name == "a19 an absolute target":
+        accepted = any(name in str(server.process.args) for name in ("httptools", "granian"))
     assert never_fooled(exchange(server, ATTACKS[name])) is (
         accepted and knows_the_raw_target(server)
     )
@@ -178,8 +195,10 @@ def test_a19_a_target_that_was_signed_so_is_accepted(server: Server, target: str
         server, posting(target=target, X_Twilio_Signature=sign(url, PARAMS.items(), TOKEN))
     )
 
-    respelled = any(escape in target for escape in ("%2F", "%7E")) or target.endswith("?")
-    assert never_fooled(reply, url) is (knows_the_raw_target(server) or not respelled)
+    bare = target.endswith("?")  # ASGI has no place for it
+    respelled = any(escape in target for escape in ("%2F", "%7E")) or bare
+    known = knows_the_raw_target(server) and not (bare and is_asgi(server))
+    assert never_fooled(reply, url) is (known or not respelled)
 
 
 @pytest.mark.parametrize("target", ["//sms", "///sms//x?y=1", "/sms//x"])
@@ -287,7 +306,9 @@ def test_a_refused_body_is_not_taken_for_the_next_request(
 
 
 def test_two_requests_on_one_connection_are_two_requests(server: Server) -> None:
-    assert everything(server, KEPT_ALIVE + posting()).count(b'"called"') in (1, 2)
+    # Some ASGI servers drop what they have to say to a client that has closed its half of the connection.
+    fewest = 0 if is_asgi(server) else 1
+    assert fewest <= everything(server, KEPT_ALIVE + posting()).count(b'"called"') <= 2
 
 
 def test_a25_a_body_that_never_ends_calls_nobody_and_the_next_one_is_served(server: Server) -> None:
