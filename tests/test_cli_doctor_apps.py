@@ -335,3 +335,67 @@ def test_an_app_that_cannot_be_imported_is_a_fault() -> None:
 
     assert result.exit_code == 1
     assert "Cannot import no_such_module_at_all" in result.stdout
+
+
+FASTAPI = """
+from fastapi import FastAPI
+from starlette.middleware.sessions import SessionMiddleware
+from convostate.asgi import ConversationMiddleware
+app = FastAPI()
+app.add_api_route("/sms", lambda: "", methods=["POST"])
+app.add_api_route("/call/{step}", lambda step: "", methods=["POST"])
+"""
+ADD = "app.add_middleware(ConversationMiddleware)\n"
+ADD_SESSION = 'app.add_middleware(SessionMiddleware, secret_key="an example")\n'
+
+
+@pytest.mark.parametrize(
+    ("added", "fault", "advice"),
+    [
+        ("", "is not wrapped", "app.add_middleware(ConversationMiddleware)"),
+        (ADD, None, ""),
+        (ADD + ADD_SESSION, None, ""),
+        (
+            ADD_SESSION + ADD,
+            "SessionMiddleware is inside ConversationMiddleware",
+            "Add ConversationMiddleware before SessionMiddleware",
+        ),
+    ],
+)
+@pytest.mark.parametrize("store", ["cookie", "memory"])
+def test_an_asgi_app_is_looked_into_alike(
+    added: str,
+    fault: str | None,
+    advice: str,
+    store: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in {**SOUND, "CONVOSTATE_STORE": store}.items():
+        monkeypatch.setenv(name, value)
+    app = module(tmp_path, monkeypatch, f"{FASTAPI}{added}# {store}\n")
+    said = doctor(app, CONVOSTATE_STORE=store)
+
+    assert (said.exit_code, said.stderr) == (int(fault is not None), "")
+    if fault is not None:
+        assert fault in said.stdout
+        assert f"      → {advice}" in said.stdout.replace("→ Wrap it: ", "→ ")
+    if added:
+        assert (
+            "the URL of /call/{step} to enter at Twilio: https://example.com/call/{step}"
+            in said.stdout
+        )
+        assert (
+            "guarded as well: /docs, /docs/oauth2-redirect, /openapi.json, /redoc." in said.stdout
+        )
+        assert "Set CONVOSTATE_PATHS=/call/*,/sms" in said.stdout
+        assert "workers or threads busy" not in said.stdout
+
+
+def test_the_settings_that_an_asgi_app_cannot_start_without_are_one_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = doctor(module(tmp_path, monkeypatch, FASTAPI + ADD), CONVOSTATE_KEYS=None)
+    assert said.exit_code == 1
+    assert said.stdout.count("fault") == 1
+    assert "CONVOSTATE_KEYS is not set" in said.stdout

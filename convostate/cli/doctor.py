@@ -12,14 +12,14 @@ from convostate.cli.findings import RETRY_SUFFIX, Finding, examine_names, examin
 from convostate.cli.loading import load
 from convostate.cli.routes import examine_routes
 from convostate.cli.store_check import examine_store
+from convostate.environ import layers
 from convostate.errors import ConvostateError, UsageError
-from convostate.middleware import find_middleware
+from convostate.middleware import Middleware, find_middleware, interface_of
 from convostate.settings import Settings
 from convostate.stores import store_for
-from convostate.wsgi.request import has_proxy_fix
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from convostate.stores import Store
     from convostate.stores.base import AsyncStore
@@ -51,13 +51,17 @@ def doctor(context: click.Context, app: str | None, as_json: bool) -> None:
 def _examine(name: str | None) -> Iterator[Finding]:
     yield from examine_names(os.environ)
     app, fault = (None, None) if name is None else _load(name)
-    middleware = find_middleware(app)
+    middleware, error = _find_middleware(app)
+    fault = fault or error
     if middleware is not None:  # its settings and its store may be the app's own
         settings, store = middleware.settings, middleware.store
         yield from _examine_setup(settings, store)
         yield Finding("ok", f"{name} is wrapped")
-        if settings.public_url is None and has_proxy_fix(middleware.app):
+        inside = {type(layer).__name__ for layer in layers(middleware.app)}
+        if settings.public_url is None and "ProxyFix" in inside:
             yield _INNER_PROXY_FIX
+        if middleware.interface == "ASGI" and "SessionMiddleware" in inside:
+            yield _INNER_SESSION
         suffix = RETRY_SUFFIX if store.server_side else ""
         yield from examine_routes(app, middleware.app, settings, suffix=suffix)
         return
@@ -65,10 +69,30 @@ def _examine(name: str | None) -> Iterator[Finding]:
     if fault is not None and fault != wrong:  # importing an app may report the same settings
         yield fault
     elif fault is None and name is not None:
-        yield Finding("fault", f"{name} is not wrapped: its webhooks are not verified", _WRAP)
+        how = _WRAP_ASGI if interface_of(app) == "ASGI" else _WRAP
+        yield Finding("fault", f"{name} is not wrapped: its webhooks are not verified", how)
+
+
+def _find_middleware(app: Any) -> tuple[Middleware | None, Finding | None]:
+    """The middleware of an app, or what keeps it from being made."""
+    # Starlette and FastAPI make their middleware with the first request.
+    make: Callable[[], object] | None = getattr(app, "build_middleware_stack", None)
+    try:
+        return find_middleware(app if make is None else make()), None
+    except ConvostateError as error:
+        return None, Finding.fault(error)
 
 
 _WRAP = "Wrap it: app = ConversationMiddleware(app), or app.wsgi_app = ConversationMiddleware(app.wsgi_app)"
+_WRAP_ASGI = (
+    "Wrap it: app.add_middleware(ConversationMiddleware), or app = ConversationMiddleware(app), from "
+    "convostate.asgi"
+)
+_INNER_SESSION = Finding(
+    "fault",
+    "SessionMiddleware is inside ConversationMiddleware and would replace the conversation's session",
+    "Add ConversationMiddleware before SessionMiddleware: what is added last is the outer one",
+)
 _INNER_PROXY_FIX = Finding(
     "fault",
     "ProxyFix is inside the middleware, so signatures are checked before it corrects the URL",

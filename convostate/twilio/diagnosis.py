@@ -331,6 +331,7 @@ def _changed_url(
 
 
 def _setting(value: str, target: str, arrival: Arrival) -> str:
+    value = re.sub("^ws", "http", value)  # a WebSocket's URL differs in its scheme alone
     advice = f"set CONVOSTATE_PUBLIC_URL={value}"
     if shown(value) != value:  # the log must not hold it
         end = shown(target) or "/"
