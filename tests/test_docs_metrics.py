@@ -54,7 +54,7 @@ def test_the_shown_record_is_a_turn_s(caplog: pytest.LogCaptureFixture) -> None:
     assert shape(caplog.messages[0]) == shape(line)
 
 
-def test_prometheus_counts_turns_and_their_seconds() -> None:
+def test_e11_prometheus_counts_turns_and_their_seconds() -> None:
     defined = example("prometheus_turns.py")
     value = prometheus_client.REGISTRY.get_sample_value
     try:
@@ -75,7 +75,7 @@ def test_prometheus_counts_turns_and_their_seconds() -> None:
 
 
 @pytest.mark.slow
-def test_prometheus_adds_the_workers_up(tmp_path: Path) -> None:
+def test_e11_prometheus_adds_the_workers_up(tmp_path: Path) -> None:
     (tmp_path / "example.py").write_text(python_files()["prometheus_turns.py"], encoding="utf-8")
     (tmp_path / "metrics").mkdir()
     environ = {
