@@ -11,7 +11,7 @@ from convostate import Settings, state_from
 from convostate.asgi import ConversationMiddleware
 from convostate.demo import counter_fastapi, counter_starlette
 from convostate.testing import TwilioSimulator
-from tests.served import KEY, TOKEN
+from tests.served import ADA, KEY, TOKEN
 
 SETTINGS = Settings(auth_token=TOKEN, keys=KEY)
 
@@ -80,6 +80,19 @@ def test_a_wrong_signature_is_refused() -> None:
     phone = TwilioSimulator(ConversationMiddleware(count, SETTINGS), auth_token=TOKEN).phone("+15550100001")  # fmt: skip
     phone.break_signature()
     assert phone.text("hi").status == 403
+
+
+def test_a_header_s_name_may_have_capitals_as_django_s_has() -> None:
+    async def app(scope: Any, _receive: Any, send: Any) -> None:
+        state_from(scope)["seen"] = True
+        start, body = answer(b"<Response><Message>hi</Message></Response>")
+        start["headers"] = [(name.title(), value) for name, value in start["headers"]]
+        for message in (start, body):
+            await send(message)
+
+    reply = TwilioSimulator(ConversationMiddleware(app, SETTINGS), TOKEN).phone(ADA).text("hi")
+    assert reply.messages == ["hi"]
+    assert reply.state == {"seen": True}
 
 
 def test_an_exception_comes_out_of_the_call() -> None:
