@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from convostate.testing.call import Call
+    from convostate.testing.clients.asgi import SignedASGIApp
     from convostate.testing.clients.django import SignedDjangoClient
+    from convostate.testing.clients.httpx import SignedTransport
     from convostate.testing.clients.webtest import SignedTestApp
     from convostate.testing.clients.werkzeug import SignedClient
     from convostate.testing.clock import Clock
@@ -31,9 +33,11 @@ __all__ = [
     "Message",
     "Phone",
     "Reply",
+    "SignedASGIApp",
     "SignedClient",
     "SignedDjangoClient",
     "SignedTestApp",
+    "SignedTransport",
     "StoreContract",
     "TwilioSimulator",
 ]
@@ -45,9 +49,11 @@ _HOMES = {
     "Message": "message",
     "Phone": "phone",
     "Reply": "reply",
+    "SignedASGIApp": "clients.asgi",
     "SignedClient": "clients.werkzeug",
     "SignedDjangoClient": "clients.django",
     "SignedTestApp": "clients.webtest",
+    "SignedTransport": "clients.httpx",
     "StoreContract": "contract",
     "TwilioSimulator": "simulator",
 }

@@ -1,0 +1,107 @@
+"""`SignedASGIApp` and `SignedTransport`: what an ASGI app's own test client sends, signed.
+
+client = httpx.AsyncClient(transport=SignedTransport(app), base_url="https://example.com")
+client = TestClient(SignedASGIApp(app))  # of FastAPI and Starlette
+"""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+from convostate.testing.signing import Signing
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, MutableMapping
+
+    Scope = MutableMapping[str, Any]
+    Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+    Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+_PLAIN = {"content-type": "CONTENT_TYPE", "content-length": "CONTENT_LENGTH"}
+
+
+class SignedASGIApp:
+    """An app around a wrapped ASGI app: requests to guarded paths are signed before they reach it.
+
+    What is signed and what is added: `convostate.testing.signing.Signing`.
+
+    Args:
+        app: The wrapped app.
+        auth_token: What signs; one that the app's settings name if absent.
+    """
+
+    def __init__(self, app: Any, auth_token: str | None = None) -> None:
+        self.app = app
+        self._signing = Signing(lambda: app, auth_token)
+
+    def __getattr__(self, name: str) -> Any:
+        """What a test asks of the app, such as ``app.dependency_overrides``."""
+        return getattr(self.app, name)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Sign a request and run the app."""
+        if scope["type"] == "http":
+            _start(self.app)
+            scope, receive = await self._signed(scope, receive)
+        await self.app(scope, receive, send)
+
+    async def _signed(self, scope: Scope, receive: Receive) -> tuple[Scope, Receive]:
+        body, more = b"", True
+        while more:
+            message = await receive()
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+        environ = _environ(scope, body)
+        self._signing.sign(environ)
+        body = environ["wsgi.input"].read()
+        replayed = False
+
+        async def replay() -> MutableMapping[str, Any]:
+            nonlocal replayed
+            if replayed:
+                return await receive()
+            replayed = True
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        query = environ["QUERY_STRING"].encode("latin-1")
+        return {**scope, "query_string": query, "headers": _headers(environ)}, replay
+
+
+def _start(app: Any) -> None:
+    """Have a Starlette app make its middleware, as its first request would."""
+    if getattr(app, "middleware_stack", app) is None:
+        app.middleware_stack = app.build_middleware_stack()
+
+
+def _environ(scope: Scope, body: bytes) -> dict[str, Any]:
+    """A request as the signing reads and changes it: the keys of a WSGI environ."""
+    host, port = scope.get("server") or ("testserver", 80)
+    root_path: str = scope.get("root_path", "").rstrip("/")
+    environ: dict[str, Any] = {
+        "REQUEST_METHOD": scope["method"],
+        "SCRIPT_NAME": root_path,
+        "PATH_INFO": scope["path"].removeprefix(root_path).encode().decode("latin-1"),
+        "REQUEST_URI": (scope.get("raw_path") or b"").decode("latin-1"),
+        "QUERY_STRING": scope.get("query_string", b"").decode("latin-1"),
+        "SERVER_NAME": host,
+        "SERVER_PORT": str(port),
+        "wsgi.url_scheme": scope.get("scheme", "http"),
+    }
+    for raw_name, raw_value in scope["headers"]:
+        name = raw_name.decode("latin-1").lower()
+        key = _PLAIN.get(name, f"HTTP_{name.upper().replace('-', '_')}")
+        environ[key] = raw_value.decode("latin-1")
+    return environ | {"wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+
+
+def _headers(environ: dict[str, Any]) -> list[tuple[bytes, bytes]]:
+    named = {key: name for name, key in _PLAIN.items()}
+    return [
+        (
+            named.get(key, key.removeprefix("HTTP_").replace("_", "-").lower()).encode("latin-1"),
+            value.encode("latin-1"),
+        )
+        for key, value in environ.items()
+        if (key in named and value) or key.startswith("HTTP_")
+    ]

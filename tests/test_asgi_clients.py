@@ -1,0 +1,73 @@
+"""E3 for ASGI: an existing test suite signs in one line, with httpx and with the frameworks' TestClient."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+import httpx
+from fastapi import FastAPI, Request
+from fastapi.testclient import TestClient
+
+from convostate import Settings
+from convostate.asgi import ConversationMiddleware
+from convostate.testing import SignedASGIApp, SignedTransport
+from tests.served import KEY, TOKEN
+
+if TYPE_CHECKING:
+    import pytest
+
+
+def make_app(**changes: Any) -> FastAPI:
+    app = FastAPI()
+    app.add_middleware(ConversationMiddleware, settings=Settings(auth_token=TOKEN, keys=KEY, paths="/sms,/voice", **changes))  # fmt: skip
+
+    @app.post("/sms")
+    async def sms(request: Request) -> dict[str, Any]:
+        form = await request.form()
+        n = request.session["n"] = request.session.get("n", 0) + 1
+        return {"n": n, "body": form["Body"]}
+
+    @app.get("/voice")
+    async def voice(request: Request) -> dict[str, Any]:
+        return {"digits": request.query_params["Digits"]}
+
+    @app.get("/page")
+    async def page() -> str:
+        return "page"
+
+    return app
+
+
+def test_e3_an_async_suite_signs_with_one_transport() -> None:
+    async def suite() -> None:
+        transport = SignedTransport(make_app())
+        async with httpx.AsyncClient(transport=transport, base_url="https://example.com") as client:
+            for n in (1, 2):
+                reply = await client.post("/sms", data={"Body": "hi & bye"})
+                assert reply.json() == {"n": n, "body": "hi & bye"}
+            assert (await client.get("/voice", params={"Digits": "1", "CallSid": "CA1"})).json() == {"digits": "1"}  # fmt: skip
+            assert (await client.get("/page")).json() == "page"
+
+    asyncio.run(suite())
+
+
+def test_e3_a_suite_with_the_framework_s_test_client_signs() -> None:
+    client = TestClient(SignedASGIApp(make_app(public_url="https://example.com/bots")))
+    assert client.post("/sms", data={"Body": "hi"}).json()["n"] == 1
+    assert client.get("/page").json() == "page"
+
+
+def test_what_is_not_signed_is_refused_and_the_log_names_the_clients(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.WARNING)
+    client = TestClient(make_app())
+    assert client.post("/sms", data={"Body": "hi"}).status_code == 403
+    assert "convostate.testing" in caplog.text
+
+
+def test_a_wrong_token_is_refused() -> None:
+    client = TestClient(SignedASGIApp(make_app(), auth_token="f" * 32))
+    assert client.post("/sms", data={"Body": "hi"}).status_code == 403
