@@ -9,7 +9,8 @@ import pytest
 
 from convostate.errors import RequestError
 from convostate.paths import guard
-from convostate.wsgi.request import MAX_URL_CHARS, read_request
+from convostate.twilio.signature import MAX_URL_CHARS
+from convostate.wsgi.request import read_request
 from tests.answering import Answering
 from tests.served import ACCOUNT, TOKEN, URL, bare, serve, signed, wrapped
 from tests.test_refusal_log import line

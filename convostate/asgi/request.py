@@ -12,7 +12,7 @@ from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from convostate.errors import RequestError
 from convostate.twilio.diagnosis import Arrival
-from convostate.twilio.signature import Request
+from convostate.twilio.signature import MAX_URL_CHARS, Request
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
@@ -71,7 +71,8 @@ def url_of(scope: Scope, headers: dict[str, str], public_url: str | None) -> str
             trust the request's own.
 
     Raises:
-        RequestError: 400, the Host header reaches into the path, or the path into the host.
+        RequestError: 400, the Host header reaches into the path, or the path into the host; 413, it is
+            longer than 32,768 characters.
     """
     target = _target(scope)
     if target[:1] not in ("/", ""):
@@ -149,7 +150,16 @@ def arrival_of(scope: Scope, headers: dict[str, str], public_url: str | None) ->
         public_url or "",
         quote(scope.get("root_path", "").rstrip("/"), safe=_SAFE),
         lambda name: headers.get(f"HTTP_{name.upper().replace('-', '_')}", ""),
+        test_client=_signing_client(headers),
     )
+
+
+def _signing_client(headers: dict[str, str]) -> str:
+    """Which helper of `convostate.testing` signs for the client that sent a request, or ""."""
+    agent = headers.get("HTTP_USER_AGENT", "")
+    if agent == "testclient":  # Starlette's and FastAPI's
+        return "SignedASGIApp"
+    return "SignedTransport" if agent.startswith("python-httpx") else ""
 
 
 def verified_headers(scope: Scope, body: bytes) -> list[tuple[bytes, bytes]]:
@@ -168,7 +178,10 @@ def _target(scope: Scope) -> str:
     path: str = scope["path"]
     root: str = scope.get("root_path", "").rstrip("/")
     whole = path if not root or path == root or path.startswith(f"{root}/") else root + path
-    raw: bytes | None = scope.get("raw_path")
+    raw: bytes = scope.get("raw_path") or b""
+    query: bytes = scope.get("query_string", b"")
+    if max(len(raw), len(path), len(query)) > MAX_URL_CHARS:
+        raise RequestError(413, "length", f"the URL is longer than {MAX_URL_CHARS} characters")
     if raw:
         spelled = raw.partition(b"?")[0].decode("latin-1")  # daphne leaves the query in it
         decoded = unquote_to_bytes(spelled).decode("utf-8", "replace")

@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote_to_bytes
 from convostate.environ import layers
 from convostate.errors import RequestError
 from convostate.twilio.diagnosis import Arrival
-from convostate.twilio.signature import Request
+from convostate.twilio.signature import MAX_URL_CHARS, Request
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 _ABSOLUTE = re.compile(
     r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*"
 )  # RFC 9112 §3.2.2: an origin may stand before the path
-# Decoding takes 3 ms for so many. The longest known, a GET webhook of a WhatsApp flow, has 16 KiB.
-MAX_URL_CHARS = 32_768
 _SAFE = "/;=,:@!$&'()*+~"  # RFC 3986 §3.3: what a path segment holds unescaped
 
 
