@@ -19,7 +19,7 @@ from convostate.errors import ConversationExistsError, OptedOutError, StoreError
 from convostate.events import TurnObserver
 from convostate.sealing.token import NONCE_BYTES
 from convostate.stores.base import Keep, Leave, Replay
-from convostate.turns import Turn, check_free, configure, finish, open_turn, read_state
+from convostate.turns import Turn, check_free, configure, finish, log_clocks, open_turn, read_state
 from convostate.twilio.pair import PhonePair
 
 if TYPE_CHECKING:
@@ -119,6 +119,9 @@ class Conversations:
         turn = Turn(self._config, self._pair(ours, theirs, account_sid))
         with self._hold(turn) as (store, begun):
             open_turn(turn, self.clock())
+            if turn.skew_s:
+                ask = getattr(self.store, "clock_ahead_s", None)
+                log_clocks(turn, ask and ask(turn.claim))
             with app_runs(turn):
                 yield turn.state
             now = self.clock()
@@ -219,6 +222,7 @@ class Conversations:
             StoreError: ``down``.
         """
         turn, now = Turn(self._config, self._pair(ours, theirs, account_sid)), self.clock()
+        turn.store_decides = self.clock is time.time
         state = read_state(turn, self.store.peek(turn.claim, now), now)
         state.lock(_COPY)
         return None if state.is_new else state
@@ -267,6 +271,7 @@ class Conversations:
             StoreError: ``down`` or ``busy``.
         """
         check_free(turn.claim)
+        turn.store_decides = self.clock is time.time
         store = self._observer.timed(self.store, turn)
         try:
             begun = store.begin(turn.claim, "", self.clock())

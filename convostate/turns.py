@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("convostate")
 
+CLOCKS_DIFFER_MS = 5000  # more than a slow commit and NTP's own error
 MAX_RESPONSE_BYTES = 65_536  # https://www.twilio.com/docs/api/errors/11750
 
 _ENDED = codec.encode(None)
@@ -76,6 +77,7 @@ class TurnConfig(NamedTuple):
         ends_on_opt_out: Whether a STOP ends the conversation.
         runs_without_store: Whether the app runs while the store is down.
         cache_headers: What a turn's reply says about caches, by lower-case name.
+        logged: What is logged once and has been.
     """
 
     sealer: Sealer
@@ -86,6 +88,7 @@ class TurnConfig(NamedTuple):
     ends_on_opt_out: bool
     runs_without_store: bool
     cache_headers: dict[str, tuple[str, str]]
+    logged: set[str]
 
     @property
     def in_cookie(self) -> bool:
@@ -137,6 +140,7 @@ def configure(
         ends_on_opt_out=settings.on_opt_out == "end",
         runs_without_store=settings.on_outage == "empty",
         cache_headers=cache_headers,
+        logged=set(),
     )
     return settings, store, config
 
@@ -188,6 +192,10 @@ class Turn(Observed):
         state: The app's.
         started_ms, expires_ms: The conversation's, as opened. Unix time in ms.
         read_only: The state cannot be written.
+        store_decides: A server-side store's tokens expire when the store drops them, whatever the hosts'
+            clocks say; else by the times in their seals, as with a test's clock and in cookies.
+        skew_s: How far the clock of the host that sealed the state is ahead of this host's, in seconds,
+            if that is more than 5 and not logged yet; else 0.
         running: The claim's name while the turn runs.
     """
 
@@ -214,7 +222,8 @@ class Turn(Observed):
         self.begun: Begun | None = None
         self.lost: StoreError | None = None
         self.started_ms = self.expires_ms = 0
-        self.read_only = False
+        self.read_only = self.store_decides = False
+        self.skew_s = 0.0
         self.running: list[str] = []
 
     def __repr__(self) -> str:
@@ -226,6 +235,10 @@ class Turn(Observed):
         state: State | None = vars(self).get("state")
         if state is not None:
             state.locked = OVER
+
+    def seal_time(self, now: float) -> int | None:
+        """The time by which tokens expire, in ms; None if the store decides."""
+        return None if self.store_decides and not self.config.in_cookie else int(now * 1000)
 
     def log(self, what: str, reason: str) -> None:
         """Log a warning about this conversation."""
@@ -310,13 +323,14 @@ def read_state(turn: Turn, token: bytes | None, now: float) -> State:
     lost: SealError | StoreError | None = turn.lost
     if token is not None:
         try:
-            opened = config.sealer.open(token, turn.context, now_ms)
+            opened = config.sealer.open(token, turn.context, turn.seal_time(now))
             content = codec.decode(opened.data)
         except SealError as error:
             lost = SealError(error.reason, str(error))  # its frames and its cause stay here
         else:
             if content is not None:
                 turn.started_ms, turn.expires_ms = opened.started_ms, opened.expires_ms
+                _go_by_store(turn, now_ms)
     locked: StateError | None = None
     if turn.kind == "message-status":
         if config.reply_sealer is None:
@@ -334,6 +348,38 @@ def read_state(turn: Turn, token: bytes | None, now: float) -> State:
         locked=locked,
     )
     return turn.state
+
+
+def _go_by_store(turn: Turn, now_ms: int) -> None:
+    """Have the state expire when the store drops it. What the seal says instead shows how clocks differ."""
+    left_s = turn.begun.left_s if turn.begun is not None else None
+    if left_s is None or not turn.store_decides:
+        return
+    by_seal_ms, turn.expires_ms = turn.expires_ms, now_ms + int(left_s * 1000)
+    skew_ms = by_seal_ms - turn.expires_ms
+    if abs(skew_ms) > CLOCKS_DIFFER_MS and "clocks" not in turn.config.logged:
+        turn.config.logged.add("clocks")
+        turn.skew_s = skew_ms / 1000
+
+
+def log_clocks(turn: Turn, ahead_s: float | None) -> None:
+    """Log once that the clocks of two hosts differ, for a turn with a `skew_s`.
+
+    Args:
+        turn: The turn.
+        ahead_s: How far this host's clock is ahead of the store's; None if that is unknown.
+    """
+    referee = "" if ahead_s is None else f", and this host's is {_apart(ahead_s)} the store's"
+    logger.warning(
+        "another host's clock is %s this host's%s. No state is lost, because the store decides when it "
+        "expires. Synchronise the clocks of all hosts with NTP",
+        _apart(turn.skew_s),
+        referee,
+    )
+
+
+def _apart(seconds: float) -> str:
+    return f"{abs(seconds):.0f} s {'ahead of' if seconds > 0 else 'behind'}"
 
 
 def finish(turn: Turn, status: int, now: float, nonce: bytes) -> Outcome | None:
@@ -453,7 +499,7 @@ def open_reply(turn: Turn, replay: Replay, now: float) -> Response:
     sealer = turn.config.reply_sealer
     assert sealer is not None  # only a store that remembers gives a Replay
     try:
-        opened = sealer.open(replay.sealed, _reply_context(turn), int(now * 1000))
+        opened = sealer.open(replay.sealed, _reply_context(turn), turn.seal_time(now))
         status, headers, body = cbor2.loads(opened.data)
         return Response(status, [(name, value) for name, value in headers], body)
     except (SealError, cbor2.CBORError, ValueError, TypeError) as error:

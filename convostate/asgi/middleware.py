@@ -36,6 +36,7 @@ from convostate.turns import (
     Turn,
     add_cache_headers,
     finish,
+    log_clocks,
     open_reply,
     open_turn,
     seal_reply,
@@ -244,6 +245,9 @@ class ConversationMiddleware(Middleware):
             if unavailable is not None:
                 return unavailable
         scope[STATE_KEY] = scope["session"] = open_turn(turn, now)
+        if turn.skew_s:
+            ask = getattr(self.store, "clock_ahead_s", None)
+            log_clocks(turn, ask and await ask(turn.claim))
         return None
 
     async def _run_app(self, running: _Running, receive: Receive) -> None:
@@ -366,6 +370,7 @@ class _Running:
             turn, store, scope, cookies, send
         )  # fmt: skip
         self.clock: Callable[[], float] = scope.get(CLOCK_KEY, time.time)
+        turn.store_decides = CLOCK_KEY not in scope
         self.collector = Collector(MAX_RESPONSE_BYTES)
         self.app_began_s = time.perf_counter()
         self.failure: Exception | None = None

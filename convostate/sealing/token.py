@@ -135,8 +135,13 @@ class Sealer:
             self._head + nonce + cipher.at(nonce).encrypt(nonce[12:], plain, associated + context)
         )
 
-    def open(self, token: bytes, context: bytes, now_ms: int) -> Opened:
+    def open(self, token: bytes, context: bytes, now_ms: int | None) -> Opened:
         """Open a token.
+
+        Args:
+            token: Its raw bytes.
+            context: What it must be bound to, as for `seal`.
+            now_ms: Unix time in ms; None if not the seal but its store decides when it expires.
 
         Raises:
             SealError: It is not a token, of another version, of an unknown key, changed or moved,
@@ -166,9 +171,7 @@ class Sealer:
         end = _FRAME.size + length
         if not 0 <= len(plain) - end < PADDING_BYTES or plain.count(0, end) != len(plain) - end:
             raise SealError("malformed", "the token's content has not the length it says")
-        if (
-            not issued_ms - SKEW_MS <= now_ms < expires_ms
-            or expires_ms - issued_ms > self._longest_ms
-        ):
+        is_current = now_ms is None or issued_ms - SKEW_MS <= now_ms < expires_ms
+        if not is_current or expires_ms - issued_ms > self._longest_ms:
             raise SealError("expired", "the token is outside its span of time")
         return Opened(issued_ms, expires_ms, started_ms, plain[_FRAME.size : end])

@@ -179,6 +179,15 @@ class Store(Protocol):
 
     A store of your own derives from it: then what has a default here need not be written, and one that
     lacks another of its methods cannot be made.
+
+    It may also have these methods (coroutines in a store for asyncio):
+
+    - ``check()``: what ``convostate doctor`` prints, as tuples of ``ok``, ``note`` or ``fault``, what was
+      found, and what to do about it.
+    - ``clock_ahead_s(claim)``: how far this host's clock is ahead of the store's, in seconds, or None. It
+      is asked once, if `Begun.left_s` shows that the clocks of two hosts differ, and never raises.
+    - ``for_asyncio()``: the same store as an `AsyncStore`; without it, it runs in threads there.
+    - ``queue(claim)``: who is at a conversation, a `Queue`.
     """
 
     @property

@@ -22,6 +22,7 @@ from convostate.turns import (
     Turn,
     add_cache_headers,
     finish,
+    log_clocks,
     open_reply,
     open_turn,
     seal_reply,
@@ -118,6 +119,7 @@ class ConversationMiddleware(Middleware):
     def _run(self, turn: Turn, store: Store, environ: WSGIEnvironment) -> Response:
         """Hold the conversation, run the app, commit what it left; `_take` lets go."""
         clock: Callable[[], float] = environ.get(CLOCK_KEY, time.time)
+        turn.store_decides = CLOCK_KEY not in environ
         now = clock()
         try:
             found = store.begin(turn.claim, environ.get("HTTP_COOKIE", ""), now)
@@ -129,6 +131,9 @@ class ConversationMiddleware(Middleware):
             if unavailable is not None:
                 return unavailable
         environ[STATE_KEY] = open_turn(turn, now)
+        if turn.skew_s:
+            ask = getattr(self.store, "clock_ahead_s", None)
+            log_clocks(turn, ask and ask(turn.claim))
         app_began_s = time.perf_counter()
         try:
             response = collect(self.app, environ)
