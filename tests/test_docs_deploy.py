@@ -11,7 +11,8 @@ import shlex
 import socket
 import subprocess
 import sys
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from convostate import Settings, UsageError
 from convostate.testing import TwilioSimulator
 from tests.documentation import PAGES, blocks, python_files
 from tests.packaged import closure, install
-from tests.redis_servers import free_port
+from tests.redis_servers import free_port, wait_until
 from tests.served import KEY
 from tests.serving import BIN, PATIENCE_S, Server
 from tests.test_redis_tls_acl import make_certificate
@@ -85,7 +86,7 @@ def folder(tmp_path: Path) -> Path:
 def running(words: list[str], folder: Path, environ: dict[str, str]) -> Iterator[Server]:
     """Run a server's command on a free port, from the moment it listens."""
     own = [re.sub(r"^(127\.0\.0\.1|0\.0\.0\.0):8000$", "127.0.0.1:0", word) for word in words]
-    assert own != words
+    assert "8000" not in " ".join(own)
     with subprocess.Popen(
         own,
         stderr=subprocess.PIPE,
@@ -160,6 +161,36 @@ def test_the_systemd_unit_starts_the_same_server(folder: Path) -> None:
         assert texts(server.url) == ["Text 1", "Text 2"]
 
 
+def test_uvicorn_serves_the_app(folder: Path) -> None:
+    [line] = re.findall(r"^uvicorn .*$", block("uvicorn", "sh"), re.MULTILINE)
+    name, *words = shlex.split(line.replace("--port 8000", "--port 0"))
+    assert "--port 8000" in line
+
+    with running([str(BIN / name), *words], folder, SETTINGS) as server:
+        wait_until(lambda: "startup complete" in "".join(server.log))
+        assert texts(server.url) == ["Text 1", "Text 2"]
+
+
+def test_uvicorn_does_not_start_with_a_wrong_setting(folder: Path) -> None:
+    done = subprocess.run(
+        [str(BIN / "uvicorn"), "--port", "0", "fastapi_app:app"],
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], **SETTINGS, "CONVOSTATE_LIFETIME": "9h"},
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+
+    assert done.returncode
+    assert "CONVOSTATE_LIFETIME must be from 60 s to 4 h" in done.stderr
+
+
+def listens(port: int) -> bool:
+    with socket.create_connection(("127.0.0.1", port)):
+        return True
+
+
 @contextmanager
 def nginx(site: str, folder: Path, app: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Run nginx with a site, and give the URL of its webhook."""
@@ -188,16 +219,7 @@ def nginx(site: str, folder: Path, app: Server, monkeypatch: pytest.MonkeyPatch)
         env={"PATH": f"{os.environ['PATH']}:/usr/sbin"},
     ) as process:
         try:
-            for _ in range(200):
-                with (
-                    suppress(ConnectionRefusedError),
-                    socket.create_connection(("127.0.0.1", port)),
-                ):
-                    break
-                with suppress(subprocess.TimeoutExpired):
-                    process.wait(0.05)
-                    break
-            assert process.poll() is None
+            wait_until(lambda: listens(port))
             yield f"https://127.0.0.1:{port}/bots/sms"
         finally:
             process.terminate()
@@ -295,22 +317,23 @@ def lambda_event(request: Request) -> dict[str, Any]:
     }
 
 
+@pytest.mark.parametrize("function", ["lambda_function", "lambda_function_async"])
 @pytest.mark.parametrize(
     "public_url", ["https://abc.lambda-url.eu-central-1.on.aws", "https://example.com"]
 )
 def test_a_lambda_function_answers_its_events(
-    public_url: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+    public_url: str, function: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in {**SETTINGS, "CONVOSTATE_PUBLIC_URL": public_url}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.syspath_prepend(str(folder))
-    for name in ("bot", "lambda_function"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    from lambda_function import lambda_handler  # type: ignore[import-not-found]
+    for name in python_files():
+        monkeypatch.delitem(sys.modules, name.removesuffix(".py"), raising=False)
+    lambda_handler = import_module(function).lambda_handler
 
     @Request.application
     def function_url(request: Request) -> Response:
-        answered = lambda_handler(lambda_event(request), None)
+        answered = lambda_handler(lambda_event(request), object())
         body = answered["body"]
         if answered["isBase64Encoded"]:
             body = base64.b64decode(body)
@@ -327,5 +350,5 @@ def test_a_lambda_function_answers_its_events(
     assert [phone.text("hi").messages for _ in range(2)] == [["Text 1"], ["Text 2"]]
     phone.break_signature()
     assert phone.text("hi").status == 403
-    for name in ("bot", "lambda_function"):
-        sys.modules.pop(name, None)
+    for name in python_files():
+        sys.modules.pop(name.removesuffix(".py"), None)
