@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import os
 import sys
 from contextlib import closing
@@ -11,6 +12,7 @@ from weakref import WeakSet
 
 import hypothesis
 import pytest
+from click.testing import CliRunner
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -25,6 +27,10 @@ if TYPE_CHECKING:
 # The example apps read their settings when they are imported. The values are examples.
 os.environ["TWILIO_AUTH_TOKEN"] = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
 os.environ["CONVOSTATE_KEYS"] = "x7iiBl0tHjvhJ5yrfV3ABILCQgSMgjK8u-1eHxxMpg8"
+
+# Before 8.2 click's runner put standard output and errors into one, unless it was told not to.
+if "mix_stderr" in inspect.signature(CliRunner).parameters:
+    CliRunner.__init__ = functools.partialmethod(CliRunner.__init__, mix_stderr=False)  # type: ignore[method-assign, assignment]
 
 IN_CI = os.environ.get("CI") == "true"
 

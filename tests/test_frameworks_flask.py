@@ -75,7 +75,7 @@ def test_accessed_is_true_after_a_view_asked() -> None:
 
     @app.post("/turn")
     def turn() -> str:
-        return str("a" in session) if flask.request.form["Body"] == "ask" else "<Response/>"
+        return str(session.get("a")) if flask.request.form["Body"] == "ask" else "<Response/>"
 
     text = texting(app)
     text("hi")

@@ -201,8 +201,8 @@ def test_with_the_cookie_store_the_one_cookie_is_the_conversations(app: Any) -> 
 def test_a_session_cookie_from_before_is_neither_read_nor_answered(app: Any) -> None:
     turns = Turns(app)
     turns.visit(put(user="admin"))
-    (cookie,) = (turns.browser._cookies or {}).values()
-    turns.phone.jar.put(cookie.key, cookie.value)
+    ((name, _, value),) = turns.browser_cookies
+    turns.phone.jar.put(name, value)
 
     assert turns.turn(every) == {}
     turns.turn(put(name="Ada"))

@@ -40,13 +40,21 @@ class ConversationSession(StateView, SessionMixin):
 
     Attributes:
         new: No conversation was going on: this text begins one.
-        accessed: Whether a view asked for the session.
     """
 
     def __init__(self, state: State, backing: Backing) -> None:
         super().__init__(state, backing)
         self.new = state.is_new
-        self.accessed = False
+        self._accessed = False
+
+    @property
+    def accessed(self) -> bool:
+        """Whether a view asked for the session. Flask says so from 3.1.3 on; before, a session had to know."""
+        return self._accessed or bool(self._used)
+
+    @accessed.setter
+    def accessed(self, accessed: bool) -> None:
+        self._accessed = accessed
 
     @property
     def modified(self) -> bool:
@@ -60,7 +68,7 @@ class ConversationSession(StateView, SessionMixin):
     @property
     def permanent(self) -> bool:
         """Whether ``PERMANENT_SESSION_LIFETIME`` shortens the lifetime."""
-        return bool(self.get("_permanent", False))
+        return bool(self.state.get("_permanent", False))
 
     @permanent.setter
     def permanent(self, permanent: bool) -> None:

@@ -220,9 +220,8 @@ class StateView(MutableMapping[Any, Any]):
         return dict, (dict(self),)  # a copy, or what a task queue is handed, is a plain dict
 
     def __getitem__(self, key: Any) -> Any:
-        value = self.state[key]
         self._used.add(key)
-        return value
+        return self.state[key]
 
     def __setitem__(self, key: Any, value: Any) -> None:
         self._writable[key] = value

@@ -99,6 +99,7 @@ class Turns:
         self.phone = self.twilio.phone("+15550100001")
         self.browser = Client(self.app)
         self.reply: Reply
+        self.browser_cookies: list[tuple[str, str, str]] = []
         self._step: Step = lambda _session: None
         self._result: Any = None
 
@@ -123,7 +124,11 @@ class Turns:
     def visit(self, step: Step = lambda _session: None) -> Any:
         """Run `step` on the session of a browser's page; what it returns."""
         self._step = step
-        assert self.browser.get(BROWSER[0], buffered=True).status_code == 200
+        page = self.browser.get(BROWSER[0], buffered=True)
+        assert page.status_code == 200
+        self.browser_cookies = [
+            header.partition(";")[0].partition("=") for header in page.headers.getlist("Set-Cookie")
+        ]
         return self._result
 
     @property
