@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.documentation import blocks, file_name
 from tests.packaged import ROOT, Built, Installed, install, run
 
 if TYPE_CHECKING:
@@ -54,19 +55,26 @@ def installed(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Install
     return made
 
 
-def mypy(installed: Installed) -> dict[int, str]:
-    """The errors that mypy finds in the program, by their line."""
+README = {
+    file_name(block): block.text
+    for block in blocks(ROOT / "README.md")
+    if block.language == "python"
+}
+
+
+def mypy(installed: Installed, program: str = "consumer.py") -> dict[int, str]:
+    """The errors that mypy finds in a program, by their line."""
     # Bottle, Pyramid and twilio publish no types.
     words = "-m mypy --strict --disable-error-code import-untyped --python-executable".split()
-    said = run(sys.executable, *words, installed.bin / "python", "consumer.py", cwd=installed.home)
-    found = re.findall(r"^consumer\.py:(\d+): error: (.*)$", said, re.MULTILINE)
+    said = run(sys.executable, *words, installed.bin / "python", program, cwd=installed.home)
+    found = re.findall(rf"^{program}:(\d+): error: (.*)$", said, re.MULTILINE)
     assert f"{len(found)} error" in said or said.startswith("Success: no issues"), said
     return {int(line): what for line, what in found}
 
 
-def pyright(installed: Installed) -> dict[int, str]:
-    """The errors that pyright finds in the program, by their line."""
-    config = {"typeCheckingMode": "standard", "include": ["consumer.py"]}
+def pyright(installed: Installed, program: str = "consumer.py") -> dict[int, str]:
+    """The errors that pyright finds in a program, by their line."""
+    config = {"typeCheckingMode": "standard", "include": [program]}
     (installed.home / "pyrightconfig.json").write_text(json.dumps(config), encoding="utf-8")
     command = Path(sys.executable).with_name("basedpyright")
     said = run(
@@ -81,13 +89,13 @@ def pyright(installed: Installed) -> dict[int, str]:
     }
 
 
+if TYPE_CHECKING:
+    Check = Callable[..., dict[int, str]]
 CHECKERS = pytest.mark.parametrize("check", [mypy, pyright])
 
 
 @CHECKERS
-def test_a_program_that_follows_the_readme_has_no_error(
-    check: Callable[[Installed], dict[int, str]], installed: Installed
-) -> None:
+def test_a_program_that_follows_the_readme_has_no_error(check: Check, installed: Installed) -> None:
     where = installed.run("python", "-c", "import convostate; print(convostate.__file__)")
     (installed.home / "consumer.py").write_text(PROGRAM, encoding="utf-8")
 
@@ -96,9 +104,18 @@ def test_a_program_that_follows_the_readme_has_no_error(
 
 
 @CHECKERS
-def test_every_wrong_use_is_an_error(
-    check: Callable[[Installed], dict[int, str]], installed: Installed
+@pytest.mark.parametrize("program", README)
+def test_e9_a_program_of_the_readme_has_no_error(
+    check: Check, installed: Installed, program: str
 ) -> None:
+    for name, text in README.items():
+        (installed.home / name).write_text(text, encoding="utf-8")
+
+    assert check(installed, program) == {}
+
+
+@CHECKERS
+def test_every_wrong_use_is_an_error(check: Check, installed: Installed) -> None:
     (installed.home / "consumer.py").write_text(PROGRAM + "\n".join(WRONG), encoding="utf-8")
     first = PROGRAM.count("\n") + 1
     found = check(installed)

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
+    from convostate.events import TurnEvent
+    from convostate.settings import Settings
     from convostate.stores import Store
     from convostate.twilio.signature import Request
 
@@ -64,6 +66,16 @@ class ConversationMiddleware(Middleware):
     make_store = staticmethod(store_for)
     app: WSGIApplication
     store: Store
+
+    def __init__(
+        self,
+        app: WSGIApplication,
+        settings: Settings | None = None,
+        *,
+        store: Store | None = None,
+        on_turn: Callable[[TurnEvent], object] | None = None,
+    ) -> None:
+        super().__init__(app, settings, store=store, on_turn=on_turn)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request."""
