@@ -66,6 +66,10 @@ def test_e11_prometheus_counts_turns_and_their_seconds() -> None:
         assert value("convostate_turns_total", refused) == 1
         for part in ("verify", "store", "app"):
             assert value("convostate_turn_seconds_count", {"part": part}) == 3
+        # E11: the library's own buckets begin at 5 ms, which holds them all.
+        assert (
+            value("convostate_turn_seconds_bucket", {"part": "store", "le": "0.0001"}) is not None
+        )
         shown = prometheus_client.generate_latest().decode()
         assert ADA not in shown
         assert TOKEN not in shown
@@ -95,7 +99,7 @@ def test_e11_prometheus_adds_the_workers_up(tmp_path: Path) -> None:
     assert kept in shown.splitlines()
 
 
-def test_opentelemetry_counts_turns_and_their_milliseconds(
+def test_e11_opentelemetry_counts_turns_and_their_seconds(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     reader = InMemoryMetricReader()
@@ -111,6 +115,9 @@ def test_opentelemetry_counts_turns_and_their_milliseconds(
     counts = {point.attributes["outcome"]: point.value for point in points["convostate.turns"]}
     times = {p.attributes["outcome"]: p.count for p in points["convostate.turn.duration"]}
     assert counts == times == {"kept": 2, "refused": 1}
+    for point in points["convostate.turn.duration"]:
+        assert 0 < point.sum < 1  # seconds
+        assert point.bucket_counts[-1] == 0  # no turn is over the last boundary
     assert ADA not in repr(points)
     provider.shutdown()
 
