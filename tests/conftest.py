@@ -45,6 +45,15 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.markexpr = "not slow"
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    # The whole suite uses every core, file by file; `-n0` and tests that are named use this process.
+    whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    if whole and getattr(config.option, "numprocesses", 0) is None and not config.option.usepdb:
+        config.option.numprocesses = min(4, os.cpu_count() or 1)
+        config.option.dist = "loadfile"
+
+
 def refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
     """Turn a skip into a failure: in CI a test that did not run proves nothing."""
     if report.outcome == "skipped" and not hasattr(report, "wasxfail"):
