@@ -10,23 +10,20 @@ from pathlib import Path
 
 import click
 
-from benchmarks.cases import CASES
+from benchmarks.cases import CASES, run
 from benchmarks.environment import environment
-from benchmarks.report import as_json, table
-from benchmarks.report import markdown as as_markdown
-from benchmarks.result import INSTALL
-from benchmarks.scale import FULL, ONCE, QUICK
-
-SCALES = {"full": FULL, "quick": QUICK, "once": ONCE}
+from benchmarks.figures import INSTALL, as_json, table
+from benchmarks.figures import markdown as as_markdown
+from benchmarks.measure import SCALES
 
 
 @click.command(help=f"{__doc__}\n\nCases: {', '.join(CASES)}; without one, all of them.")
-@click.argument("cases", nargs=-1, type=click.Choice(list(CASES)), metavar="[CASE]...")
+@click.argument("cases", nargs=-1, type=click.Choice(CASES), metavar="[CASE]...")
 @click.option("--json", "only_json", is_flag=True, help="Print JSON instead of tables.")
-@click.option("--markdown", is_flag=True, help="End with what has a bound, as a Markdown table.")
+@click.option("--markdown", is_flag=True, help="End with what has a bound, as a table.")
 @click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw FILE.svg.")
-@click.option("--quick", "scale", flag_value="quick", help="Smaller counts: a few seconds a case.")
-@click.option("--once", "scale", flag_value="once", help="Tiny counts: does every case still run?")
+@click.option("--quick", "scale", flag_value="quick", help="Smaller counts: seconds a case.")
+@click.option("--once", "scale", flag_value="once", help="Tiny counts: does every case run?")
 def main(
     cases: tuple[str, ...],
     only_json: bool,
@@ -43,7 +40,7 @@ def main(
         print("\n".join(f"{name:10} {value}" for name, value in where.items()), flush=True)
     results = {}
     for name in cases or CASES:
-        results[name] = CASES[name](SCALES[scale or "full"])
+        results[name] = run(name, SCALES[scale or "full"])
         if not only_json:
             print(f"\n{table(name, results[name])}", flush=True)
     if only_json:

@@ -1,23 +1,21 @@
 """The app that is measured: it counts the texts of a conversation, in plain WSGI and in Flask.
 
-Bare, it answers the same without remembering. `factory` names in the cases point here.
+Bare, it answers the same and keeps nothing. The factories in the cases are here and in `rivals`.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from flask import Flask, Response, request
-
-from benchmarks.states import STATES
 from benchmarks.webhooks import KEY, KINDS, TOKEN, environ_of
 from benchmarks.worker import Work
-from convostate import ConversationMiddleware, Keyring, Settings, State, state_from
+from convostate import ConversationMiddleware, Settings, state_from
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, MutableMapping
 
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from flask import Flask
 
 CONTENT_TYPE = "text/xml; charset=utf-8"
 
@@ -28,87 +26,82 @@ def twiml(number: int) -> bytes:
 
 
 def bare(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:  # noqa: ARG001
-    """Answer without remembering."""
+    """Answer, and keep nothing."""
     start_response("200 OK", [("Content-Type", CONTENT_TYPE)])
     return [twiml(2)]
 
 
-def count(state: State, beginning: dict[str, Any]) -> int:
-    """Count in the conversation's state, which begins with `beginning`."""
-    if not state:
-        state.update(beginning)
+def count(state: MutableMapping[Any, Any], filling: str = "") -> int:
+    """Count in the conversation's state, which also holds `filling`."""
+    if filling:
+        state.setdefault("notes", filling)
     number: int = state.get("texts", 0) + 1
     state["texts"] = number
     return number
 
 
-def counting(beginning: dict[str, Any]) -> WSGIApplication:
+def counting(filling: str = "") -> WSGIApplication:
     """Make the plain app that counts."""
 
     def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        number = count(state_from(environ), beginning)
+        number = count(state_from(environ), filling)
         start_response("200 OK", [("Content-Type", CONTENT_TYPE)])
         return [twiml(number)]
 
     return app
 
 
-def flask_app(answer: Callable[[], int], *, reads_form: bool = False) -> Flask:
+def flask_app(answer: Callable[[], int]) -> Flask:
     """A Flask app whose one view answers with the number that `answer` gives."""
+    from flask import Flask, Response  # noqa: PLC0415  # what is measured in plain WSGI loads no Flask
+
     app = Flask(__name__)
 
     @app.post("/sms")
     def sms() -> Response:
-        if reads_form:
-            _ = request.form["Body"]
         return Response(twiml(answer()), content_type=CONTENT_TYPE)
 
     return app
 
 
-def settings(store: str = "cookie", **more: Any) -> Settings:
+def settings(**changes: Any) -> Settings:
     """The settings of every wrapped app here."""
-    return Settings(auth_token=TOKEN, keys=Keyring.parse(KEY), store=store, **more)
+    return Settings(**{"auth_token": TOKEN, "keys": KEY, **changes})
 
 
-def make(
-    app: str, *, store: str = "cookie", size: str = "count", reads_form: bool = False
-) -> WSGIApplication:
+def make(app: str, filling_bytes: int = 0, **changes: Any) -> WSGIApplication:
     """Make one of the apps.
 
     Args:
-        app: ``bare``, ``wrapped``, ``passing`` (wrapped, for webhooks without a pair),
-            ``unguarded``, ``flask`` or ``flask wrapped``.
-        store: As CONVOSTATE_STORE.
-        size: One of `STATES`.
-        reads_form: The Flask view reads a field of the form, as most do.
+        app: ``bare``, ``flask``, ``wrapped``, ``flask wrapped``, or ``passing``: wrapped, and
+            asks for no state.
+        filling_bytes: What the state holds beside a number.
+        **changes: Settings of a wrapped app.
     """
     if app == "bare":
         return bare
     if app == "flask":
-        return flask_app(lambda: 2, reads_form=reads_form)
-    beginning = STATES[size]
+        return flask_app(lambda: 2)
+    filling = "table 9 " * (filling_bytes // 8)
     if app == "flask wrapped":
-        flask = flask_app(
-            lambda: count(state_from(request.environ), beginning), reads_form=reads_form
-        )
-        flask.wsgi_app = ConversationMiddleware(flask.wsgi_app, settings(store))  # type: ignore[method-assign]  # as Flask documents it
+        from flask import request  # noqa: PLC0415
+
+        flask = flask_app(lambda: count(state_from(request.environ), filling))
+        flask.wsgi_app = ConversationMiddleware(flask.wsgi_app, settings(**changes))  # type: ignore[method-assign]  # as Flask documents it
         return flask
-    if app == "unguarded":
-        return ConversationMiddleware(bare, settings(store, paths=("/voice/*", "/texts")))
-    inside = bare if app == "passing" else counting(beginning)
-    return ConversationMiddleware(inside, settings(store))
+    inside = bare if app == "passing" else counting(filling)
+    return ConversationMiddleware(inside, settings(**changes))
 
 
 def serve(app: WSGIApplication, environ: WSGIEnvironment) -> tuple[str, list[tuple[str, str]]]:
     """Ask an app as a server would; its status and headers."""
-    told: list[Any] = []
-    body = app(environ, lambda *said: told.extend(said))  # type: ignore[arg-type]  # nothing here calls write()
+    said: list[Any] = []
+    body = app(environ, lambda *what: said.extend(what))  # type: ignore[arg-type]  # nothing here calls write()
     for _ in body:
         pass
     if hasattr(body, "close"):
         body.close()
-    return told[0], told[1]
+    return said[0], said[1]
 
 
 def cookie_from(headers: list[tuple[str, str]]) -> str:
@@ -117,45 +110,42 @@ def cookie_from(headers: list[tuple[str, str]]) -> str:
     return "; ".join(cookies)
 
 
-def answering(
-    app: WSGIApplication, kind: str = "sms", conversations: int = 200, *, in_cookie: bool = True
-) -> Work:
+def answering(app: WSGIApplication, kind: str = "sms", people: int = 200, **more: str) -> Work:
     """Make a contender of an app: each call is one webhook of a running conversation.
 
     Args:
-        app: The app.
+        app: The app. If it sets a cookie, all calls are of one conversation and bring it.
         kind: ``sms``, ``whatsapp`` or ``json``.
-        conversations: How many there are; the calls go round them.
-        in_cookie: All of them are the same conversation, whose cookie each call brings.
+        people: How many conversations there are; the calls go round them.
+        **more: Parameters of an SMS beside the usual ones.
 
     Raises:
         RuntimeError: The app does not answer 200.
     """
-    make_webhook = KINDS[kind]
-    if in_cookie:
-        conversations = 1
-    cookies = {}
-    for number in range(conversations):
-        status, headers = serve(app, environ_of(make_webhook(number)))
+    webhook = KINDS[kind]
+    cookie = ""
+    for person in range(people):
+        status, headers = serve(app, environ_of(webhook(person, **more)))
         if not status.startswith("200"):
             raise RuntimeError(f"the app answered {status}")
-        cookies[number] = cookie_from(headers)
+        cookie = cookie_from(headers)
+        if cookie:
+            people, first = 1, person
+            break
+    else:
+        first = 0
 
     def inputs(calls: int) -> list[dict[str, Any]]:
-        numbers = [index % conversations for index in range(calls)]
-        return [environ_of(make_webhook(number), cookies[number]) for number in numbers]
+        return [
+            environ_of(webhook(first + index % people, **more), cookie) for index in range(calls)
+        ]
 
     return Work(inputs, lambda environ: serve(app, environ))
 
 
 def contender(
-    app: str,
-    kind: str = "sms",
-    store: str = "cookie",
-    size: str = "count",
-    reads_form: bool = False,
-    conversations: int = 200,
+    app: str, kind: str = "sms", people: int = 200, fields: int = 0, **options: Any
 ) -> Work:
     """The factory of the apps above; see `make` and `answering`."""
-    made = make(app, store=store, size=size, reads_form=reads_form)
-    return answering(made, kind, conversations, in_cookie=store == "cookie")
+    more = {f"Field{index}": "value" for index in range(fields)}
+    return answering(make(app, **options), kind, people, **more)

@@ -1,27 +1,62 @@
-"""Measuring: each contender in a fresh process, warm, and all of them in turns.
+"""Measuring: each contender in a fresh process, and all of them in turns on one core.
 
-A round asks every contender once, one after the other, so that whatever else the machine does hits
-all of them alike; which one begins changes from round to round. Ratios are taken within a round. What
-is reported is the median over the rounds, with the quartiles beside it. Work that waits for nobody is
-measured in processor time.
+Each contender is asked for a chunk of calls, one contender after the other, again and again, so that
+whatever else the machine does hits all of them alike. Noise only ever adds: the time of a contender
+is the mean of its fastest chunks, 2 % of them. That is repeated with fresh processes, because where a
+process's code and data lie moves its time by some percent. What is reported is the median of the
+repetitions, with the lowest and the highest; ratios are taken within a repetition.
 """
 
 from __future__ import annotations
 
 import json
-import statistics
+import os
 import subprocess
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
-
-from benchmarks.worker import build, turn
+from statistics import fmean
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 ROOT = Path(__file__).parent.parent
+FASTEST = 0.02
+APP, FLASK, RIVAL = ("benchmarks.apps:contender",) * 2 + ("benchmarks.rivals:contender",)
+
+
+class Scale(NamedTuple):
+    """How much is measured.
+
+    Attributes:
+        repeats: Fresh processes of each contender.
+        chunks: Of each process.
+        calls: In a chunk.
+        served: Webhooks that each server answers, in a chunk.
+        writers: How many at once on one conversation.
+        turns: Of each of them.
+        waiting: How many texts wait for one conversation in memory.
+        conversations: How many there are on one Redis and in memory.
+        growth: What settings, forms and states are multiplied with.
+    """
+
+    repeats: int
+    chunks: int
+    calls: int
+    served: int
+    writers: int
+    turns: int
+    waiting: int
+    conversations: int
+    growth: int
+
+
+SCALES = {
+    "full": Scale(5, 200, 20, 500, 64, 20, 256, 50_000, 100),
+    "quick": Scale(3, 60, 20, 200, 64, 5, 256, 10_000, 100),
+    "once": Scale(1, 1, 2, 10, 2, 1, 2, 20, 2),
+}
 
 
 class Contender(NamedTuple):
@@ -38,137 +73,76 @@ class Contender(NamedTuple):
     options: Mapping[str, Any] = {}
 
 
-class Effort(NamedTuple):
-    """How much is measured.
+class Process:
+    """A contender in a fresh process, which ends with the block.
+
+    Args:
+        contender: Which.
+        *under: A program, with its arguments, that runs the process.
 
     Attributes:
-        rounds: How often every contender has its turn; one more, before them, is not counted.
-        calls: Calls in one turn.
-        chunk: Calls that are timed together. A turn counts as the median of its chunks, which an
-            interrupted chunk does not move.
-        wall: The clock on the wall counts, because the contenders wait for a server; else processor
-            time.
-        fresh: Each contender in a process of its own; else all in this one, where only "does it
-            run" is asked.
+        missing: The package that the contender lacks, or "".
     """
 
-    rounds: int
-    calls: int
-    chunk: int = 20
-    wall: bool = False
-    fresh: bool = True
-
-
-class Running(Protocol):
-    """A contender that can be asked, from entering to leaving."""
-
-    def __enter__(self) -> Running: ...
-
-    def __exit__(self, *failure: object) -> None: ...
-
-    def ready(self) -> str:
-        """Wait until the contender is made; the package that it lacks, or ""."""
-        ...
-
-    def time(self, calls: int, chunk: int, *, wall: bool) -> list[float]:
-        """Time so many calls: for each chunk the µs of one call; see `turn`."""
-        ...
-
-
-def started(contender: Contender, effort: Effort) -> Running:
-    """What runs a contender."""
-    return _Process(contender) if effort.fresh else _Here(contender)
-
-
-class _Here:
-    """A contender in this process."""
-
-    def __init__(self, contender: Contender) -> None:
-        self._contender = contender
-
-    def __enter__(self) -> _Here:
-        return self
-
-    def __exit__(self, *failure: object) -> None:
-        pass
-
-    def ready(self) -> str:
-        self._work = build(self._contender.factory, self._contender.options)
-        return self._work if isinstance(self._work, str) else ""
-
-    def time(self, calls: int, chunk: int, *, wall: bool) -> list[float]:
-        assert not isinstance(self._work, str)
-        return turn(self._work, calls, chunk, wall)
-
-
-class _Process:
-    """A contender in a fresh process."""
-
-    def __init__(self, contender: Contender) -> None:
-        self._command = [
-            *(sys.executable, "-m", "benchmarks.worker"),
-            *(contender.factory, json.dumps(dict(contender.options))),
-        ]
-
-    def __enter__(self) -> _Process:
+    def __init__(self, contender: Contender, *under: str) -> None:
+        words = [contender.factory, json.dumps(dict(contender.options))]
         self._process = subprocess.Popen(
-            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
-        )
+            [*under, sys.executable, "-m", "benchmarks.worker", *words],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
+            env={**os.environ, "PYTHONHASHSEED": "0"},
+        )  # fmt: skip
+        with suppress(AttributeError):  # not everywhere
+            os.sched_setaffinity(self._process.pid, {max(os.sched_getaffinity(0))})
+        self.missing: str = self._answer().get("missing", "")
+
+    def __enter__(self) -> Process:
         return self
 
     def __exit__(self, *failure: object) -> None:
         self._process.communicate()  # the end of its input ends it
 
-    def ready(self) -> str:
-        missing: str = self._answer().get("missing", "")
-        return missing
-
-    def time(self, calls: int, chunk: int, *, wall: bool) -> list[float]:
+    def ask(self, what: str, calls: int) -> Any:
+        """Ask for one of the answers that `benchmarks.worker` lists."""
         assert self._process.stdin is not None
-        print(json.dumps([calls, chunk, wall]), file=self._process.stdin, flush=True)
-        times: list[float] = self._answer()["us"]
-        return times
+        print(json.dumps([what, calls]), file=self._process.stdin, flush=True)
+        return self._answer()
 
-    def _answer(self) -> dict[str, Any]:
+    def _answer(self) -> Any:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise RuntimeError(f"{self._command[-2]} ended early; its error stands above")
-        answer: dict[str, Any] = json.loads(line)
-        return answer
+            raise RuntimeError("a contender's process ended early; its error is above")
+        return json.loads(line)
 
 
-class Rounds(NamedTuple):
-    """What a comparison came to.
+def fastest(values: Sequence[float]) -> float:
+    """The mean of the fastest 2 %, of one value at least."""
+    return fmean(sorted(values)[: max(1, round(len(values) * FASTEST))])
 
-    Attributes:
-        us: For each contender's label the µs of one call in each round.
-        missing: For each contender that could not run the package that it lacks.
+
+def compare(
+    contenders: Sequence[Contender], scale: Scale, clock: str = "cpu"
+) -> tuple[dict[str, list[float]], dict[str, str]]:
+    """Measure contenders in turns.
+
+    Returns:
+        For each label the µs of one call in each repetition; and for each contender that could not
+        run the package that it lacks.
     """
-
-    us: dict[str, list[float]]
-    missing: dict[str, str]
-
-
-def compare(contenders: Sequence[Contender], effort: Effort) -> Rounds:
-    """Measure contenders in turns."""
     us: dict[str, list[float]] = {}
     missing: dict[str, str] = {}
-    with ExitStack() as stack:
-        processes = {
-            contender.label: stack.enter_context(started(contender, effort))
-            for contender in contenders
-        }
-        for label, process in processes.items():
-            if lacks := process.ready():
-                missing[label] = lacks
-            else:
-                us[label] = []
-        labels = list(us)
-        for counts in [False] + [True] * effort.rounds:
-            for label in labels:
-                times = processes[label].time(effort.calls, effort.chunk, wall=effort.wall)
-                if counts:
-                    us[label].append(statistics.median(times))
-            labels = labels[1:] + labels[:1]
-    return Rounds(us, missing)
+    for _ in range(scale.repeats):
+        with ExitStack() as stack:
+            processes = {
+                contender.label: stack.enter_context(Process(contender)) for contender in contenders
+            }
+            missing |= {label: one.missing for label, one in processes.items() if one.missing}
+            chunks: dict[str, list[float]] = {
+                label: [] for label in processes if label not in missing
+            }
+            for _ in range(scale.chunks):
+                for label, times in chunks.items():
+                    times.append(fmean(processes[label].ask(clock, scale.calls)))
+        for label, times in chunks.items():
+            us.setdefault(label, []).append(fastest(times))
+    return us, missing

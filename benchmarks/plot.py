@@ -1,4 +1,4 @@
-"""Drawing ratios as bars: what convostate costs, with what it is held against as 1."""
+"""Drawing ratios as bars: what convostate costs, with what it is compared with as 1."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from benchmarks.result import Result
+    from benchmarks.figures import Result
 
 # Mid-tones: readable on a white page and on a black one.
 WITHIN, OVER, BARE, TEXT = "#2f8f6b", "#c2603a", "#6d7fa3", "#808080"

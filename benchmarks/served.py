@@ -1,18 +1,12 @@
-"""The app of a server: `gunicorn benchmarks.served:app`, with what to serve as JSON in BENCHMARKS_APP."""
+"""The app of a server: `gunicorn benchmarks.served:app`, with its factory as JSON in BENCHMARKS_APP."""
 
 from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING
+from importlib import import_module
 
-from benchmarks.apps import make
-from benchmarks.rivals import rival
+_factory, _options = json.loads(os.environ["BENCHMARKS_APP"])
+_module, _, _function = _factory.partition(":")
 
-if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIApplication
-
-_what = json.loads(os.environ["BENCHMARKS_APP"])
-app: WSGIApplication = (
-    rival(_what["rival"]).app(_what["redis_url"], {}) if "rival" in _what else make(**_what)
-)
+app = getattr(import_module(_module), _function)(**_options)

@@ -1,7 +1,7 @@
 """Signed webhooks as Twilio sends them: what every case feeds to every contender.
 
 Parameters and their order: https://www.twilio.com/docs/messaging/guides/webhook-request. No two
-requests are the same, because a store that remembers answers a repeated one from its record.
+requests are the same, because a store answers a repeated one from its record.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from convostate.twilio.signature import sign
 
 TOKEN = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
 KEY = "x7iiBl0tHjvhJ5yrfV3ABILCQgSMgjK8u-1eHxxMpg8"
-ACCOUNT = "AC00000000000000000000000000000001"
+ACCOUNT = f"AC{1:032x}"
 OURS = "+15550100099"
 ORIGIN = "https://example.com"
 PATH = "/sms"
@@ -45,30 +45,33 @@ class Signed(NamedTuple):
     signature: str
 
 
-def phone(number: int) -> str:
-    """A person's phone number."""
-    return f"+1555{number % 10_000_000:07d}"
+def form(params: dict[str, str], token: str = TOKEN) -> Signed:
+    """Sign a form."""
+    url = ORIGIN + PATH
+    return Signed(url, params, urlencode(params).encode(), FORM, sign(url, params.items(), token))
 
 
-def sms(conversation: int = 1, body: str = "Is my table for two still free at nine?") -> Signed:
-    """A text message of 20 fields, with a SID of its own."""
+def sms(
+    person: int = 1, body: str = "Is my table for two still free at nine?", **more: str
+) -> Signed:
+    """A text message of 20 fields, and `more`, with a SID of its own."""
     sid = f"SM{next(_numbers):032x}"
-    return _form(
+    return form(
         {
             "ToCountry": "US", "ToState": "CA", "SmsMessageSid": sid, "NumMedia": "0",
             "ToCity": "SAN FRANCISCO", "FromZip": "94107", "SmsSid": sid, "FromState": "CA",
             "SmsStatus": "received", "FromCity": "SAN FRANCISCO", "Body": body,
             "FromCountry": "US", "To": OURS, "MessagingServiceSid": f"MG{1:032x}",
             "ToZip": "94105", "NumSegments": "1", "MessageSid": sid, "AccountSid": ACCOUNT,
-            "From": phone(conversation), "ApiVersion": "2010-04-01",
+            "From": f"+1555{person % 10_000_000:07d}", "ApiVersion": "2010-04-01", **more,
         }
     )  # fmt: skip
 
 
-def whatsapp(conversation: int = 1) -> Signed:
+def whatsapp(person: int = 1) -> Signed:
     """A WhatsApp message of 40 fields, such as an advertisement brings, with a SID of its own."""
     sid = f"MM{next(_numbers):032x}"
-    number = phone(conversation)
+    number = f"+1555{person % 10_000_000:07d}"
     context = {"type": "whatsapp", "data": {"context": {"ProfileName": "Ada", "WaId": number[1:]}}}
     params = {
         "SmsMessageSid": sid, "NumMedia": "4", "ProfileName": "Ada", "MessageType": "image",
@@ -87,25 +90,22 @@ def whatsapp(conversation: int = 1) -> Signed:
     for index in range(4):
         media = f"{ORIGIN}/2010-04-01/Accounts/{ACCOUNT}/Messages/{sid}/Media/ME{index:032x}"
         params |= {f"MediaUrl{index}": media, f"MediaContentType{index}": "image/jpeg"}
-    return _form(params)
+    return form(params)
 
 
-def event(conversation: int = 1) -> Signed:
-    """A JSON webhook of about 1 kB: it names no pair of phones, so it is proven and passed on."""
-    number = next(_numbers)
-    what = {"id": f"EZ{number:032x}", "type": "com.twilio.messaging.inbound-message.received"}
-    people = [{"address": phone(conversation), "sid": f"MB{index:032x}"} for index in range(10)]
+def event(person: int = 1) -> Signed:
+    """A JSON webhook of about 1 kB: it has no phone pair, so it is verified and passed on."""
+    what = {
+        "id": f"EZ{next(_numbers):032x}",
+        "type": "com.twilio.messaging.inbound-message.received",
+    }
+    people = [{"address": f"+1555{person:07d}", "sid": f"MB{index:032x}"} for index in range(10)]
     body = json.dumps([{**what, "data": {"accountSid": ACCOUNT, "participants": people}}]).encode()
     url = f"{ORIGIN}{PATH}?bodySHA256={hashlib.sha256(body).hexdigest()}"
     return Signed(url, {}, body, "application/json", sign(url, [], TOKEN))
 
 
 KINDS = {"sms": sms, "whatsapp": whatsapp, "json": event}
-
-
-def _form(params: dict[str, str]) -> Signed:
-    url = ORIGIN + PATH
-    return Signed(url, params, urlencode(params).encode(), FORM, sign(url, params.items(), TOKEN))
 
 
 def headers_of(webhook: Signed, cookie: str = "") -> dict[str, str]:
@@ -123,8 +123,8 @@ def headers_of(webhook: Signed, cookie: str = "") -> dict[str, str]:
     return {**headers, "Cookie": cookie} if cookie else headers
 
 
-def environ_of(webhook: Signed, cookie: str = "") -> dict[str, Any]:
-    """The webhook as gunicorn hands it to a WSGI app."""
+def environ_of(webhook: Signed, cookie: str = "", **changes: Any) -> dict[str, Any]:
+    """The webhook as gunicorn hands it to a WSGI app, with `changes`."""
     target = webhook.url.removeprefix(ORIGIN)
     path, _, query = target.partition("?")
     environ: dict[str, Any] = {
@@ -152,4 +152,4 @@ def environ_of(webhook: Signed, cookie: str = "") -> dict[str, Any]:
     for name, value in headers_of(webhook, cookie).items():
         key = name.upper().replace("-", "_")
         environ[key if key.startswith("CONTENT_") else f"HTTP_{key}"] = value
-    return environ
+    return environ | changes

@@ -1,45 +1,22 @@
-"""The cases, in the order in which they run."""
+"""The cases, in the order in which they run: each a module with a `TITLE` and a `run` that gives figures."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from benchmarks.cases import (
-    capacity,
-    contention,
-    conversations,
-    crossing,
-    flask,
-    imports,
-    outage,
-    overhead,
-    primitives,
-    redis,
-    sizes,
-    throughput,
-    unguarded,
-    worst,
-)
+from benchmarks.figures import Result
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from benchmarks.measure import Scale
 
-    from benchmarks.result import Result
-    from benchmarks.scale import Scale
+CASES = (
+    "crossing", "footprint", "overhead", "flask", "served", "redis", "conversations", "contention", "memory",
+    "outage", "worst", "growth", "imports",
+)  # fmt: skip
 
-CASES: dict[str, Callable[[Scale], Result]] = {
-    "overhead": overhead.run,
-    "crossing": crossing.run,
-    "primitives": primitives.run,
-    "flask": flask.run,
-    "unguarded": unguarded.run,
-    "worst": worst.run,
-    "imports": imports.run,
-    "sizes": sizes.run,
-    "redis": redis.run,
-    "contention": contention.run,
-    "conversations": conversations.run,
-    "outage": outage.run,
-    "throughput": throughput.run,
-    "capacity": capacity.run,
-}
+
+def run(name: str, scale: Scale) -> Result:
+    """Run one case."""
+    case: Any = import_module(f"benchmarks.cases.{name}")
+    return Result(case.TITLE, list(case.run(scale)))

@@ -8,98 +8,113 @@ wake-up    from the end of one turn's app to the start of the next one's, while 
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-from contextlib import ExitStack
+import multiprocessing
+import threading
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from time import monotonic
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from benchmarks.apps import settings
-from benchmarks.measure import ROOT
-from benchmarks.redis_server import redis_server
-from benchmarks.result import Figure, Result, counted, percentile
+from benchmarks.apps import serve, settings
+from benchmarks.figures import Figure, counted, percentile
+from benchmarks.servers import redis_server
 from benchmarks.webhooks import environ_of, sms
-from benchmarks.writers import HANDLER_S, Orders, Text
 from convostate import ConversationMiddleware, state_from
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-    from benchmarks.scale import Scale
+    from benchmarks.measure import Scale
 
-TITLE = f"writers on one conversation on Redis, the app takes {HANDLER_S * 1000:.0f} ms"
+TITLE = "writers on one conversation on Redis; the app takes 2 ms"
 BOUND_WAKE_MS = 5  # p99
 BOUND_SERIAL = 1.25  # × the same texts, one after the other
-MARGIN_S = 0.02  # between asking and standing in the queue: a thread may have to wait for its turn
+HANDLER_S = 0.002  # a short query
+MARGIN_S = 0.02  # between asking and being in the queue: a thread may have to wait for its turn
 PROCESSES = 4
 
 
-def run(scale: Scale) -> Result:
-    """Run every number of writers, each on an empty server."""
-    figures: list[Figure] = []
-    program = ""
-    for writers in scale.writers:
-        processes = min(PROCESSES, writers)
-        with redis_server() as server:
-            program = server.program
-            texts = gather(server.url, processes, writers // processes, scale.turns)
-            kept = remembered(server.url)
-        with redis_server() as server:
-            alone = gather(server.url, 1, 1, len(texts))
-        figures += _judge(f"{writers} writers × {scale.turns}", texts, kept, duration_s(alone))
-    return Result(TITLE, figures, (program, f"in {PROCESSES} processes or fewer"))
+class Text(NamedTuple):
+    """What became of one text.
+
+    Attributes:
+        number: The text's own, unique in a run.
+        asked: When the request arrived; monotonic time in s, the same in every process.
+        began: When the app was called, or 0.
+        ended: When the app was done, or 0.
+        status: Of the answer.
+    """
+
+    number: int
+    asked: float
+    began: float
+    ended: float
+    status: int
+
+
+def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    """Append the text's number to the conversation's list, slowly; give the times and the list."""
+    began = monotonic()
+    state = state_from(environ)
+    threading.Event().wait(HANDLER_S)
+    state.setdefault("texts", []).append(environ["benchmarks.number"])
+    environ["benchmarks.seen"][:] = [began, monotonic(), list(state["texts"])]
+    start_response("200 OK", [])
+    return [b"<Response/>"]
+
+
+def write(store: str, threads: int, turns: int, first: int, ready: Any, results: Any) -> None:
+    """Text from some threads of this process, once all threads of all processes are ready."""
+    wrapped = ConversationMiddleware(app, settings(store=store, max_waiting=64))
+    connected = threading.Barrier(threads)
+
+    def text(number: int, environ: dict[str, Any]) -> Text:
+        seen: list[Any] = []
+        asked = monotonic()
+        environ |= {"benchmarks.number": number, "benchmarks.seen": seen}
+        status, _ = serve(wrapped, environ)
+        began, ended, _ = seen or (0.0, 0.0, None)
+        return Text(number, asked, began, ended, int(status[:3]))
+
+    def writer(numbers: range) -> None:
+        environs = [environ_of(sms(1, f"text {number}")) for number in numbers]
+        text(-1, environ_of(sms(numbers[0] + 2)))  # opens a connection, beside those of the others
+        connected.wait()
+        ready.wait()
+        for number, environ in zip(numbers, environs, strict=True):
+            results.put(text(number, environ))
+
+    for thread in range(threads):
+        start = first + thread * turns
+        threading.Thread(target=writer, args=(range(start, start + turns),)).start()
 
 
 def gather(store: str, processes: int, threads: int, turns: int) -> list[Text]:
-    """Let all writers loose at once; what became of their texts, in the order in which they ran."""
-    with ExitStack() as stack:
-        started = []
-        for process in range(processes):
-            orders = Orders(store, threads, turns, process * threads * turns, 64)
-            command = [sys.executable, "-m", "benchmarks.writers", json.dumps(orders._asdict())]
-            pipes = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
-            )
-            started.append(stack.enter_context(pipes))
-        for writer in started:
-            assert writer.stdout is not None
-            if writer.stdout.readline() != "ready\n":
-                raise RuntimeError("a process of writers ended early; its error stands above")
-        for writer in started:
-            assert writer.stdin is not None
-            print(file=writer.stdin, flush=True)
-        texts = [
-            Text(*fields) for writer in started for fields in json.loads(writer.communicate()[0])
-        ]
+    """Let all writers text at once; what became of their texts, in the order in which they ran."""
+    context = multiprocessing.get_context("spawn")
+    ready, results = context.Barrier(processes * threads), context.Queue()
+    each = threads * turns
+    for process in range(processes):
+        orders = (store, threads, turns, process * each, ready, results)
+        context.Process(target=write, args=orders, daemon=True).start()
+    texts = [results.get(timeout=120) for _ in range(processes * each)]
     return sorted(texts, key=lambda text: text.began)
 
 
-def remembered(store: str) -> list[int]:
-    """The numbers of the texts that the conversation's state holds."""
-    kept: list[int] = []
-
-    def look(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        kept.extend(state_from(environ).get("texts", []))
-        start_response("200 OK", [])
-        return []
-
-    app = ConversationMiddleware(look, settings(store))
-    list(app(environ_of(sms(1)), lambda *_: lambda _: None))
-    return kept
-
-
-def duration_s(texts: list[Text]) -> float:
-    """From the first request to the end of the last turn."""
-    return max(text.ended for text in texts) - min(text.asked for text in texts)
-
-
-def _judge(name: str, texts: list[Text], kept: list[int], serial_s: float) -> list[Figure]:
+def run(scale: Scale) -> Iterator[Figure]:
+    """Let all writers text, and one writer as many texts, each on an empty server."""
+    processes = min(PROCESSES, scale.writers)
+    with redis_server() as server:
+        texts = gather(server.url, processes, scale.writers // processes, scale.turns)
+        seen: list[Any] = []
+        more: dict[str, Any] = {"benchmarks.number": -1, "benchmarks.seen": seen}
+        serve(ConversationMiddleware(app, settings(store=server.url)), environ_of(sms(1), **more))
+        kept = seen[2][:-1]
+    with redis_server() as server:
+        alone = gather(server.url, 1, 1, len(texts))
+    name = f"{scale.writers} writers × {scale.turns}"
     ran = [text for text in texts if text.began]
-    counted_once = set(kept)
-    lost = sum(text.status == 200 and text.number not in counted_once for text in texts)
     overtaken = sum(
         any(later.asked < text.asked - MARGIN_S for later in ran[place + 1 :])
         for place, text in enumerate(ran)
@@ -109,18 +124,18 @@ def _judge(name: str, texts: list[Text], kept: list[int], serial_s: float) -> li
         for before, after in pairwise(ran)
         if after.asked < before.ended
     ]
-    figures = [
-        counted(f"{name}: not answered 200", sum(text.status != 200 for text in texts), "", 0),
-        counted(f"{name}: lost", lost, "", 0),
-        counted(f"{name}: doubled", len(kept) - len(counted_once), "", 0),
-        counted(f"{name}: overtaken", overtaken, "", 0),
-    ]
+    answered = {text.number for text in texts if text.status == 200}
+    yield counted(f"{name}: not answered 200", len(texts) - len(answered), "", 0)
+    yield counted(f"{name}: lost", len(answered - set(kept)), "", 0)
+    yield counted(f"{name}: doubled", len(kept) - len(set(kept)), "", 0)
+    yield counted(f"{name}: overtaken", overtaken, "", 0)
     if gaps_ms:
-        figures += [
-            counted(f"{name}: wake-up p50", percentile(gaps_ms, 50), "ms"),
-            counted(f"{name}: wake-up p99", percentile(gaps_ms, 99), "ms", BOUND_WAKE_MS),
-            counted(f"{name}: wake-up max", max(gaps_ms), "ms"),
-        ]
-    ratio = duration_s(texts) / serial_s
-    figures.append(counted(f"{name}: total ÷ one after the other", ratio, "×", BOUND_SERIAL))
-    return figures
+        yield counted(f"{name}: wake-up p50", percentile(gaps_ms, 50), "ms")
+        yield counted(f"{name}: wake-up p99", percentile(gaps_ms, 99), "ms", BOUND_WAKE_MS)
+    ratio = duration_s(texts) / duration_s(alone)
+    yield counted(f"{name}: total ÷ one after the other", ratio, "×", BOUND_SERIAL)
+
+
+def duration_s(texts: list[Text]) -> float:
+    """From the first request to the end of the last turn."""
+    return max(text.ended for text in texts) - min(text.asked for text in texts)

@@ -1,59 +1,31 @@
-"""How much code one turn crosses: functions and files of the package, for a cookie and a Redis turn."""
+"""How much of the package one turn crosses, and how much of it a process then has loaded."""
 
 from __future__ import annotations
 
-import sys
-from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import convostate
-from benchmarks.apps import contender
-from benchmarks.redis_server import redis_server
-from benchmarks.result import Figure, Result, counted
+from benchmarks.figures import Figure, counted
+from benchmarks.measure import APP, Contender, Process, Scale
+from benchmarks.servers import redis_server
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from types import CodeType, FrameType
+    from collections.abc import Iterator
 
-    from benchmarks.scale import Scale
-
-TITLE = "code of the package that one turn crosses"
-PACKAGE = str(Path(convostate.__file__).parent)
-WARM_TURNS = 3  # until what is made once has been made
+TITLE = "code of the package that a text of 20 fields crosses; comprehensions count as functions"
+BOUNDS = {"cookie": (50, 12), "Redis": (70, 16)}  # functions, files
+BOUND_LINES = 6000
 
 
-def crossed(work: Callable[[], object]) -> set[CodeType]:
-    """The functions of the package that are entered while `work` runs, each counted once."""
-    found: set[CodeType] = set()
-
-    def enter(frame: FrameType, event: str, _: object) -> None:
-        if event == "call" and frame.f_code.co_filename.startswith(PACKAGE):
-            found.add(frame.f_code)
-
-    before = sys.getprofile()
-    sys.setprofile(enter)
-    try:
-        work()
-    finally:
-        sys.setprofile(before)
-    return found
-
-
-def run(scale: Scale) -> Result:  # noqa: ARG001  # a count is the same at any scale
+def run(scale: Scale) -> Iterator[Figure]:
     """Count for both stores."""
-    figures: list[Figure] = []
     with redis_server() as server:
-        for name, store, functions, files in (
-            ("cookie", "cookie", 50, 12),
-            ("Redis", server.url, 70, 16),
-        ):
-            work = contender(app="wrapped", store=store)
-            *warm, last = work.inputs(WARM_TURNS + 1)
-            for given in warm:
-                work.call(given)
-            found = crossed(partial(work.call, last))
-            paths = {code.co_filename for code in found}
-            figures.append(counted(f"{name} turn", len(found), "functions", functions))
-            figures.append(counted(f"{name} turn", len(paths), "files", files))
-    return Result(TITLE, figures, ("a message of 20 fields; comprehensions count as functions",))
+        for name, store in (("cookie", "cookie"), ("Redis", server.url)):
+            contender = Contender(name, APP, {"app": "wrapped", "store": store})
+            with Process(contender) as process:
+                process.ask("cpu", scale.calls)  # warm
+                found = process.ask("crossed", 1)
+            functions, files = BOUNDS[name]
+            yield counted(f"{name} turn: functions", found["functions"], "", functions)
+            yield counted(f"{name} turn: files", found["files"], "", files)
+            yield counted(f"{name} turn: calls of these functions", found["calls"])
+            yield counted(f"{name} turn: lines loaded", found["lines"], "", BOUND_LINES)

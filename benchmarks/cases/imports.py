@@ -1,4 +1,4 @@
-"""What importing the middleware costs a cold process over `import werkzeug`, which it needs and most apps have.
+"""What the middleware costs a cold process in time and memory over `import werkzeug`, which most apps have.
 
 `import convostate` by itself loads its names on first use, so what counts is an import that uses them.
 """
@@ -9,21 +9,21 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from benchmarks.measure import ROOT
-from benchmarks.result import Result, less, spread
+from benchmarks.figures import Figure, less, spread
+from benchmarks.measure import ROOT, Scale
 
 if TYPE_CHECKING:
-    from benchmarks.scale import Scale
+    from collections.abc import Iterator
 
-TITLE = "cold import in processor time, files in the page cache, bytecode compiled"
+TITLE = "cold import in processor time and memory, files in the page cache, bytecode compiled"
 BOUND_MS = 25  # over `import werkzeug`
 PROGRAM = """
+import resource
 from time import process_time
 begun = process_time()
 {}
-print(process_time() - begun)
+print(process_time() - begun, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
-
 WERKZEUG = "import werkzeug"
 MIDDLEWARE = "from convostate import ConversationMiddleware, state_from"
 STATEMENTS = (
@@ -35,29 +35,23 @@ STATEMENTS = (
 )
 
 
-def import_ms(statement: str) -> float:
-    """Run an import in a fresh process; ms."""
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM.format(statement)],
-        capture_output=True,
-        check=True,
-        text=True,
-        cwd=ROOT,
-    )
-    return float(done.stdout) * 1000
+def measured(statement: str) -> tuple[float, float]:
+    """Run an import in a fresh process; ms, and the most memory that the process had, in MB."""
+    command = [sys.executable, "-c", PROGRAM.format(statement)]
+    done = subprocess.run(command, capture_output=True, check=True, text=True, cwd=ROOT)
+    seconds, kib = done.stdout.split()
+    return float(seconds) * 1000, int(kib) * 1024 / 1e6
 
 
-def run(scale: Scale) -> Result:
+def run(scale: Scale) -> Iterator[Figure]:
     """Measure, in turns."""
-    ms: dict[str, list[float]] = {statement: [] for statement in STATEMENTS}
-    for _ in range(scale.processes):
-        for statement, times in ms.items():
-            times.append(import_ms(statement))
+    found: dict[str, list[tuple[float, float]]] = {statement: [] for statement in STATEMENTS}
+    for _ in range(scale.repeats * 3):
+        for statement, each in found.items():
+            each.append(measured(statement))
+    ms = {statement: [time for time, _ in each] for statement, each in found.items()}
+    for statement, each in found.items():
+        yield spread(statement, ms[statement], "ms")
+        yield spread(f"{statement}: memory of the process", [mb for _, mb in each], "MB")
     over_werkzeug = less(ms[MIDDLEWARE], ms[WERKZEUG])
-    return Result(
-        TITLE,
-        [
-            *(spread(statement, times, "ms") for statement, times in ms.items()),
-            spread("the middleware over werkzeug", over_werkzeug, "ms", BOUND_MS),
-        ],
-    )
+    yield spread("the middleware over werkzeug", over_werkzeug, "ms", BOUND_MS)

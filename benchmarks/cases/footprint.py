@@ -1,0 +1,40 @@
+"""Instructions and distinct code of a webhook, by callgrind: figures without noise."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from benchmarks.callgrind import footprint, lacks
+from benchmarks.figures import Figure, absent, counted
+from benchmarks.measure import APP, Contender, Scale
+from benchmarks.servers import redis_server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TITLE = "what a text of 20 fields runs and touches (user space, plain app)"
+BOUND_K, BOUND_KB = 385, 190  # of a cookie turn
+
+
+def run(scale: Scale) -> Iterator[Figure]:
+    """Count, beside RequestValidator and the bare app."""
+    if why := lacks():
+        yield absent("instructions, code touched", why)
+        return
+    bare = footprint(Contender("bare", APP, {"app": "bare"}), scale.calls)
+    theirs = footprint(Contender("validator", "benchmarks.rivals:validator"), scale.calls)
+    cookie = footprint(Contender("cookie", APP, {"app": "wrapped"}), scale.calls)
+    with redis_server() as server:
+        options = {"app": "wrapped", "store": server.url}
+        redis = footprint(Contender("Redis", APP, options), scale.calls)
+    over_bare_k = (cookie.instructions - bare.instructions) / 1000
+    theirs_k = theirs.instructions / 1000
+    redis_k = (redis.instructions - bare.instructions) / 1000
+    yield counted("cookie turn over the bare app: instructions", over_bare_k, "k", BOUND_K)
+    yield counted("Redis turn over the bare app: instructions", redis_k, "k")
+    yield counted("RequestValidator alone: instructions", theirs_k, "k")
+    yield counted("cookie turn ÷ RequestValidator: instructions", over_bare_k / theirs_k, "×")
+    yield counted("cookie turn: code touched", cookie.code_kb, "kB", BOUND_KB)
+    yield counted("Redis turn: code touched", redis.code_kb, "kB")
+    yield counted("RequestValidator alone: code touched", theirs.code_kb, "kB")
+    yield counted("cookie turn: pages of code", cookie.pages)
