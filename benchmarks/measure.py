@@ -111,6 +111,7 @@ class Process:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
+            self._process.communicate()
             raise RuntimeError("a contender's process ended early; its error is above")
         return json.loads(line)
 
