@@ -84,10 +84,10 @@ def test_what_redis_mode_must_count_is_right_in_a_tiny_run_too(cases: dict[str, 
 
 
 def test_what_a_turn_crosses_is_counted(cases: dict[str, Any]) -> None:
-    crossed = figures_of(cases, "footprint")
-    for mode in ("SMS, cookie", "SMS, Redis"):
+    crossed = figures_of(cases, "crossing")
+    for turn in ("cookie turn", "Redis turn"):
         functions, files, lines = (
-            crossed[f"{mode}: {what}"]["value"] for what in ("functions", "files", "lines loaded")
+            crossed[f"{turn}: {what}"]["value"] for what in ("functions", "files", "lines loaded")
         )
         assert 10 < files < functions < lines
 
