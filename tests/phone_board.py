@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 ADA, BOB, US = "+15550100001", "+15550100002", "+15550100099"
 HERE = "http://127.0.0.1:8000"
+PAGE_TOKEN = "the-page-s-token"
 
 
 class Board:
@@ -30,7 +31,8 @@ class Board:
     def __init__(self, session: PhoneSession) -> None:
         self.session = session
         self.clock = session.simulator.clock
-        self.client = Client(Site(session, "tests:app"))
+        self.client = Client(Site(session, "tests:app", PAGE_TOKEN))
+        self.client.set_cookie("convostate-phone-8000", PAGE_TOKEN, domain="127.0.0.1")
 
     def do(self, action: str, **told: Any) -> TestResponse:
         return self.client.post(f"/do/{action}", json=told, base_url=HERE)

@@ -52,7 +52,9 @@ def silent_page(chromium: Browser) -> Iterator[Page]:
     page.on("pageerror", lambda error: complaints.append(str(error)))
     yield page
     page.close()
-    refused = re.compile(r"409 \(CONFLICT\)|ERR_CONNECTION|ERR_EMPTY_RESPONSE")  # the page tells
+    refused = re.compile(
+        r"409 \(CONFLICT\)|403 \(FORBIDDEN\)|ERR_CONNECTION|ERR_EMPTY_RESPONSE"
+    )  # the page tells
     assert [text for text in complaints if not refused.search(text)] == []
 
 
@@ -61,7 +63,7 @@ def phone_server(*words: str, folder: Path | None = None, **environ: str) -> Ite
     """Run ``convostate phone`` as somebody who has set nothing but `environ`.
 
     Yields:
-        The page's URL, as it was printed.
+        The page's URL with its token, as it was printed.
     """
     with subprocess.Popen(
         [sys.executable, "-m", "convostate", "phone", "--port", "0", *words],
@@ -73,7 +75,7 @@ def phone_server(*words: str, folder: Path | None = None, **environ: str) -> Ite
         try:
             assert process.stdout is not None
             printed = process.stdout.readline()
-            found = re.search(r"http://127\.0\.0\.1:\d+", printed)
+            found = re.search(r"http://127\.0\.0\.1:\d+/\?token=[\w-]+", printed)
             assert found, printed
             yield found[0]
         finally:

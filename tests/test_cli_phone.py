@@ -46,10 +46,12 @@ def run(*words: str, folder: Path | None = None, **environ: str) -> tuple[int, s
 
 def ask(url: str, path: str, told: dict[str, Any] | None = None) -> Any:
     """Ask the server as its page does."""
-    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=30)  # seconds
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=30)  # seconds
     try:
         body = None if told is None else json.dumps(told)
-        headers = {"Content-Type": "application/json"}
+        cookie = f"convostate-phone-{parts.port}={parts.query.removeprefix('token=')}"
+        headers = {"Content-Type": "application/json", "Cookie": cookie}
         connection.request("GET" if body is None else "POST", path, body, headers)
         return json.loads(connection.getresponse().read())
     finally:

@@ -58,9 +58,10 @@ def test_the_app_can_be_asked_to_write_first_where_it_has_start() -> None:
         assert page.bodies("received") == ["Coming?", "step 1"]
 
         page.text("STOP")
+        assert page.bodies("note") == ["Twilio did not deliver the app's reply: a STOP stands."]
         assert page.look()["kept"][0]["opted_out"]
         page.do("start", phone=0)
-        assert "OptedOutError" in page.bodies("note")[0]
+        assert "OptedOutError" in page.bodies("note")[-1]
     with board() as page:
         assert not page.look()["starts"]
         assert page.do("start", phone=0).status_code == 409

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+import axe_playwright_python
 import pytest
 from playwright.sync_api import expect
 
@@ -36,6 +38,32 @@ def served() -> Iterator[str]:
         yield url
 
 
+HOTLINE = """
+from convostate import ConversationMiddleware, state_from, webhook_from
+
+def answer(environ, start_response):
+    state, webhook = state_from(environ), webhook_from(environ)
+    state["turns"] = state.get("turns", 0) + 1
+    start_response("200 OK", [("Content-Type", "text/xml")])
+    if webhook.kind == "call" and "Digits" not in webhook.params:
+        return [b"<Response><Gather input='dtmf speech'><Say>For sales press 1</Say></Gather></Response>"]
+    if webhook.kind == "call":
+        return [b"<Response><Say>Sales</Say></Response>"]
+    return [f"<Response><Message>Text {state['turns']}</Message></Response>".encode()]
+
+app = ConversationMiddleware(answer)
+"""
+
+
+@pytest.fixture(scope="module")
+def hotline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One server of an app that is texted and called."""
+    folder = tmp_path_factory.mktemp("hotline")
+    (folder / "hotline.py").write_text(HOTLINE, encoding="utf-8")
+    with phone_server("hotline:app", folder=folder) as url:
+        yield url
+
+
 def overflowing(page: Page) -> list[str]:
     """What is wider than the window: nobody scrolls sideways."""
     found: list[str] = page.evaluate(
@@ -47,13 +75,33 @@ def overflowing(page: Page) -> list[str]:
     return found
 
 
+def overlapping(page: Page) -> list[str]:
+    """The parts of the frame that lie upon each other."""
+    found: list[str] = page.evaluate(
+        """() => {
+            const parts = [...document.querySelectorAll(
+                ".brand, .phones, .clock-time, .clock-steps, .clock-edges, #clock-now, .chat-head, .composer, .timeline-scroll, .on-call, .kept, .turns"
+            )].filter((e) => e.checkVisibility()).map((e) => [e, e.getBoundingClientRect()]);
+            return parts.flatMap(([a, x], i) => parts.slice(i + 1)
+                .filter(([b, y]) => !a.contains(b) && !b.contains(a)
+                    && Math.min(x.right, y.right) - Math.max(x.left, y.left) > 1
+                    && Math.min(x.bottom, y.bottom) - Math.max(x.top, y.top) > 1)
+                .map(([b]) => `${a.className}#${a.id} and ${b.className}#${b.id}`));
+        }"""
+    )
+    return found
+
+
 @pytest.mark.parametrize(
     ("width", "scheme"),
     [
         (360, "light"),
         (360, "dark"),
         (700, "light"),
+        (760, "light"),
+        (840, "light"),
         (900, "dark"),
+        (920, "light"),
         (1280, "light"),
         (1280, "dark"),
         (1920, "light"),
@@ -75,6 +123,7 @@ def test_nothing_is_cut_off(
             page.get_by_label("Panes").get_by_role("button", name=pane).click()
             expect(page.locator(".pane:visible")).to_have_id(f"pane-{pane.lower()}")
         assert overflowing(page) == []
+        assert overlapping(page) == []
         shoot(page, f"looks-{width}-{scheme}-{pane or 'all'}")
     page.close()
 
@@ -157,6 +206,49 @@ def test_every_button_and_field_has_a_name(chromium: Browser, served: str) -> No
     page.close()
 
     assert nameless == []
+
+
+AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js")
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (900, "dark"), (1280, "light")])
+def test_e12_axe_finds_nothing_that_is_serious(
+    chromium: Browser, hotline: str, width: int, scheme: Literal["light", "dark"]
+) -> None:
+    page = chromium.new_page(
+        viewport={"width": width, "height": 900},
+        color_scheme=scheme,
+        reduced_motion="reduce",
+        bypass_csp=True,  # for axe itself, which is put into the page
+    )
+    person = Person(page, hotline)
+    person.text("hi")
+    expect(person.log.locator(".theirs")).not_to_have_count(0)
+    person.makes_trouble("Break the next signature")
+    person.text("refused")
+    expect(person.log.get_by_role("button", name="Why?").last).to_be_visible()
+    page.get_by_role("button", name="Call", exact=True).click()
+    expect(page.get_by_role("button", name="Hang up")).to_be_visible()
+    page.add_script_tag(path=AXE)
+    found = []
+    for pane in ("Chat", "State", "Phones") if width < 752 else ("",):
+        if pane:
+            page.get_by_label("Panes").get_by_role("button", name=pane).click()
+        shoot(page, f"axe-{width}-{scheme}-{pane or 'all'}")
+        found += page.evaluate(
+            """async () => (await axe.run(document, {runOnly: {type: "tag", values: [
+                "wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice",
+                "experimental"]}})).violations
+                .map((v) => [v.impact, v.id, v.nodes.map((n) => n.target.join(" ")).join(", ")])"""
+        )
+    if width < 752:
+        page.get_by_label("Panes").get_by_role("button", name="Chat").click()
+    page.get_by_role("button", name="Hang up").click()
+    expect(page.get_by_role("button", name="Call", exact=True)).to_be_visible()
+    page.close()
+
+    named = {"listitem", "aria-allowed-role", "label-content-name-mismatch", "page-has-heading-one"}
+    assert [e for e in found if e[0] in ("serious", "critical") or e[1] in named] == [], found
 
 
 def themes() -> dict[str, dict[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import expect
@@ -191,7 +192,7 @@ def test_a_refused_signature_is_explained(page: Page) -> None:
         ada.text("let me in")
         explanation = page.locator("#explanation")
         expect(explanation).to_contain_text("Checked as https://example.com/sms: no usual change")
-        expect(explanation).to_contain_text("compare TWILIO_AUTH_TOKEN with the primary token")
+        expect(explanation).to_contain_text("compare TWILIO_AUTH_TOKEN with the primary auth token")
         expect(ada.log).to_contain_text("Twilio 11200 HTTP retrieval failure")
         shoot(page, "refused")
         ada.text("now?")
@@ -217,6 +218,17 @@ def test_a_message_that_the_app_sends_first_arrives_and_stop_ends_it(page: Page)
         expect(page.get_by_text("STOP stands")).to_be_hidden()
 
 
+HOTLINE = """
+from urllib.parse import parse_qs
+
+def app(environ, start_response):
+    told = parse_qs(environ["wsgi.input"].read().decode())
+    start_response("200 OK", [("Content-Type", "text/xml")])
+    said = told.get("Digits") or told.get("SpeechResult")
+    if said:
+        return [f"<Response><Say>{said[0]} it is</Say></Response>".encode()]
+    return [b"<Response><Gather input='dtmf speech'><Say>For sales press 1</Say></Gather></Response>"]
+"""
 MOODY = """
 from xml.sax.saxutils import escape
 from convostate import ConversationMiddleware, state_from, webhook_from
@@ -233,6 +245,26 @@ def answer(environ, start_response):
 
 app = ConversationMiddleware(answer)
 """
+
+
+def test_e8_a_call_is_made_and_gone_through_with_the_keypad(page: Page, tmp_path: Path) -> None:
+    (tmp_path / "hotline.py").write_text(HOTLINE, encoding="utf-8")
+    with phone_server("hotline:app", folder=tmp_path) as url:
+        ada = Person(page, url)
+        page.get_by_role("button", name="Call", exact=True).click()
+        ada.hears("For sales press 1")
+        page.get_by_role("group", name="Keypad").get_by_role("button", name="1").click()
+        ada.hears("For sales press 1", "1 it is")
+        expect(ada.log).to_contain_text("The call has ended.")
+        expect(page.get_by_role("group", name="Keypad")).to_be_hidden()
+
+        page.get_by_role("button", name="Call", exact=True).click()
+        page.get_by_label("Say", exact=True).fill("support")
+        page.keyboard.press("Enter")
+        expect(ada.log.locator(".theirs .bubble").last).to_have_text("support it is")
+        page.get_by_role("button", name="Call", exact=True).click()
+        page.get_by_role("button", name="Hang up").click()
+        expect(page.get_by_role("button", name="Call", exact=True)).to_be_visible()
 
 
 def test_an_app_that_raises_shows_its_traceback_and_the_phone_goes_on(
@@ -284,10 +316,13 @@ def test_an_edit_reloads_the_app_and_the_conversation_goes_on(page: Page, tmp_pa
         shoot(page, "reloaded")
 
 
-def test_a_page_that_outlives_its_server_shows_what_the_next_one_has(page: Page) -> None:
+def test_o17_a_page_that_outlives_its_server_says_what_to_open(page: Page) -> None:
     with phone_server() as url:
         ada = Person(page, url)
         ada.text("hi")
         ada.hears(FIRST)
-    with phone_server("--port", url.rpartition(":")[2]):
+    with phone_server("--port", str(urlsplit(url).port)) as again:
+        expect(page.get_by_role("alert").first).to_contain_text("convostate phone has printed")
+        page.goto(again)
         ada.hears()
+        expect(page).to_have_url(again.partition("?")[0])

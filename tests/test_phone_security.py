@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
+from werkzeug.test import Client
 
 from convostate.phone.site import PAGE
-from tests.phone_board import HERE, board
+from tests.phone_board import HERE, PAGE_TOKEN, board
 from tests.phoning import phone_server
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ EVIL = "http://evil.example"
 @pytest.mark.parametrize("host", ["127.0.0.1:8000", "localhost:8000", "127.0.0.1", "LOCALHOST"])
 def test_a_name_of_this_machine_is_served(host: str) -> None:
     with board() as page:
-        assert page.client.get("/", headers={"Host": host}).status_code == 200
+        visit = page.client.get(f"/?token={PAGE_TOKEN}", headers={"Host": host})
+        assert (visit.status_code, visit.headers["Location"]) == (303, "/")
 
 
 @pytest.mark.parametrize(
@@ -115,6 +117,51 @@ def test_what_a_form_of_another_site_could_send_is_refused(kind: str) -> None:
         )
         assert answer.status_code == 415
         assert page.bodies("sent") == []
+
+
+def test_o17_the_printed_url_opens_the_page_and_its_token_leaves_the_address_bar() -> None:
+    with board() as page:
+        visitor = Client(page.client.application)
+        opened = visitor.get(f"/?token={PAGE_TOKEN}", base_url=HERE)
+        cookie = opened.headers["Set-Cookie"]
+
+        assert (opened.status_code, opened.headers["Location"]) == (303, "/")
+        assert cookie.startswith(f"convostate-phone-8000={PAGE_TOKEN}; HttpOnly; ")
+        assert "SameSite=Lax" in cookie
+        assert visitor.get("/", base_url=HERE).status_code == 200
+        assert visitor.get("/look", base_url=HERE).status_code == 200
+
+
+@pytest.mark.parametrize("cookie", [None, "", "the-page-s-toke", "\u00fc", f"{PAGE_TOKEN}x"])
+def test_o17_whoever_has_not_seen_the_printed_url_sees_and_does_nothing(cookie: str | None) -> None:
+    with board() as page:
+        stranger = Client(page.client.application)
+        if cookie is not None:
+            stranger.set_cookie("convostate-phone-8000", cookie, domain="127.0.0.1")
+        paths = ["/", "/look", "/main.js", "/nothing", f"/?token={cookie or ''}", "/?token="]
+        answers = [stranger.get(path, base_url=HERE) for path in paths]
+        done = stranger.post("/do/text", json={"phone": 0, "body": "hi"}, base_url=HERE)
+
+        assert {answer.status_code for answer in (*answers, done)} == {403}
+        assert "convostate phone has printed" in answers[0].text
+        assert not any("Set-Cookie" in answer.headers for answer in answers)
+        assert page.bodies("sent") == []
+
+
+def test_o17_a_token_opens_no_other_path_and_no_other_port() -> None:
+    with board() as page:
+        stranger = Client(page.client.application)
+        assert stranger.get(f"/look?token={PAGE_TOKEN}", base_url=HERE).status_code == 403
+        stranger.set_cookie("convostate-phone-8000", PAGE_TOKEN, domain="127.0.0.1")
+        assert stranger.get("/look", base_url="http://127.0.0.1:8001").status_code == 403
+
+
+def test_o17_each_start_has_a_token_of_its_own() -> None:
+    with phone_server() as one, phone_server() as other:
+        tokens = {urlsplit(url).query for url in (one, other)}
+
+    assert len(tokens) == 2
+    assert min(map(len, tokens)) >= 32
 
 
 def test_nothing_is_done_by_a_get() -> None:
@@ -212,10 +259,10 @@ def test_it_listens_on_loopback_only(served: str) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)  # seconds
     statuses = []
     for host in ("rebound.example", f"127.0.0.1:{port}"):
-        connection.request("GET", "/", headers={"Host": host})
+        connection.request("GET", f"/?{urlsplit(served).query}", headers={"Host": host})
         response = connection.getresponse()
         response.read()
         statuses.append(response.status)
     connection.close()
 
-    assert statuses == [421, 200]
+    assert statuses == [421, 303]

@@ -277,3 +277,115 @@ def test_a_second_simulator_goes_on_with_what_the_first_kept() -> None:
         assert second.phone(ADA, US).text("hi").messages == [SECOND]
         assert second.phone(BOB, US).opted_out
         assert not second.phone(ADA, US).opted_out
+
+
+def test_e12_after_the_expiry_what_the_app_writes_is_new_and_not_changed() -> None:
+    with board() as page:
+        page.text("hi")
+        page.text("hi again")
+        page.do("move-clock-to", phone=0, edge="after")
+        turn = page.text("anybody?")
+
+        assert [(row["text"], row["mark"], row["was"]) for row in turn["rows"]] == [
+            ("1", "added", "")
+        ]
+
+
+def test_e12_an_app_that_keeps_nothing_ends_no_conversation() -> None:
+    with board(answering(lambda *_: "hello")) as page:
+        assert [page.text("hi")["verdict"] for _ in range(2)] == ["", ""]
+
+
+def test_e12_an_app_that_ends_a_conversation_is_said_to() -> None:
+    def answer(state: Any, body: str) -> str:
+        state["n"] = 1
+        if body == "bye":
+            state.end()
+        return "ok"
+
+    with board(answering(answer)) as page:
+        assert page.text("hi")["verdict"] == ""
+        assert page.text("bye")["verdict"].startswith("The conversation is over")
+
+
+def raising(_: object = None) -> str:
+    raise LookupError("no such recipe")
+
+
+def flask_app() -> Any:
+    import flask
+
+    app = flask.Flask("e6")
+    app.logger.disabled = True
+    app.add_url_rule("/sms", view_func=raising, methods=["POST"])
+    return app
+
+
+def bottle_app() -> Any:
+    import bottle
+
+    app = bottle.Bottle()
+    app.post("/sms", callback=raising)
+    return app
+
+
+def django_app() -> Any:
+    from django.core.wsgi import get_wsgi_application
+
+    from tests.apps import django_project
+
+    django_project.configure()
+    wsgi = get_wsgi_application()
+
+    def app(environ: Any, start_response: Any) -> Any:
+        return wsgi(environ | {django_project.VIEW: raising, "PATH_INFO": "/turn"}, start_response)
+
+    return app
+
+
+@pytest.mark.parametrize("make", [flask_app, bottle_app, django_app])
+@pytest.mark.parametrize("bare", [True, False], ids=["bare", "wrapped"])
+def test_e6_an_app_that_raises_inside_its_framework_shows_its_traceback(
+    make: Any, bare: bool
+) -> None:
+    with board(make(), bare=bare) as page:
+        turn = page.text("hi")
+
+        assert turn["status"] == 500
+        assert turn["raised"] == "LookupError: no such recipe"
+        assert 'raise LookupError("no such recipe")' in turn["traceback"]
+        assert "Traceback (most recent call last)" in turn["traceback"]
+
+
+def test_e6_an_app_that_answers_500_by_itself_has_no_traceback() -> None:
+    def app(_: Any, start_response: Any) -> list[bytes]:
+        start_response("500 Oops", [("Content-Type", "text/plain")])
+        return [b""]
+
+    with board(app, bare=True) as page:
+        turn = page.text("hi")
+
+        assert (turn["status"], turn["raised"], turn["traceback"]) == (500, "", "")
+
+
+def test_e8_a_call_is_written_down_step_by_step() -> None:
+    def answer(environ: Any, start_response: Any) -> list[bytes]:
+        state, told = environ["convostate.state"], environ["convostate.webhook"].params
+        start_response("200 OK", [("Content-Type", "text/xml")])
+        state["step"] = told.get("Digits", "menu")
+        if "Digits" in told:
+            return [b"<Response><Say>Sales</Say></Response>"]
+        return [b"<Response><Gather><Say>Press 1</Say></Gather></Response>"]
+
+    with board(answer) as page:
+        assert page.do("press", phone=0, keys="1").status_code == 409
+        page.do("call", phone=0)
+        assert page.look()["calls"][0] == {"waits": "Gather", "rings": False}
+        assert page.do("call", phone=0).status_code == 409
+        page.do("press", phone=0, keys="1")
+
+        assert page.look()["calls"][0]["waits"] == ""
+        assert page.bodies("received") == ["Press 1", "Sales"]
+        assert page.bodies("sent") == ["Calls", "Presses 1"]
+        assert [(r["text"], r["was"]) for r in page.turn()["rows"]] == [("1", "menu")]
+        assert page.do("resend", phone=0).status_code == 409

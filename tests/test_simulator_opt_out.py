@@ -44,6 +44,13 @@ def test_p11_another_text_is_answered_by_the_app(word: str) -> None:
 
 
 @pytest.mark.parametrize("word", ["START", "yes", "unstop"])
+def test_p11_a_start_without_a_stop_is_a_text_like_any_other(word: str) -> None:
+    reply = phone_of().text(word)
+
+    assert (reply.messages, reply.from_twilio) == (["from the app"], "")
+
+
+@pytest.mark.parametrize("word", ["START", "yes", "unstop"])
 def test_p11_a_start_lets_the_app_s_replies_through_again(word: str) -> None:
     ada = phone_of()
     ada.text("STOP")

@@ -21,7 +21,7 @@ def twice(ran: int, *, server_side: bool) -> str:
 
 def verdict(reply: Reply, *, goes_on: bool, where: str) -> str:
     """What became of the state, in a sentence."""
-    if not where:
+    if not where or not reply.exchanges:
         return ""
     if reply.exception is not None:
         return "The app raised, so nothing was written: this is the state from before."
@@ -31,7 +31,9 @@ def verdict(reply: Reply, *, goes_on: bool, where: str) -> str:
         return f"Answered {reply.status}, so nothing was written: this is the state from before."
     if reply.state is None:
         return "The app was not asked: this is what is kept."
-    return "" if goes_on else "The conversation is over: the next text begins a new one."
+    if goes_on or getattr(reply.state, "is_new", False):  # new and empty: nothing has ended
+        return ""
+    return "The conversation is over: the next text begins a new one."
 
 
 def span(seconds: float) -> str:

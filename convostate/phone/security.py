@@ -1,4 +1,7 @@
-"""Who may ask: the page that this server gave out, on this machine.
+"""Who may ask: the page that this server gave out, on this machine, to whoever saw the printed URL.
+
+The URL carries a token that is new at each start, as Jupyter's does. The first visit exchanges it for a
+cookie, so that it stays out of the address bar; another user of this machine has neither.
 
 A web page anywhere can make a browser send requests to 127.0.0.1, and a name anywhere can point there
 (DNS rebinding). So the Host must be a name of this machine, a request must come from this page or from
@@ -7,10 +10,12 @@ the address bar, and what changes something must carry JSON, which no form of an
 
 from __future__ import annotations
 
+import hmac
 import re
 from typing import TYPE_CHECKING
 
 from werkzeug.exceptions import Forbidden, MisdirectedRequest, UnsupportedMediaType
+from werkzeug.utils import redirect
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Request, Response
@@ -33,12 +38,16 @@ HEADERS = {
 }
 
 
-def check(request: Request) -> None:
+def check(request: Request, token: str) -> None:
     """Refuse whoever is not this page.
+
+    Args:
+        request: The request.
+        token: The token of the printed URL.
 
     Raises:
         MisdirectedRequest: 421, the Host is not a name of this machine.
-        Forbidden: 403, another site asks.
+        Forbidden: 403, another site asks, or somebody who has not seen the printed URL.
         UnsupportedMediaType: 415, it is to change something and is not JSON.
     """
     host = request.environ.get("HTTP_HOST", "")
@@ -53,6 +62,31 @@ def check(request: Request) -> None:
         raise Forbidden("Another site asks.")
     if request.method == "POST" and request.mimetype != "application/json":
         raise UnsupportedMediaType("Send JSON.")
+    if not (_is(request.cookies.get(_cookie(request), ""), token) or shows_token(request, token)):
+        raise Forbidden(
+            "Open the URL that convostate phone has printed: it has a token that is new at each start."
+        )
+
+
+def shows_token(request: Request, token: str) -> bool:
+    """Whether it is a visit with the printed URL."""
+    return request.path == "/" and _is(request.args.get("token", ""), token)
+
+
+def welcome(request: Request, token: str) -> Response:
+    """Exchange the token in the URL for a cookie."""
+    response = redirect("/", 303)
+    response.set_cookie(_cookie(request), token, httponly=True, samesite="Lax")
+    return response
+
+
+def _is(given: str, token: str) -> bool:
+    return hmac.compare_digest(given.encode("utf-8", "replace"), token.encode())
+
+
+def _cookie(request: Request) -> str:
+    """Its name: browsers share cookies between the ports of a host."""
+    return f"convostate-phone-{request.host.rpartition(':')[2]}"
 
 
 def protect(response: Response) -> Response:

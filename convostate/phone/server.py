@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import socket
 import webbrowser
 from pathlib import Path
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 HOST = "127.0.0.1"
 WATCH_S = 0.4  # between two looks at the code's files
 _PLACE = "CONVOSTATE_PHONE_HANDOVER"  # tells the second process where the reload is
+_TOKEN = "CONVOSTATE_PHONE_TOKEN"  # noqa: S105  where the second process finds the page's token
 _SOCKET = "WERKZEUG_SERVER_FD"  # werkzeug's own: the number of the socket
 
 
@@ -66,7 +68,7 @@ def serve(
         is_first = reload.is_first
         site = _site(name, make, numbers, texting, reload)
         if is_first:
-            url = f"http://{HOST}:{_port_of_socket()}"
+            url = f"http://{HOST}:{_port_of_socket()}/?token={os.environ[_TOKEN]}"
             ready(url)
             if open_page:
                 webbrowser.open(url)
@@ -75,6 +77,7 @@ def serve(
         port = _free(port)
         with place() as path:
             os.environ[_PLACE] = str(path)
+            os.environ[_TOKEN] = secrets.token_urlsafe(24)
             _run(None, port)
 
 
@@ -103,10 +106,10 @@ def _site(
     except ConvostateError as error:
         if reload.is_first:
             raise
-        return Site(None, name, broken=str(error))
+        return Site(None, name, os.environ[_TOKEN], broken=str(error))
     except Exception as error:  # noqa: BLE001  # whatever is wrong with the app's code, it is about to be mended
         reload.hold()
-        return Site(None, name, broken=traceback_of(error))
+        return Site(None, name, os.environ[_TOKEN], broken=traceback_of(error))
     board = PhoneSession(target)
     if reload.resume(board):
         gone = " What it kept in memory is gone." if board.inspector.where == "memory" else ""
@@ -116,7 +119,7 @@ def _site(
         for number in numbers:
             board.add_phone(number, texting)
     reload.save(board)
-    return Site(board, name, save=lambda: reload.save(board))
+    return Site(board, name, os.environ[_TOKEN], save=lambda: reload.save(board))
 
 
 def _port_of_socket() -> int:

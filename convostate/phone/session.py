@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 from convostate.errors import ConvostateError, UsageError
 from convostate.phone.inspector import StateInspector
 from convostate.phone.messages import twice, verdict
-from convostate.phone.rows import compare, rows
+from convostate.phone.rows import Row, compare, rows
 from convostate.phone.transcript import Entry, Transcript
 from convostate.phone.views import LogLines, message_view, reply_view
+from convostate.testing.call import Call
 from convostate.twilio.pair import is_address
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ class PhoneSession:
         middleware = self.inspector.middleware
         self._secrets = None if middleware is None else middleware.settings.secrets()
         self.faults: dict[int, Faults] = {}
+        self._calls: dict[int, Call] = {}
+        self._call_rows: dict[str, list[Row]] = {}
         self._arrived = 0
         self._arriving = threading.Lock()
         self._log = LogLines()
@@ -114,11 +117,78 @@ class PhoneSession:
     def resend(self, phone: int) -> None:
         """Have Twilio deliver the last text once more, with the cookies of now."""
         handset = self.phone(phone)
-        texts = [e for e in self.transcript.phones[phone]["entries"] if e["kind"] == "sent"]
+        entries = self.transcript.phones[phone]["entries"]
+        texts = [e for e in entries if e["kind"] == "sent" and e.get("via") != "call"]
         if not texts:
             raise UsageError("There is nothing to deliver again. Write a text first")
         sent = self._sent(phone, texts[-1]["body"], texts[-1]["media"])
         self._deliver(phone, sent, handset.resend, ["delivered again"])
+
+    def call(self, phone: int) -> None:
+        """Call the app, or answer the call that it has placed.
+
+        Raises:
+            UsageError: A call is going on.
+        """
+        handset = self.phone(phone)
+        if phone in self._calls:
+            raise UsageError("A call is going on. Hang up first")
+        answers = bool(handset.ringing)
+        self._call_step(
+            phone,
+            "Answers the call" if answers else "Calls",
+            handset.answer if answers else handset.call,
+        )
+
+    def press(self, phone: int, keys: str) -> None:
+        """Press keys during a call."""
+        call = self._on_call(phone)
+        self._call_step(phone, f"Presses {keys}", lambda: call.press(keys))
+
+    def say(self, phone: int, words: str) -> None:
+        """Speak during a call, or into a recording."""
+        call = self._on_call(phone)
+        self._call_step(
+            phone,
+            words,
+            lambda: call.record(words) if call.waits_for == "Record" else call.say(words),
+        )
+
+    def wait(self, phone: int) -> None:
+        """Do nothing until the call goes on."""
+        self._call_step(phone, "Waits", self._on_call(phone).wait)
+
+    def hang_up(self, phone: int) -> None:
+        """End the call."""
+        self._call_step(phone, "Hangs up", self._on_call(phone).hang_up)
+
+    def _on_call(self, phone: int) -> Call:
+        if phone not in self._calls:
+            raise UsageError("Nobody is on the phone. Call first")
+        return self._calls[phone]
+
+    def _call_step(self, phone: int, what: str, act: Callable[[], Call]) -> None:
+        sent = self._sent(phone, what, via="call")
+
+        def step() -> Call:
+            call = self._calls[phone] = act()
+            if call.over:
+                del self._calls[phone]
+            return call
+
+        self._deliver(phone, sent, step, [])
+        if phone not in self._calls:
+            self.note(phone, "The call has ended.")
+
+    def all_calls(self) -> list[dict[str, Any]]:
+        """Of each phone: the verb that its call waits in, or "", and whether the app calls it."""
+        return [
+            {
+                "waits": self._calls[phone].waits_for if phone in self._calls else "",
+                "rings": bool(self.phone(phone).ringing),
+            }
+            for phone in range(len(self.transcript.phones))
+        ]
 
     def overlap(self, texts: Sequence[tuple[int, str]]) -> None:
         """Write texts that are all on their way before the first is answered."""
@@ -141,13 +211,14 @@ class PhoneSession:
             self.note(texts[0][0], note)
         self.collect()
 
-    def _sent(self, phone: int, body: str, media: Sequence[str] = ()) -> Entry:
+    def _sent(self, phone: int, body: str, media: Sequence[str] = (), via: str = "text") -> Entry:
         return self.transcript.add_entry(
             phone,
             "sent",
             self.simulator.clock.now(),
             body=body,
             media=list(media),
+            via=via,
             delivery="sending",
             label="Sending",
             turn=None,
@@ -188,14 +259,19 @@ class PhoneSession:
         if "overlapped" in how and reply.state is not None and kept["goes_on"]:
             # what this one left; what is kept is what the last one left
             left = rows(reply.state)
-        if kept["goes_on"] and getattr(reply.state, "is_new", False):
-            how = [*how, "begins a conversation"]
+        before = self.transcript.last_rows(phone)
+        if isinstance(reply, Call):  # its state is its own
+            left, before = rows(reply.state or {}), self._call_rows.get(reply.sid, [])
+            self._call_rows[reply.sid] = left
+        elif getattr(reply.state, "is_new", False):
+            before = []  # the conversation before this one has nothing to do with it
+            how = [*how, "begins a conversation"] if kept["goes_on"] else how
         turn |= {
             "body": sent["body"],
             "at": self.simulator.clock.now(),
             "how": how,
             "kept": kept,
-            "rows": compare(self.transcript.last_rows(phone), left),
+            "rows": compare(before, left),
             "verdict": verdict(reply, goes_on=kept["goes_on"], where=kept["where"]),
         }
         number = self.transcript.add_turn(phone, turn)
@@ -205,9 +281,15 @@ class PhoneSession:
         if not (failed and sent.get("delivery") == "delivered"):
             delivery = "failed" if failed else "delivered"
             self.transcript.change_entry(sent, delivery=delivery, label=label, turn=number)
+        if reply.from_twilio:
+            self._received(phone, {"body": reply.from_twilio, "media": []}, "twilio", None)
         for message in reply.sent:
             if message.to == handset.number:
                 self._received(phone, message_view(message), "reply", number)
+        for words in (*reply.said, *reply.played):
+            self._received(phone, {"body": words, "media": []}, "call", number)
+        if reply.blocked:
+            self.note(phone, "Twilio did not deliver the app's reply: a STOP stands.")
 
     def _received(self, phone: int, message: dict[str, Any], via: str, turn: int | None) -> None:
         now = self.simulator.clock.now()

@@ -46,6 +46,7 @@ class Site:
     Args:
         board: The phones; None where the app could not be loaded.
         name: The app, ``module:name``.
+        token: The token of the printed URL; whoever has not seen it is refused.
         broken: The traceback of what kept it from loading, or "".
         save: Called after every action, to hand on what is there to a later process.
     """
@@ -54,12 +55,14 @@ class Site:
         self,
         board: PhoneSession | None,
         name: str,
+        token: str,
         *,
         broken: str = "",
         save: Callable[[], None] = lambda: None,
     ) -> None:
         self._board = board
         self._name = name
+        self._token = token
         self._broken = broken
         self._save = save
 
@@ -69,11 +72,19 @@ class Site:
         request.max_content_length = MAX_REQUEST_BYTES
         response: Response
         try:
-            security.check(request)
+            security.check(request, self._token)
+            if security.shows_token(request, self._token):
+                welcome = security.welcome(request, self._token)
+                return security.protect(welcome)(environ, start_response)
             endpoint, values = _URLS.bind_to_environ(environ).match()
             response = getattr(self, f"_{endpoint}")(request, **values)
         except HTTPException as error:
-            response = _json({"trouble": error.description}, error.code or 500)
+            if request.path == "/":  # a person reads it
+                response = Response(
+                    error.description, error.code, content_type="text/plain; charset=utf-8"
+                )
+            else:
+                response = _json({"trouble": error.description}, error.code or 500)
             for header, value in error.get_headers():
                 if header == "Allow":
                     response.headers[header] = value
@@ -105,13 +116,14 @@ class Site:
             server_side=board.inspector.server_side,
             now=clock.now(),
             kept=board.all_kept(),
+            calls=board.all_calls(),
         )
         return Response(text, content_type="application/json")
 
     def _do(self, request: Request, action: str) -> Response:
         board = self._board
         if board is None:
-            return _json({"trouble": "The app does not load yet. Mend it and save."}, 409)
+            return _json({"trouble": "The app does not load yet. Fix it and save."}, 409)
         act = _read(board, action, _told(request))
         try:
             done = act()
@@ -141,7 +153,7 @@ def _read(board: PhoneSession, action: str, told: dict[str, Any]) -> Callable[[]
     Raises:
         BadRequest: There is no such action, or it cannot be made of what was told.
     """
-    trouble = FaultMaker(board)
+    faults = FaultMaker(board)
     # Two steps each: what surprises in the second is no fault of the request.
     actions: dict[str, Callable[[int], Callable[[], Any]]] = {
         "add-phone": lambda _: partial(board.add_phone, str(told["number"]), str(told["texting"])),
@@ -157,13 +169,18 @@ def _read(board: PhoneSession, action: str, told: dict[str, Any]) -> Callable[[]
         ),
         "resend": lambda phone: partial(board.resend, phone),
         "start": lambda phone: partial(board.start, phone),
-        "lose-cookie": lambda phone: partial(trouble.lose_cookie, phone),
-        "stale-cookie": lambda phone: partial(trouble.stale_cookie, phone),
-        "swap-cookie": lambda phone: partial(trouble.swap_cookie, phone, int(told["other"])),
-        "break-signature": lambda phone: partial(trouble.break_signature, phone),
-        "drop-reply": lambda phone: partial(trouble.drop_reply, phone),
-        "move-clock": lambda _: partial(trouble.move_clock, float(told["seconds"])),
-        "move-clock-to": lambda phone: partial(trouble.move_clock_to, phone, str(told["edge"])),
+        "call": lambda phone: partial(board.call, phone),
+        "press": lambda phone: partial(board.press, phone, str(told["keys"])),
+        "say": lambda phone: partial(board.say, phone, str(told["words"])),
+        "wait": lambda phone: partial(board.wait, phone),
+        "hang-up": lambda phone: partial(board.hang_up, phone),
+        "lose-cookie": lambda phone: partial(faults.lose_cookie, phone),
+        "stale-cookie": lambda phone: partial(faults.stale_cookie, phone),
+        "swap-cookie": lambda phone: partial(faults.swap_cookie, phone, int(told["other"])),
+        "break-signature": lambda phone: partial(faults.break_signature, phone),
+        "drop-reply": lambda phone: partial(faults.drop_reply, phone),
+        "move-clock": lambda _: partial(faults.move_clock, float(told["seconds"])),
+        "move-clock-to": lambda phone: partial(faults.move_clock_to, phone, str(told["edge"])),
     }
     if action not in actions:
         raise BadRequest("There is no such action.")

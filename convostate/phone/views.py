@@ -78,8 +78,8 @@ def reply_view(reply: Reply, secrets: Secrets | None, log: list[str]) -> dict[st
         "errors": [{"code": code, "text": ERRORS.get(code, "")} for code in reply.errors],
         "exchanges": [_exchange(exchange) for exchange in reply.exchanges],
         "statuses": [_status(status) for status in reply.statuses],
-        "traceback": "" if error is None else traceback_of(error),
-        "raised": "" if error is None else _one_line(error),
+        "traceback": reply.wsgi_errors if error is None else traceback_of(error),
+        "raised": _last_line(reply.wsgi_errors) if error is None else _one_line(error),
         "explanation": explanation,
         # the explanation says the same, and at every refusal, not once a minute
         "log": [line for line in log if not (explanation and line.startswith("refused a request"))],
@@ -139,6 +139,12 @@ def _one_line(error: BaseException) -> str:
     return traceback.format_exception_only(error)[-1].strip()
 
 
+def _last_line(text: str) -> str:
+    """What a printed traceback ends with: the exception."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else ""
+
+
 def _explanation(reply: Reply, secrets: Secrets | None) -> str:
     """Why the app's middleware refused the request, or ""."""
     refused = [
@@ -167,4 +173,5 @@ def _as_received(sent: Request) -> ReceivedRequest:
 
 def message_view(sent: Message) -> dict[str, Any]:
     """A message of the app's as JSON."""
-    return {"body": sent.body, "media": list(sent.media), "sid": sent.sid}
+    body = sent.body or (f"[template {sent.content_sid}]" if sent.content_sid else "")
+    return {"body": body, "media": list(sent.media), "sid": sent.sid}

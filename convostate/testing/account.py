@@ -170,8 +170,11 @@ class Account:
         pair = (_on_sms(ours), _on_sms(theirs))
         with self._lock:
             self._last_texted[theirs] = ours
-            if word == "HELP" and pair in self._opted_out:
-                return ""
+            blocked = pair in self._opted_out
+            if (word, blocked) in (("HELP", True), ("START", False)):
+                return (
+                    ""  # nobody may be answered, or nothing changes: "yes" is a text like any other
+                )
             if word == "STOP":
                 self._opted_out.add(pair)
             elif word == "START":

@@ -28,9 +28,9 @@ export function showChat(page) {
     atEnd = true;
     drawn = new Map();
     // A whole conversation that comes up at once is not news.
-    list.setAttribute("aria-live", "off");
+    $("log").setAttribute("aria-live", "off");
     list.replaceChildren();
-    requestAnimationFrame(() => list.setAttribute("aria-live", "polite"));
+    requestAnimationFrame(() => $("log").setAttribute("aria-live", "polite"));
     $("chat-number").textContent = sayPhone(phone.number);
     $("chat-texting").textContent = sayPhone(phone.texting);
     $("chat-avatar").textContent = initials(phone);
@@ -68,17 +68,22 @@ function note(entry) {
   return el("li", { class: entry.clock ? "note note-clock" : "note" }, el("span", { text: what }));
 }
 
+const VIA = { app: "Sent by the app · ", call: "By phone · ", twilio: "Answered by Twilio · " };
+
 function bubble(entry) {
   const mine = entry.kind === "sent";
   const parts = [el("span", { class: "hidden", text: mine ? "You: " : "The app: " })];
   if (entry.body) parts.push(words(entry));
   parts.push(...entry.media.map(attachment));
-  const via = entry.via === "app" ? "Sent by the app · " : "";
+  const via = VIA[entry.via] ?? "";
   const meta = el(
     "p",
     { class: `meta ${entry.delivery}` },
     el("time", { class: "numbers", text: sayTime(entry.at), title: sayExact(entry.at) }),
     el("span", { text: `${via}${entry.label}` }),
+    mine && entry.delivery === "failed" && entry.turn
+      ? el("button", { type: "button", class: "why", text: "Why?", onclick: () => open(entry.turn) })
+      : null,
   );
   return el("li", { class: `said ${mine ? "mine" : "theirs"} ${entry.delivery}` }, ...parts, meta);
 }

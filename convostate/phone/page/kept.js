@@ -63,7 +63,7 @@ function lifetime(kept) {
   return el(
     "div",
     { class: "fact" },
-    el("p", { class: "fact-big", id: "kept-left" }),
+    el("div", { class: "fact-big", id: "kept-left" }),
     el("p", {
       class: "quiet",
       text: `began ${sayTime(kept.started_at)} · ends ${sayDay(kept.expires_at)}, ${sayTime(kept.expires_at)}`,

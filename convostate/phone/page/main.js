@@ -1,5 +1,6 @@
 // The page: one phone is chosen, and one of its turns is looked at.
 
+import { startCalls, showCalls } from "./calls.js";
 import { startChat, showChat } from "./chat.js";
 import { startClock, showClock } from "./clock.js";
 import { startCompose } from "./compose.js";
@@ -34,6 +35,7 @@ function findPhone() {
 function redraw() {
   if (!page.seen) return;
   showChat(page);
+  showCalls(page);
   showPhones(page);
   showKept(page);
   showTurns(page);
@@ -76,6 +78,7 @@ function openTurn(turn) {
 for (const tab of document.querySelectorAll(".tabs button")) {
   tab.addEventListener("click", () => choosePane(tab.dataset.pane));
 }
+startCalls(page);
 startChat(openTurn);
 startClock(page);
 startCompose(page);
@@ -84,4 +87,7 @@ startTurns(page, chooseTurn);
 setInterval(() => {
   if (page.seen && tickKept(page)) lookAgain();
 }, 1000);
-look(show, () => complain("The phone's server does not answer", "Is it still running? This page goes on when it does."));
+look(show, (refused) => {
+  if (refused) complain("This page is no longer open", refused);
+  else complain("The phone's server does not answer", "Is it still running? This page goes on when it does.");
+});

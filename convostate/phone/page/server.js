@@ -12,7 +12,7 @@ export function lookAgain() {
   looking.abort();
 }
 
-/** Look for ever: `show` gets everything there is, each time that it has changed; `lose` when nobody answers. */
+/** Look for ever: `show` gets everything there is, each time that it has changed; `lose` why not. */
 export async function look(show, lose) {
   let misses = 0;
   for (;;) {
@@ -20,6 +20,7 @@ export async function look(show, lose) {
     try {
       const answer = await fetch(`look?seen=${encodeURIComponent(mark)}`, { signal: looking.signal });
       const seen = await answer.json();
+      if (answer.status === 403) lose(seen.trouble);
       if (!answer.ok) throw new Error(seen.trouble);
       misses = 0;
       if (seen.broken && seen.mark === mark) await wait(700);
@@ -28,7 +29,7 @@ export async function look(show, lose) {
     } catch (error) {
       if (error.name === "AbortError") continue;
       // A reload takes a moment; only a longer silence is worth a word.
-      if (++misses > 3) lose();
+      if (++misses > 3 && error instanceof TypeError) lose("");
       await wait(Math.min(200 * misses, 2000));
     }
   }

@@ -68,7 +68,7 @@ function details(turn, store, opened) {
     el(
       "div",
       { class: "turn-head" },
-      el("p", { class: "turn-said", text: turn.body || "(media)" }),
+      el("h3", { class: "turn-said", text: turn.body || "(media)" }),
       el(
         "p",
         { class: "quiet fine" },
