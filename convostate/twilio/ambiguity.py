@@ -2,120 +2,136 @@
 
 Twilio's signed string has no delimiters, so the signature of an attacker's own text
 
-    …Body hiFrom+1VICTIMFromA From +1ATTACK…      (spaces only here, to show the parameters)
+    …Body hiFrom+1VICTIMFromA From +1ATTACK…      (blanks only here, to show the parameters)
 
 also signs another split of the same characters, with another sender:
 
     …Body hi From +1VICTIM FromAFrom +1ATTACK…
 
-The guard looks at the whole signed string. Wherever the name of an address (`From`, `To`) stands
-right before an address, or the name of a SID right before a SID, there must begin that very
-parameter. The true sender stands in every re-split too, so a second one shows. Excepted are a closed
-list of longer names, and addresses that lie wholly inside the body of a message, where people may
-write what they like, unless a letter follows at once: so would the name of the parameter behind a true
-sender that a forged body has swallowed. SIDs are never excepted: the true MessageSid stands behind the
-true sender. And no value may be lengthened by the parameters behind it: a number holds no letters, a
-SID is 34 characters. (The name of a client: or sip: address can be, because it may be any text.)
+The rule:
 
-A true sender that does not look like an address shows otherwise. The sender of an SMS may be a word or
-a code of three digits; but its text is its Body, which stands before From, so between a forged sender
-and the true SID the word `From` stands once more. A caller may be withheld: those words are addresses.
+1. Find every place in the signed string where an identity field might begin: `From` or `To` before an
+   address, the name of a SID before a SID, `Direction` before its value. A forger cannot remove the true
+   places, because they are signed.
+2. Pass over the places that the form explains: that very parameter begins there.
+3. Refuse if Twilio could have sent a webhook in which the field begins at another place. It could not if
+   - the value is not followed by the name of a later parameter (names are sorted), or
+   - what such a webhook has before or after the field is not there: the sender of a message comes before
+     the message's SID, the sender of a call behind the call's SID and direction, or
+   - no parameter with a free text could hide the place at which the form itself begins the field.
 
-What it cannot tell: a word that begins with City, Country, State or Zip from a place, and a caller whose
-number is no number from a parameter's name. Twilio delivers no texts from words, and no caller's text but
-speech, which stands behind From.
+A sender that does not look like an address shows otherwise: the word `From` is between the sender and the SID
+of an SMS, or before a parameter that holds a caller's words.
+
+The guard also refuses a number or a SID that a parameter's name follows, an undocumented name that is a part
+of an identity field, and a form that could be the URL of a GET webhook, or the reverse.
+
+Limits: people's own words can move between their own parameters (`Body`, `ButtonText`). `To` of a call
+from `client:` is what that client asked for, so it is not guarded. Parameters that match
+CONVOSTATE_OWN_PARAMS are trusted: `callFrom` with `client:x` may also be the `c` of a client that chooses
+the names of its parameters.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, NamedTuple
 
 from convostate.errors import RequestError
+from convostate.twilio.form import DOCUMENTED, IDENTITY, MESSAGE_SIDS, parse_query
+from convostate.twilio.pair import MAX_ADDRESS_CHARS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator, Sequence
 
     from convostate.twilio.form import Form, Shape
 
-# An optional channel, then + and two digits, or five digits. Shorter ones refuse too much: 17 of
-# 20,000 voice webhooks with a random 700-byte CallToken for three digits, none for these.
-# A channel is in lower case: a text that ends in `Today` stands before `Fromwhatsapp:+1`. It is bounded
-# so that a hostile text costs linear time.
-_CHANNEL = r"(?:[a-z]{2,24}:)?"
-_NUMBER = rf"{_CHANNEL}(?:\+[0-9]{{2}}|[0-9]{{5}})"
-# Channels on which an address need not be a number, such as client:alice or whatsapp:US.1349.
-_CHANNELS = frozenset("client sip sips rcs whatsapp messenger instagram".split())
-_NAMED = rf"(?:{'|'.join(sorted(_CHANNELS))}):[!-~]"
-# Callers of whom Twilio tells no number (https://help.twilio.com/articles/223179988).
-_WITHHELD = "(?i:anonymous|unknown|restricted|blocked|unavailable|private)"
-_ADDRESS = f"(?:{_NUMBER}|{_NAMED}|{_WITHHELD})"
+# An optional channel, then + and two digits, or five digits. Shorter numbers occur by chance in the 700 random
+# characters of a CallToken: 17 of 20,000 with three digits, 0 with these. Bounded, so that the search is linear.
+_CHANNEL = r"[a-z][a-z0-9]{1,23}:"
+_NUMBER = rf"(?:{_CHANNEL})?(?:\+[0-9]{{2}}|[0-9]{{5}})[0-9]*"
 _SID = r"[A-Z]{2}[0-9a-f]{32}"
+_SID_CHARS = 34
 
-_SENDERS = re.compile(f"From(?={_ADDRESS})")
-_RECEIVERS = re.compile(f"To(?={_ADDRESS})")
-# A form's SIDs stand right behind their names; `=` between them is left of a URL that was signed whole.
-_GUARDED_SIDS = "Sid(?:(?<=AccountSid)|(?<=MessageSid)|(?<=SmsSid)|(?<=CallSid))"
-_SIDS_OF_URL = re.compile(f"{_GUARDED_SIDS}(?={_SID})")
-_SIDS_OF_FORM = re.compile(f"{_GUARDED_SIDS}(?==?{_SID})")
-# In an error's URL only its own, not those of parameters that it swallowed.
-_SIDS_OF_ERROR_URL = re.compile(f"{_GUARDED_SIDS}(?=={_SID})")
-
-# In a body people may write addresses, but not where a letter follows at once: there the name of the
-# next parameter might begin, and the address be the true sender's.
-_QUOTED = rf"(?={_NUMBER}){_CHANNEL}\+?[0-9]+(?![0-9A-Za-z@])"
-_QUOTED_SENDERS = re.compile(f"From{_QUOTED}")
-_QUOTED_RECEIVERS = re.compile(f"To{_QUOTED}")
-
-# A whole value. Letters behind a number, or anything behind a SID, would be the next parameter.
-_whole_address = re.compile(
-    rf"(?:client|sips?):[!-~]|{_NUMBER}[^A-Za-z]*\Z|(?!{_NUMBER}){_NAMED}|{_WITHHELD}\Z"
-).match
-# Not a client, which names its parameters itself: the one before From could end in `Forwarded`.
-_whole_forwarder = re.compile(rf"sips?:[!-~]|{_NUMBER}[^A-Za-z]*\Z").match
-_whole_sid = re.compile(_SID).fullmatch
-_SID_CHARS = 34  # two letters and 32 hexadecimal digits
-
-# Every parameter of Twilio's whose name is, or ends in, one of the guarded names.
-_SENDER_NAMES, _FORWARDER_NAMES = ("From",), ("ForwardedFrom",)
-_RECEIVER_NAMES = ("To",)
-_SID_NAMES = (
-    "AccountSid",
-    "MessageSid",
-    "SmsSid",
-    "SmsMessageSid",
-    "CallSid",
-    "ParentCallSid",
-    "DialCallSid",
-    "DequeuedCallSid",
-    "DequeingCallSid",
-    "OriginalRepliedMessageSid",
-    "interactionAccountSid",
+_ADDRESS = rf"(?:(?P<number>{_NUMBER})|(?P<named>{_CHANNEL}[!-~]))"
+_PLACES = (
+    re.compile(f"From(?={_ADDRESS})"),
+    re.compile(f"To(?={_ADDRESS})"),
+    re.compile(f"(?<=[a-z])Sid(?={_SID})"),
+    re.compile("Direction(?:inbound|outbound-api|outbound-dial|trunking-[a-z]{1,20})(?=[D-F])"),
 )
+_place_of = {"From": _PLACES[0].search, "To": _PLACES[1].search}
+_message_sid = re.compile(
+    f"MessageSid(?!IM){_SID}"
+)  # IM…: of Twilio Conversations, without a sender
+_any_message_sid = re.compile(f"(?:Message|Sms)Sid(?!IM){_SID}")
+_call_sid = re.compile(f"CallSid{_SID}")
+_direction = _PLACES[3]
+_GUARDED_SIDS = ("AccountSid", "MessageSid", "SmsSid", "CallSid")
+_sid_field = re.compile(f"(?:{'|'.join(_GUARDED_SIDS)}){_SID}").match
+_whole_sid = re.compile(_SID).fullmatch
+_is_date = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}|").fullmatch
+_channel = re.compile(_CHANNEL).match
+_whole_number = re.compile(_NUMBER).fullmatch
+_begins_as_number = re.compile(_NUMBER).match
 
-_MESSAGE_SIDS = frozenset({"MessageSid", "SmsSid", "SmsMessageSid"})
-_PLACES = frozenset({"FromCity", "FromCountry", "FromState", "FromZip"})
-_GLUED_FROM = re.compile("From(?=[0-9A-Za-z])")
+# Twilio's names are words; one that is not documented begins like one.
+_STRICT = frozenset({*IDENTITY, "ForwardedFrom"}) - {"Body"}
+_NAMES = sorted(DOCUMENTED, reverse=True)  # of two that begin alike, the longer one first
+_name = re.compile(rf"(?P<known>{'|'.join(_NAMES)})|[A-Z][a-z]{{2,40}}")
+_PLACES_OF_ENDS = {f"{end}{part}" for end in ("From", "To") for part in ("City", "State", "Zip")}
+_later, _loose = (
+    {
+        above: re.compile("|".join(name for name in _NAMES if name > above and name not in passed))
+        for above in ("From", "To", "Direction", "Sid", *_GUARDED_SIDS)
+    }
+    for passed in (frozenset[str](), _STRICT)
+)
+# Words that are in no address by chance.
+_long_later = {
+    above: re.compile(
+        "|".join(n for n in _NAMES if n > above and (len(n) > 8 or n in _PLACES_OF_ENDS))
+    )
+    for above in ("From", "To")
+}
+_ANY_TEXT = frozenset(
+    {"client", "sip", "sips"}
+)  # channels of calls, whose addresses may be any text
+_LONGEST_NAME = max(map(len, _NAMES))
+_printable = re.compile("[!-~]*")
+# Parameters of calls that hold the caller's own words, or what the caller's telephone says.
+_SPOKEN = "SpeechResult|StableSpeechResult|UnstableSpeechResult|TranscriptionText|SipHeader_"
+_spoken_behind_from = re.compile(_SPOKEN).search
+_spoken_before_to = re.compile("(?<!ble)SpeechResult|SipHeader_").search
+_told_before_call = re.compile("AddOns|CallerName").search
+_told_before_from = re.compile("ErrorUrl|ForwardedFromsips?:").search
 
-
-def _count(first: dict[str, str], names: tuple[str, ...], whole: Callable[[str], object]) -> int:
-    found = 0
-    for name in names:
-        if name in first and whole(first[name]):
-            found += 1
-    return found
+# Events of TaskRouter, Conversations, Video and conferences, and the debugger's.
+_of_another_product = re.compile(
+    r"(?:WorkspaceSidWS|ConversationSidCH|RoomSidRM)[0-9a-f]{32}|PayloadTypeapplication/|StatusCallbackEvent(?:participant|conference)-"
+).finditer
+_WITHOUT_SENDER = IDENTITY - {"AccountSid", "Body", "CallSid", "MessageSid"}
+_PLACES_OF_SENDERS = frozenset({"FromCity", "FromCountry", "FromState", "FromZip"})
+_begins_as_place = re.compile("(?:From)?(?:City|Country|State|Zip)").match
+_glued_sender = re.compile(r"From(?=\S)(?!From[CSZ])").search
+_glued_senders = re.compile(r"From(?=\S)(?!From[CSZ])").finditer
+# The query that Twilio appends holds nothing else: https://url.spec.whatwg.org/#concept-urlencoded-serializer,
+# and what https://github.com/twilio/twilio-node/pull/1194 reports as unescaped.
+_query_only = re.compile(r"(?:[A-Za-z0-9.*_+=&~'()!@:$,-]|%[0-9A-F]{2})*").fullmatch
+_MOST_DOUBTS = 16  # each costs a few searches of the whole string
 
 
 def _is_plain(signed: str, first: dict[str, str], shape: Shape) -> bool:
     """Whether nothing but the names of the parameters spells a name: so it is with nearly every webhook.
 
-    The words stand in the names and nowhere else, and no value is longer than a SID or holds more than
-    digits.
+    The words are in the names and nowhere else, a SID is 34 characters long, and an address holds digits.
     """
     if (
         signed.count("From") != shape.senders
         or signed.count("To") != shape.receivers
         or signed.count("Sid") != shape.sids
+        or signed.count("Direction") != shape.directions
     ):
         return False
     for name in shape.numbered:  # loops: `all` of a generator takes twice as long
@@ -127,54 +143,378 @@ def _is_plain(signed: str, first: dict[str, str], shape: Shape) -> bool:
     return True
 
 
-def check_split(signed: str, form: Form, body: str) -> None:
-    """Refuse a signed string that could have been split from another one.
+def check_split(signed: str, form: Form, own_params: Sequence[str] = ()) -> None:
+    """Refuse a signed string that Twilio could have signed for another webhook.
 
     Args:
         signed: The whole string that the signature covers.
         form: The parameters that are part of it; none for GET and JSON.
-        body: The message's text as it stands in `signed` (escaped, for a GET).
+        own_params: Patterns of names that the account itself adds.
 
     Raises:
-        RequestError: 403, an address or a SID stands where no parameter begins, or goes on with what
-            might be the next parameter.
+        RequestError: 403, with the name of the parameter in which the other webhook shows.
     """
-    first, _pairs, shape, _ = form
-    if shape is not None and _is_plain(signed, first, shape):
+    if form.shape is not None and _is_plain(signed, form.first, form.shape):
         return
-    # Of both kinds of SIDs the true one cannot be hidden.
-    is_message = not _MESSAGE_SIDS.isdisjoint(first)
-    senders = _count(first, _SENDER_NAMES, _whole_address)
-    if not is_message:  # only calls are forwarded
-        senders += _count(first, _FORWARDER_NAMES, _whole_forwarder)
-    receivers = _count(first, _RECEIVER_NAMES, _whole_address)
-    if not first or _whole_address(first.get("From", "")):  # else a body ends with the true sender
-        senders += len(_QUOTED_SENDERS.findall(body))
-        receivers += len(_QUOTED_RECEIVERS.findall(body))
-    sids = _count(first, _SID_NAMES, _whole_sid)
-    if first:  # a fallback may be told the whole URL of a GET that failed
-        sids += len(_SIDS_OF_ERROR_URL.findall(first.get("ErrorUrl", "")))
-    if (
-        len(_SENDERS.findall(signed)) != senders
-        or len(_RECEIVERS.findall(signed)) != receivers
-        or len((_SIDS_OF_FORM if first else _SIDS_OF_URL).findall(signed)) != sids
-        or (is_message and ":" not in first.get("To", "") and _hides_a_sender(form))
-        or _names_another_of_its_channel(signed, first.get("From", ""))
-    ):
-        raise RequestError(403, "re-split", "a name and its value stand where no parameter begins")
+    reading = _Reading(signed, form, own_params)
+    if not form.first:
+        reading.check_url()
+        return
+    reading.check_product()
+    reading.check_names()
+    reading.check_values()
+    reading.check_places()
+    reading.check_words()
+    reading.check_query()
 
 
-def _hides_a_sender(form: Form) -> bool:
-    """Whether `From` stands between the sender and the SID of an SMS, but for the names that Twilio uses.
+class _Place(NamedTuple):
+    """Where an identity field may begin.
 
-    The true one stands there in every re-split: the text is before it, the true SID behind it.
+    Attributes:
+        name: The field's name.
+        at: Where it begins in the signed string.
+        end: Behind its number or SID; of a `named` address where its free part begins.
+        channel: Of an address, such as ``whatsapp``, or "".
+        named: The channel and its colon where the address is not a number, such as ``client:``.
     """
-    end = min(_MESSAGE_SIDS & form.first.keys())
-    between = [name + value for name, value in sorted(set(form.items())) if "From" < name < end]
-    return len(_GLUED_FROM.findall("".join(between))) != len(_PLACES & form.first.keys())
+
+    name: str
+    at: int
+    end: int
+    channel: str = ""
+    named: str = ""
 
 
-def _names_another_of_its_channel(signed: str, sender: str) -> bool:
-    """Whether somebody on the sender's channel stands behind `From` once more, where it is none of the listed."""
-    channel, colon, _ = sender.partition(":")
-    return bool(colon) and channel not in _CHANNELS and signed.count(f"From{channel}:") != 1
+class _Reading:
+    """A signed string as a form splits it.
+
+    Attributes:
+        spans: Each parameter's (begin, end of the name, end of the value), by its name; for a repeated name
+            the first.
+    """
+
+    def __init__(self, signed: str, form: Form, own_params: Sequence[str]) -> None:
+        self.signed, self.first, self.own_params = signed, form.first, own_params
+        pairs = sorted(set(form.items()))
+        at = self.begin = len(signed) - sum(len(name) + len(value) for name, value in pairs)
+        self.spans: list[tuple[int, int, int, str]] = []
+        self.begins: dict[str, int] = {}
+        for name, value in pairs:
+            middle = at + len(name)
+            self.begins.setdefault(name, at)
+            self.spans.append((at, middle, middle + len(value), name))
+            at = middle + len(value)
+        self.from_client = form.first.get("From", "").startswith("client:")
+
+    def refuse(self, at: int, why: str) -> RequestError:
+        """The refusal of what begins at a place, with the parameter that holds it."""
+        name = next((name for begin, _, end, name in self.spans if begin <= at < end), "")
+        return self.refuse_parameter(name, why)
+
+    def refuse_parameter(self, name: str, why: str) -> RequestError:
+        """The refusal of a parameter."""
+        setting = "CONVOSTATE_OWN_PARAMS" if name and name not in DOCUMENTED else ""
+        return RequestError(403, "re-split", why, parameter=name, setting=setting)
+
+    def is_own(self, name: str) -> bool:
+        """Whether the account has declared a name."""
+        return name not in DOCUMENTED and any(
+            fnmatchcase(name, pattern) for pattern in self.own_params
+        )
+
+    def check_product(self) -> None:
+        """A sender, a receiver or a status is not in a form of a product that has none, only in its texts."""
+        first = self.first
+        if _WITHOUT_SENDER.isdisjoint(first) and first.get("MessageSid", "IM")[:2] == "IM":
+            return
+        for found in _of_another_product(self.signed):
+            at = found.start()
+            spans = (each for each in self.spans if each[0] <= at < each[2])
+            begin, middle, _, name = next(spans, (at, at, at, ""))
+            if not (name.startswith("SipHeader_") and at < middle <= begin + 64):
+                raise self.refuse_parameter(name, "it is a parameter of a webhook without a sender")
+
+    def check_names(self) -> None:
+        """An undocumented name is not a part of an identity field's, nor an identity field that goes on."""
+        if DOCUMENTED.issuperset(self.first):
+            return
+        deciding = not _KINDS.isdisjoint(self.first)
+        for begin, middle, _, name in self.spans:
+            if name in DOCUMENTED or self.is_own(name):
+                continue
+            whole = self.signed[begin : middle + 40]
+            if _sid_field(whole):
+                raise self.refuse_parameter(name, "a name is a part of a SID's")
+            for field in IDENTITY:
+                if (len(field) > len(name) and whole.startswith(field)) or (
+                    deciding
+                    and field != "Body"
+                    and field not in self.first
+                    and name.startswith(field)
+                ):
+                    raise self.refuse_parameter(name, f"a name is a part of the parameter {field}")
+
+    def check_values(self) -> None:
+        """No number and no SID is lengthened by the parameters behind it."""
+        sender = self.first.get("From", "")
+        for field in ("From", "To"):
+            if self._is_lengthened(field, self.first.get(field, "")):
+                raise self.refuse_parameter(field, "an address goes on with a parameter's name")
+            if (cut := self._is_shortened(field)) is not None:
+                raise self.refuse_parameter(cut, "a name could be the end of an address")
+        if not MESSAGE_SIDS.isdisjoint(self.first) and _channel_of(sender) in _ANY_TEXT:
+            raise self.refuse_parameter("From", "a message is not from a client or SIP")
+        if not _is_date(self.first.get("ApiVersion", "2010-04-01")):
+            raise self.refuse_parameter("ApiVersion", "a date goes on with a parameter's name")
+        for field in IDENTITY:
+            if field.endswith("Sid") and len(self.first.get(field, "")) > _SID_CHARS:
+                raise self.refuse_parameter(field, "a SID is longer than 34 characters")
+
+    @staticmethod
+    def _is_lengthened(field: str, address: str) -> bool:
+        channel, number = _channel_of(address), _begins_as_number(address)
+        if (number and _later[field].match(address, number.end())) or _place_of[field](address, 1):
+            return True
+        if channel in _ANY_TEXT:
+            return _long_later[field].search(address, 1) is not None
+        if channel and not number and _later[field].search(address, len(channel) + 1):
+            return True
+        return field == "From" and _glued_sender(address, 1) is not None
+
+    def _is_shortened(self, field: str) -> str | None:
+        """The undocumented parameter behind an address that may be any text."""
+        if field not in self.first or self.from_client or _whole_number(self.first[field]):
+            return None
+        following = next((name for at, _, _, name in self.spans if at > self.begins[field]), "")
+        is_known = following in DOCUMENTED or not following or following.startswith("SipHeader_")
+        return None if is_known or self.is_own(following) else following
+
+    def check_places(self) -> None:
+        """No other identity field begins where the form begins none."""
+        explained = {self.begins.get(name) for name in ("From", "To", "Direction")}
+        for _, middle, end, name in self.spans:
+            if name.endswith("Sid") and end - middle == _SID_CHARS:
+                field = _field_of(name)
+                if name in DOCUMENTED or field == "Sid":
+                    explained.add(middle - len(field))
+        doubts = 0
+        for place in self._places():
+            if place.at in explained:
+                continue
+            holder = next((name for at, _, end, name in self.spans if at <= place.at < end), "")
+            if (holder and self.is_own(holder)) or not self._is_followed(place):
+                continue
+            doubts += 1
+            if doubts > _MOST_DOUBTS or self._could_begin(place):
+                raise self.refuse(place.at, f"{place.name} could begin in it")
+
+    def _places(self) -> Iterator[_Place]:
+        senders, receivers, sids, directions = _PLACES
+        for name, pattern in (("From", senders), ("To", receivers)):
+            for found in pattern.finditer(self.signed):
+                number = found["number"]
+                named = "" if number is not None else found["named"][:-1]
+                address = number or named
+                channel = _channel_of(address)
+                yield _Place(name, found.start(), found.end() + len(address), channel, named)
+        for found in sids.finditer(self.signed):
+            name = _field_of(self.signed[max(0, found.start() - 7) : found.end()])
+            yield _Place(name, found.end() - len(name), found.end() + _SID_CHARS)
+        for found in directions.finditer(self.signed):
+            yield _Place("Direction", found.start(), found.end())
+
+    def _is_followed(self, place: _Place, most: str = "~") -> bool:
+        """Whether the name of a later parameter follows the value, or the end; at most this name."""
+        signed, name, end = self.signed, place.name, place.end
+        if place.named == "client:":  # who chooses the names of parameters
+            return True
+        if place.named:
+            run = end + len(_printable.findall(signed, end, end + MAX_ADDRESS_CHARS)[0])
+            later = _later[name].finditer(signed, end, run + _LONGEST_NAME)
+            return (name == "To" and run == len(signed)) or any(
+                found.start() <= run and found[0] <= most for found in later
+            )
+        if end == len(signed):
+            return name != "From"
+        if name == "Direction" and not self.from_client:
+            return "" < _later_name(signed, end, name) <= "From"
+        if name in ("From", "To"):
+            return "" < _later_name(signed, end, name) <= most
+        return signed[end].isalpha() and (name == "Sid" or signed[end : end + len(name)] > name)
+
+    def _could_begin(self, place: _Place) -> bool:
+        """Whether Twilio could send a webhook in which the field begins there."""
+        own = self.begins.get(place.name)
+        if own is not None and own > place.at and not self._goes_on(place, own):
+            return False
+        if place.name == "From":
+            return self._in_message(place) or self._in_call(place, own)
+        if place.name == "To":
+            return self._could_receive(place, own)
+        return self._could_name(place)
+
+    def _could_receive(self, place: _Place, own: int | None) -> bool:
+        """`To` begins behind the text and the SID of a message, or behind the SID of a call."""
+        signed, at = self.signed, place.at
+        if self.from_client:
+            return False
+        if self._is_text(at) and _any_message_sid.search(signed, self.begin, at):
+            return True
+        sender = self.begins.get("From", self.begin)
+        return _call_sid.search(signed, self.begin, at) is not None and (
+            own is None or own > at or _spoken_before_to(signed, sender, own) is not None
+        )
+
+    def _could_name(self, place: _Place) -> bool:
+        """A SID or a direction begins before what follows it in every webhook, and behind what does not."""
+        signed, at, end = self.signed, place.at, place.end
+        sender = self.begins.get("From")
+        client = "Fromclient:" in signed[end:]  # who chooses the names of parameters
+        if place.name == "AccountSid":  # it comes first
+            return at <= self.begin or (client and _call_sid.search(signed, end) is not None)
+        if place.name == "Sid":  # of another product, whose text a forged sender was in
+            return sender is not None and sender < at and not _KINDS.isdisjoint(self.first)
+        if place.name in ("CallSid", "Direction"):
+            return self._could_be_called(place, client)
+        # A call from a client or from SIP is not a message's, or else its sender would show.
+        is_call = "CallSid" in self.first and _channel_of(self.first.get("From", "")) in _ANY_TEXT
+        return (
+            not is_call
+            and self._is_text(at)
+            and (sender is None or "From" in signed[self.begin : at])
+        )
+
+    def _could_be_called(self, place: _Place, client: bool) -> bool:
+        """A call's SID and then its direction come before the caller; few free texts come before them."""
+        signed, at, end = self.signed, place.at, place.end
+        own = self.begins.get(place.name)
+        if own is not None and own < at and not client and not _told_before_call(signed, self.begin, own):  # fmt: skip
+            return False
+        if place.name == "Direction":
+            return _call_sid.search(signed, self.begin, at) is not None and "From" in signed[end:]
+        if own is not None and "Direction" not in self.first:
+            return "From" not in self.first or "From" in signed[end:]
+        return _direction.search(signed, end) is not None
+
+    def _is_text(self, at: int) -> bool:
+        """Whether a message's text is before a place."""
+        return "Body" in self.signed[self.begin : at]
+
+    def _in_message(self, place: _Place) -> bool:
+        """`From` begins behind the text of a message and before its SID."""
+        channels = {place.channel, _channel_of(self.first.get("To", ""))}
+        sids = _message_sid if "MessageSid" in self.first else _any_message_sid
+        tail = self.begins.get("SmsMessageSid", -4) + 3  # another parameter
+        return (
+            self._is_text(place.at)
+            and (len(channels) == 1 or "rcs" in channels)  # both ends are on one
+            and self._is_followed(place, "MessageSid")
+            and any(found.start() != tail for found in sids.finditer(self.signed, place.end))
+        )
+
+    def _in_call(self, place: _Place, own: int | None) -> bool:
+        """`From` begins behind a call's SID and direction."""
+        signed, at = self.signed, place.at
+        if not _call_sid.search(signed, self.begin, at):
+            return False
+        hider = own if own is not None and own < at else self.begin
+        directions = _direction.finditer(signed, hider, at + 1)
+        if place.named == "client:":
+            return hider > self.begin or any(directions)
+        return _told_before_from(signed, self.begin, hider) is not None or any(
+            found.end() == at or "" < _later_name(signed, found.end(), "Direction") < "From"
+            for found in directions
+        )
+
+    def _goes_on(self, place: _Place, until: int) -> bool:
+        """Whether a later parameter begins before `until`, and could hold what is there."""
+        if place.named == "client:" or self.from_client:
+            return True
+        if not place.named:
+            following = _later_name(self.signed, place.end, place.name)
+            if following and following not in _STRICT:
+                return True
+        found = _loose[place.name].search(self.signed, place.end)
+        return found is not None and found.start() <= until
+
+    def check_words(self) -> None:
+        """No sender that is a word is hidden: where one is glued to `From`, the form begins a sender or its place."""
+        first, signed = self.first, self.signed
+        sender = first.get("From", "")
+        is_missing = not sender or _begins_as_place(sender) is not None
+        own = self.begins.get("From", self.begin)
+        sids = [at for name, at in self.begins.items() if name in MESSAGE_SIDS and first[name][:2] != "IM"]  # fmt: skip
+        begin, end = self.begin, len(signed)
+        if sids:
+            if ":" in first.get("To", "") and not is_missing:
+                return  # every sender on a channel looks like one
+            begin, end = begin if is_missing else own + len("From"), min(sids)
+        elif is_missing and "Direction" not in first:
+            return
+        elif not is_missing:
+            end = own
+        ours = {self.begins.get(name) for name in ("From", *_PLACES_OF_SENDERS)}
+        for found in _glued_senders(signed, begin, max(begin, end)):
+            at = found.start()
+            if at in ours or (not sids and not is_missing and not self._speaks(at, own)):
+                continue
+            raise self.refuse(at, "a sender could begin in it")
+
+    def _speaks(self, at: int, until: int) -> bool:
+        """Whether `From` at a place is a caller's before words that hold the form's own one."""
+        forwarder = self.begins.get("ForwardedFrom", 0) + len("Forwarded")
+        return at != forwarder and bool(
+            _call_sid.search(self.signed, self.begin, at)
+            and _spoken_behind_from(self.signed, at, until)
+        )
+
+    def check_url(self) -> None:
+        """A URL that was signed alone is not a URL and a form: a form's account is right behind the URL."""
+        for place in self._places():
+            if place.name == "AccountSid" and self._is_followed(place):
+                raise RequestError(403, "re-split", "AccountSid could begin a form in the URL")
+
+    def check_query(self) -> None:
+        """A URL and a form were not signed as one URL, whose query names another account, sender or SID."""
+        if "AccountSid=" not in self.signed or not _query_only(self.signed, self.begin):
+            return
+        before = self.signed[: self.begin]
+        if "?" not in before:
+            return
+        query = self.signed.partition("?")[2]
+        try:
+            get = parse_query(query).first
+        except RequestError:
+            return
+        sids = [name for name in ("CallSid", *MESSAGE_SIDS) if _whole_sid(get.get(name, ""))]
+        if not _whole_sid(get.get("AccountSid", "")) or not sids or "From" not in get:
+            return
+        # Where the URL ends and the form begins, the GET's value goes on: so it holds free text.
+        cut = before.rpartition("&")[2].rpartition("?")[2].partition("=")[0]
+        if cut in _STRICT:
+            return
+        if cut not in DOCUMENTED and not get.get("From", "").startswith(("client:", "sip:")):
+            return
+        if any(get.get(name, "") != self.first.get(name, "") for name in ("AccountSid", "From", *sids)):  # fmt: skip
+            raise self.refuse_parameter(cut, "the query and the form could be one query")
+
+
+_KINDS = frozenset({"MessageSid", "SmsSid", "CallSid"})
+
+
+def _field_of(name: str) -> str:
+    """The guarded field that a name ends in; of another SID's name ``Sid``."""
+    return next((field for field in _GUARDED_SIDS if name.endswith(field)), "Sid")
+
+
+def _channel_of(address: str) -> str:
+    """What is before the colon of an address; "" of a telephone number."""
+    found = _channel(address)
+    return found[0][:-1] if found is not None else ""
+
+
+def _later_name(text: str, at: int, above: str) -> str:
+    """The parameter's name that is at a place, if it sorts behind `above`; else ""."""
+    found = _name.match(text, at)
+    return found[0] if found is not None and found[0] > above else ""

@@ -5,6 +5,7 @@ authenticate(request, secrets)   → Webhook and the signed string, or RequestEr
 
 from __future__ import annotations
 
+import re
 from types import MappingProxyType
 
 from convostate.errors import RequestError
@@ -12,16 +13,24 @@ from convostate.twilio.ambiguity import check_split
 from convostate.twilio.form import (
     EMPTY,
     IDENTITY,
+    MESSAGE_SIDS,
     Form,
     learn,
     names_of_query,
     parse_form,
     parse_query,
 )
-from convostate.twilio.signature import Request, Secrets, body_hash_matches, verify
+from convostate.twilio.signature import Request, Secrets, body_hash_matches, one_body_hash, verify
 from convostate.twilio.webhook import Webhook, kind_of, pair_of
 
 FORM = "application/x-www-form-urlencoded"
+_HASH = "bodySHA256"
+_OF_MESSAGES = MESSAGE_SIDS | {"MessageStatus", "SmsStatus"}
+_OF_CALLS = frozenset({"CallSid", "CallStatus", "Direction"})
+_WORDS = ("Direction", "MessageStatus", "SmsStatus", "CallStatus")
+# https://www.twilio.com/docs/voice/twiml#callstatus-values, and the statuses of messages. Letters in the other
+# case would be the next parameter's name.
+_is_word = re.compile("[a-z]*(?:[-_][a-z]+)*").fullmatch
 
 
 def authenticate(request: Request, secrets: Secrets) -> tuple[Webhook, str]:
@@ -37,46 +46,52 @@ def authenticate(request: Request, secrets: Secrets) -> tuple[Webhook, str]:
     Raises:
         RequestError: 400 malformed, 403 not proven, 405 another method, 415 another content type.
     """
-    if request.method == "POST":
-        if _is_form(request.content_type):
-            if "bodySHA256" in request.query:
-                raise RequestError(
-                    415,
-                    "content-type",
-                    "a form whose URL carries bodySHA256 was signed as something else",
-                )
-            form = signed_form = parse_form(request.body)
-        elif body_hash_matches(request.query, request.body):
-            form, signed_form = parse_query(request.query), EMPTY
-        else:
+    signed_form, is_event = EMPTY, False
+    if request.method not in ("GET", "POST"):
+        raise RequestError(405, "method", "webhooks are GET or POST")
+    if request.method == "POST" and _is_form(request.content_type):
+        if _HASH in request.query:
             raise RequestError(
                 415,
                 "content-type",
-                "neither a form in UTF-8 nor a body that matches one bodySHA256",
+                "a form whose URL carries bodySHA256 was signed as something else",
             )
-    elif request.method == "GET":
-        if request.body or "bodySHA256" in request.query:
-            raise RequestError(415, "content-type", "a GET webhook has no body")
-        form, signed_form = parse_query(request.query), EMPTY
+        form = signed_form = parse_form(request.body)
     else:
-        raise RequestError(405, "method", "webhooks are GET or POST")
+        is_event = request.method == "POST" or _HASH in request.query
+        _check_body(request)
+        form = parse_query(request.query)
 
     params = form.first
     signers = secrets.candidates(request.scheme, params.get("AccountSid", ""))
     signed = verify(request.url, signed_form, request.signature, signers)
     if signed_form.is_unknown:
         learn(signed_form)
-    _check_identity(form)
-    if signed_form is form:
-        _check_query(request.query, params)
-        check_split(signed, form, params.get("Body", ""))
-    else:
-        fields = request.query.split("&")
-        check_split(
-            signed, EMPTY, next((part[5:] for part in fields if part.startswith("Body=")), "")
-        )
-    kind = kind_of(params) if signed_form is form or request.method == "GET" else "other"
+    _check_identity(request, form)
+    if signed_form is form and "AccountSid" not in params:
+        _check_query(request.query)
+    check_split(signed, signed_form, secrets.own_params)
+    kind = "other" if is_event else kind_of(params)
     return Webhook(kind, pair_of(kind, params), MappingProxyType(params), request.url), signed
+
+
+def _check_body(request: Request) -> None:
+    """What is not a form is signed by its hash in the URL; a GET has no body, with a hash or without."""
+    if "form" in request.content_type.lower() and request.method == "POST":
+        raise RequestError(
+            415, "content-type", "a form has no other charset than UTF-8, and no parts"
+        )
+    if request.method == "GET":
+        if request.body:
+            raise RequestError(415, "content-type", "a GET webhook has no body")
+        if _HASH in request.query and not one_body_hash(request.query):
+            raise RequestError(415, "content-type", "the URL carries two different bodySHA256")
+    elif not body_hash_matches(request.query, request.body):
+        raise RequestError(
+            415,
+            "content-type",
+            "neither a form in UTF-8 nor a body that matches the URL's bodySHA256",
+        )
 
 
 def _is_form(content_type: str) -> bool:
@@ -88,26 +103,45 @@ def _is_form(content_type: str) -> bool:
     )
 
 
-def _check_identity(form: Form) -> None:
-    """Each field that decides who talks to whom has one value."""
+def _check_identity(request: Request, form: Form) -> None:
+    """Each field that decides who talks to whom has one value, and it is one."""
     params, pairs = form.first, form.pairs
     if pairs is not None:
         names = [name for name, _ in pairs if name in IDENTITY]
-        if len(names) != len(set(names)):
+        if twice := next((name for name in names if names.count(name) > 1), ""):
             raise RequestError(
-                403, "identity", "a field that decides who talks to whom is repeated"
+                403,
+                "identity",
+                "a field that decides who talks to whom is repeated",
+                parameter=twice,
             )
     sid = params.get("MessageSid") or params.get("SmsSid") or params.get("SmsMessageSid")
     if not params.get("SmsSid", sid) == sid == params.get("SmsMessageSid", sid):
-        raise RequestError(403, "identity", "the message has two SIDs")
+        raise RequestError(
+            403, "identity", "the message has two SIDs", parameter="SmsSid or SmsMessageSid"
+        )
+    if not _OF_MESSAGES.isdisjoint(params) and not _OF_CALLS.isdisjoint(params):
+        raise RequestError(
+            403,
+            "identity",
+            "a message has no field of a call",
+            parameter=next(iter(_OF_CALLS & params.keys())),
+        )
+    for name in _WORDS:
+        if name in params and not _is_word(params[name]):
+            raise RequestError(403, "identity", "a status is not a word", parameter=name)
+    if b"%00" in request.body or "%00" in request.query:
+        for name in IDENTITY - {"Body"}:
+            if "\0" in params.get(name, ""):
+                raise RequestError(400, "form", "malformed form: a field holds NUL", parameter=name)
 
 
-def _check_query(query: str, params: dict[str, str]) -> None:
-    """A POST says who talks to whom in its body alone: frameworks may read the query first."""
-    if query:
-        outside = names_of_query(query) & IDENTITY
-        # Without an account in its body it may be a GET webhook's URL, signed as that.
-        if outside and (outside & params.keys() or "AccountSid" not in params):
-            raise RequestError(
-                403, "identity", "a field that decides who talks to whom is in the query"
-            )
+def _check_query(query: str) -> None:
+    """A form without an account may be the URL of a GET webhook, which names it there."""
+    if query and "AccountSid" in names_of_query(query):
+        raise RequestError(
+            403,
+            "identity",
+            "the account is in the query and not in the form, as if signed for a GET",
+            parameter="AccountSid",
+        )

@@ -8,7 +8,7 @@ Rules of this file:
    the meaning as it was. (Hexadecimal digits may be upper or lower case, but not both in one form;
    and where one escape alone holds a letter, it is upper case, as nearly every encoder writes it.)
 2. One reading. Whatever two form parsers of this field read differently is refused: ``;`` as a
-   separator, a missing ``=``, NUL, invalid UTF-8, names that some of them strip or fold.
+   separator, a missing ``=``, NUL in a name, invalid UTF-8, names that some of them strip or fold.
 3. Nothing is repaired. A form either parses whole or is malformed.
 """
 
@@ -29,29 +29,43 @@ IDENTITY = frozenset(
 )
 """Fields that decide who talks to whom about what: one value each."""
 
-_ADDRESSES = frozenset({"From", "To"})
-_SIDS = frozenset(
-    "AccountSid MessageSid SmsSid SmsMessageSid CallSid ParentCallSid OriginalRepliedMessageSid".split()
-)
+# The re-split guard looks at forms with these: ForwardedFrom may end in the true sender's name.
+_LOOKED_AT = frozenset({"ForwardedFrom", "ConferenceSid"})
+MESSAGE_SIDS = frozenset({"MessageSid", "SmsSid", "SmsMessageSid"})
+_FIELDS = {field.casefold(): field for field in IDENTITY}
 
-# What Twilio sends in nearly every webhook
-# (https://www.twilio.com/docs/messaging/guides/webhook-request, https://www.twilio.com/docs/voice/twiml).
-# Only a shortcut: names that are not here get the closer look of _check_names. ForwardedFrom is not,
-# because what it means to the re-split guard depends on the names beside it.
-_USUAL = IDENTITY | frozenset(
-    """ApiVersion NumMedia NumSegments MessagingServiceSid ProfileName WaId Forwarded MessageType ReferralNumMedia
-    FromCity FromState FromZip FromCountry ToCity ToState ToZip ToCountry OptOutType AddOns ChannelMetadata
-    MediaUrl0 MediaContentType0 ErrorCode ErrorUrl RawDlrDoneDate ButtonText ButtonPayload ButtonType
-    Caller CallerCity CallerState CallerZip CallerCountry CallerName Called CalledCity CalledState CalledZip
-    CalledCountry CallToken ParentCallSid Digits SpeechResult Confidence StirVerstat
-    FrequentlyForwarded InteractiveData FlowData Latitude Longitude Address Label
-    OriginalRepliedMessageSender OriginalRepliedMessageSid
-    ReferralBody ReferralHeadline ReferralSourceId ReferralSourceType ReferralSourceUrl ReferralMediaId
-    ReferralMediaContentType ReferralMediaUrl ReferralCtwaClid
-    ChannelInstallSid ChannelStatusMessage ChannelPrefix EventType
+# Sources: https://www.twilio.com/docs/messaging/guides/webhook-request,
+# https://www.twilio.com/docs/messaging/guides/track-outbound-message-status,
+# https://www.twilio.com/docs/voice/twiml (and the pages of its verbs and callbacks),
+# https://www.twilio.com/docs/voice/api/call-resource#statuscallback.
+DOCUMENTED = IDENTITY | frozenset(
+    """AddOns Address ApiVersion ButtonPayload ButtonText ButtonType ChannelInstallSid ChannelMetadata ChannelPrefix
+    ChannelStatusMessage ChannelToAddress ContentSid DeliveryStatus ErrorCode ErrorMessage ErrorUrl EventType FlowData
+    Forwarded FrequentlyForwarded FromCity FromCountry FromState FromZip InteractiveData Label Latitude ListDescription
+    ListId ListTitle Longitude MediaContentType0 MediaUrl0 MessagePrice MessageType MessagingServiceSid NumMedia
+    NumSegments OptOutType OriginalRepliedMessageSender OriginalRepliedMessageSid ProfileName RawDlrDoneDate
+    ReferralBody ReferralCtwaClid ReferralHeadline ReferralMediaContentType ReferralMediaId ReferralMediaUrl
+    ReferralNumMedia ReferralSourceId ReferralSourceType ReferralSourceUrl ToCity ToCountry ToState ToZip
+    VideoTrack WaId
+
+    AccountSid AnsweredBy Attempts CallDuration CallToken Called CalledCity CalledCountry CalledState CalledZip Caller
+    CallerCity CallerCountry CallerName CallerState CallerZip CallbackSource Coaching ConferenceSid Confidence
+    DequeingCallSid DequeuedCallSid DialBridged DialCallDuration DialCallSid DialCallStatus DialSipCallId
+    DialSipHeader DialSipResponseCode Digits Duration EndConferenceOnExit ErrorDescription FinishedOnKey ForwardedFrom FriendlyName
+    Hold Language MachineDetectionDuration Muted ParentCallSid PaymentCardNumber PaymentCardType
+    PaymentConfirmationCode PaymentError ParticipantLabel ProfileId Price PriceUnit QueueResult QueueSid QueueTime
+    QuestionSid ReasonConferenceEnded ReasonParticipantLeft RecordingChannels RecordingDuration RecordingErrorCode
+    RecordingFileSize RecordingMode RecordingSid RecordingSource RecordingStartTime RecordingStatus RecordingTrack
+    RecordingUrl ReferTransferTarget Result SequenceNumber SessionId SipCallId SipDomain SipDomainSid SipResponseCode
+    SpeechModel SpeechResult StableSpeechResult Stability StartConferenceOnEnter StatusCallbackEvent StirPassportToken
+    StirStatus StirVerstat StreamError StreamEvent StreamName StreamSid Timestamp TranscriptionSid TranscriptionStatus
+    TranscriptionText TranscriptionType TranscriptionUrl UnstableSpeechResult UserAgent Url VoiceFeedback
+
+    interactionAccountSid msg
     """.split()
-    + [f"Media{part}{index}" for part in ("Url", "ContentType") for index in range(1, 10)]
+    + [f"Media{part}{index}" for part in ("Url", "ContentType") for index in range(1, 11)]
 )
+"""The parameters that Twilio documents for messages and calls, and those that captures show beside them."""
 
 _FORM_BYTES = bytes(byte for byte in range(0x21, 0x7F) if byte != ord(";"))
 # Twilio's names are words with dots, dashes and digits; parameters that a client application adds
@@ -71,8 +85,7 @@ def _written() -> str:
 
 
 def _is_escaped(byte: int) -> bool:
-    # 0: no two parsers agree on what NUL does to a value
-    return byte > 0 and not (byte < 128 and chr(byte).isalnum())
+    return not (byte < 128 and chr(byte).isalnum())
 
 
 _not_upper = re.compile(f"%(?!{_written()})").search
@@ -89,6 +102,7 @@ class Shape(NamedTuple):
         senders: How often ``From`` stands in the names.
         receivers: How often ``To`` does.
         sids: How often ``Sid`` does.
+        directions: How often ``Direction`` does.
         addresses: The names whose values are addresses.
         numbered: The names whose values are SIDs.
     """
@@ -97,18 +111,19 @@ class Shape(NamedTuple):
     senders: int
     receivers: int
     sids: int
+    directions: int
     addresses: tuple[str, ...]
     numbered: tuple[str, ...]
 
 
 def _shape_of(names: tuple[str, ...]) -> Shape:
-    senders, receivers, sids = (
-        sum(name.count(part) for name in names) for part in ("From", "To", "Sid")
+    senders, receivers, sids, directions = (
+        sum(name.count(part) for name in names) for part in ("From", "To", "Sid", "Direction")
     )
-    addresses, numbered = (
-        tuple(name for name in names if name in kind) for kind in (_ADDRESSES, _SIDS)
-    )
-    return Shape(tuple(sorted(names)), senders, receivers, sids, addresses, numbered)
+    addresses = tuple(name for name in names if name in ("From", "To"))
+    numbered = tuple(name for name in names if name.endswith("Sid"))
+    ordered = tuple(sorted(names))
+    return Shape(ordered, senders, receivers, sids, directions, addresses, numbered)
 
 
 _SHAPES: dict[tuple[str, ...], Shape] = {}
@@ -129,6 +144,9 @@ class Form(NamedTuple):
     pairs: list[tuple[str, str]] | None
     shape: Shape | None = None
     is_unknown: bool = False
+
+    def __repr__(self) -> str:
+        return f"<Form of {len(self.first)} parameters>"
 
     def items(self) -> list[tuple[str, str]]:
         """Every (name, value), repeated names included."""
@@ -236,12 +254,11 @@ def _read(text: str, *, bare_names: bool) -> Form:
             continue
         if pairs is not None:
             pairs.append((name, value))
-    if not _USUAL.issuperset(first):
+    if not DOCUMENTED.issuperset(first):
         _check_names(first)
-        return Form(first, pairs)
-    return (
-        Form(first, pairs, _shape_of(tuple(first)), True) if pairs is None else Form(first, pairs)
-    )
+    elif pairs is None and _LOOKED_AT.isdisjoint(first):
+        return Form(first, pairs, _shape_of(tuple(first)), True)
+    return Form(first, pairs)
 
 
 def learn(form: Form) -> None:
@@ -264,18 +281,24 @@ def _unescape(text: str) -> str:
 
 
 def _check_names(names: dict[str, str]) -> None:
-    identity = {name.casefold() for name in IDENTITY}
-    for name in names.keys() - _USUAL:
+    is_message = not MESSAGE_SIDS.isdisjoint(names)
+    for name in names.keys() - DOCUMENTED:
         if not name or _bad_in_name(name) or name != name.strip():
             raise _malformed(
                 "a name holds a character that belongs to a URL, or a blank at its end"
             )
-        folded = name.strip(_NAME_TRIMMINGS)
-        # Twilio's voice SDKs send the developer's own parameters, and `to` is a usual one of them:
-        # https://www.twilio.com/docs/voice/sdks/javascript/twiliodevice#deviceconnectconnectoptions
-        if folded in IDENTITY or (folded.casefold() in identity and "CallSid" not in names):
+        trimmed = name.strip(_NAME_TRIMMINGS)
+        field = _FIELDS.get(trimmed.casefold())
+        # `from`, `to` and `body` are usual names of parameters that an account adds: in calls of Twilio's voice
+        # SDKs, and in requests of Twilio Studio, which have no exact ones beside them.
+        if field is not None and (
+            name != trimmed or is_message or (field in names and "CallSid" not in names)
+        ):
             raise RequestError(
-                403, "form", "a name is another spelling of one that decides who talks to whom"
+                403,
+                "form",
+                "a name is another spelling of one that decides who talks to whom",
+                parameter=field,
             )
 
 

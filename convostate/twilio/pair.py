@@ -10,16 +10,16 @@ from dataclasses import dataclass
 
 from convostate.errors import UsageError
 
-MAX_ADDRESS_CHARS = 256  # the longest known kind, a SIP address, stays below; facts: opaque strings
+MAX_ADDRESS_CHARS = 256  # the longest known kind, a SIP address, stays below
 
 
 def is_address(text: object) -> bool:
-    """Tell whether `text` can be one end of a conversation: 1 to 256 printable characters, no space."""
+    """Whether `text` can be one end of a conversation: 1 to 256 printable characters, blanks only inside."""
     return (
         type(text) is str
         and 0 < len(text) <= MAX_ADDRESS_CHARS
         and text.isprintable()
-        and " " not in text
+        and text.strip(" ") == text
     )
 
 
@@ -41,7 +41,7 @@ class PhonePair:
         theirs: The person's.
 
     Raises:
-        UsageError: One of them is not 1 to 256 printable characters without a space.
+        UsageError: One of them is not 1 to 256 printable characters, or has a blank at an end.
     """
 
     account_sid: str
@@ -54,7 +54,7 @@ class PhonePair:
             wrong = next(name for name in names if not is_address(getattr(self, name)))
             raise UsageError(
                 f"PhonePair: {wrong} is not an address. "
-                f"Give 1 to {MAX_ADDRESS_CHARS} printable characters without a space"
+                f"Give 1 to {MAX_ADDRESS_CHARS} printable characters, without a blank at an end"
             )
 
     def __repr__(self) -> str:

@@ -7,6 +7,7 @@ https://www.twilio.com/docs/voice/twiml (calls).
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -31,12 +32,30 @@ _KEYWORDS: dict[str, OptOut] = {
 _LONGEST_KEYWORD_CHARS = 40  # the longest one, and generous blanks around it
 _INCOMING = frozenset({"received", "receiving"})
 
-# How Twilio names callers that it does not know or may not tell
-# (https://help.twilio.com/articles/223179988). They are many people, so they are no one's address.
+# How Twilio names callers that it does not know or may not tell, in words or as they are dialled
+# (https://help.twilio.com/articles/223179988), and telephones of SIP (RFC 3323 §4.1). They are many people,
+# so they are no one's address.
 _WITHHELD = frozenset(
-    "anonymous unknown restricted blocked unavailable private "
-    "+266696687 +7378742833 +2562533 +8656696 +86282452253".split()
+    """anonymous unknown restricted blocked unavailable private withheld unidentified undisclosed
+    266696687 7378742833 2562533 8656696 86282452253""".split()
 )
+_BESIDE_WITHHELD = frozenset("caller call number name id user no not available address".split())
+_words = re.compile(r"[^\W_]+").findall
+
+
+def _is_withheld(caller: str) -> bool:
+    """Whether a caller's address names nobody: ``sip:anonymous@anonymous.invalid``, ``Private Number``, ``0``."""
+    scheme, colon, rest = caller.casefold().partition(":")
+    address = rest if colon and scheme in ("sip", "sips", "client") else caller.casefold()
+    user, _, host = address.partition("@")
+    host = re.split("[:;>]", host, maxsplit=1)[0]
+    words = _words(user)
+    return (
+        host.endswith(".invalid")  # RFC 2606 §2: no host has such a name
+        or (set(user) <= set("+0 "))
+        or ("no" in words and "id" in words)
+        or (not _WITHHELD.isdisjoint(words) and _BESIDE_WITHHELD | _WITHHELD >= set(words))
+    )
 
 
 @dataclass(frozen=True)
@@ -84,15 +103,19 @@ class Webhook:
 
     @property
     def opt_out_type(self) -> OptOut | None:
-        """``STOP``, ``START`` or ``HELP`` where the message is just that, else None.
+        """``STOP``, ``START`` or ``HELP`` if the message is just that, else None.
 
-        Twilio's own word for it where Advanced Opt-Out sends one, which knows other languages too.
+        Twilio's own word for it if Advanced Opt-Out sends one, which knows other languages too. Otherwise Twilio
+        has keywords for SMS, MMS and RCS only, and only in texts that people write: a button is not a keyword.
         """
         if self.kind != "message":
             return None
         declared = self.params.get("OptOutType", "")
         if declared in ("STOP", "START", "HELP"):
             return declared  # type: ignore[return-value]  # mypy does not narrow by `in`
+        channel, colon, _ = self.params.get("From", "").partition(":")
+        if "ButtonPayload" in self.params or (colon and channel != "rcs"):
+            return None
         body = self.params.get("Body", "")
         if len(body) > _LONGEST_KEYWORD_CHARS:
             return None
@@ -126,7 +149,7 @@ def pair_of(kind: Kind, params: Mapping[str, str]) -> PhonePair | None:
             ours, theirs = theirs, ours
         elif direction != "inbound":  # outbound-dial joins two ends that need not be ours
             return None
-        if theirs.casefold() in _WITHHELD:
+        if _is_withheld(theirs):
             return None
     try:
         return PhonePair(params.get("AccountSid", ""), ours, theirs)

@@ -1,0 +1,171 @@
+"""Forgeries: other splits of what Twilio has signed for somebody who writes what a re-split needs."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+from convostate.errors import RequestError
+from convostate.twilio.authenticate import authenticate
+from convostate.twilio.form import DOCUMENTED, IDENTITY
+from convostate.twilio.signature import Request, sign
+from convostate.twilio.webhook import kind_of, pair_of
+from tests.genuine import FORMS, Params, Sender
+from tests.proving import SECRETS
+from tests.served import FORM, TOKEN, URL, US
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from random import Random
+
+VICTIM = "+15550100001"
+OTHER = "0" * 31 + "9"
+PIECES = [
+    *(f"From{VICTIM}", f"Fromwhatsapp:{VICTIM}", "Fromclient:victim", f"Fromsip:{VICTIM}@example.com", "Fromrcs:victim", f"To{VICTIM}", f"To{US}", f"Towhatsapp:{US}"),
+    *(f"CallSidCA{OTHER}", f"MessageSidSM{OTHER}", f"SmsSidSM{OTHER}", f"SmsMessageSidSM{OTHER}", f"AccountSidAC{OTHER}", "Directioninbound", "Directionoutbound-api"),
+    *("MessageStatussent", "SmsStatusreceived", "CallStatusringing", "Body", "From", "To", "Forwarded", "FromCity", "ToZip", "FromA", "E", "F", "G", "Label", "ProfileName"),
+    *("SpeechResult", "SipHeader_X-", "SipHeader_X-From", "SipHeader_X-To", "call", "Phone", "Transfer", "x", "Zz", "12", " ", "hi", "Sms", "Parent", "Dial", "NumMedia0", "Url", "msg"),
+]  # fmt: skip
+# What a person, a telephone or a client can write into a webhook.
+FREE = {
+    "Body", "ButtonText", "ButtonPayload", "Label", "Address", "ProfileName", "InteractiveData", "FlowData", "ListTitle", "ListDescription", "SpeechResult",
+    "UnstableSpeechResult", "TranscriptionText", "CallerName", "AddOns", "TaskAttributes", "Payload", "Attributes", "FriendlyName", "ReferralBody",
+}  # fmt: skip
+CLIENT_NAMES = [
+    "A",
+    "B",
+    "C",
+    "D",
+    "E",
+    "F",
+    "Fr",
+    "Fro",
+    "Fra",
+    "G",
+    "Label",
+    "S",
+    "T",
+    "Zz",
+    "call",
+    "x",
+]
+SIP_NAMES = ["SipHeader_A", "SipHeader_X", "SipHeader_X-Note"]
+ATTACKED = [
+    "sms",
+    "mms",
+    "whatsapp",
+    "rcs",
+    "messenger",
+    "call",
+    "client_call",
+    "sip_call",
+    "gather",
+    "transcription",
+    "task_router",
+    "debugger",
+    "conversation",
+    "conference",
+]
+_name_here = re.compile("|".join(sorted(DOCUMENTED, reverse=True))).match
+
+
+def written(random: Random) -> str:
+    """What an attacker writes."""
+    return "".join(random.choices([*PIECES, *PIECES[:8]], k=random.randint(1, 7)))
+
+
+def attacked(random: Random) -> Iterator[tuple[str, Params]]:
+    """What an attacker can have signed, and the product."""
+    by = Sender(random)
+    while True:
+        product = random.choice(ATTACKED)
+        true = FORMS[product](by)
+        for name in true.keys() & FREE:
+            true[name] = written(random)
+        if product == "client_call":
+            true |= {name: written(random) for name in random.sample(CLIENT_NAMES, 3)}
+            true["From"] = "client:mallory"
+        if product == "sip_call":
+            true |= {name: written(random) for name in random.sample(SIP_NAMES, 2)}
+            true["From"] = "sip:mallory@example.com"
+        yield product, true
+
+
+def glued(params: Params) -> str:
+    """The parameters as they are signed."""
+    return "".join(name + params[name] for name in sorted(params))
+
+
+def splits(true: Params, random: Random, most: int) -> Iterator[Params]:
+    """Other readings of the signed string: parameters begin where they did, where the text spells one, or near."""
+    signed, begins, at = glued(true), {}, 0
+    for name in sorted(true):
+        begins[at] = len(name)
+        at += len(name) + len(true[name])
+    spelled = [at for at in range(len(signed)) if at not in begins and _name_here(signed, at)]
+    for _ in range(most):
+        kept = random.choice([1.0, 0.95, 0.8])
+        cuts = {at: size for at, size in begins.items() if random.random() < kept}
+        for at in random.sample(spelled, min(len(spelled), random.randint(1, 4))):
+            found = _name_here(signed, at)
+            assert found is not None
+            cuts[at] = len(found[0])
+        for at in random.sample(list(begins), random.randint(0, 2)):
+            cuts.pop(at, None)
+            cuts[max(0, at + random.randint(-9, 4))] = random.choice([1, 2, 3, 4, 5, 9])
+        read = _sorted_reading(signed, cuts, random)
+        if read is not None and read != true:
+            yield read
+
+
+def _sorted_reading(signed: str, cuts: dict[int, int], random: Random) -> Params | None:
+    """The parameters that begin at these places, leaving out those that are not in order."""
+    places = [at for at in sorted(cuts) if at + cuts[at] <= len(signed)]
+    if not places:
+        return None
+    if places[0]:
+        cuts[0] = random.choice([1, 2, 5, 10])
+        places.insert(0, 0)
+    read: list[tuple[int, str]] = []
+    for at in places:
+        name = signed[at : at + cuts[at]]
+        while read and (name <= read[-1][1] or at < read[-1][0] + len(read[-1][1])):
+            if random.random() < 0.5 or len(read) == 1:
+                break
+            read.pop()
+        else:
+            read.append((at, name))
+    ends = [at for at, _ in read[1:]] + [len(signed)]
+    params = {
+        name: signed[at + len(name) : end] for (at, name), end in zip(read, ends, strict=True)
+    }
+    return params if glued(params) == signed else None
+
+
+def identity(params: Params) -> tuple[object, ...]:
+    """What decides who talks to whom, but for what is the sender's own word: the text, and whom a client calls."""
+    kind, own = kind_of(params), {"Body"}
+    if params.get("From", "").startswith("client:"):
+        params, own = {**params, "To": ""}, {"Body", "To"}
+    return kind, pair_of(kind, params), *(params.get(name) for name in sorted(IDENTITY - own))
+
+
+def believed(random: Random, tries: int) -> tuple[int, list[tuple[str, Params, Params]]]:
+    """How many forgeries were tried, and those that were believed: the product, what was signed, what was read."""
+    tried, found = 0, []
+    for product, true in attacked(random):
+        signature, mine = sign(URL, true.items(), TOKEN), identity(true)
+        for read in splits(true, random, 12):
+            if identity(read) == mine:
+                continue
+            tried += 1
+            body = urlencode(read).encode()
+            try:
+                authenticate(Request("POST", URL, "", FORM, body, signature, ""), SECRETS)
+            except RequestError:
+                continue
+            found.append((product, true, read))
+        if tried >= tries:
+            return tried, found
+    raise AssertionError("webhooks come without end")
