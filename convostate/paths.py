@@ -6,55 +6,93 @@ import re
 from fnmatch import translate
 from functools import lru_cache
 from posixpath import normpath
+from string import punctuation
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
-_MOST_CHARS = 16_384  # of a path that is read, in 5 ms; gunicorn takes half as much
 _KEPT_CHARS = 256  # of a path; longer ones are an attacker's, and would fill the memory
+_MOST_CHARS = 8192  # no route is longer, and each reading of a path of 256 KiB takes 1 ms
 # A $ at the end of Pyramid's route patterns matches before a newline, and its traversal takes a view's
 # name behind @@. No route of an app's is spelled with any of these.
 _skipped = re.compile(r"[\x00-\x20\x7f-\xa0]|(?<=/)@@").sub
+# TurboGears and Django REST framework route /sms.json to the view of /sms; CherryPy and TurboGears route
+# /voice/index, and what no other method takes, to methods of these names.
+_suffix = re.compile(r"\.[^./]+(?=/?\Z)").sub
+_default_view = re.compile(r"(?<=/)(?:index|default)/?\Z").sub
+# CherryPy's dispatcher takes any punctuation for an underscore.
+_FOLDED = str.maketrans(dict.fromkeys(set(punctuation) - {"/"}, "_"))
+_FOLDED_OF_PATTERN = {char: into for char, into in _FOLDED.items() if chr(char) not in "*?"}
 
 
 def guard(patterns: tuple[str, ...]) -> Callable[[str], bool]:
     """Make the test whether a path is guarded.
 
     Args:
-        patterns: As `fnmatch.fnmatchcase` reads them.
+        patterns: As `fnmatch.fnmatchcase` reads them. One with ``!`` in front excludes what it matches; of
+            several that match, the last one counts. If all exclude, all other paths are guarded.
 
     Returns:
-        A function of PATH_INFO as the server gives it, which is true where any way to read it is
-        guarded: a router that is more generous than another finds no way around. So is a path of more
-        than 16,384 characters, because reading it would take longer than refusing it.
+        A function of PATH_INFO as the server gives it, which is true if any way to read the path is
+        guarded: a router that is more generous than another finds no way around. Paths of more than 8,192
+        characters are guarded.
     """
-    if "*" in patterns:
+    if all(pattern[0] == "!" for pattern in patterns):
+        patterns = ("*", *patterns)
+    if patterns[-1] == "*":
         return lambda _path: True
-    matches = [
-        re.compile(translate(spelled)).match
-        for pattern in patterns
-        for spelled in _with_and_without_slash(_collapsed(pattern), pattern)
-    ]
+    rules = _rules(patterns)
+    folded_rules = _rules([_folded(pattern) for pattern in patterns])
 
     def guarded(path: str) -> bool:
-        return any(match(reading) for reading in _readings(path) for match in matches)
+        if len(path) > _MOST_CHARS:
+            return True
+        readings = dict.fromkeys(_readings(path))
+        folded = dict.fromkeys(reading.translate(_FOLDED) for reading in readings)
+        return any(_decides(rules, each) for each in readings) or any(
+            _decides(folded_rules, each) for each in folded
+        )
 
     kept = lru_cache(maxsize=1024)(guarded)
-    return lambda path: (
-        (kept if len(path) <= _KEPT_CHARS else guarded)(path) if len(path) <= _MOST_CHARS else True
-    )
+    return lambda path: (kept if len(path) <= _KEPT_CHARS else guarded)(path)
+
+
+def _rules(patterns: Iterable[str]) -> list[tuple[bool, Callable[[str], object]]]:
+    """Whether each pattern guards, and what it matches; the last one first."""
+    rules: list[tuple[bool, Callable[[str], object]]] = []
+    for pattern in patterns:
+        path = pattern.removeprefix("!")
+        # A reading with a slash at its end is excluded like the one without, or no path with one would be.
+        spellings = _with_and_without_slash(_collapsed(path), path if path == pattern else "/")
+        matches = re.compile("|".join(translate(spelled) for spelled in spellings)).match
+        rules.append((path == pattern, matches))
+    return rules[::-1]
+
+
+def _decides(rules: list[tuple[bool, Callable[[str], object]]], reading: str) -> bool:
+    return next((guards for guards, matches in rules if matches(reading)), False)
+
+
+def _folded(pattern: str) -> str:
+    """A pattern with its punctuation folded, but for what is in brackets."""
+    sign = "!" if pattern[0] == "!" else ""
+    parts = re.split(r"(\[[^\]]*\])", pattern.removeprefix("!"))
+    parts[::2] = [part.translate(_FOLDED_OF_PATTERN) for part in parts[::2]]
+    return sign + "".join(parts)
 
 
 def _readings(path: str) -> Iterator[str]:
-    """A path as routers read it: its slashes collapsed, with and without one at its end, in one case."""
+    """A path as routers read it: in one case, slashes collapsed, with and without what comes at its end."""
     raw = path.encode("latin-1", "replace")
     for errors in ("replace", "ignore"):  # as Werkzeug decodes it, and as Bottle does
         text = raw.decode("utf-8", errors)
         for spelled in dict.fromkeys((text, _skipped("", text))):
             collapsed = _collapsed(spelled)
-            yield from _with_and_without_slash(collapsed, spelled)
-            yield from _with_and_without_slash(normpath(collapsed), spelled)
+            for whole in dict.fromkeys((collapsed, normpath(collapsed))):
+                for bare in dict.fromkeys((whole, _suffix("", whole))):
+                    for short in dict.fromkeys((bare, _default_view("", bare))):
+                        yield from _with_and_without_slash(short, spelled)
 
 
 def _with_and_without_slash(collapsed: str, spelled: str) -> Iterator[str]:

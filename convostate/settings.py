@@ -280,8 +280,9 @@ _no_path = re.compile(r"""[;|#%"'<>{}\\]|:/|\?[^/*]*=""").search
 def _paths(value: Any) -> tuple[str, ...]:
     patterns = _list(value)
     why = ""
-    if not all(pattern.startswith(("/", "*")) for pattern in patterns):  # would guard nothing
-        why = "has a pattern that begins with neither / nor *"
+    paths = [pattern.removeprefix("!") for pattern in patterns]
+    if not all(path.startswith(("/", "*")) for path in paths):  # would guard nothing
+        why = "has a pattern that does not begin with / or *, or with !/ or !* for an exclusion"
     elif any(char.isspace() for pattern in patterns for char in pattern):  # so would this
         why = "has a pattern with a blank; commas divide them"
     elif any(_no_path(each) or not each.isprintable() for each in patterns):  # and these
@@ -294,6 +295,15 @@ def _paths(value: Any) -> tuple[str, ...]:
     if why:
         raise _Wrong(why, "/sms,/voice/*")
     return patterns
+
+
+def _own_params(value: Any) -> tuple[str, ...]:
+    names = _list(value) if value else ()
+    for name in names:
+        # Three letters of its own: `*` would trust everybody's parameters.
+        if not re.fullmatch(r"[\w.*?-]*", name) or len(re.sub(r"[*?.\W]", "", name)) < 3:
+            raise _Wrong("has an item that is not a parameter's name", "transferFrom,lead*")
+    return names
 
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -419,8 +429,15 @@ class Settings:
     )
     paths: Setting[tuple[str, ...], Texts | None] = Setting(
         _paths,
-        "Comma-separated patterns of the paths that are guarded; all others pass through untouched.",
+        "Comma-separated patterns of the paths that are guarded; all others pass through untouched. "
+        "`!` in front excludes: `/survey/*,!/survey/*/results`. The last pattern that matches counts.",
         default="*",
+    )
+    own_params: Setting[tuple[str, ...], Texts | None] = Setting(
+        _own_params,
+        "Names or patterns, comma-separated, of parameters that your account itself adds to webhooks "
+        "(Voice SDK), for those that the re-split guard cannot tell from a forgery: `transferFrom`.",
+        default="",
     )
     lifetime: Setting[timedelta, timedelta | str | None] = Setting(
         _lifetime,
@@ -501,7 +518,7 @@ class Settings:
         accounts = dict(self.account_tokens)
         if accounts and self.account_sid and own:
             accounts[self.account_sid] = accounts.get(self.account_sid, ()) + own
-        return Secrets(own, accounts, self.shared_keys)
+        return Secrets(own, accounts, self.shared_keys, self.own_params)
 
     def check_store(self, *, server_side: bool) -> None:
         """Refuse settings that do not go with the kind of store.

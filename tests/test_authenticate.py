@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import hashlib
 
 import pytest
 
 from convostate.errors import RequestError
 from convostate.twilio.authenticate import authenticate
-from tests.proving import SECRETS, got, oracle_sign, posted
-from tests.served import BOB, FORM, URL, text
-
-if TYPE_CHECKING:
-    from convostate.twilio.signature import Request
+from convostate.twilio.form import parse_form
+from convostate.twilio.signature import Request, Secrets, Signer
+from tests.proving import SECRETS, got, oracle_sign, posted, prove, status_of
+from tests.served import ACCOUNT, ADA, BOB, FORM, SID, TOKEN, URL, US, text
 
 
 @pytest.mark.parametrize(("request_", "status"), [
@@ -63,18 +62,98 @@ def test_a10_a_field_that_decides_who_talks_stands_once(name: str, second: str) 
             authenticate(got(f"{URL}?{query}"), SECRETS)
 
 
-@pytest.mark.parametrize(
-    "query",
-    [f"From={BOB}", "%46rom=1", "x=1&From=", "x;From=1", "Body=hi", "AccountSid=AC1", "From"],
-)
-def test_a11_a_field_that_decides_who_talks_does_not_stand_in_the_query_too(query: str) -> None:
-    url = f"{URL}?{query}"
-    with pytest.raises(RequestError, match="in the query"):
-        authenticate(posted(text(), url=url, signature=oracle_sign(url, text())), SECRETS)
-    assert authenticate(
-        posted(
-            text(),
-            url=f"{URL}?{query.replace('From', 'from').replace('%46rom', 'f').replace('Body', 'b').replace('AccountSid', 'a')}",
-        ),
-        SECRETS,
+@pytest.mark.parametrize("name", IDENTITY)
+def test_g7_nul_is_in_no_field_that_decides_who_talks_but_the_text(name: str) -> None:
+    for request in (posted({**text(), name: "a\0b"}), got(f"{URL}?{name}=a%00b")):
+        assert status_of(request) == (200 if name == "Body" else 400)
+    assert (
+        prove(posted(text("email xx.yy\0live.com", ProfileName="\0"))).body
+        == "email xx.yy\0live.com"
     )
+
+
+@pytest.mark.parametrize(("method", "hashes", "status"), [
+    ("GET", "{0}&{0}", 200), ("GET", "{0}", 200), ("GET", "{0}&{1}", 415), ("GET", "{0}&BODYSHA256=x", 415),
+    ("POST", "{0}&{0}", 200), ("POST", "{0}", 200), ("POST", "{0}&{1}", 415), ("POST", "{1}", 415), ("POST", "", 415),
+])  # fmt: skip
+def test_g8_a_hash_of_the_body_may_stand_twice_and_two_hashes_may_not(
+    method: str, hashes: str, status: int
+) -> None:
+    body = b"" if method == "GET" else b'{"From": "+15550100009"}'
+    digest = hashlib.sha256(body).hexdigest()
+    query = "AccountSid=AC1&From=%2B1&To=%2B2&MessageSid=SM1&" + hashes.format(
+        f"bodySHA256={digest}", f"bodySHA256={'0' * 64}"
+    )
+    url = f"{URL}?{query}"
+    content_type = "application/json" if body else ""
+    request = Request(method, url, query, content_type, body, oracle_sign(url), "")
+
+    assert status_of(request) == status
+    if status == 200:
+        webhook = prove(request)
+        assert (webhook.kind, webhook.pair) == ("other", None)
+
+
+@pytest.mark.parametrize("content_type", [f"{FORM};charset=latin-1", f"{FORM}; a=b", f"{FORM}, x", "multipart/form-data; boundary=x", FORM])  # fmt: skip
+def test_o14_a_signed_event_is_not_read_as_a_form(content_type: str) -> None:
+    body = b'{"text": "&From=%2B15550100001&To=%2B15550100099&MessageSid=SM1&x="}'
+    query = f"bodySHA256={hashlib.sha256(body).hexdigest()}"
+    url = f"{URL}?{query}"
+    event = Request("POST", url, query, "application/json", body, oracle_sign(url), "")
+
+    assert status_of(event) == 200
+    assert status_of(event._replace(content_type=content_type)) == 415
+
+
+@pytest.mark.parametrize("params", [
+    {"from": BOB, "to": US, "body": "hi", "callSid": "CA1", "direction": "inbound"}, {"accountSid": "AC1", "messageSid": "SM1", "from": BOB},
+    {"FROM": BOB, "AccountSid": ACCOUNT}, {"Body": "hi", "from": BOB},
+])  # fmt: skip
+def test_g6_names_that_an_account_has_chosen_are_its_own(params: dict[str, str]) -> None:
+    webhook = prove(posted(params))
+
+    assert (webhook.kind, webhook.pair, dict(webhook.params)) == ("other", None, params)
+    assert status_of(
+        posted({**text(), **{name: "x" for name in params if name not in text()}})
+    ) in (200, 403)
+    for name in params.keys() - text().keys():
+        assert status_of(posted({**text(), name: "x"})) == 403
+
+
+@pytest.mark.parametrize("name", ["Direction", "MessageStatus", "SmsStatus", "CallStatus"])
+def test_a_status_is_a_word(name: str) -> None:
+    params = {"AccountSid": ACCOUNT, "From": BOB, "To": US}
+    for value in ("in-progress", "no-answer", "read", "partially_delivered", ""):
+        assert status_of(posted({**params, name: value})) == 200
+    for value in ("inboundFrommallory", "sent Label", "sent1", "sent-", "Sent"):
+        assert status_of(posted({**params, name: value})) == 403
+
+
+@pytest.mark.parametrize("name", ["CallSid", "CallStatus", "Direction"])
+def test_a_message_has_no_field_of_a_call(name: str) -> None:
+    assert status_of(posted({**text(), name: "x"})) == 403
+    assert status_of(posted({"AccountSid": ACCOUNT, "MessageStatus": "sent", name: "x"})) == 403
+    assert status_of(posted({"AccountSid": ACCOUNT, "From": BOB, name: "x"})) == 200
+
+
+def test_o16_what_holds_a_webhook_shows_nothing_of_it() -> None:
+    request = posted(text("canary"))
+    for shown in (request, parse_form(request.body), prove(request), Signer("canary")):
+        assert not any(part in repr(shown) for part in ("canary", ADA, BOB, US, ACCOUNT, SID))
+
+
+def test_o12_a_request_without_an_account_is_tried_under_a_bounded_number_of_tokens() -> None:
+    url, number = f"{URL}?bodySHA256={hashlib.sha256(b'{}').hexdigest()}", 10_001
+    tokens = {f"AC{n + 2:032x}": ["0" * 32] for n in range(number - 1)} | {ACCOUNT: [TOKEN]}
+    event = Request(
+        "POST", url, url.partition("?")[2], "application/json", b"{}", oracle_sign(url), ""
+    )
+
+    with pytest.raises(RequestError, match=r"Put \?AccountSid=AC") as caught:
+        authenticate(event, Secrets(account_tokens=tokens))
+    assert (caught.value.status, caught.value.category) == (403, "account")
+    fewer = dict(list(tokens.items())[1:])
+    assert authenticate(event, Secrets(account_tokens=fewer))[0].kind == "other"
+    named = f"{URL}?AccountSid={ACCOUNT}&{event.query}"
+    event = event._replace(url=named, query=named.partition("?")[2], signature=oracle_sign(named))
+    assert authenticate(event, Secrets(account_tokens=tokens))[0].kind == "other"

@@ -68,12 +68,14 @@ def test_the_shapes_that_are_kept_are_bounded(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_client_may_call_its_own_parameter_to_and_a_person_may_not() -> None:
-    assert status("to=1") == (403, 403)
-    assert status("to=1&CallSid=CA1") == (200, 200)
+    assert status("to=1&MessageSid=SM1") == (403, 403)
+    assert status("to=1&To=1") == (403, 403)
+    assert status("to=1&To=1&CallSid=CA1") == (200, 200)
+    assert status("to=1&callSid=CA1") == (200, 200)
     assert status("To%5B%5D=1&CallSid=CA1") == (403, 403)
 
 
-@pytest.mark.parametrize("escapes", ["%c3%a9", "%c3%9f", "%d0%9b", "%0a%0d", "%20%2f", "%C3%A9", "%c3%A9", "%C3%a9%C3%A9", "%2f", "%2F", "%2f%3d", "%2f%3D", "%c", "%", "%zz", "%00", "%41", "%7a"])  # fmt: skip
+@pytest.mark.parametrize("escapes", ["%c3%a9", "%c3%9f", "%d0%9b", "%0a%0d", "%20%2f", "%C3%A9", "%c3%A9", "%C3%a9%C3%A9", "%2f", "%2F", "%2f%3d", "%2f%3D", "%c", "%", "%zz", "%41", "%7a"])  # fmt: skip
 def test_escapes_are_written_in_one_case_and_a_lone_one_in_upper_case(escapes: str) -> None:
     one_case = escapes in (
         "%c3%a9",
@@ -84,7 +86,7 @@ def test_escapes_are_written_in_one_case_and_a_lone_one_in_upper_case(escapes: s
         "%2F",
         "%2f%3d",
     )
-    as_query = escapes not in ("%c", "%", "%zz", "%00", "%41", "%7a")
+    as_query = escapes not in ("%c", "%", "%zz", "%41", "%7a")
     assert status(f"Body={escapes}") == (200 if one_case else 400, 200 if as_query else 400)
     # The second time the names are known, and nothing else changes.
     assert status(f"Body={escapes}")[0] == (200 if one_case else 400)

@@ -58,6 +58,22 @@ from tests.served import bare, serve, settings, signed, wrapped
     (("/sms",), "/@@sms"),
     (("/my sms",), "/my sms"),
     (("/sms",), "/sms/" + "./" * 500),
+    (("/sms",), "/sms.json"),
+    (("/sms",), "/sms.json/"),
+    (("/incoming_sms",), "/incoming-sms"),
+    (("/incoming-sms",), "/incoming_sms"),
+    (("/incoming-sms",), "/incoming.sms"),
+    (("/voice",), "/voice/index"),
+    (("/voice",), "/voice/default/"),
+    (("/voice",), "/voice/index.json"),
+    (("/",), "/index"),
+    (("/a-[0-9]",), "/a_7.html"),
+    (("!/health",), "/sms"),
+    (("/survey/*", "!/survey/*/results"), "/survey/1"),
+    (("/survey/*", "!/survey/*/results", "/survey/7/*"), "/survey/7/results"),
+    (("/survey/*", "!/survey/*.css"), "/survey/a.css"),
+    (("/survey/*", "!/survey/*/results"), "/survey/1/results/../1"),
+    (("/sms",), "/" + "x" * 8192),
 ])  # fmt: skip
 def test_a_path_is_guarded(patterns: tuple[str, ...], path: str) -> None:
     assert guard(patterns)(path)
@@ -82,6 +98,16 @@ def test_a_path_is_guarded(patterns: tuple[str, ...], path: str) -> None:
     (("/",), "/x"),
     (("/sms",), "/sms/../page"),
     (("/sms",), "/.../sms"),
+    (("/sms",), "/sms.json/x"),
+    (("/sms",), "/sms/index/x"),
+    (("/sms",), "/smsindex"),
+    (("/a-[0-9]",), "/a-x"),
+    (("!/health",), "/health"),
+    (("!/health", "!/static/*"), "/static/a.css"),
+    (("/survey/*", "!/survey/*/results"), "/survey/1/results"),
+    (("/survey/*", "!/survey/*/results"), "/survey/1/results/"),
+    (("/survey/*", "!*"), "/survey/1"),
+    (("/sms",), "/" + "x" * 8191),
 ])  # fmt: skip
 def test_a_path_is_not_guarded(patterns: tuple[str, ...], path: str) -> None:
     assert not guard(patterns)(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from random import Random
+from urllib.parse import urlencode
 
 import pytest
 
@@ -65,29 +66,67 @@ def test_no_call_in_20_000_is_taken_for_a_resplit() -> None:
                   "CallToken": "".join(random.choices(LETTERS, k=700))}  # fmt: skip
         form = Form(params, None)
         try:
-            check_split(signed_string(URL, form), form, "")
+            check_split(signed_string(URL, form), form)
         except RequestError:
             refused += 1
-    assert refused <= 2
+    assert refused == 0
 
 
-@pytest.mark.parametrize("body", [
+TEXTS = [
     "From +15550100001", "From: +15550100001", "From+15550100001", "To+15550100001 and From+15550100002!", "Call From55555, please",
     "To12345 or To 12345", "See you Today", "Tom", "Total:", "From whatsapp:+15550100001", "it cost me From100000\n", "My MessageSid is " + SID, "From+1", "To123x", "Today",
     "From home To work", "Forwarded", "ForwardedFrom", "x" * 1600, "To" * 800, "From" * 400, "Sid" * 500, "+" * 1600, "To+1" * 400,
-])  # fmt: skip
-def test_a_text_that_speaks_of_addresses_passes(body: str) -> None:
-    assert prove(posted(text(body))).body == body
-    there = text(body, From="whatsapp:+15550100001", To="whatsapp:+15550100099")
-    assert prove(posted(there)).body == body
+    # g5: values that look like parameters
+    "From12345abc", "callFrom+15550100001", "From15550100001To15550100002", "bookFrom20260101To20260131", "From12345" * 177, "To+15550100001" * 114,
+    f"https://example.com/x?CallSid=CA{'1' * 32}", f"https://example.com/x?a=1&AccountSid={ACCOUNT}&CallSid=CA{'1' * 32}&From=%2B1555", f"?AccountSid={ACCOUNT}",
+    f"MessageSid{SID}", f"my CallSidCA{'1' * 32} please", f'{{"AccountSid": "{ACCOUNT}", "From": "+15550100001"}}', "hiFrom+15550100001FromA", "To+15550100099ToZ",
+    "xx.yy\0live.com", "\0", "Fromclient:bob please", "SpeechResultFromZ", "Directioninbound", "MessageStatussent",
+]  # fmt: skip
+FREE = (
+    "Body",
+    "ProfileName",
+    "ButtonText",
+    "ButtonPayload",
+    "Address",
+    "ListTitle",
+    "ReferralBody",
+)
+
+
+def test_g5_g7_a_text_that_speaks_of_addresses_passes_wherever_it_is() -> None:
+    for words in TEXTS:
+        for name in FREE:
+            for channel in (
+                ("", "whatsapp:", "messenger:") if name < "From" or name > "M" else ("whatsapp:",)
+            ):
+                params = text(From=f"{channel}+15550100001", To=f"{channel}+15550100099")
+                params[name] = words
+                assert dict(prove(posted(params)).params) == params, (name, words)
+                assert prove(got(f"{URL}?{urlencode(params)}")).params[name] == words
+
+
+@pytest.mark.parametrize("name", ["TaskAttributes", "Payload", "FriendlyName", "RoomName", "Attributes", "TranscriptionText"])  # fmt: skip
+def test_g5_a_text_in_a_webhook_without_a_sender_passes(name: str) -> None:
+    for words in TEXTS:
+        params = {"AccountSid": ACCOUNT, "CallSid": "CA" + "1" * 32, name: words, "Zz": "1"}
+        assert dict(prove(posted(params)).params) == params, words
 
 
 @pytest.mark.parametrize(
     "body",
-    ["hiFrom+15550100001FromA", f"MessageSid{SID}", f"hiAccountSid{ACCOUNT}x", "To+15550100099ToZ"],
+    [
+        f"hiAccountSid{ACCOUNT}x",
+        "From+15550100099Label",
+        "hiFrom+15550100001FromCity",
+    ],
 )
-def test_a_text_that_spells_parameters_is_refused(body: str) -> None:
-    assert status_of(posted(text(body))) == 403
+def test_a_text_in_which_another_webhook_could_go_on_is_refused(body: str) -> None:
+    """What cannot be told apart: the true sender may be in the text, and the form's own in a later parameter."""
+    there = text(body, From="+15550100001", To="+15550100099", Label="x")
+    shifted = there | {"Body": f"{body}From+15550100002", "From": "x"}
+    statuses = {status_of(posted(there)), status_of(posted(shifted))}
+    assert 403 in statuses or body.startswith("hiAccountSid")
+    assert status_of(got(f"{URL}?{urlencode(there)}")) == (403 if "Account" in body else 200)
 
 
 CALL = {
@@ -121,11 +160,30 @@ WEBHOOKS = {
 @pytest.mark.parametrize("params", WEBHOOKS.values(), ids=WEBHOOKS)
 def test_a_webhook_that_twilio_sends_passes(params: dict[str, str]) -> None:
     assert dict(prove(posted(params)).params) == params
-    assert status_of(posted({**params, "Zz": "From+15550100009"})) == 403
 
 
-def test_a_get_that_quotes_addresses_passes_and_one_that_glues_them_does_not() -> None:
+OWN = {
+    "PhoneTo": "+15550100009", "callTo": "+15550100009", "TransferFrom": "+15550100009", "agentFrom": "+15550100009", "leadTo": "client:bob", "ReplyTo": "12345",
+    "X-From": "+15550100009", "origCallSid": "CA" + "1" * 32, "OrigCallSid": "CA" + "1" * 32, "parentAccountSid": ACCOUNT, "AgentCallSid": "CA" + "1" * 32,
+    "messageSid": SID, "LastMessageSid": SID, "from": "+15550100009", "body": "From12345abc", "Body": "From12345abc",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("to", ["", "+15550100005", "client:bob"])
+def test_g3_the_accounts_own_parameters_of_a_call_pass(to: str) -> None:
+    for names in [*([name] for name in OWN), list(OWN)]:
+        own = {name: OWN[name] for name in names}
+        assert (
+            dict(prove(posted({**CALL, "From": "client:ada", "To": to, **own})).params)["From"]
+            == "client:ada"
+        )
+        sip = {f"SipHeader_X-{name}": value for name, value in own.items()}
+        assert prove(posted({**CALL, "From": "sip:ada@example.com", **sip})).params["To"] == US
+
+
+def test_a_get_that_quotes_addresses_passes_and_one_that_glues_a_form_does_not() -> None:
     query = f"AccountSid={ACCOUNT}&Body=From15550100001+please&From=%2B15550100001&To=%2B15550100099&MessageSid={SID}"
 
     assert prove(got(f"{URL}?{query}")).body == "From15550100001 please"
-    assert status_of(got(f"{URL}?{query}&x=From15550100001")) == 403
+    assert status_of(got(f"{URL}?{query}&x=From15550100001")) == 200
+    assert status_of(got(f"{URL}?{query}&x=AccountSid{ACCOUNT}Bodyhi")) == 403

@@ -160,9 +160,24 @@ def test_p4_only_a_message_can_be_a_stop(store: str) -> None:
 
 
 @STORES
-def test_p4_a_stop_on_whatsapp_ends_the_conversation_too(store: str) -> None:
-    ada = phone(f"whatsapp:{ADA}", store=store)
+@pytest.mark.parametrize(
+    ("channel", "counts"), [("rcs", True), ("whatsapp", False), ("messenger", False)]
+)
+def test_p10_keywords_count_where_twilio_has_them(store: str, channel: str, counts: bool) -> None:
+    ada = phone(f"{channel}:{ADA}", store=store)
     ada.text("hello")
 
-    assert said(ada.text("STOP")) == "2 STOP"
+    assert said(ada.text("cancel")) == ("2 STOP" if counts else "2 None")
+    assert said(ada.text("hello")) == ("1 None" if counts else "3 None")
+    assert said(ada.text("x", OptOutType="STOP")).endswith(" STOP")
     assert said(ada.text("hello")) == "1 None"
+
+
+@STORES
+@pytest.mark.parametrize("number", [ADA, f"rcs:{ADA}", f"whatsapp:{ADA}"])
+def test_p10_a_button_is_not_a_keyword(store: str, number: str) -> None:
+    ada = phone(number, store=store)
+    ada.text("hello")
+
+    assert said(ada.text("Cancel", ButtonPayload="cancel_42", ButtonText="Cancel")) == "2 None"
+    assert said(ada.text("hello")) == "3 None"

@@ -1,184 +1,163 @@
-"""What the re-split guard takes for an address or a SID, to the character, and where."""
+"""What the re-split guard takes for a place where an identity field begins, to the character."""
 
 from __future__ import annotations
 
 import pytest
 
-from convostate.twilio.signature import sign
-from tests.proving import posted, status_of
-from tests.served import ACCOUNT, BOB, SID, TOKEN, URL, US, text
-from tests.test_resplit import CALL, call, there
+from convostate.errors import RequestError
+from convostate.twilio.authenticate import authenticate
+from convostate.twilio.signature import Secrets
+from tests.proving import oracle_sign, posted, prove, status_of
+from tests.served import ACCOUNT, ADA, BOB, SID, TOKEN, URL, US, text
+from tests.test_resplit import CALL, MALLORY, Params, call, changed, glued, there
 
 HEX = "0123456789abcdef"
 ADDRESSES = [
     "+12", "+90", "+09", "12345", "67890", "09999", "whatsapp:+12", "ab:+12", f"{'z' * 24}:12345", "az:67890",
-    "client:a", "sip:a", "sips:a", "rcs:a", "whatsapp:a", "messenger:a", "instagram:a", "client:!", "client:~",
-    "anonymous", "Anonymous", "unknown", "restricted", "BLOCKED", "Unavailable", "private",
+    "client:a", "sip:a", "sips:a", "rcs:a", "whatsapp:a", "messenger:a", "client:!", "client:~", "viber:ada",
 ]  # fmt: skip
-NO_ADDRESSES = [
-    "+1", "+x1", "1234", "a:+12", f"{'z' * 25}:+12", "AB:+12", "a1:+12", ":+12", "client: a", "client:é", "clienta", "client", "clients:a",
-    "WhatsApp:a", "anonym", "Ada", " +1555", "=+1555", "",
-]  # fmt: skip
-SIDS = [f"{kind}{HEX}{HEX}" for kind in ("AC", "SM", "ZA")]
-NO_SIDS = [f"AC{HEX}{HEX[:-1]}", f"AC{HEX}{HEX[:-1]}g", f"aC{HEX}{HEX}", f"A0{HEX}{HEX}", f"AC{HEX}{HEX[:-1]}F", f" AC{HEX}{HEX}"]  # fmt: skip
+NO_ADDRESSES = ["+1", "+x1", "1234", "a:+12", "AB:+12", ":+12", "client: a", "client:é", "clienta", "client", "anonym", "Ada", " +1555", "=+1555", ""]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["From", "To"])
-@pytest.mark.parametrize("address", ADDRESSES)
-def test_an_address_behind_its_name_is_refused_where_no_parameter_begins(
-    name: str, address: str
+def resplit(address: str) -> tuple[Params, Params]:
+    """A text from an address whose writer makes somebody else the sender, and how it is read."""
+    channel = address.partition(":")[0] + ":" if ":" in address else ""
+    victim = f"{channel}+15550100001"
+    true = there(f"hiFrom{victim}FromA", From=address, To=f"{channel}{US}")
+    return true, {**true, "Body": "hi", "From": victim, "FromAFrom": address}
+
+
+def test_a_sender_that_looks_like_an_address_shows_and_another_one_is_not_a_channels() -> None:
+    """What does not look like one is found between the sender and the SID, if it has no channel."""
+    for address in [
+        *ADDRESSES,
+        *(each for each in NO_ADDRESSES if each.strip(" ") and ":" not in each),
+    ]:
+        if address.startswith(("client", "sip")):
+            continue  # no message is from there
+        true, forged = resplit(address)
+        assert glued(true) == glued(forged)
+        assert status_of(posted(forged, signature=oracle_sign(URL, true))) == 403, address
+        if not address.startswith(("=", " ")):
+            assert status_of(posted({**true, "Body": "hi"})) == 200, address
+
+
+@pytest.mark.parametrize(("true", "forged"), [
+    (call(CallerName="xDirectioninboundFrom+15550100001Zz"), {"CallerName": "x", "From": ADA, "Zz": f"DirectioninboundFrom{MALLORY}"}),
+    (call(From="mallory", SpeechResult=f"helloFrom{ADA}G"), {"Fro": "mmallorySpeechResulthello", "From": ADA, "G": ""}),
+    (call(From="client:mallory", Fra="x", Fro=f"m{ADA}FromA"), {"From": ADA, "FromAFrom": "client:mallory"}),
+    (call(SpeechResult="MessageStatussent"), {"SpeechResult": "", "MessageStatus": "sent"}),
+    (text("CallStatusringing"), {"Body": "", "CallStatus": "ringing"}),
+    ({"AccountSid": ACCOUNT, "EventType": "task.created", "TaskAttributes": f'{{"a":"From{ADA}To{US}', "TaskSid": "WT" + "1" * 32, "WorkspaceSid": "WS" + "1" * 32},
+     {"EventType": 'task.createdTaskAttributes{"a":"', "From": ADA, "To": US, "TaskAttributes": None}),
+    ({"AccountSid": ACCOUNT, "CallSid": CALL, "FriendlyName": f"xFrom{ADA}", "ConferenceSid": "CF" + "1" * 32, "StatusCallbackEvent": "participant-join"},
+     {"FriendlyName": "x", "From": ADA}),
+    ({"AccountSid": ACCOUNT, "Level": "ERROR", "Payload": f"{{MessageSid{SID}x", "PayloadType": "application/json"}, {"Level": "ERRORPayload{", "MessageSid": SID, "Payload": None}),
+], ids=["o15 a call's name", "o15 a word before speech", "o15 a client's names", "a call as a status", "a call's status in a text",
+        "a task's text", "a conference's name", "an error's payload"])  # fmt: skip
+def test_o15_a_forgery_that_needs_no_address_is_refused(
+    true: Params, forged: dict[str, str | None]
 ) -> None:
-    assert status_of(posted(text(ProfileName=f"x{name}{address}"))) == 403
-    assert status_of(posted(call(Label=f"{name}{address}"))) == 403
-    assert status_of(posted(text(ProfileName=f"x{name} {address}"))) == 200
-    assert status_of(posted(text(ProfileName=address))) == 200
+    """Even if Twilio had signed just this."""
+    read = {name: value for name, value in {**true, **forged}.items() if value is not None}
+    assert status_of(posted(read)) == 403
+    calm = {name: "hi" if name in FREE else value for name, value in true.items()}
+    assert dict(prove(posted(calm)).params) == calm
 
 
-@pytest.mark.parametrize("name", ["From", "To"])
-@pytest.mark.parametrize("address", NO_ADDRESSES)
-def test_what_is_no_address_may_stand_behind_the_name(name: str, address: str) -> None:
-    assert status_of(posted(text(ProfileName=f"x{name}{address}"))) == 200
-    assert status_of(posted(call(Label=f"{name}{address}"))) == 200
+FREE = (
+    "Body",
+    "CallerName",
+    "SpeechResult",
+    "Fra",
+    "Fro",
+    "Label",
+    "TaskAttributes",
+    "FriendlyName",
+    "Payload",
+)
 
 
-@pytest.mark.parametrize("name", ["AccountSid", "MessageSid", "SmsSid", "SmsMessageSid", "CallSid", "ParentCallSid"])  # fmt: skip
-@pytest.mark.parametrize("sid", SIDS)
-@pytest.mark.parametrize("equals", ["", "="])
-def test_a_sid_behind_its_name_is_refused_where_no_parameter_begins(
-    name: str, sid: str, equals: str
-) -> None:
-    assert status_of(posted(text(f"{name}{equals}{sid}"))) == 403
-    assert status_of(posted(text(f"{name} {equals}{sid}"))) == 200
-
-
-@pytest.mark.parametrize("name", ["ServiceSid", "MessagingServiceSid", "Sid", "accountSid", "AccountSi"])  # fmt: skip
-def test_a_sid_of_something_else_may_stand_behind_its_name(name: str) -> None:
-    assert status_of(posted(text(f"{name}{SIDS[0]}"))) == 200
-
-
-@pytest.mark.parametrize("sid", NO_SIDS)
-def test_what_is_no_sid_may_stand_behind_the_name(sid: str) -> None:
-    assert status_of(posted(text(f"AccountSid{sid}"))) == 200
-
-
-@pytest.mark.parametrize("name", [
-    "ParentCallSid", "DialCallSid", "DequeuedCallSid", "DequeingCallSid", "OriginalRepliedMessageSid", "interactionAccountSid",
-])  # fmt: skip
+@pytest.mark.parametrize("name", ["ParentCallSid", "DialCallSid", "DequeuedCallSid", "DequeingCallSid", "OriginalRepliedMessageSid", "interactionAccountSid"])  # fmt: skip
 def test_a_parameter_whose_name_ends_in_that_of_a_sid_is_one(name: str) -> None:
+    sid = f"AC{HEX}{HEX}"
     for sender in (BOB, "client:bob"):
-        assert status_of(posted(call(From=sender, **{name: SIDS[0]}))) == 200
-        assert status_of(posted(call(From=sender, **{f"Zz{name}": SIDS[0]}))) == 403
-        assert status_of(posted(call(From=sender, **{name: f"{SIDS[0]}x"}))) == 403
+        assert status_of(posted(call(From=sender, **{name: sid}))) == 200
 
 
-def test_the_url_of_an_error_may_hold_sids_and_no_other_value_may() -> None:
-    url = f"{URL}?AccountSid={ACCOUNT}&MessageSid={SID}"
-
-    assert status_of(posted(text(ErrorUrl=url))) == 200
-    assert status_of(posted(text(ErrorUrl=URL, ProfileName=url))) == 403
-
-
-def test_the_url_of_an_error_holds_no_sids_of_parameters_that_it_swallowed() -> None:
-    before = {"AccountSid": ACCOUNT, "ApiVersion": "2010-04-01"}
-    true = {"CallSid": SIDS[0], "CallStatus": "ringing", "Direction": "inbound"}
-    behind = {"From": "client:eve", "To": US}
-    swallowed = "http://x" + "".join(name + value for name, value in true.items())
-    forged = true | {"CallSid": SIDS[1], "ErrorUrl": swallowed}
-    written = f"1CallSid{SIDS[1]}CallStatusringingDirectioninboundErrorUrlhttp://x"
-    signature = sign(URL, (before | {"B": written} | true | behind).items(), TOKEN)
-    assert signature == sign(URL, (before | {"B": "1"} | forged | behind).items(), TOKEN)
-
-    request = posted(before | {"B": "1"} | forged | behind, signature=signature)
-    assert status_of(request) == 403
-    assert status_of(posted(before | {"B": "1"} | true | behind)) == 200
+@pytest.mark.parametrize("sender", ["client:a b", "client:12345ab", "sip:+15550100001@example.com", "sips:12345@example.com", "sip:a@example.com;x=From", "+1555 (0100)",
+                                    "132500SES", "55555A", "HSBC UK", "Äpfel", "MyFrom", "1234", "a", "A" * 256])  # fmt: skip
+def test_g4_a_sender_in_its_place_may_be_spelled_as_it_likes(sender: str) -> None:
+    params = call(From=sender) if sender[:2] in ("cl", "si") else text(From=sender)
+    webhook = prove(posted(params))
+    assert webhook.pair is not None
+    assert webhook.pair.theirs == sender
 
 
-@pytest.mark.parametrize("channel", ["viber", "telegram", "x2"])
-@pytest.mark.parametrize("victim", ["victim", "123456"])
-def test_a_sender_on_a_channel_that_nobody_knows_is_guarded_too(channel: str, victim: str) -> None:
-    true = text(f"hiFrom{channel}:{victim}FromA", From=f"{channel}:eve", To=f"{channel}:us")
-    forged = true | {"Body": "hi", "From": f"{channel}:{victim}", "FromA": f"From{channel}:eve"}
-    signature = sign(URL, true.items(), TOKEN)
-    assert signature == sign(URL, forged.items(), TOKEN)
-
-    assert status_of(posted(forged, signature=signature)) == 403
-    assert status_of(posted(true | {"Body": f"hi From {channel}:{victim}"})) == 200
-
-
-@pytest.mark.parametrize("name", ["From", "To"])
-@pytest.mark.parametrize("address", ["+12", "+1999", "12345", "99999", "+15550100002", "whatsapp:+1555"])  # fmt: skip
-@pytest.mark.parametrize("end", ["", ".", " x", "-", "\n", "é"])
-def test_a_text_may_hold_an_address_behind_the_name_where_its_end_shows(
-    name: str, address: str, end: str
-) -> None:
-    assert status_of(posted(text(f"hi {name}{address}{end}"))) == 200
-    assert status_of(posted(there(f"hi {name}{address}{end}"))) == 200
-    assert status_of(posted(text(f"hi {name}{address}x{end}"))) == 403
-
-
-@pytest.mark.parametrize("name", ["From", "To"])
-@pytest.mark.parametrize("end", ["a", "z", "A", "Z", "@", "9x", "0x"])
-def test_a_text_may_not_hold_an_address_that_another_name_may_follow(name: str, end: str) -> None:
-    assert status_of(posted(text(f"hi {name}{BOB}{end}"))) == 403
-    assert status_of(posted(there(f"hi {name}whatsapp:{BOB}{end}"))) == 403
-
-
-@pytest.mark.parametrize("sender", ["client:a b", "client: a", "client:12345ab", "sip:+15550100001@example.com", "sips:12345@example.com", "sip:a@example.com;x=From", "+1555 (0100)", "whatsapp:US.13ab", "12345;1"])  # fmt: skip
-def test_a_sender_in_its_place_may_be_spelled_as_it_likes(sender: str) -> None:
-    params = call(From=sender) if sender[0] in "cs" else text(From=sender)
-    assert status_of(posted(params)) == 200
-
-
-@pytest.mark.parametrize("sender", ["+1555a", "12345A", "whatsapp:+12B", "anonymousX", "private "])
-def test_a_sender_that_goes_on_with_letters_is_refused(sender: str) -> None:
-    assert status_of(posted(call(From=sender))) == 403
-    assert status_of(posted(call(To=sender))) == 403
-
-
-@pytest.mark.parametrize("forwarder", [BOB, "12345", "whatsapp:+1555", "sip:a", "sips:a", "Ada", "sipx", "sip: a", ""])  # fmt: skip
-def test_a_call_may_be_forwarded_and_a_message_may_not(forwarder: str) -> None:
-    assert status_of(posted(call(ForwardedFrom=forwarder))) == 200
-    as_message = 200 if forwarder in ("Ada", "sipx", "sip: a", "") else 403
-    for receiver in (US, f"whatsapp:{US}"):
-        params = text(To=receiver, ForwardedFrom=forwarder)
-        assert status_of(posted(params)) == as_message
-
-
-@pytest.mark.parametrize("forwarder", ["client:a", "rcs:a", f"{BOB}x", "anonymous"])
-def test_what_cannot_forward_a_call_is_refused(forwarder: str) -> None:
-    assert status_of(posted(call(ForwardedFrom=forwarder))) == 403
+@pytest.mark.parametrize(("field", "address"), [
+    ("From", f"{BOB}FromCity"), ("From", f"{BOB}MediaUrl0"), ("To", f"{US}WaId1"), ("From", "AdaFromZip"), ("From", "Ada FromBob"), ("From", "whatsapp:USLabelx"),
+    ("From", "client:adaFromCity"), ("From", f"client:aFrom{BOB}"), ("To", "sip:usToCountry"), ("MessageSid", f"{SID}NumMedia0"),
+])  # fmt: skip
+def test_a_value_that_goes_on_with_a_name_is_refused(field: str, address: str) -> None:
+    params = call() if address[:2] in ("cl", "si") else text()
+    with pytest.raises(RequestError) as caught:
+        prove(posted({**params, field: address}))
+    assert (caught.value.status, caught.value.parameter) in {
+        (403, field),
+        (403, "SmsSid or SmsMessageSid"),
+    }
 
 
 @pytest.mark.parametrize(
-    "sids", [["MessageSid"], ["SmsSid"], ["SmsMessageSid"], ["SmsMessageSid", "SmsSid"]]
+    "name", ["From", "To", "AccountSid", "MessageSid", "SmsMessageSid", "Direction", "CallSid"]
 )
-@pytest.mark.parametrize("name", ["FromA", "G", "Label", "FromCity"])
-def test_between_the_sender_of_an_sms_and_its_sid_stands_no_other_sender(
-    sids: list[str], name: str
-) -> None:
-    """Whatever the sender looks like: a word is one too."""
-    params = {"AccountSid": ACCOUNT, "From": BOB, "To": US, **dict.fromkeys(sids, SID)}
-
-    for sender in ("Ada", "Zoe", "0123", "9999", "a", "z"):
-        assert status_of(posted({**params, name: f"xFrom{sender}"})) == 403
-    assert status_of(posted({**params, "FromCity": "X", "Label": "Bromley From Ada"})) == 200
-    assert status_of(posted({**params, "Tz": "xFromAda"})) == 200
-    assert status_of(posted({**params, "CallSid": CALL, name: "xFromAda"})) == 403
+def test_a05_an_undocumented_name_is_not_a_part_of_an_identity_field(name: str) -> None:
+    for true in (text(), call()):
+        if name not in true:
+            continue
+        for size in range(1, len(name)):
+            shifted = changed(true, name, **{name[:size]: name[size:] + true[name]})
+            assert status_of(posted(shifted, signature=oracle_sign(URL, true))) == 403
+        longer = changed(true, name, **{name + true[name][:2]: true[name][2:]})
+        assert status_of(posted(longer, signature=oracle_sign(URL, true))) in (400, 403)
 
 
-def test_a_place_in_a_chat_may_be_called_like_a_sender() -> None:
-    assert status_of(posted(there("hi", Label="Frome"))) == 200
-    assert status_of(posted(text("hi", Label="Frome"))) == 403
+def test_own_params_are_trusted_and_named_by_the_refusal() -> None:
+    """The `c` of a client that chooses names may be `allFromclient:bob` as well, so only the account can say."""
+    params = call(From="client:ada", transferFrom="client:bob")
+    with pytest.raises(RequestError) as caught:
+        prove(posted(params))
+    assert (caught.value.parameter, caught.value.setting) == (
+        "transferFrom",
+        "CONVOSTATE_OWN_PARAMS",
+    )
+    assert "bob" not in str(caught.value)
+
+    for own in (["transferFrom"], ["x", "transfer*"]):
+        webhook, _ = authenticate(posted(params), Secrets((TOKEN,), own_params=own))
+        assert dict(webhook.params) == params
+    for other in (["transfer"], ["Transfer*"], []):
+        with pytest.raises(RequestError):
+            authenticate(posted(params), Secrets((TOKEN,), own_params=other))
+    # A documented name is never the account's own.
+    _, forged = resplit(BOB)
+    signature = oracle_sign(URL, resplit(BOB)[0])
+    with pytest.raises(RequestError):
+        authenticate(posted(forged, signature=signature), Secrets((TOKEN,), own_params=["Body"]))
 
 
-def test_the_places_of_the_sender_are_no_senders() -> None:
-    places = {f"From{place}": "X" for place in ("City", "Country", "State", "Zip")}
+@pytest.mark.parametrize("query", [
+    f"AccountSid={ACCOUNT}&CallSid={CALL}&step=2", f"CallSid={CALL}", f"a=1&CallSid={CALL}&From=%2B1&To=%2B2", f"AccountSid={ACCOUNT}&From=%2B1555&CallSid={CALL}",
+])  # fmt: skip
+def test_g1_g2_an_action_url_may_carry_a_whole_identity(query: str) -> None:
+    assert dict(prove(posted(call(), url=f"{URL}?{query}")).params) == call()
 
-    assert status_of(posted(text("it is From me", **places))) == 200
-    assert status_of(posted(text("it is From me", **places, FromPlanet="X"))) == 403
 
+def test_a09_the_url_of_a_get_is_not_cut_into_a_form() -> None:
+    query = f"AccountSid={ACCOUNT}&CallSid={CALL}&From=client%3Amallory&To=us&x=hi"
+    form = call(From=ADA[1:])
+    whole = f"{URL}?{query}{glued(form)}"
 
-@pytest.mark.parametrize("body", [f"from{BOB} now", f"rom{BOB} now", f"FROM{BOB} now", f"to{BOB} now", f"o{BOB}"])  # fmt: skip
-def test_only_the_very_name_makes_a_number_one_of_a_parameter(body: str) -> None:
-    assert status_of(posted(text(f"From me, To you: {body}x"))) == 200
-    assert status_of(posted(text(f"From me, To you: {body}", ProfileName=body))) == 200
+    assert status_of(posted(form, url=f"{URL}?{query}", signature=oracle_sign(whole))) == 403
+    same = call(From="client:mallory")
+    assert status_of(posted(same, url=f"{URL}?CallSid={CALL}&x=hi")) == 200

@@ -199,11 +199,10 @@ HARDENINGS = {
     "another charset: frameworks disagree on it": posted(text(), content_type=f"{FORM}; charset=utf-16"),
     "a sender twice: frameworks disagree on which": posted([*text().items(), ("From", VICTIM)]),
     "the same sender twice: how often is not signed": posted([*text().items(), ("From", ADA)]),
-    "a sender in the query too: frameworks disagree on which": posted(text(), url=f"{URL}?From={VICTIM}"),
     "another spelling of a sender: some frameworks fold it": posted({**text(), "From[]": VICTIM}),
     "two sids: the message has one": posted(text(SmsSid="SM" + "9" * 32)),
     "a re-split: the signed string has no delimiters": posted({**text("hi"), "FromAFrom": VICTIM}),
-    "a nul: no two parsers agree on it": posted(text("a\0b")),
+    "a nul in an address: a store or a log may cut it there": posted(text(From="+1555\0")),
     "an escaped letter: no encoder writes it": posted(text("A"), body=b"Body=%41&" + posted({k: v for k, v in text().items() if k != "Body"}).body),
 }  # fmt: skip
 

@@ -105,6 +105,7 @@ _SPOKEN = "SpeechResult|StableSpeechResult|UnstableSpeechResult|TranscriptionTex
 _spoken_behind_from = re.compile(_SPOKEN).search
 _spoken_before_to = re.compile("(?<!ble)SpeechResult|SipHeader_").search
 _told_before_call = re.compile("AddOns|CallerName").search
+_told_before_sid = re.compile("InteractiveData|Label|List(?:Description|Id|Title)").search
 _told_before_from = re.compile("ErrorUrl|ForwardedFromsips?:").search
 
 # Events of TaskRouter, Conversations, Video and conferences, and the debugger's.
@@ -184,6 +185,11 @@ class _Place(NamedTuple):
     end: int
     channel: str = ""
     named: str = ""
+
+    @property
+    def is_client(self) -> bool:
+        """Whether a client of the Voice SDK calls."""
+        return self.name == "From" and self.named == "client:"
 
 
 class _Reading:
@@ -327,7 +333,7 @@ class _Reading:
     def _is_followed(self, place: _Place, most: str = "~") -> bool:
         """Whether the name of a later parameter follows the value, or the end; at most this name."""
         signed, name, end = self.signed, place.name, place.end
-        if place.named == "client:":  # who chooses the names of parameters
+        if place.is_client:  # who chooses the names of parameters
             return True
         if place.named:
             run = end + len(_printable.findall(signed, end, end + MAX_ADDRESS_CHARS)[0])
@@ -362,7 +368,10 @@ class _Reading:
         if self._is_text(at) and _any_message_sid.search(signed, self.begin, at):
             return True
         sender = self.begins.get("From", self.begin)
-        return _call_sid.search(signed, self.begin, at) is not None and (
+        is_call = _call_sid.search(signed, self.begin, at) and _direction.search(
+            signed, self.begin, at
+        )
+        return is_call is not None and (
             own is None or own > at or _spoken_before_to(signed, sender, own) is not None
         )
 
@@ -377,6 +386,15 @@ class _Reading:
             return sender is not None and sender < at and not _KINDS.isdisjoint(self.first)
         if place.name in ("CallSid", "Direction"):
             return self._could_be_called(place, client)
+        own = self.begins.get("MessageSid")
+        if (
+            place.name == "MessageSid"
+            and own is not None
+            and own < at
+            and not _told_before_sid(signed, self.begin, own)
+            and not _glued_sender(signed, own, at)
+        ):
+            return False  # nothing before the form's own could hold it
         # A call from a client or from SIP is not a message's, or else its sender would show.
         is_call = "CallSid" in self.first and _channel_of(self.first.get("From", "")) in _ANY_TEXT
         return (
@@ -420,7 +438,7 @@ class _Reading:
             return False
         hider = own if own is not None and own < at else self.begin
         directions = _direction.finditer(signed, hider, at + 1)
-        if place.named == "client:":
+        if place.is_client:
             return hider > self.begin or any(directions)
         return _told_before_from(signed, self.begin, hider) is not None or any(
             found.end() == at or "" < _later_name(signed, found.end(), "Direction") < "From"
@@ -429,7 +447,7 @@ class _Reading:
 
     def _goes_on(self, place: _Place, until: int) -> bool:
         """Whether a later parameter begins before `until`, and could hold what is there."""
-        if place.named == "client:" or self.from_client:
+        if place.is_client or self.from_client:
             return True
         if not place.named:
             following = _later_name(self.signed, place.end, place.name)

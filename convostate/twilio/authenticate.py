@@ -106,6 +106,10 @@ def _is_form(content_type: str) -> bool:
 def _check_identity(request: Request, form: Form) -> None:
     """Each field that decides who talks to whom has one value, and it is one."""
     params, pairs = form.first, form.pairs
+    if b"%00" in request.body or "%00" in request.query:
+        for name in IDENTITY - {"Body"}:
+            if "\0" in params.get(name, ""):
+                raise RequestError(400, "form", "malformed form: a field holds NUL", parameter=name)
     if pairs is not None:
         names = [name for name, _ in pairs if name in IDENTITY]
         if twice := next((name for name in names if names.count(name) > 1), ""):
@@ -130,10 +134,6 @@ def _check_identity(request: Request, form: Form) -> None:
     for name in _WORDS:
         if name in params and not _is_word(params[name]):
             raise RequestError(403, "identity", "a status is not a word", parameter=name)
-    if b"%00" in request.body or "%00" in request.query:
-        for name in IDENTITY - {"Body"}:
-            if "\0" in params.get(name, ""):
-                raise RequestError(400, "form", "malformed form: a field holds NUL", parameter=name)
 
 
 def _check_query(query: str) -> None:

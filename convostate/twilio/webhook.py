@@ -54,7 +54,7 @@ def _is_withheld(caller: str) -> bool:
         host.endswith(".invalid")  # RFC 2606 §2: no host has such a name
         or (set(user) <= set("+0 "))
         or ("no" in words and "id" in words)
-        or (not _WITHHELD.isdisjoint(words) and _BESIDE_WITHHELD | _WITHHELD >= set(words))
+        or (not _WITHHELD.isdisjoint(words) and set(words) <= _BESIDE_WITHHELD | _WITHHELD)
     )
 
 
