@@ -12,8 +12,8 @@ import os
 import re
 import time
 from collections.abc import Mapping
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, Any, Literal, get_args, overload
 
 from convostate.errors import ConversationExistsError, OptedOutError, StoreError, UsageError
 from convostate.events import TurnObserver
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from convostate.state import State
     from convostate.stores import Store
     from convostate.stores.base import Begun
+    from convostate.turns import TurnConfig
 
 IfExists = Literal["replace", "keep", "refuse"]
 
@@ -93,30 +94,47 @@ class Conversations:
     def __repr__(self) -> str:
         return f"Conversations({self.settings!r})"
 
+    @overload
+    def turn(
+        self, *, ours: str, theirs: str, call_sid: str = "", account_sid: str | None = None
+    ) -> AbstractContextManager[State]: ...
+    @overload
+    def turn(
+        self, *, call_sid: str, account_sid: str | None = None
+    ) -> AbstractContextManager[State]: ...
     @contextmanager
-    def turn(self, *, ours: str, theirs: str, account_sid: str | None = None) -> Iterator[State]:
+    def turn(
+        self,
+        *,
+        ours: str = "",
+        theirs: str = "",
+        call_sid: str = "",
+        account_sid: str | None = None,
+    ) -> Iterator[State]:
         """Take a turn in a conversation, as a webhook does; texts that arrive meanwhile wait for it.
 
             with conversations.turn(ours="+15550100099", theirs="+15550100001") as state:
                 state["step"] = "confirm"
 
-        The state is kept when the block ends, and left as it was when the block raises. Where no
-        conversation goes on, `state.is_new` is true, and what is written begins one.
+        The state is kept when the block ends, and left as it was when the block raises. If no
+        conversation is going on, `state.is_new` is true, and what is written begins one.
 
         Args:
             ours: The application's address.
             theirs: The person's.
-            account_sid: The account that owns `ours`.
+            call_sid: The call whose conversation it is; `ours` and `theirs` may then be left out.
+            account_sid: The account that owns `ours`, or has the call.
 
         Raises:
             UsageError: A turn of this conversation runs in this context already, such as its
-                webhook; or there is no account, or no address.
+                webhook; a call's turn is asked for inside its pair's; or there is no account, or no
+                address.
             StateError: The state holds what cannot be kept.
             StoreError: ``down``; ``busy``: other turns held the conversation for 8 s, or too many
                 wait; ``lost``: the block took longer than the lease, 16 s, or the conversation was
                 ended or forgotten meanwhile. The state is left as it was.
         """
-        turn = Turn(self._config, self._pair(ours, theirs, account_sid))
+        turn = self._turn(ours, theirs, account_sid, call_sid)
         with self._hold(turn) as (store, begun):
             open_turn(turn, self.clock())
             if turn.skew_s:
@@ -177,7 +195,7 @@ class Conversations:
             StoreError: ``down``, ``busy`` or ``lost``. Nothing is sent.
         """
         from_ = check_message(to, from_, state, if_exists, message)
-        turn = Turn(self._config, self._pair(from_, to, account_sid or account_of(client)), "start")
+        turn = self._turn(from_, to, account_sid or account_of(client), kind="start")
         with self._hold(turn) as (store, begun):
             now = self.clock()
             before_ms = open_start(turn, state or {}, if_exists, now)
@@ -206,13 +224,21 @@ class Conversations:
                 turn.log("the message is sent, but its turn did not last as long", error.reason)
         return sent
 
-    def peek(self, *, ours: str, theirs: str, account_sid: str | None = None) -> State | None:
+    def peek(
+        self,
+        *,
+        ours: str = "",
+        theirs: str = "",
+        call_sid: str = "",
+        account_sid: str | None = None,
+    ) -> State | None:
         """Look at a conversation's state without waiting for its turn.
 
         Args:
             ours: The application's address.
             theirs: The person's.
-            account_sid: The account that owns `ours`.
+            call_sid: The call whose conversation it is; `ours` and `theirs` may then be left out.
+            account_sid: The account that owns `ours`, or has the call.
 
         Returns:
             A copy, which refuses to be changed; or None where no conversation goes on.
@@ -221,13 +247,19 @@ class Conversations:
             UsageError: There is no account, or no address.
             StoreError: ``down``.
         """
-        turn, now = Turn(self._config, self._pair(ours, theirs, account_sid)), self.clock()
-        turn.store_decides = self.clock is time.time
+        turn, now = self._turn(ours, theirs, account_sid, call_sid), self.clock()
         state = read_state(turn, self.store.peek(turn.claim, now), now)
         state.lock(_COPY)
         return None if state.is_new else state
 
-    def end(self, *, ours: str, theirs: str, account_sid: str | None = None) -> None:
+    def end(
+        self,
+        *,
+        ours: str = "",
+        theirs: str = "",
+        call_sid: str = "",
+        account_sid: str | None = None,
+    ) -> None:
         """End a conversation: its state is gone, and the next text begins a new one.
 
         It waits for nobody. A turn in flight cannot write any more: its webhook is answered 503.
@@ -235,17 +267,25 @@ class Conversations:
         Args:
             ours: The application's address.
             theirs: The person's.
-            account_sid: The account that owns `ours`.
+            call_sid: The call whose conversation it is; `ours` and `theirs` may then be left out.
+            account_sid: The account that owns `ours`, or has the call.
 
         Raises:
             UsageError: A turn of this conversation runs in this context, where ``state.end()`` does
                 it; or there is no account, or no address.
             StoreError: ``down``.
         """
-        self._erase(ours, theirs, account_sid, replies=False)
+        self._erase(self._turn(ours, theirs, account_sid, call_sid), replies=False)
 
-    def forget(self, *, ours: str, theirs: str, account_sid: str | None = None) -> None:
-        """Erase what is kept of a conversation: its state, and the replies recorded for repetitions.
+    def forget(
+        self,
+        *,
+        ours: str = "",
+        theirs: str = "",
+        call_sid: str = "",
+        account_sid: str | None = None,
+    ) -> None:
+        """Erase what is kept of a conversation: its state, the replies recorded for repetitions, and a pair's calls.
 
         It waits for nobody. A turn in flight cannot write any more: its webhook is answered 503.
         That a STOP stands is still known, by a keyed name from which no number can be read.
@@ -253,14 +293,15 @@ class Conversations:
         Args:
             ours: The application's address.
             theirs: The person's.
-            account_sid: The account that owns `ours`.
+            call_sid: The call whose conversation it is; `ours` and `theirs` may then be left out.
+            account_sid: The account that owns `ours`, or has the call.
 
         Raises:
             UsageError: A turn of this conversation runs in this context, and its reply would be
                 recorded afterwards; or there is no account, or no address.
             StoreError: ``down``.
         """
-        self._erase(ours, theirs, account_sid, replies=True)
+        self._erase(self._turn(ours, theirs, account_sid, call_sid), replies=True)
 
     @contextmanager
     def _hold(self, turn: Turn) -> Iterator[tuple[Store, Begun]]:
@@ -271,7 +312,6 @@ class Conversations:
             StoreError: ``down`` or ``busy``.
         """
         check_free(turn.claim)
-        turn.store_decides = self.clock is time.time
         store = self._observer.timed(self.store, turn)
         try:
             begun = store.begin(turn.claim, "", self.clock())
@@ -287,13 +327,23 @@ class Conversations:
                 store.abort(turn.begun)  # does nothing after a commit
             self._observer.report(turn, None)
 
-    def _erase(self, ours: str, theirs: str, account_sid: str | None, *, replies: bool) -> None:
-        turn = Turn(self._config, self._pair(ours, theirs, account_sid))
+    def _erase(self, turn: Turn, *, replies: bool) -> None:
         check_free(turn.claim)
         self.store.erase(turn.claim, replies=replies)
 
-    def _pair(self, ours: str, theirs: str, account_sid: str | None) -> PhonePair:
-        return pair_of(ours, theirs, account_sid or self.settings.account_sid)
+    def _turn(
+        self,
+        ours: str,
+        theirs: str,
+        account_sid: str | None,
+        call_sid: str = "",
+        kind: Literal["turn", "start"] = "turn",
+    ) -> Turn:
+        turn = own_turn(
+            self._config, ours, theirs, account_sid or self.settings.account_sid, call_sid, kind
+        )
+        turn.store_decides = self.clock is time.time  # another one is a test's
+        return turn
 
 
 @contextmanager
@@ -407,8 +457,15 @@ def account_of(client: Client) -> str | None:
     return None
 
 
-def pair_of(ours: str, theirs: str, account_sid: str | None) -> PhonePair:
-    """The pair that a caller names.
+def own_turn(
+    config: TurnConfig,
+    ours: str,
+    theirs: str,
+    account_sid: str | None,
+    call_sid: str = "",
+    kind: Literal["turn", "start"] = "turn",
+) -> Turn:
+    """A turn of the conversation that a caller names.
 
     Raises:
         UsageError: There is no account, or one of them is not an address as webhooks spell it.
@@ -420,4 +477,5 @@ def pair_of(ours: str, theirs: str, account_sid: str | None) -> PhonePair:
             "Conversations belong to an account, and none is known. "
             "Set TWILIO_ACCOUNT_SID=AC…, or pass account_sid"
         )
-    return PhonePair(account_sid, ours, theirs)
+    pair = None if call_sid and not (ours or theirs) else PhonePair(account_sid, ours, theirs)
+    return Turn(config, pair, kind, call=(account_sid, call_sid) if call_sid else None)

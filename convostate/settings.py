@@ -33,6 +33,7 @@ else:
 
 OnOutage = Literal["refuse", "empty"]
 OnOptOut = Literal["end", "keep"]
+Calls = Literal["own", "shared"]
 
 SHORTEST_LIFETIME = timedelta(seconds=60)
 # then Twilio drops the cookie: https://www.twilio.com/docs/messaging/twiml
@@ -456,6 +457,12 @@ class Settings:
         _one_of("end", "keep"),
         "STOP ends the conversation, or `keep`.",
         default="end",
+    )
+    calls: Setting[Calls, Calls | None] = Setting(
+        _one_of("own", "shared"),
+        "A call's state is its `own`: it begins empty and lives for 4 hours at most. `shared`: it is that of "
+        "the pair, with the pair's texts.",
+        default="own",
     )
     max_waiting: Setting[int | None, int | str | None] = Setting(
         _number(0, 1000, "2"),

@@ -40,7 +40,7 @@ class State(dict[Any, Any]):
     and left as it was when it answers otherwise or raises.
 
     Attributes:
-        pair: Who talks to whom.
+        pair: Who talks to whom; None in a call that has no pair, such as from a withheld number.
         is_new: No conversation was going on: this text begins one.
         started_at: When the conversation began (aware, UTC).
         expires_at: When it ends unless another turn follows: as opened; for a new one, now and the
@@ -68,7 +68,7 @@ class State(dict[Any, Any]):
         self,
         content: dict[Any, Any] | None,
         *,
-        pair: PhonePair,
+        pair: PhonePair | None,
         started_ms: int,
         expires_ms: int,
         lifetime_ms: int,
@@ -79,7 +79,7 @@ class State(dict[Any, Any]):
 
         Args:
             content: What was kept, or None where nothing was.
-            pair: Who talks to whom.
+            pair: Who talks to whom, if that is known.
             started_ms: Unix time in ms.
             expires_ms: Unix time in ms.
             lifetime_ms: The lifetime of the settings, in ms.
@@ -87,7 +87,8 @@ class State(dict[Any, Any]):
             locked: The error that every write raises, for a state that cannot be written.
         """
         super().__init__(content or ())
-        self.pair = pair
+        # None is so rare that it is not in the type, as with `re.Match.group` in typeshed.
+        self.pair: PhonePair | Any = pair
         self.is_new = content is None
         self.lost = lost
         self._started_ms = started_ms
@@ -217,6 +218,10 @@ READ_ONLY_IN_COOKIE = StateError(
 READ_ONLY_STATUS = StateError(
     "this state is read-only: a message status never begins a conversation. "
     "Write only where state.is_new is false"
+)
+READ_ONLY_CALL = StateError(
+    "this state is read-only: the call is over, and its last status never begins a conversation. "
+    "Write only if state.is_new is false"
 )
 OVER = UsageError(
     "The turn is over and its state is written: this change would be lost. "

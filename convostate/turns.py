@@ -14,6 +14,7 @@ caller's: nothing here waits, draws or asks.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import time
 from contextvars import ContextVar
@@ -29,10 +30,16 @@ from convostate.sealing.encoding import prefixed
 from convostate.sealing.names import Names, conversation_context, idempotency_hash
 from convostate.sealing.token import Opened, Sealer
 from convostate.settings import LONGEST_AT_SERVER, LONGEST_IN_COOKIE, Settings
-from convostate.state import OVER, READ_ONLY_IN_COOKIE, READ_ONLY_STATUS, State
+from convostate.state import (
+    OVER,
+    READ_ONLY_CALL,
+    READ_ONLY_IN_COOKIE,
+    READ_ONLY_STATUS,
+    State,
+)
 from convostate.stores import store_for
 from convostate.stores.base import REPLY_S, Begun, Claim, End, Keep, Leave, Outcome, Reply, is_store
-from convostate.twilio.webhook import FIRST_FAILING_STATUS
+from convostate.twilio.webhook import FIRST_FAILING_STATUS, LIVE_CALL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,34 +66,39 @@ _STATUS = {
     503: "503 Service Unavailable",
 }
 # Which conversations have a turn in this context: a second turn here would wait for the first for ever.
-# Each is a list of its name, which is emptied when the turn is over.
-_running: ContextVar[tuple[list[str], ...]] = ContextVar("convostate.running", default=())
-# A cookie needs no name to be found by.
-_NAMELESS, _NAMELESS_PLAIN = Claim(""), Claim("", secure=False)
+# Each is a list of its claim, which is emptied when the turn is over.
+_running: ContextVar[tuple[list[Claim], ...]] = ContextVar("convostate.running", default=())
+LONGEST_CALL_MS = 4 * 3600 * 1000  # as the cookie that a call may live in
+AFTER_CALL_MS = 600 * 1000  # recordings, transcriptions and statuses follow in no promised order
+_CALL_DIGEST_BYTES = 16
 
 
 class TurnConfig(NamedTuple):
     """What all turns of one installation have in common, made at start-up.
 
     Attributes:
-        sealer: Seals states.
+        sealer: Seals the states of pairs.
+        call_sealer: Seals the states of calls.
         reply_sealer: Seals recorded replies; None if the store does not remember.
         names: Makes the keyed names.
         lifetime_ms: The lifetime of the settings.
         most_bytes: The longest token that the store takes, or None.
         ends_on_opt_out: Whether a STOP ends the conversation.
         runs_without_store: Whether the app runs while the store is down.
+        own_calls: Whether a call has a state of its own.
         cache_headers: What a turn's reply says about caches, by lower-case name.
         logged: What is logged once and has been.
     """
 
     sealer: Sealer
+    call_sealer: Sealer
     reply_sealer: Sealer | None
     names: Names
     lifetime_ms: int
     most_bytes: int | None
     ends_on_opt_out: bool
     runs_without_store: bool
+    own_calls: bool
     cache_headers: dict[str, tuple[str, str]]
     logged: set[str]
 
@@ -133,12 +145,14 @@ def configure(
         cache_headers["vary"] = ("Vary", "Cookie")
     config = TurnConfig(
         sealer=Sealer(settings.keys, "state" if server_side else "cookie", longest_ms),
+        call_sealer=Sealer(settings.keys, "call", longest_ms),
         reply_sealer=Sealer(settings.keys, "reply", longest_ms) if server_side else None,
         names=Names((settings.index_key or settings.keys).keys[0]),
         lifetime_ms=_ms(settings.lifetime),
         most_bytes=store.most_bytes,
         ends_on_opt_out=settings.on_opt_out == "end",
         runs_without_store=settings.on_outage == "empty",
+        own_calls=settings.calls == "own",
         cache_headers=cache_headers,
         logged=set(),
     )
@@ -181,22 +195,31 @@ def empty_response(status: int) -> Response:
 class Turn(Observed):
     """One turn while it runs, and what it came to.
 
-    Attributes:
+    Args:
         config: The installation's.
-        pair: Who talks to whom.
-        context: The conversation's identity as bytes; its tokens are bound to it.
+        pair: Who talks to whom; None in a call without a pair.
+        kind: The webhook's, or whether `Conversations.turn` or `start` takes it.
+        call: The account and the SID of the call whose conversation this is; None for the pair's.
+        fingerprint, idempotency, secure: As in `Claim`.
+        began_s: When the request arrived, by `time.perf_counter`.
+
+    Attributes:
+        context: The conversation's identity as bytes.
         claim: What the store is asked for.
         opt_out: The webhook's `opt_out_type`.
-        begun: What the store gave; None before, and if the app runs without the store.
+        begun: What the store gave; None before, if the app runs without the store, and after a commit.
         lost: Why the store gave nothing, or None.
         state: The app's.
+        longest_ms: The longest lifetime that this turn can give the state.
+        begins: Whether it can begin a conversation.
+        moves_expiry: Whether the lifetime of a conversation that is going on starts anew with it.
         started_ms, expires_ms: The conversation's, as opened. Unix time in ms.
         read_only: The state cannot be written.
         store_decides: A server-side store's tokens expire when the store drops them, whatever the hosts'
             clocks say; else by the times in their seals, as with a test's clock and in cookies.
         skew_s: How far the clock of the host that sealed the state is ahead of this host's, in seconds,
             if that is more than 5 and not logged yet; else 0.
-        running: The claim's name while the turn runs.
+        running: The claim while the turn runs.
     """
 
     state: State
@@ -204,27 +227,51 @@ class Turn(Observed):
     def __init__(
         self,
         config: TurnConfig,
-        pair: PhonePair,
+        pair: PhonePair | None,
         kind: TurnKind = "turn",
         *,
-        context: bytes | None = None,
-        claim: Claim | None = None,
-        opt_out: OptOut | None = None,
+        call: tuple[str, str] | None = None,
+        fingerprint: str | None = None,
+        idempotency: bytes = bytes(8),
+        secure: bool = True,
         began_s: float | None = None,
     ) -> None:
         self.began_s = time.perf_counter() if began_s is None else began_s
         self.config = config
         self.pair = pair
         self.kind = kind
-        self.context = conversation_context(pair) if context is None else context
-        self.claim = Claim(config.names.conversation(self.context)) if claim is None else claim
-        self.opt_out = opt_out
+        self.opt_out: OptOut | None = None
         self.begun: Begun | None = None
         self.lost: StoreError | None = None
+        self.longest_ms = config.lifetime_ms
+        self.begins = self.moves_expiry = True
         self.started_ms = self.expires_ms = 0
         self.read_only = self.store_decides = False
         self.skew_s = 0.0
-        self.running: list[str] = []
+        self.running: list[Claim] = []
+        names = None if config.in_cookie else config.names
+        listed_under = ""
+        self._digest = b""  # of the call; in a cookie, it comes before the state's bytes
+        if call is None:
+            assert pair is not None
+            self._sealer = config.sealer
+            self.context = self._sealed_to = conversation_context(pair)
+            name = names.conversation(self.context) if names else ""
+        else:
+            self._sealer = config.call_sealer
+            account_sid, call_sid = call
+            account = account_sid.encode()
+            self.context = prefixed(account, call_sid.encode())
+            self.longest_ms = min(self.longest_ms, LONGEST_CALL_MS)
+            of_pair = conversation_context(pair) if pair else prefixed(account, b"", b"")
+            if names:
+                name = names.conversation(self.context)
+                self._sealed_to = prefixed(account, name.encode())
+                listed_under = names.conversation(of_pair) if pair else ""
+            else:
+                name, self._sealed_to = "", of_pair
+                self._digest = hashlib.sha256(self.context).digest()[:_CALL_DIGEST_BYTES]
+        self.claim = Claim(name, fingerprint, idempotency, secure, call is not None, listed_under)
 
     def __repr__(self) -> str:
         return f"Turn({self.kind}, {self.outcome or 'running'})"
@@ -240,6 +287,24 @@ class Turn(Observed):
         """The time by which tokens expire, in ms; None if the store decides."""
         return None if self.store_decides and not self.config.in_cookie else int(now * 1000)
 
+    def seal(self, data: bytes, now_ms: int, lifetime_ms: int, nonce: bytes) -> bytes:
+        """Seal a state's bytes for this conversation."""
+        content = Opened(now_ms, now_ms + lifetime_ms, self.started_ms, self._digest + data)
+        return self._sealer.seal(content, self._sealed_to, nonce)
+
+    def unseal(self, token: bytes, now_ms: int | None) -> Opened | None:
+        """Open a sealed state of this conversation; None if it is another call's.
+
+        Raises:
+            SealError: It does not open.
+        """
+        opened = self._sealer.open(token, self._sealed_to, now_ms)
+        if not self._digest:
+            return opened
+        if not opened.data.startswith(self._digest):
+            return None
+        return opened._replace(data=opened.data[_CALL_DIGEST_BYTES:])
+
     def log(self, what: str, reason: str) -> None:
         """Log a warning about this conversation."""
         logger.warning(
@@ -249,46 +314,50 @@ class Turn(Observed):
 
 def webhook_turn(
     webhook: Webhook,
-    pair: PhonePair,
     request: Request,
     signed: str,
     idempotency_token: str,
     config: TurnConfig,
     began_s: float,
-) -> Turn:
-    """The turn that a webhook asks for.
+) -> Turn | None:
+    """The turn that a webhook asks for, or None if it belongs to no conversation.
 
     Args:
         webhook: The verified webhook.
-        pair: Its pair.
         request: As it arrived.
         signed: The signed string.
         idempotency_token: The ``I-Twilio-Idempotency-Token`` header, or "".
         config: The installation's.
         began_s: When the request arrived, by `time.perf_counter`.
     """
-    context = conversation_context(pair)
-    secure = request.url.startswith("https:")
-    if config.reply_sealer is None:
-        claim = _NAMELESS if secure else _NAMELESS_PLAIN
-    else:
-        names = config.names
-        claim = Claim(
-            names.conversation(context),
-            # A caller who presses the same digit twice sends identical requests: calls run again.
-            names.fingerprint(request.method, signed) if webhook.kind != "call" else None,
-            idempotency_hash(idempotency_token),
-            secure,
-        )
+    kind, call = webhook.kind, None
+    if kind == "call" and config.own_calls:
+        call = (webhook.account_sid, webhook.params["CallSid"])
+    elif webhook.pair is None:
+        return None
+    fingerprint = None
+    if not config.in_cookie and kind != "call":
+        # A caller who presses the same digit twice sends identical requests: calls run again.
+        fingerprint = config.names.fingerprint(request.method, signed)
     turn = Turn(
         config,
-        pair,
-        webhook.kind,
-        context=context,
-        claim=claim,
-        opt_out=webhook.opt_out_type,
+        webhook.pair,
+        kind,
+        call=call,
+        fingerprint=fingerprint,
+        idempotency=idempotency_hash(idempotency_token) if fingerprint else bytes(8),
+        secure=request.url.startswith("https:"),
         began_s=began_s,
     )
+    turn.opt_out = webhook.opt_out_type
+    if kind == "message-status":
+        turn.begins = turn.moves_expiry = False
+    elif call is not None:
+        status = webhook.params.get("CallStatus")
+        if status not in LIVE_CALL:
+            turn.longest_ms = min(turn.longest_ms, AFTER_CALL_MS)
+            # A callback without a status, such as a recording's, may come while the call goes on.
+            turn.begins, turn.moves_expiry = status is None, status is not None
     turn.verify_s = time.perf_counter() - began_s
     turn.request_bytes = len(request.body)
     return turn
@@ -305,7 +374,7 @@ def open_turn(turn: Turn, now: float) -> State:
         The state. If a token does not open it is a fresh one, whose `lost` says why.
     """
     if turn.claim.name:
-        turn.running.append(turn.claim.name)
+        turn.running.append(turn.claim)
         _running.set((*filter(None, _running.get()), turn.running))
     state = read_state(turn, None if turn.begun is None else turn.begun.token, now)
     if state.lost is not None:
@@ -316,37 +385,35 @@ def open_turn(turn: Turn, now: float) -> State:
 
 def read_state(turn: Turn, token: bytes | None, now: float) -> State:
     """Read a sealed state as this turn would, None for a fresh one; it becomes the turn's."""
-    config = turn.config
     now_ms = int(now * 1000)
     content: dict[Any, Any] | None = None
-    turn.started_ms, turn.expires_ms = now_ms, now_ms + config.lifetime_ms
+    turn.started_ms, turn.expires_ms = now_ms, now_ms + turn.longest_ms
     lost: SealError | StoreError | None = turn.lost
     if token is not None:
         try:
-            opened = config.sealer.open(token, turn.context, turn.seal_time(now))
-            content = codec.decode(opened.data)
+            opened = turn.unseal(token, turn.seal_time(now))
+            content = None if opened is None else codec.decode(opened.data)
         except SealError as error:
             lost = SealError(error.reason, str(error))  # its frames and its cause stay here
         else:
-            if content is not None:
+            if opened is not None and content is not None:
                 turn.started_ms, turn.expires_ms = opened.started_ms, opened.expires_ms
                 _go_by_store(turn, now_ms)
     locked: StateError | None = None
-    if turn.kind == "message-status":
-        if config.reply_sealer is None:
-            locked = READ_ONLY_IN_COOKIE
-        elif content is None:
-            locked = READ_ONLY_STATUS
-    turn.read_only = locked is not None
+    if turn.kind == "message-status" and turn.config.in_cookie:
+        locked = READ_ONLY_IN_COOKIE
+    elif content is None and not turn.begins:
+        locked = READ_ONLY_STATUS if turn.kind == "message-status" else READ_ONLY_CALL
     turn.state = State(
         content,
         pair=turn.pair,
         started_ms=turn.started_ms,
         expires_ms=turn.expires_ms,
-        lifetime_ms=config.lifetime_ms,
+        lifetime_ms=turn.longest_ms,
         lost=lost,
         locked=locked,
     )
+    turn.read_only = locked is not None
     return turn.state
 
 
@@ -411,28 +478,24 @@ def finish(turn: Turn, status: int, now: float, nonce: bytes) -> Outcome | None:
 
 
 def _outcome(turn: Turn, now: float, nonce: bytes) -> Outcome:
-    state, config = turn.state, turn.config
+    state = turn.state
     if turn.read_only:
         return Leave()
     opted_out = _OPTED_OUT[turn.opt_out]
     now_ms = int(now * 1000)
     lifetime_ms = state.lifetime_ms
-    if turn.kind == "message-status":
+    if not (turn.moves_expiry or state.is_new):
         lifetime_ms = min(lifetime_ms, turn.expires_ms - now_ms)
         if lifetime_ms <= 0:
             return Leave()
-    if state.ended or (turn.opt_out == "STOP" and config.ends_on_opt_out):
-        data = _ENDED
-    elif state.is_new and not state and not state.touched:
+    if state.ended or (turn.opt_out == "STOP" and turn.config.ends_on_opt_out):
+        return End(turn.seal(_ENDED, now_ms, lifetime_ms, nonce), lifetime_ms / 1000, opted_out)
+    if state.is_new and not state and not state.touched:
         return Leave(opted_out)
-    else:
-        data = codec.encode(state) if state.session is None else state.session.encoded()
-    content = Opened(now_ms, now_ms + lifetime_ms, turn.started_ms, data)
-    token = config.sealer.seal(content, turn.context, nonce)
-    if data is _ENDED:
-        return End(token, lifetime_ms / 1000, opted_out)
-    if config.most_bytes is not None and len(token) > config.most_bytes:
-        raise _too_large(data, len(token), config.most_bytes)
+    data = codec.encode(state) if state.session is None else state.session.encoded()
+    token, most = turn.seal(data, now_ms, lifetime_ms, nonce), turn.config.most_bytes
+    if most is not None and len(token) > most:
+        raise _too_large(data, len(token), most)
     return Keep(token, lifetime_ms / 1000, opted_out)
 
 
@@ -530,13 +593,23 @@ def add_cache_headers(headers: Headers, config: TurnConfig) -> bool:
 
 
 def check_free(claim: Claim) -> None:
-    """Refuse a second turn of a conversation that has one in this context.
+    """Refuse a turn that would wait for one that runs in this context, or could wait for another that waits for it.
+
+    A call's turn comes first: the turn of its pair may be taken inside it, and not the other way round.
 
     Raises:
-        UsageError: It would wait for the first, or break it.
+        UsageError: There is such a turn.
     """
-    if [claim.name] in _running.get():
+    running = [each for cell in _running.get() for each in cell]
+    if any(each.name == claim.name for each in running):
         raise UsageError(
             "A turn of this conversation runs here already, and this would wait for it or break it. "
             "In its webhook use state_from(environ) and client.messages.create(), inside turn() the state you have"
+        )
+    if claim.call and any(
+        not each.call and claim.listed_under in ("", each.name) for each in running
+    ):
+        raise UsageError(
+            "A turn of a pair runs here, and a call's turn inside it could wait for a turn that waits for "
+            "this one. Take the call's turn first, and the pair's inside it"
         )

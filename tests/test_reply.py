@@ -11,7 +11,7 @@ from convostate import PhonePair, StoreError
 from convostate.sealing.encoding import prefixed
 from convostate.sealing.names import conversation_context
 from convostate.sealing.token import Opened
-from convostate.stores.base import REPLY_S, Claim, Replay
+from convostate.stores.base import REPLY_S, Replay
 from convostate.turns import Response, Turn, TurnConfig, open_reply, seal_reply
 from tests.served import ACCOUNT, ADA, BOB, NOW, OTHER_KEY, US
 from tests.turning import COOKIE, PAIR, SERVER, kept, nonce, server_config
@@ -30,7 +30,7 @@ RESPONSE = Response(
 def turn_of(
     pair: PhonePair = PAIR, fingerprint: str | None = FINGERPRINT, config: TurnConfig = SERVER
 ) -> Turn:
-    return Turn(config, pair, "message", claim=Claim("name", fingerprint))
+    return Turn(config, pair, "message", fingerprint=fingerprint)
 
 
 def recorded(response: Response = RESPONSE) -> Reply:

@@ -167,13 +167,11 @@ class ConversationMiddleware(Middleware):
         scope = {**scope, "headers": verified_headers(scope, body), WEBHOOK_KEY: webhook}
         scope.pop(STATE_KEY, None)
         receive = _replaying(body, receive)
-        if webhook.pair is None:
+        idempotency_token = headers.get("HTTP_I_TWILIO_IDEMPOTENCY_TOKEN", "")
+        turn = webhook_turn(webhook, request, signed, idempotency_token, self._config, began_s)
+        if turn is None:
             await self.app(scope, receive, send)
             return
-        idempotency_token = headers.get("HTTP_I_TWILIO_IDEMPOTENCY_TOKEN", "")
-        turn = webhook_turn(
-            webhook, webhook.pair, request, signed, idempotency_token, self._config, began_s
-        )
         store = self._observer.timed(self.store, turn)
         cookies = headers.get("HTTP_COOKIE", "")
         await self._take(_Running(turn, store, scope, cookies, send), receive)

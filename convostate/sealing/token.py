@@ -4,7 +4,9 @@
     key    what the sealing key KID derives for the purpose (`keys.py`)
     N      nonce, random, 24 bytes
     A      each with its u32 length before it: version, KID, purpose, account, ours, theirs
-           (and for a recorded reply the fingerprint of its request)
+           (and for a recorded reply the fingerprint of its request); of a call in a server-side
+           store account and name instead of the last three; of a call without a pair in a cookie
+           ours and theirs are empty
     P      issued, expires, started (u64, Unix time in ms) ‖ length (u32) ‖ data ‖ zeros
            up to a multiple of 64 bytes, the data being CBOR (`codec.py`)
 
@@ -32,7 +34,7 @@ from convostate.errors import SealError
 from convostate.sealing.encoding import prefixed
 from convostate.sealing.keys import KID_BYTES, Key, Keyring
 
-SealingPurpose = Literal["cookie", "state", "reply"]
+SealingPurpose = Literal["cookie", "state", "call", "reply"]
 
 VERSION = 1
 NONCE_BYTES = 24

@@ -66,12 +66,17 @@ class Claim(NamedTuple):
         idempotency: 8 bytes that differ between two requests of which Twilio says they are not a
             retry. Twilio does not sign it, so it only lets a `<Redirect>` to the same URL run.
         secure: The webhook's URL was https.
+        call: The conversation is a call's, not a pair's.
+        listed_under: The name of the conversation of the call's pair, or "". When that one is erased with
+            its replies, the calls that are listed under it are erased as well.
     """
 
     name: str
     fingerprint: str | None = None
     idempotency: bytes = bytes(8)
     secure: bool = True
+    call: bool = False
+    listed_under: str = ""
 
 
 class Keep(NamedTuple):

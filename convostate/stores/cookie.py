@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 # RFC 6265 §6.1: what a client must take at least, name and attributes included. Twilio names no bound.
 COOKIE_BYTES = 4096
+CALL_SUFFIX = "_call"  # of the name of a call's cookie
 _LONGEST_S = int(LONGEST_IN_COOKIE.total_seconds())
 _NEEDS_SERVER = (
     "The cookie store keeps nothing at the server: a cookie comes and goes with a text of the person's. "
@@ -44,15 +45,15 @@ class CookieStore:
     """Keeps each conversation in its own cookie.
 
     Args:
-        cookie_name: 1 to 64 letters, digits, dots, dashes and underscores.
+        cookie_name: 1 to 64 letters, digits, dots, dashes and underscores. A call's own cookie has
+            ``_call`` behind it.
     """
 
     server_side = False
 
     def __init__(self, cookie_name: str = "convostate") -> None:
-        self._name = cookie_name
-        self._start = f"{cookie_name}="
-        self._attributes_bytes = len(self._header("", _LONGEST_S, 0, secure=True))
+        self._names = (cookie_name, f"{cookie_name}{CALL_SUFFIX}")
+        self._attributes_bytes = len(_header(self._names[1], "", _LONGEST_S, 0, secure=True))
         self.most_bytes = (COOKIE_BYTES - self._attributes_bytes) * 3 // 4
 
     def size_bytes(self, token: bytes) -> int:
@@ -67,14 +68,15 @@ class CookieStore:
 
     def begin(self, claim: Claim, cookies: str, now: float) -> Begun:
         """Find the token: of two cookies of our name the first well-formed one counts."""
-        if self._name not in cookies:
+        name = self._names[claim.call]
+        if name not in cookies:
             return Begun(claim, None)
-        if cookies.startswith(self._start):  # Twilio sends this one cookie and nothing else
-            token = _token(cookies[len(self._start) :])
+        if cookies.startswith(f"{name}="):  # Twilio sends this one cookie and nothing else
+            token = _token(cookies[len(name) + 1 :])
             if token is not None:
                 return Begun(claim, token)
         # gunicorn and waitress join two Cookie headers with a comma, which no cookie may hold.
-        found = parse_cookie(cookies.replace(",", ";")).getlist(self._name)
+        found = parse_cookie(cookies.replace(",", ";")).getlist(name)
         return Begun(claim, next(filter(None, map(_token, found)), b"" if found else None))
 
     def commit(self, begun: Begun, outcome: Outcome, reply: Reply | None, now: float) -> Headers:
@@ -85,7 +87,13 @@ class CookieStore:
         return [
             (
                 "Set-Cookie",
-                self._header(text, int(outcome.lifetime_s), now, secure=begun.claim.secure),
+                _header(
+                    self._names[begun.claim.call],
+                    text,
+                    int(outcome.lifetime_s),
+                    now,
+                    secure=begun.claim.secure,
+                ),
             )
         ]
 
@@ -119,9 +127,10 @@ class CookieStore:
     def close(self) -> None:
         """Nothing was open."""
 
-    def _header(self, value: str, lifetime_s: int, now: float, *, secure: bool) -> str:
-        """Spell a Set-Cookie header; `werkzeug.http.dump_cookie` gives the same text in ten times the time."""
-        return (
-            f"{self._name}={value}; Expires={_date(int(now) + lifetime_s)}; Max-Age={lifetime_s}; "
-            f"{'Secure; ' if secure else ''}HttpOnly; Path=/; SameSite=Lax"
-        )
+
+def _header(name: str, value: str, lifetime_s: int, now: float, *, secure: bool) -> str:
+    """Spell a Set-Cookie header; `werkzeug.http.dump_cookie` gives the same text in ten times the time."""
+    return (
+        f"{name}={value}; Expires={_date(int(now) + lifetime_s)}; Max-Age={lifetime_s}; "
+        f"{'Secure; ' if secure else ''}HttpOnly; Path=/; SameSite=Lax"
+    )

@@ -77,7 +77,9 @@ class _Lease:
 class _Conversation:
     """What is kept under one name. Times are Unix time in seconds."""
 
-    __slots__ = ("expires", "holder", "name", "opted_out_until", "queue", "replies", "token")
+    __slots__ = (
+        "calls", "expires", "holder", "name", "opted_out_until", "queue", "replies", "token",
+    )  # fmt: skip
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -85,6 +87,7 @@ class _Conversation:
         self.expires = self.opted_out_until = 0.0
         # By fingerprint, in the order in which they expire.
         self.replies: OrderedDict[str, tuple[Reply, bytes, float]] | None = None
+        self.calls: dict[str, float] | None = None  # the names of a pair's calls; when they expire
         self.holder: _Lease | None = None
         self.queue: deque[_Lease] | None = None
 
@@ -108,6 +111,9 @@ class _Conversation:
         while self.replies and next(iter(self.replies.values()))[2] <= now:
             self.replies.popitem(last=False)
         nothing_kept = self.state(now) is None and not self.replies and now >= self.opted_out_until
+        if self.calls:
+            self.calls = {name: ends for name, ends in self.calls.items() if now < ends}
+            nothing_kept = nothing_kept and not self.calls
         held = self.holder is not None and self.holder.ends > time.monotonic()
         return nothing_kept and not held and not self.queue
 
@@ -240,6 +246,9 @@ class MemoryStore:
             kept, lease = self._held(begun)
             if isinstance(outcome, Keep):
                 kept.token, kept.expires = outcome.token, now + outcome.lifetime_s
+                if claim.listed_under:
+                    pair = self._find(claim.listed_under, now)
+                    pair.calls = {**(pair.calls or {}), claim.name: kept.expires}
             elif isinstance(outcome, End):
                 kept.token = None
             if outcome.opted_out is not None:
@@ -264,6 +273,12 @@ class MemoryStore:
             kept = self._conversations.get(claim.name)
             return None if kept is None else kept.state(now)
 
+    def calls(self, claim: Claim) -> list[str]:
+        """The names of the calls that are listed under a pair."""
+        with self._lock:
+            kept = self._conversations.get(claim.name)
+            return [] if kept is None else list(kept.calls or ())
+
     def queue(self, claim: Claim) -> Queue:
         """Who is at the conversation."""
         with self._lock:
@@ -277,11 +292,16 @@ class MemoryStore:
         """Remove the state and take the lease from a turn in flight."""
         with self._lock:
             kept = self._conversations.get(claim.name)
-            if kept is not None:
-                kept.token = None
-                if replies:
-                    kept.replies = None
-                self._let_go(kept, kept.holder)
+            names = (
+                [claim.name, *(kept.calls or ())] if kept is not None and replies else [claim.name]
+            )
+            for name in names:
+                kept = self._conversations.get(name)
+                if kept is not None:
+                    kept.token = None
+                    if replies:
+                        kept.replies = kept.calls = None
+                    self._let_go(kept, kept.holder)
 
     def close(self) -> None:
         """Nothing is freed: what is kept stays."""

@@ -17,6 +17,8 @@ from convostate.twilio.pair import PhonePair
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+# https://www.twilio.com/docs/voice/api/call-resource#call-status-values
+LIVE_CALL = frozenset({"queued", "initiated", "ringing", "in-progress"})
 FIRST_FAILING_STATUS = 400  # Twilio discards such a reply and calls the fallback URL (error 11217)
 
 Kind = Literal["message", "message-status", "call", "other"]

@@ -103,12 +103,10 @@ class ConversationMiddleware(Middleware):
             environ.pop("HTTP_TRANSFER_ENCODING", None)
             environ.pop(STATE_KEY, None)
             environ[WEBHOOK_KEY] = webhook
-            if webhook.pair is None:
-                return self.app(environ, start_response)
             token = environ.get("HTTP_I_TWILIO_IDEMPOTENCY_TOKEN", "")
-            turn = webhook_turn(
-                webhook, webhook.pair, request, signed, token, self._config, began_s
-            )
+            turn = webhook_turn(webhook, request, signed, token, self._config, began_s)
+            if turn is None:
+                return self.app(environ, start_response)
             response = self._take(turn, environ)
         start_response(response.status, response.headers)
         return [response.body]
