@@ -18,8 +18,17 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, overload
 from convostate.errors import ConversationExistsError, OptedOutError, StoreError, UsageError
 from convostate.events import TurnObserver
 from convostate.sealing.token import NONCE_BYTES
-from convostate.stores.base import Keep, Leave, Replay
-from convostate.turns import Turn, check_free, configure, finish, log_clocks, open_turn, read_state
+from convostate.stores.base import Keep, Leave, Replay, listed_calls
+from convostate.turns import (
+    Turn,
+    check_free,
+    configure,
+    finish,
+    listed_turn,
+    log_clocks,
+    open_turn,
+    read_state,
+)
 from convostate.twilio.pair import PhonePair
 
 if TYPE_CHECKING:
@@ -251,6 +260,25 @@ class Conversations:
         state = read_state(turn, self.store.peek(turn.claim, now), now)
         state.lock(_COPY)
         return None if state.is_new else state
+
+    def calls(self, *, ours: str, theirs: str, account_sid: str | None = None) -> list[State]:
+        """Look at the states of a pair's calls, as `peek` does.
+
+        Args:
+            ours: The application's address.
+            theirs: The person's.
+            account_sid: The account that owns `ours`.
+
+        Raises:
+            UsageError, StoreError: As `peek`.
+        """
+        pair_turn, now = self._turn(ours, theirs, account_sid), self.clock()
+        states = []
+        for name in listed_calls(self.store, pair_turn.claim):
+            turn = listed_turn(pair_turn, name)
+            states.append(read_state(turn, self.store.peek(turn.claim, now), now))
+            states[-1].lock(_COPY)
+        return [state for state in states if not state.is_new]
 
     def end(
         self,

@@ -38,7 +38,18 @@ from convostate.state import (
     State,
 )
 from convostate.stores import store_for
-from convostate.stores.base import REPLY_S, Begun, Claim, End, Keep, Leave, Outcome, Reply, is_store
+from convostate.stores.base import (
+    CALL_S,
+    REPLY_S,
+    Begun,
+    Claim,
+    End,
+    Keep,
+    Leave,
+    Outcome,
+    Reply,
+    is_store,
+)
 from convostate.twilio.webhook import FIRST_FAILING_STATUS, LIVE_CALL
 
 if TYPE_CHECKING:
@@ -68,7 +79,6 @@ _STATUS = {
 # Which conversations have a turn in this context: a second turn here would wait for the first for ever.
 # Each is a list of its claim, which is emptied when the turn is over.
 _running: ContextVar[tuple[list[Claim], ...]] = ContextVar("convostate.running", default=())
-LONGEST_CALL_MS = 4 * 3600 * 1000  # as the cookie that a call may live in
 AFTER_CALL_MS = 600 * 1000  # recordings, transcriptions and statuses follow in no promised order
 _CALL_DIGEST_BYTES = 16
 
@@ -262,11 +272,11 @@ class Turn(Observed):
             account_sid, call_sid = call
             account = account_sid.encode()
             self.context = prefixed(account, call_sid.encode())
-            self.longest_ms = min(self.longest_ms, LONGEST_CALL_MS)
+            self.longest_ms = min(self.longest_ms, CALL_S * 1000)
             of_pair = conversation_context(pair) if pair else prefixed(account, b"", b"")
             if names:
                 name = names.conversation(self.context)
-                self._sealed_to = prefixed(account, name.encode())
+                self._sealed_to = _sealed_to_call(account_sid, name)
                 listed_under = names.conversation(of_pair) if pair else ""
             else:
                 name, self._sealed_to = "", of_pair
@@ -354,13 +364,33 @@ def webhook_turn(
         turn.begins = turn.moves_expiry = False
     elif call is not None:
         status = webhook.params.get("CallStatus")
-        if status not in LIVE_CALL:
-            turn.longest_ms = min(turn.longest_ms, AFTER_CALL_MS)
-            # A callback without a status, such as a recording's, may come while the call goes on.
-            turn.begins, turn.moves_expiry = status is None, status is not None
+        if status is None:  # a callback, such as a recording's: the call may be over or go on
+            turn.moves_expiry = False
+        elif status not in LIVE_CALL:
+            turn.begins, turn.longest_ms = False, min(turn.longest_ms, AFTER_CALL_MS)
     turn.verify_s = time.perf_counter() - began_s
     turn.request_bytes = len(request.body)
     return turn
+
+
+def listed_turn(pair_turn: Turn, name: str) -> Turn:
+    """A turn that can read the state of a call which a store lists under the pair of another turn.
+
+    Args:
+        pair_turn: The pair's.
+        name: The call's, as listed; nothing but a name is needed to open its state.
+    """
+    assert pair_turn.pair is not None
+    account_sid = pair_turn.pair.account_sid
+    turn = Turn(pair_turn.config, pair_turn.pair, call=(account_sid, ""))
+    turn.store_decides = pair_turn.store_decides
+    turn.claim = turn.claim._replace(name=name)
+    turn._sealed_to = _sealed_to_call(account_sid, name)  # noqa: SLF001  # instead of by its SID
+    return turn
+
+
+def _sealed_to_call(account_sid: str, name: str) -> bytes:
+    return prefixed(account_sid.encode(), name.encode())
 
 
 def open_turn(turn: Turn, now: float) -> State:
@@ -484,8 +514,9 @@ def _outcome(turn: Turn, now: float, nonce: bytes) -> Outcome:
     opted_out = _OPTED_OUT[turn.opt_out]
     now_ms = int(now * 1000)
     lifetime_ms = state.lifetime_ms
-    if not (turn.moves_expiry or state.is_new):
-        lifetime_ms = min(lifetime_ms, turn.expires_ms - now_ms)
+    if not turn.moves_expiry:
+        left_ms = AFTER_CALL_MS if state.is_new else turn.expires_ms - now_ms
+        lifetime_ms = min(lifetime_ms, left_ms)
         if lifetime_ms <= 0:
             return Leave()
     if state.ended or (turn.opt_out == "STOP" and turn.config.ends_on_opt_out):

@@ -21,6 +21,7 @@ from convostate.stores.base import (
     Reply,
     Store,
     is_store,
+    listed_calls,
     waited_too_long,
 )
 
@@ -169,6 +170,10 @@ class InLoop(AsyncStore):
         """As `Store.peek`."""
         return self.store.peek(claim, now)
 
+    async def calls(self, claim: Claim) -> list[str]:
+        """As the store's, if it has that."""
+        return listed_calls(self.store, claim)
+
     async def erase(self, claim: Claim, *, replies: bool) -> None:
         """As `Store.erase`."""
         self.store.erase(claim, replies=replies)
@@ -231,6 +236,11 @@ class InThreads(InLoop):
         """As `Store.peek`."""
         token: bytes | None = await self._in_thread(self.store.peek, claim, now)
         return token
+
+    async def calls(self, claim: Claim) -> list[str]:
+        """As the store's, if it has that."""
+        names: list[str] = await self._in_thread(listed_calls, self.store, claim)
+        return names
 
     async def erase(self, claim: Claim, *, replies: bool) -> None:
         """As `Store.erase`."""

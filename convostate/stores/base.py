@@ -46,6 +46,7 @@ Headers = list[tuple[str, str]]
 LEASE_S = 16  # Twilio gives a webhook up after 15 s (https://www.twilio.com/docs/api/errors/11205)
 WAIT_S = 8  # what is left of those 15 s must do for the turn itself
 REPLY_S = 600  # a repeated delivery is answered from the record for so long; then neither is kept nor opens
+CALL_S = 4 * 3600  # the longest that a call's state lives; as long as a cookie
 OPT_OUT_S = 30 * 24 * 3600  # how long a STOP is remembered; the longest lifetime there is
 
 # How many texts of one conversation may wait at once. A text that waits keeps a WSGI worker from
@@ -187,6 +188,8 @@ class Store(Protocol):
 
     It may also have these methods (coroutines in a store for asyncio):
 
+    - ``calls(claim)``: the names of the calls that are listed under a pair (`Claim.listed_under`), which
+      `Conversations.calls` shows.
     - ``check()``: what ``convostate doctor`` prints, as tuples of ``ok``, ``note`` or ``fault``, what was
       found, and what to do about it.
     - ``clock_ahead_s(claim)``: how far this host's clock is ahead of the store's, in seconds, or None. It
@@ -360,6 +363,12 @@ def is_store(given: object) -> bool:
     """Whether it has what every store has, derived from `Store` or not."""
     names = Store.__abstractmethods__ | {"most_bytes"}
     return not isinstance(given, type) and all(hasattr(given, name) for name in names)
+
+
+def listed_calls(store: Store, claim: Claim) -> list[str]:
+    """The names of the calls that are listed under a pair, if the store can tell."""
+    find: Callable[[Claim], list[str]] | None = getattr(store, "calls", None)
+    return [] if find is None else find(claim)
 
 
 def too_many_wait() -> StoreError:

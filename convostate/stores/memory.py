@@ -14,6 +14,7 @@ from threading import Event, Lock
 from typing import TYPE_CHECKING, Protocol
 
 from convostate.stores.base import (
+    CALL_S,
     LEASE_S,
     MAX_WAITING,
     OPT_OUT_S,
@@ -216,6 +217,9 @@ class MemoryStore:
                 kept.leave_queue(lease)
                 kept.holder = lease
                 lease.ends = moment + self._lease_s
+                if claim.listed_under and kept.state(now) is None:
+                    pair = self._find(claim.listed_under, now)
+                    pair.calls = {**(pair.calls or {}), claim.name: now + CALL_S}
                 if queue and lease.ends < queue[0].wakes:
                     kept.wake_next(always=True)  # it does not know how soon this lease may end
                 return Begun(claim, kept.state(now), lease, now < kept.opted_out_until)
@@ -246,9 +250,6 @@ class MemoryStore:
             kept, lease = self._held(begun)
             if isinstance(outcome, Keep):
                 kept.token, kept.expires = outcome.token, now + outcome.lifetime_s
-                if claim.listed_under:
-                    pair = self._find(claim.listed_under, now)
-                    pair.calls = {**(pair.calls or {}), claim.name: kept.expires}
             elif isinstance(outcome, End):
                 kept.token = None
             if outcome.opted_out is not None:

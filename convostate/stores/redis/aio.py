@@ -465,6 +465,10 @@ class AsyncRedisStore(AsyncStore):
         """As `RedisStore.queue`."""
         return await self._turns.queue(claim)
 
+    async def calls(self, claim: Claim) -> list[str]:
+        """As `RedisStore.calls`."""
+        return await self._turns.calls(claim)
+
     async def erase(self, claim: Claim, *, replies: bool) -> None:
         """As `RedisStore.erase`."""
         await self._turns.erase(claim, replies=replies)

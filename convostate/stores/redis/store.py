@@ -16,8 +16,10 @@ hears of it through the loop's subscription. The names, for a conversation ``h``
     cs1:{h}r        the newest reply, as begin.lua has it                      10 minutes
     cs1:{h}r{name}  older replies, by the name of their request                10 minutes
     cs1:{h}d        ids of turns that are over, if no reply shows it           2 minutes
+    cs1:{h}c        names of the conversations of the pair's calls             4 hours
 
-All expire, all are in one slot of a Cluster, and none shows who talks. Times are the server's: the `now`
+All expire, all are in one slot of a Cluster, and none shows who talks. A call is a conversation with a
+name, and a slot, of its own: a pair's call is listed under the pair once, in a third round trip. Times are the server's: the `now`
 of the contract is not needed, and clocks of hosts that differ do no harm.
 """
 
@@ -29,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 from convostate.errors import StoreError
 from convostate.sealing.token import HEAD_BYTES
 from convostate.stores.base import (
+    CALL_S,
     LEASE_S,
     MAX_WAITING,
     OPT_OUT_S,
@@ -61,6 +64,7 @@ HANDOVER_MS = 300  # a waiter that has died costs this much; one that lives take
 # How long it is kept that a turn is over. A COMMIT is repeated within 1.1 s, or later if its process stands
 # still: after half of this it is not called lost. A BEGIN may arrive late for as long as TCP sends it again.
 OVER_S = 120
+_MOST_CALLS = 1000  # that are listed under a pair
 _LONGEST_BREAK_S = 2  # between two BEGINs of a waiting turn; then its place in the queue may go
 
 BEGIN = Script.load("release", "begin")
@@ -71,6 +75,8 @@ ERASE = Script.load("release", "erase")
 PEEK = Script.load("peek")
 QUEUE = Script.load("queue")
 CLOCK = Script.load("clock")
+LIST = Script.load("list")
+CALLS = Script.load("calls")
 
 
 class Lease:
@@ -144,6 +150,8 @@ class RedisTurns:
             )  # fmt: skip
             if answer == b"yours":
                 state, opted_out, left_ms = rest
+                if state is None and claim.listed_under:
+                    await self._list(claim)
                 connection.on_close = None
                 left_s = None if state is None else max(left_ms, 1) / 1000
                 lease = Lease(connection, turn_id, state)
@@ -233,11 +241,28 @@ class RedisTurns:
         _, lease_ms, waiting = await self.ask(QUEUE, claim, slice(1, 3))
         return Queue(lease_ms / 1000 if lease_ms > 0 else None, waiting)
 
+    async def calls(self, claim: Claim) -> list[str]:
+        """The names of the calls that are listed under a pair."""
+        connection, keys = self._connection(claim)
+        _, *names = await connection.run(CALLS, [f"{keys[0]}c"])
+        connection.release()
+        return [name.decode("ascii") for name in names]
+
     async def erase(self, claim: Claim, *, replies: bool) -> None:
         """See `Store.erase`."""
+        if replies:
+            for name in await self.calls(claim):
+                await self.erase(Claim(name, call=True), replies=False)
         connection, keys = self._connection(claim)
-        keys[3] = f"{keys[0]}r"
+        keys[3:] = [f"{keys[0]}r", f"{keys[0]}c"]
         await connection.run(ERASE, keys, HANDOVER_MS, "1" if replies else "0", after_timeout=True)
+        connection.release()
+
+    async def _list(self, claim: Claim) -> None:
+        """List a call under its pair before its app runs: `erase` reaches a turn in flight as well."""
+        connection, keys = self._connection(Claim(claim.listed_under))
+        args = (claim.name, _ms(CALL_S), _MOST_CALLS)
+        await connection.run(LIST, [f"{keys[0]}c"], *args, after_timeout=True)
         connection.release()
 
     async def clock_ahead_s(self, claim: Claim) -> float | None:
@@ -379,6 +404,11 @@ class RedisStore:
     async def queue(self, claim: Claim) -> Queue:
         """Who is at the conversation."""
         return await self._turns.queue(claim)
+
+    @blocking
+    async def calls(self, claim: Claim) -> list[str]:
+        """The names of the calls that are listed under a pair."""
+        return await self._turns.calls(claim)
 
     @blocking
     async def erase(self, claim: Claim, *, replies: bool) -> None:
