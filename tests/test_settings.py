@@ -40,6 +40,7 @@ VALID: dict[str, dict[str, Any]] = {
     "CONVOSTATE_COOKIE_NAME": {"c": "c", "__Host-x.y_z": "__Host-x.y_z", "x" * 64: "x" * 64},
     "CONVOSTATE_ON_OUTAGE": {"refuse": "refuse", "empty": "empty"},
     "CONVOSTATE_ON_OPT_OUT": {"end": "end", "keep": "keep"},
+    "CONVOSTATE_CALLS": {"own": "own", "shared": "shared"},
     "CONVOSTATE_MAX_WAITING": {"0": 0, "8": 8, "1000": 1000},
     "CONVOSTATE_MAX_BODY_BYTES": {"1024": 1024, "16777216": 16777216},
 }  # fmt: skip
@@ -67,6 +68,7 @@ NONSENSE: dict[str, list[str]] = {
     "CONVOSTATE_COOKIE_NAME": ["a b", "a;b", "a=b", "a,b", "canary\r\nSet-Cookie: x", "a\x00", "\u00e9", "x" * 65, '"a"', "a/b"],
     "CONVOSTATE_ON_OUTAGE": ["canary", "Refuse", "end", "yes", "1"],
     "CONVOSTATE_ON_OPT_OUT": ["canary", "END", "refuse", "true"],
+    "CONVOSTATE_CALLS": ["canary", "Own", "pair", "none"],
     "CONVOSTATE_MAX_WAITING": ["canary", "-1", "1001", "8.0", "1e2", "0x8", "\u0668", "9" * 30, "+8"],
     "CONVOSTATE_MAX_BODY_BYTES": ["canary", "0", "1023", "16777217", "-1", "256k", "1_024", "1024.0"],
 }  # fmt: skip
