@@ -152,3 +152,21 @@ def app(environ, start_response):
     )
     assert got.stdout == "> hello\n< GET\n"
     assert "Type /call" in chat("e5_hotline:app", "/press 1").stderr
+
+
+ASGI = """
+async def app(scope, receive, send):
+    state = scope.get("session", {})
+    state["n"] = state.get("n", 0) + 1
+    headers = [(b"content-type", b"text/plain")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": str(state["n"]).encode()})
+"""
+
+
+@pytest.mark.parametrize("word", ["e5_asgi:app", "./e5_asgi.py"])
+def test_e5_an_asgi_app_is_found_and_wrapped_as_well(word: str, folder: Path) -> None:
+    (folder / "e5_asgi.py").write_text(ASGI, encoding="utf-8")
+
+    assert chat("--wrap", word, "hello", "again").stdout == "> hello\n< 1\n> again\n< 2\n"
+    assert chat(word, "hello", "again").stdout == "> hello\n< 1\n> again\n< 1\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import secrets
@@ -13,7 +14,7 @@ import click
 from convostate.cli.addresses import read_address
 from convostate.cli.loading import is_url, load
 from convostate.errors import UsageError
-from convostate.middleware import find_middleware
+from convostate.middleware import find_middleware, interface_of
 from convostate.phone.session import Target
 from convostate.sealing.keys import Keyring
 from convostate.settings import Settings
@@ -25,7 +26,6 @@ from convostate.testing.configured import (
     signing,
 )
 from convostate.testing.simulator import TwilioSimulator
-from convostate.wsgi.middleware import ConversationMiddleware
 
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping
@@ -106,7 +106,8 @@ def make_target(
     middleware = find_middleware(app)
     wrapped = wrap and middleware is None
     if wrapped:
-        app = middleware = ConversationMiddleware(app)
+        door = "convostate.asgi" if interface_of(app) == "ASGI" else "convostate.wsgi"
+        app = middleware = importlib.import_module(door).ConversationMiddleware(app)
         click.echo(f"convostate: wrapped {name}, for now", err=True)
     settings = Settings.from_environ() if middleware is None else middleware.settings
     account_sid, secret = signing(settings)
