@@ -16,7 +16,12 @@ def configure() -> None:
     if not settings.configured:
         settings.configure(
             ALLOWED_HOSTS=["*"],
-            INSTALLED_APPS=["django.contrib.sessions"],
+            DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
+            INSTALLED_APPS=[
+                "django.contrib.auth",
+                "django.contrib.contenttypes",
+                "django.contrib.sessions",
+            ],
             MIDDLEWARE=[SESSIONS, CONVERSATIONS, CSRF],
             ROOT_URLCONF="tests.apps.django_urls",
             SECRET_KEY="an example",
