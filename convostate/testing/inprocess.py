@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import sys
 import threading
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 from wsgiref.validate import validator
@@ -158,8 +158,9 @@ def reported_exceptions() -> Iterator[list[BaseException]]:
         for module in ("flask.signals", "django.core.signals"):
             signal = getattr(sys.modules.get(module), "got_request_exception", None)
             if signal is not None:
-                signal.connect(receive, weak=False)
-                connected.callback(signal.disconnect, receive)
+                with suppress(RuntimeError):  # Flask before 2.3 has no signals without blinker
+                    signal.connect(receive, weak=False)
+                    connected.callback(signal.disconnect, receive)
         yield reported
 
 
