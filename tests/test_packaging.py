@@ -132,7 +132,7 @@ def test_the_readme_of_an_index_links_to_nothing_that_is_not_there(built: Built)
     assert readme.count("![") > 0
     assert all((ROOT / path).is_file() for path, _ in LINK.findall(readme))
     assert (
-        "Where the state lives has the whole of both promises." in found
+        "Where the state lives says in full what each of them promises." in found
     )  # a link leaves its words
 
 
