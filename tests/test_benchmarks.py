@@ -17,7 +17,7 @@ from benchmarks.figures import Figure, Result, counted, markdown, percentile, sp
 from benchmarks.measure import SCALES, Contender, Process, compare, fastest
 
 ROOT = Path(__file__).parent.parent
-RIVALS_OF_THE_BENCH_EXTRA = {"flask_session"}
+RIVALS_OF_THE_BENCH_EXTRA = {"flask_session", "starsessions"}
 WAITING = (
     "outage",
     "served",

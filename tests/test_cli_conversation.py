@@ -215,7 +215,7 @@ def test_open_prints_what_a_cookie_holds(monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.parametrize(
     ("ours", "theirs", "keys", "reason"),
     [
-        (OURS, THEIRS, Keyring.generate(), "unknown-key"),
+        (OURS, THEIRS, "ei9Vv6UYjGJ5ALWRUsO_dHpRQ7CqBUZm5Qe1pYI4mAk", "unknown-key"),
         (THEIRS, OURS, None, "forged"),
         (OURS, "+15550100002", None, "forged"),
     ],

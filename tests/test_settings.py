@@ -74,12 +74,8 @@ NONSENSE: dict[str, list[str]] = {
 }  # fmt: skip
 
 
-def each(values: dict[str, Any]) -> list[Any]:
-    return [
-        pytest.param(variable, value, id=f"{variable} {value!r}"[:70])
-        for variable, given in values.items()
-        for value in given
-    ]
+def each(values: dict[str, Any]) -> list[tuple[str, Any]]:
+    return [(name, value) for name, given in values.items() for value in given]
 
 
 def test_every_variable_is_tried() -> None:
@@ -90,38 +86,37 @@ def last_sentence(error: UsageError) -> str:
     return str(error).rpartition(". ")[2]
 
 
-@pytest.mark.parametrize(("variable", "value"), each(VALID))
-def test_a_variable_is_read_into_its_python_type(variable: str, value: str) -> None:
-    found = getattr(Settings.from_environ({**LEAST, variable: value}), VARIABLES[variable])
-    assert found == VALID[variable][value]
-    assert type(found) is type(VALID[variable][value])
-    assert found == getattr(
-        settings(**{VARIABLES[variable]: found}), VARIABLES[variable]
-    )  # as a field too
+def test_a_variable_is_read_into_its_python_type(subtests: pytest.Subtests) -> None:
+    for variable, value in each(VALID):
+        with subtests.test(variable, value=value):
+            name = VARIABLES[variable]
+            found = getattr(Settings.from_environ({**LEAST, variable: value}), name)
+            assert found == VALID[variable][value]
+            assert type(found) is type(VALID[variable][value])
+            assert found == getattr(settings(**{name: found}), name)  # as a field too
 
 
-@pytest.mark.parametrize(("variable", "value"), each(NONSENSE))
 def test_nonsense_in_a_variable_does_not_start_and_the_last_sentence_helps(
-    variable: str, value: str
+    subtests: pytest.Subtests,
 ) -> None:
-    with pytest.raises(UsageError) as caught:
-        Settings.from_environ({**LEAST, variable: value})
-    message = str(caught.value)
-    assert message.startswith(variable)
-    assert (
-        "CONVOSTATE_" in last_sentence(caught.value)
-        or "TWILIO_" in last_sentence(caught.value)
-        or "convostate keygen" in last_sentence(caught.value)
-    )
-    assert not any(secret in message for secret in ("canary", TOKEN, KEY, KEY[:-1], ACCOUNT))
-    assert caught.value.__cause__ is None
-    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+    for variable, value in each(NONSENSE):
+        with subtests.test(variable, value=value):
+            with pytest.raises(UsageError) as caught:
+                Settings.from_environ({**LEAST, variable: value})
+            message, advice = str(caught.value), last_sentence(caught.value)
+            assert message.startswith(variable)
+            assert any(hint in advice for hint in ("CONVOSTATE_", "TWILIO_", "convostate keygen"))
+            assert not any(
+                secret in message for secret in ("canary", TOKEN, KEY, KEY[:-1], ACCOUNT)
+            )
+            assert caught.value.__cause__ is None
+            assert caught.value.__suppress_context__ or caught.value.__context__ is None
 
 
-@pytest.mark.parametrize(("variable", "value"), each(NONSENSE))
-def test_a40_nonsense_in_a_field_does_not_start_either(variable: str, value: str) -> None:
-    with pytest.raises(UsageError):
-        settings(**{VARIABLES[variable]: value})
+def test_a40_nonsense_in_a_field_does_not_start_either(subtests: pytest.Subtests) -> None:
+    for variable, value in each(NONSENSE):
+        with subtests.test(variable, value=value), pytest.raises(UsageError):
+            settings(**{VARIABLES[variable]: value})
 
 
 WRONG_TYPES: dict[str, list[Any]] = {
@@ -137,13 +132,14 @@ WRONG_TYPES: dict[str, list[Any]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "value"), each(WRONG_TYPES))
-def test_a40_a_field_of_another_type_does_not_start(name: str, value: Any) -> None:
-    with pytest.raises(UsageError) as caught:
-        settings(**{name: value})
-    assert last_sentence(caught.value).startswith(
-        ("Set ", "List ", "Use the key that your other hosts have; only a new installation")
-    )
+def test_a40_a_field_of_another_type_does_not_start(subtests: pytest.Subtests) -> None:
+    for name, value in each(WRONG_TYPES):
+        with subtests.test(name, value=value):
+            with pytest.raises(UsageError) as caught:
+                settings(**{name: value})
+            assert last_sentence(caught.value).startswith(
+                ("Set ", "List ", "Use the key that your other hosts have; only a new installation")
+            )
 
 
 @pytest.mark.parametrize(
@@ -273,7 +269,9 @@ def test_help_names_nothing_that_is_no_setting() -> None:
 
 
 @pytest.mark.parametrize("name", ["keys", "index_key"])
-@pytest.mark.parametrize("given", [KEY.encode(), 5, {KEY: KEY}, object()])
+@pytest.mark.parametrize(
+    "given", [KEY.encode(), 5, {KEY: KEY}, object()], ids=["bytes", "number", "dict", "object"]
+)
 def test_what_is_not_a_key_is_told_which_key_to_use(name: str, given: Any) -> None:
     with pytest.raises(UsageError) as raised:
         settings(**{name: given})

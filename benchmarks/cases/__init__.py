@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from benchmarks.measure import Scale
 
 CASES = (
-    "crossing", "footprint", "overhead", "flask", "served", "redis", "conversations", "contention", "memory",
+    "crossing", "footprint", "overhead", "flask", "served", "redis", "asgi", "conversations", "contention", "memory",
     "outage", "worst", "growth", "imports",
 )  # fmt: skip
 

@@ -12,54 +12,51 @@ from benchmarks.figures import Figure, lacking, less, over, spread
 from benchmarks.measure import APP, RIVAL, Contender, Scale, compare
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 TITLE = "overhead over bare Flask: convostate, and RequestValidator + a session in a cookie"
-OURS = "convostate, cookie"
+BARE = Contender("bare Flask", APP, {"app": "flask"})
 RIVALS = {
-    "flask_session": "flask.session (signed)",
-    "django_cookie": "Django's signed cookie",
-    "fernet_cookie": "Fernet (encrypted)",
+    "flask.session (signed)": "flask_session",
+    "Django's signed cookie": "django_cookie",
+    "Fernet (encrypted)": "fernet_cookie",
 }
-BOUNDS = {"flask_session": 0.3}
 
 
 def run(scale: Scale) -> Iterator[Figure]:
     """Measure all rivals that keep the session in a cookie."""
-    yield from beside(OURS, "cookie", RIVALS, BOUNDS, scale, "cpu")
+    ours = Contender("convostate, cookie", APP, {"app": "flask wrapped"})
+    rivals = [Contender(label, RIVAL, {"name": name}) for label, name in RIVALS.items()]
+    yield from beside(BARE, ours, rivals, {"flask.session (signed)": 0.3}, scale, "cpu")
 
 
 def beside(
-    ours: str,
-    store: str,
-    rivals: Mapping[str, str],
+    bare: Contender,
+    ours: Contender,
+    rivals: Sequence[Contender],
     bounds: Mapping[str, float],
     scale: Scale,
     clock: str,
 ) -> Iterator[Figure]:
-    """Compare the overhead over bare Flask with that of rivals.
+    """Compare our overhead over a bare app with that of rivals, which check with RequestValidator.
 
     Args:
-        ours: Our label.
-        store: Where both keep their state.
-        rivals: What each is called in the table, by its name in `benchmarks.rivals`.
-        bounds: What our overhead ÷ a rival's must not exceed, by that name.
+        bare: The app that keeps nothing.
+        ours: The same app with convostate.
+        rivals: The same app with something else.
+        bounds: What our overhead ÷ a rival's must not exceed, by the rival's label.
         scale: How much is measured.
         clock: ``cpu``, or ``wall`` if it waits for a server.
     """
-    contenders = [
-        Contender("bare", APP, {"app": "flask"}),
-        Contender(ours, APP, {"app": "flask wrapped", "store": store}),
-        *(Contender(name, RIVAL, {"name": name, "store": store}) for name in rivals),
-    ]
-    us, missing = compare(contenders, scale, clock)
-    overhead = {label: less(times, us["bare"]) for label, times in us.items()}
-    yield spread("bare Flask, whole request", us["bare"], "µs")
-    yield spread(ours, overhead[ours], "µs")
-    for rival, name in rivals.items():
-        if rival in missing:
-            yield lacking(f"RequestValidator + {name}", missing[rival])
+    us, missing = compare([bare, ours, *rivals], scale, clock)
+    overhead = {label: less(times, us[bare.label]) for label, times in us.items()}
+    yield spread(f"{bare.label}, whole request", us[bare.label], "µs")
+    yield spread(ours.label, overhead[ours.label], "µs")
+    for rival in rivals:
+        label = rival.label
+        if label in missing:
+            yield lacking(f"RequestValidator + {label}", missing[label])
             continue
-        yield spread(f"RequestValidator + {name}", overhead[rival], "µs")
-        ratio = over(overhead[ours], overhead[rival])
-        yield spread(f"convostate ÷ {name}", ratio, "×", bounds.get(rival))
+        yield spread(f"RequestValidator + {label}", overhead[label], "µs")
+        ratio = over(overhead[ours.label], overhead[label])
+        yield spread(f"convostate ÷ {label}", ratio, "×", bounds.get(label))
