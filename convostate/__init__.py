@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from convostate.conversations import Conversations
+    from convostate.conversations import AsyncConversations, Conversations
     from convostate.environ import state_from, webhook_from
     from convostate.errors import (
         ConversationExistsError,
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from convostate.wsgi.middleware import ConversationMiddleware
 
 __all__ = [
+    "AsyncConversations",
     "ConversationExistsError",
     "ConversationMiddleware",
     "Conversations",
@@ -55,6 +56,7 @@ __all__ = [
 # Where each name lives; the errors are in errors.py.
 _HOMES = {
     "ConversationMiddleware": "wsgi",
+    "AsyncConversations": "conversations",
     "Conversations": "conversations",
     "Keyring": "sealing.keys",
     "PhonePair": "twilio.pair",

@@ -8,17 +8,19 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import time
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, Literal, get_args, overload
 
 from convostate.errors import ConversationExistsError, OptedOutError, StoreError, UsageError
 from convostate.events import TurnObserver
 from convostate.sealing.token import NONCE_BYTES
-from convostate.stores.base import Keep, Leave, Replay, listed_calls
+from convostate.stores import async_store_for, store_for
+from convostate.stores.base import Keep, Leave, Replay, blocking, listed_calls
 from convostate.turns import (
     Turn,
     check_free,
@@ -32,7 +34,8 @@ from convostate.turns import (
 from convostate.twilio.pair import PhonePair
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from contextlib import AbstractAsyncContextManager, AbstractContextManager
 
     from twilio.rest import Client  # type: ignore[import-untyped, unused-ignore]
     from twilio.rest.api.v2010.account.message import (  # type: ignore[import-untyped, unused-ignore]
@@ -42,8 +45,7 @@ if TYPE_CHECKING:
     from convostate.events import TurnEvent
     from convostate.settings import Settings
     from convostate.state import State
-    from convostate.stores import Store
-    from convostate.stores.base import Begun
+    from convostate.stores.base import AsyncStore, Begun, Store
     from convostate.turns import TurnConfig
 
 IfExists = Literal["replace", "keep", "refuse"]
@@ -56,7 +58,152 @@ _COPY = UsageError(
 )
 
 
-class Conversations:
+class _Conversations:
+    """What both classes do, written once as coroutines; `Conversations` runs them over a store that blocks."""
+
+    _store: AsyncStore
+
+    def __init__(
+        self,
+        settings: Settings | None,
+        store: Any,
+        make_store: Callable[[Settings], Any],
+        clock: Callable[[], float],
+        on_turn: Callable[[TurnEvent], object] | None,
+    ) -> None:
+        name = type(self).__name__
+        self.settings, self.store, self._config = configure(settings, store, make_store)
+        if store is None and self.settings.store == "memory":
+            raise UsageError(
+                "Conversations in memory belong to one store object, and another one would not have the "
+                f"middleware's. Pass it: {name}(store=middleware.store)"
+            )
+        if not self.store.server_side:
+            raise UsageError(
+                f"{name} needs a server-side store: a cookie comes and goes with a text from the person, "
+                "and cannot be set on an outgoing message. Set CONVOSTATE_STORE=redis://…"
+            )
+        self.clock = clock
+        self._observer = TurnObserver(on_turn, self._config.names.log_id)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.settings!r})"
+
+    @asynccontextmanager
+    async def _take(self, turn: Turn) -> AsyncIterator[State]:
+        async with self._hold(turn) as (store, begun):
+            open_turn(turn, self.clock())
+            if turn.skew_s:
+                ask = getattr(self.store, "clock_ahead_s", None)
+                ahead = ask and ask(turn.claim)
+                log_clocks(turn, await ahead if inspect.isawaitable(ahead) else ahead)
+            with app_runs(turn):
+                yield turn.state
+            now = self.clock()
+            outcome = finish(turn, 200, now, os.urandom(NONCE_BYTES))
+            assert outcome is not None  # the status is a good one
+            await store.commit(begun, outcome, None, now)
+
+    async def _start(
+        self,
+        send: Callable[..., Awaitable[MessageInstance]],
+        client: Client,
+        to: str,
+        from_: str | None,
+        state: Mapping[Any, Any] | None,
+        if_exists: IfExists,
+        account_sid: str | None,
+        message: Mapping[str, Any],
+    ) -> MessageInstance:
+        from_ = check_message(to, from_, state, if_exists, message)
+        turn = self._turn(from_, to, account_sid or account_of(client), kind="start")
+        async with self._hold(turn) as (store, begun):
+            now = self.clock()
+            before_ms = open_start(turn, state or {}, if_exists, now)
+            kept = finish(turn, 200, now, os.urandom(NONCE_BYTES))
+            assert isinstance(kept, Keep)  # it is not new or was touched, and nobody ended it
+            try:
+                await store.write(begun, kept.token, kept.lifetime_s, now)
+                with app_runs(turn):
+                    sent = await send(to=to, from_=from_, **message)
+            except BaseException as error:
+                if not (
+                    isinstance(error, StoreError) and error.reason == "lost"
+                ):  # nothing was written
+                    now = self.clock()
+                    try:
+                        await store.write(begun, *restored(turn, before_ms, now), now)
+                    except StoreError as failed:
+                        turn.log(
+                            "the message is not sent, and its state may be in place", failed.reason
+                        )
+                raise
+            try:
+                await store.commit(begun, Leave(), None, self.clock())
+            except StoreError as error:  # the caller must learn that the message is sent, whatever becomes of the lease
+                turn.reason = error.reason
+                turn.log("the message is sent, but its turn did not last as long", error.reason)
+        return sent
+
+    async def _peek(self, turn: Turn) -> State:
+        now = self.clock()
+        state = read_state(turn, await self._store.peek(turn.claim, now), now)
+        state.lock(_COPY)
+        return state
+
+    async def _calls(self, pair_turn: Turn) -> list[State]:
+        names = listed_calls(self.store, pair_turn.claim)
+        turns = [
+            listed_turn(pair_turn, name)
+            for name in (await names if inspect.isawaitable(names) else names)
+        ]
+        states = [await self._peek(turn) for turn in turns]
+        return [state for state in states if not state.is_new]
+
+    async def _erase(self, turn: Turn, *, replies: bool) -> None:
+        check_free(turn.claim)
+        await self._store.erase(turn.claim, replies=replies)
+
+    @asynccontextmanager
+    async def _hold(self, turn: Turn) -> AsyncIterator[tuple[AsyncStore, Begun]]:
+        """Wait for the conversation's earlier turns, then hold it until the block ends or commits.
+
+        Raises:
+            UsageError: A turn of it runs in this context.
+            StoreError: ``down`` or ``busy``.
+        """
+        check_free(turn.claim)
+        store = self._observer.timed(self._store, turn)
+        try:
+            begun = await store.begin(turn.claim, "", self.clock())
+            assert not isinstance(begun, Replay)  # without a fingerprint nothing is recorded
+            turn.begun = begun
+            yield store, begun
+        except BaseException as error:
+            failed(turn, error)
+            raise
+        finally:
+            turn.leave()
+            if turn.begun is not None:
+                await store.abort(turn.begun)  # does nothing after a commit
+            self._observer.report(turn, None)
+
+    def _turn(
+        self,
+        ours: str,
+        theirs: str,
+        account_sid: str | None,
+        call_sid: str = "",
+        kind: Literal["turn", "start"] = "turn",
+    ) -> Turn:
+        turn = own_turn(
+            self._config, ours, theirs, account_sid or self.settings.account_sid, call_sid, kind
+        )
+        turn.store_decides = self.clock is time.time  # another one is a test's
+        return turn
+
+
+class Conversations(_Conversations):
     """The conversations of a server-side store, for web views, workers, cron jobs and shells.
 
     Addresses are as webhooks spell them: ``+15550100001``, ``whatsapp:+15550100001``. The account is
@@ -77,6 +224,8 @@ class Conversations:
         UsageError: The settings or the store are wrong, or the store is not a server-side one.
     """
 
+    store: Store
+
     def __init__(
         self,
         settings: Settings | None = None,
@@ -85,23 +234,10 @@ class Conversations:
         clock: Callable[[], float] = time.time,
         on_turn: Callable[[TurnEvent], object] | None = None,
     ) -> None:
-        self.store: Store
-        self.settings, self.store, self._config = configure(settings, store)
-        if store is None and self.settings.store == "memory":
-            raise UsageError(
-                "Conversations in memory belong to one store object, and another one would not have the "
-                "middleware's. Pass it: Conversations(store=middleware.store)"
-            )
-        if not self.store.server_side:
-            raise UsageError(
-                "Conversations needs a server-side store: a cookie comes and goes with a text from the person, "
-                "and cannot be set on an outgoing message. Set CONVOSTATE_STORE=redis://…"
-            )
-        self.clock = clock
-        self._observer = TurnObserver(on_turn, self._config.names.log_id)
+        from convostate.stores.aio import InLoop  # noqa: PLC0415  # asyncio is not for everyone
 
-    def __repr__(self) -> str:
-        return f"Conversations({self.settings!r})"
+        super().__init__(settings, store, store_for, clock, on_turn)
+        self._store = InLoop(self.store)
 
     @overload
     def turn(
@@ -143,21 +279,27 @@ class Conversations:
                 wait; ``lost``: the block took longer than the lease, 16 s, or the conversation was
                 ended or forgotten meanwhile. The state is left as it was.
         """
-        turn = self._turn(ours, theirs, account_sid, call_sid)
-        with self._hold(turn) as (store, begun):
-            open_turn(turn, self.clock())
-            if turn.skew_s:
-                ask = getattr(self.store, "clock_ahead_s", None)
-                log_clocks(turn, ask and ask(turn.claim))
-            with app_runs(turn):
-                yield turn.state
-            now = self.clock()
-            outcome = finish(turn, 200, now, os.urandom(NONCE_BYTES))
-            assert outcome is not None  # the status is a good one
-            store.commit(begun, outcome, None, now)
+        turn = self._take(self._turn(ours, theirs, account_sid, call_sid))
+        state = self._enter(turn)
+        try:
+            yield state
+        except BaseException as error:
+            self._exit(turn, type(error), error, error.__traceback__)
+            raise
+        self._exit(turn, None, None, None)
 
-    def start(
+    @blocking
+    async def _enter(self, turn: AbstractAsyncContextManager[State]) -> State:
+        return await turn.__aenter__()
+
+    @blocking
+    async def _exit(self, turn: AbstractAsyncContextManager[State], *raised: Any) -> None:
+        await turn.__aexit__(*raised)
+
+    @blocking
+    async def start(
         self,
+        /,
         client: Client,
         *,
         to: str,
@@ -203,38 +345,16 @@ class Conversations:
             StateError: The state holds what cannot be kept. Nothing is sent.
             StoreError: ``down``, ``busy`` or ``lost``. Nothing is sent.
         """
-        from_ = check_message(to, from_, state, if_exists, message)
-        turn = self._turn(from_, to, account_sid or account_of(client), kind="start")
-        with self._hold(turn) as (store, begun):
-            now = self.clock()
-            before_ms = open_start(turn, state or {}, if_exists, now)
-            kept = finish(turn, 200, now, os.urandom(NONCE_BYTES))
-            assert isinstance(kept, Keep)  # it is not new or was touched, and nobody ended it
-            try:
-                store.write(begun, kept.token, kept.lifetime_s, now)
-                with app_runs(turn):
-                    sent = client.messages.create(to=to, from_=from_, **message)
-            except BaseException as error:
-                if not (
-                    isinstance(error, StoreError) and error.reason == "lost"
-                ):  # nothing was written
-                    now = self.clock()
-                    try:
-                        store.write(begun, *restored(turn, before_ms, now), now)
-                    except StoreError as failed:
-                        turn.log(
-                            "the message is not sent, and its state may be in place", failed.reason
-                        )
-                raise
-            try:
-                store.commit(begun, Leave(), None, self.clock())
-            except StoreError as error:  # the caller must learn that the message is sent, whatever becomes of the lease
-                turn.reason = error.reason
-                turn.log("the message is sent, but its turn did not last as long", error.reason)
-        return sent
 
-    def peek(
+        async def send(**message: Any) -> MessageInstance:
+            return client.messages.create(**message)
+
+        return await self._start(send, client, to, from_, state, if_exists, account_sid, message)
+
+    @blocking
+    async def peek(
         self,
+        /,
         *,
         ours: str = "",
         theirs: str = "",
@@ -256,12 +376,13 @@ class Conversations:
             UsageError: There is no account, or no address.
             StoreError: ``down``.
         """
-        turn, now = self._turn(ours, theirs, account_sid, call_sid), self.clock()
-        state = read_state(turn, self.store.peek(turn.claim, now), now)
-        state.lock(_COPY)
+        state = await self._peek(self._turn(ours, theirs, account_sid, call_sid))
         return None if state.is_new else state
 
-    def calls(self, *, ours: str, theirs: str, account_sid: str | None = None) -> list[State]:
+    @blocking
+    async def calls(
+        self, /, *, ours: str, theirs: str, account_sid: str | None = None
+    ) -> list[State]:
         """Look at the states of a pair's calls, as `peek` does.
 
         Args:
@@ -272,16 +393,12 @@ class Conversations:
         Raises:
             UsageError, StoreError: As `peek`.
         """
-        pair_turn, now = self._turn(ours, theirs, account_sid), self.clock()
-        states = []
-        for name in listed_calls(self.store, pair_turn.claim):
-            turn = listed_turn(pair_turn, name)
-            states.append(read_state(turn, self.store.peek(turn.claim, now), now))
-            states[-1].lock(_COPY)
-        return [state for state in states if not state.is_new]
+        return await self._calls(self._turn(ours, theirs, account_sid))
 
-    def end(
+    @blocking
+    async def end(
         self,
+        /,
         *,
         ours: str = "",
         theirs: str = "",
@@ -303,10 +420,12 @@ class Conversations:
                 it; or there is no account, or no address.
             StoreError: ``down``.
         """
-        self._erase(self._turn(ours, theirs, account_sid, call_sid), replies=False)
+        await self._erase(self._turn(ours, theirs, account_sid, call_sid), replies=False)
 
-    def forget(
+    @blocking
+    async def forget(
         self,
+        /,
         *,
         ours: str = "",
         theirs: str = "",
@@ -329,49 +448,126 @@ class Conversations:
                 recorded afterwards; or there is no account, or no address.
             StoreError: ``down``.
         """
-        self._erase(self._turn(ours, theirs, account_sid, call_sid), replies=True)
+        await self._erase(self._turn(ours, theirs, account_sid, call_sid), replies=True)
 
-    @contextmanager
-    def _hold(self, turn: Turn) -> Iterator[tuple[Store, Begun]]:
-        """Wait for the conversation's earlier turns, then hold it until the block ends or commits.
 
-        Raises:
-            UsageError: A turn of it runs in this context.
-            StoreError: ``down`` or ``busy``.
-        """
-        check_free(turn.claim)
-        store = self._observer.timed(self.store, turn)
-        try:
-            begun = store.begin(turn.claim, "", self.clock())
-            assert not isinstance(begun, Replay)  # without a fingerprint nothing is recorded
-            turn.begun = begun
-            yield store, begun
-        except BaseException as error:
-            failed(turn, error)
-            raise
-        finally:
-            turn.leave()
-            if turn.begun is not None:
-                store.abort(turn.begun)  # does nothing after a commit
-            self._observer.report(turn, None)
+class AsyncConversations(_Conversations):
+    """`Conversations` for asyncio, beside `convostate.asgi`: the same conversations, methods and errors.
 
-    def _erase(self, turn: Turn, *, replies: bool) -> None:
-        check_free(turn.claim)
-        self.store.erase(turn.claim, replies=replies)
+        async with conversations.turn(ours="+15550100099", theirs="+15550100001") as state:
+            state["step"] = "confirm"
+        await conversations.start(client, from_="+15550100099", to="+15550100001", body="Still coming at 9?")
 
-    def _turn(
+    One object belongs to one event loop.
+
+    Args:
+        settings: As for `Conversations`.
+        store: A store for asyncio, such as the middleware's, or one that blocks, which then runs in threads.
+        clock: As for `Conversations`.
+        on_turn: As for `Conversations`, called in the event loop.
+
+    Raises:
+        UsageError: As for `Conversations`.
+    """
+
+    store: AsyncStore
+
+    def __init__(
         self,
-        ours: str,
-        theirs: str,
-        account_sid: str | None,
+        settings: Settings | None = None,
+        *,
+        store: AsyncStore | Store | None = None,
+        clock: Callable[[], float] = time.time,
+        on_turn: Callable[[TurnEvent], object] | None = None,
+    ) -> None:
+        from convostate.stores.aio import as_async_store  # noqa: PLC0415  # asyncio is not for everyone
+
+        given = None if store is None else as_async_store(store)
+        super().__init__(settings, given, async_store_for, clock, on_turn)
+        self._store = self.store
+
+    @overload
+    def turn(
+        self, *, ours: str, theirs: str, call_sid: str = "", account_sid: str | None = None
+    ) -> AbstractAsyncContextManager[State]: ...
+    @overload
+    def turn(
+        self, *, call_sid: str, account_sid: str | None = None
+    ) -> AbstractAsyncContextManager[State]: ...
+    def turn(
+        self,
+        *,
+        ours: str = "",
+        theirs: str = "",
         call_sid: str = "",
-        kind: Literal["turn", "start"] = "turn",
-    ) -> Turn:
-        turn = own_turn(
-            self._config, ours, theirs, account_sid or self.settings.account_sid, call_sid, kind
-        )
-        turn.store_decides = self.clock is time.time  # another one is a test's
-        return turn
+        account_sid: str | None = None,
+    ) -> AbstractAsyncContextManager[State]:
+        """As `Conversations.turn`, for ``async with``. If the task is cancelled, nothing is kept."""
+        return self._take(self._turn(ours, theirs, account_sid, call_sid))
+
+    async def start(
+        self,
+        client: Client,
+        *,
+        to: str,
+        from_: str | None = None,
+        state: Mapping[Any, Any] | None = None,
+        if_exists: IfExists = "replace",
+        account_sid: str | None = None,
+        **message: Any,
+    ) -> MessageInstance:
+        """As `Conversations.start`.
+
+        Args:
+            client: A ``twilio.rest.Client`` with twilio's ``AsyncTwilioHttpClient``; its
+                ``messages.create_async`` is awaited.
+            to: As there.
+            from_: As there.
+            state: As there.
+            if_exists: As there.
+            account_sid: As there.
+            **message: As there.
+        """
+        send = client.messages.create_async
+        return await self._start(send, client, to, from_, state, if_exists, account_sid, message)
+
+    async def peek(
+        self,
+        *,
+        ours: str = "",
+        theirs: str = "",
+        call_sid: str = "",
+        account_sid: str | None = None,
+    ) -> State | None:
+        """As `Conversations.peek`."""
+        state = await self._peek(self._turn(ours, theirs, account_sid, call_sid))
+        return None if state.is_new else state
+
+    async def calls(self, *, ours: str, theirs: str, account_sid: str | None = None) -> list[State]:
+        """As `Conversations.calls`."""
+        return await self._calls(self._turn(ours, theirs, account_sid))
+
+    async def end(
+        self,
+        *,
+        ours: str = "",
+        theirs: str = "",
+        call_sid: str = "",
+        account_sid: str | None = None,
+    ) -> None:
+        """As `Conversations.end`."""
+        await self._erase(self._turn(ours, theirs, account_sid, call_sid), replies=False)
+
+    async def forget(
+        self,
+        *,
+        ours: str = "",
+        theirs: str = "",
+        call_sid: str = "",
+        account_sid: str | None = None,
+    ) -> None:
+        """As `Conversations.forget`."""
+        await self._erase(self._turn(ours, theirs, account_sid, call_sid), replies=True)
 
 
 @contextmanager
