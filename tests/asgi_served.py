@@ -86,12 +86,20 @@ def receiving(*chunks: bytes) -> Callable[[], Awaitable[Message]]:
     return receive
 
 
-def serve_asgi(app: Any, environ: WSGIEnvironment) -> tuple[int, Headers, bytes]:
-    """Serve one request to an ASGI app on a loop of its own."""
+def serve_asgi(
+    app: Any, environ: WSGIEnvironment, close: Callable[[], Awaitable[None]] | None = None
+) -> tuple[int, Headers, bytes]:
+    """Serve one request to an ASGI app on a loop of its own, and close what belongs to that loop."""
     scope, body = scope_of(environ)
     half = len(body) // 2
     sent = Sent()
-    asyncio.run(app(scope, receiving(body[:half], body[half:]), sent))
+
+    async def serve() -> None:
+        await app(scope, receiving(body[:half], body[half:]), sent)
+        if close is not None:
+            await close()
+
+    asyncio.run(serve())
     assert sent.is_complete
     headers = Headers(
         [(name.decode("latin-1"), value.decode("latin-1")) for name, value in sent.headers]

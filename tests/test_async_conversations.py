@@ -218,7 +218,12 @@ def url(redis: Redis) -> str:
     return f"redis://127.0.0.1:{address['port']}/0"
 
 
-async def count_async(scope: Any, _receive: Any, send: Any) -> None:
+async def count_async(scope: Any, receive: Any, send: Any) -> None:
+    if scope["type"] == "lifespan":  # so that the middleware closes its store
+        for event in ("startup", "shutdown"):
+            await receive()
+            await send({"type": f"lifespan.{event}.complete"})
+        return
     state = state_from(scope)
     state["n"] = state.get("n", 0) + 1
     headers = [(b"content-type", b"text/xml")]
@@ -254,7 +259,7 @@ def test_a_reply_that_one_door_recorded_is_replayed_by_the_other(url: str) -> No
     from tests.served import serve, signed, text
 
     environ = signed(text(), token=TOKEN)
-    status, headers, body = serve_asgi(asgi_app, environ)
+    status, headers, body = serve_asgi(asgi_app, environ, asgi_app.store.close)
     again = serve(wsgi_app, environ)
     assert (status, body) == (again.status, again.body) == (200, b"<Response><Message>1</Message></Response>")  # fmt: skip
     assert headers["Content-Type"] == again.headers["Content-Type"]

@@ -99,8 +99,8 @@ class LoopThread:
         self._loop = asyncio.new_event_loop()
         thread = threading.Thread(target=self._loop.run_forever, name="asgi-app", daemon=True)
         thread.start()
-        self.run(lifespan.start())
         weakref.finalize(self, _stop, self._loop, thread, lifespan)
+        self.run(lifespan.start())
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
         """Run a coroutine on the loop, and wait for its result."""
@@ -111,7 +111,7 @@ def _stop(loop: asyncio.AbstractEventLoop, thread: threading.Thread, lifespan: L
     if (
         threading.current_thread() is thread
     ):  # collected on the loop itself, which cannot wait for itself
-        loop.call_soon(loop.stop)
+        threading.Thread(target=_stop, args=(loop, thread, lifespan)).start()
         return
     with suppress(concurrent.futures.TimeoutError):
         asyncio.run_coroutine_threadsafe(lifespan.stop(), loop).result(STOP_S)
