@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 import time
 from contextvars import ContextVar
 from datetime import timedelta
@@ -602,6 +603,29 @@ def open_reply(turn: Turn, replay: Replay, now: float) -> Response:
 
 def _reply_context(turn: Turn) -> bytes:
     return turn.context + prefixed((turn.claim.fingerprint or "").encode("ascii"))
+
+
+# RFC 9110 §5.6.2 and §5.5: what servers refuse to send is not among these.
+_is_token = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
+_is_sendable = re.compile(r"[\t\x20-\x7e\x80-\xff]*").fullmatch
+
+
+def check_response(response: Response) -> None:
+    """Refuse a response that the server could not send: its 500 would come after the state was kept.
+
+    Raises:
+        AssertionError: It has a header or a length that HTTP does not have; the message shows no value.
+    """
+    if not _is_sendable(response.status):
+        raise AssertionError("the app's status has a character that HTTP does not have")
+    bodiless = "0" if response.status[:3] in ("204", "304") else None
+    for name, value in response.headers:
+        if not _is_token(name):
+            raise AssertionError("a header of the app's has a name that HTTP does not have")
+        if not _is_sendable(value):
+            raise AssertionError(f"the app's header {name} has a character that HTTP does not have")
+        if name.lower() == "content-length" and value not in (str(len(response.body)), bodiless):
+            raise AssertionError("the app's Content-Length is not the length of its body")
 
 
 def add_cache_headers(headers: Headers, config: TurnConfig) -> bool:

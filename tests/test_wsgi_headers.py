@@ -7,7 +7,21 @@ from typing import Any
 import pytest
 from werkzeug.http import parse_set_header
 
-from tests.served import XML, answering, bare, counting, serve, signed, wrapped
+from convostate import Conversations, state_from
+from convostate.stores import MemoryStore
+from tests.served import (
+    ACCOUNT,
+    ADA,
+    NOW,
+    US,
+    XML,
+    answering,
+    bare,
+    counting,
+    serve,
+    signed,
+    wrapped,
+)
 
 COOKIE = "convostate="
 
@@ -139,3 +153,51 @@ def test_w08_an_error_of_the_apps_is_not_cached_either_and_sets_nothing() -> Non
 
     assert headers["Cache-Control"] == "no-store"
     assert "Set-Cookie" not in headers
+
+
+UNSENDABLE: dict[str, tuple[list[tuple[str, str]], str]] = {
+    "outside latin-1": ([*XML, ("X-Name", "zaffre \u20ac")], "200 OK"),
+    "a line break": ([*XML, ("X-Name", "zaffre\r\nSet-Cookie: x=1")], "200 OK"),
+    "a line feed": ([*XML, ("X-Name", "zaffre\n")], "200 OK"),
+    "a NUL": ([*XML, ("X-Name", "zaffre\0")], "200 OK"),
+    "a line break in a name": ([*XML, ("X-zaffre\r\nY", "1")], "200 OK"),
+    "a colon in a name": ([*XML, ("X-zaffre:", "1")], "200 OK"),
+    "an empty name": ([*XML, ("", "zaffre")], "200 OK"),
+    "a name outside latin-1": ([*XML, ("X-\u20ac", "zaffre")], "200 OK"),
+    "a line break in the status": (list(XML), "200 zaffre\r\nX: y"),
+    "a status outside latin-1": (list(XML), "200 zaffre \u20ac"),
+    "a longer Content-Length": ([*XML, ("Content-Length", "12")], "200 OK"),
+    "a shorter Content-Length": ([*XML, ("content-length", "10")], "200 OK"),
+    "a Content-Length that is not a number": ([*XML, ("Content-Length", "zaffre")], "200 OK"),
+    "two lengths": ([*XML, ("Content-Length", "11"), ("Content-Length", "12")], "200 OK"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", UNSENDABLE)
+def test_e17_a_reply_that_the_server_cannot_send_keeps_nothing(case: str) -> None:
+    headers, status = UNSENDABLE[case]
+    store = MemoryStore()
+
+    def app(environ: Any, start_response: Any) -> list[bytes]:
+        state_from(environ)["kept"] = True
+        start_response(status, headers)
+        return [b"<Response/>"]
+
+    middleware = wrapped(app, store=store, inside=False)
+    with pytest.raises(AssertionError, match=r"^(the app's|a header of the app's)") as raised:
+        serve(middleware, signed(), outside=False)
+
+    assert "zaffre" not in str(raised.value)
+    conversations = Conversations(middleware.settings, store=store, clock=lambda: NOW)
+    assert conversations.peek(ours=US, theirs=ADA, account_sid=ACCOUNT) is None
+
+
+@pytest.mark.parametrize("headers", [
+    [("X-Name", "caf\xe9 \t\x80")], [("X-Empty", "")], [("x!#$%&'*+-.^_`|~9", "1")], [("Content-Length", "11")],
+])  # fmt: skip
+def test_e17_what_http_has_is_sent(headers: list[tuple[str, str]]) -> None:
+    app = wrapped(answering([b"<Response/>"], [*XML, *headers]), inside=False)
+    served = serve(app, signed(), outside=False)
+
+    assert (served.status, served.cookie != "") == (200, True)
+    assert served.headers.getlist(headers[0][0]) == [headers[0][1]]

@@ -264,3 +264,90 @@ def test_a25_the_bound_is_the_settings() -> None:
     assert settings(max_body_bytes="2048").max_body_bytes == 2048
     middleware = ConversationMiddleware(Answering(), settings(max_body_bytes=2048))
     assert serve(middleware, signed(sized(2049))).status == 413
+
+
+class Unlimited:
+    """A connection that blocks behind the body: nothing shows where it ends."""
+
+    def read(self, _size: int = -1) -> bytes:
+        raise AssertionError("this would block")
+
+
+class OfAnAdapter:
+    """A body that an adapter from ASGI hands over, such as a2wsgi's: it ends with the last message."""
+
+    def __init__(self) -> None:
+        self.read = BytesIO(BODY).read
+
+
+def chunked(stream: Any, **more: Any) -> WSGIEnvironment:
+    """A webhook that came in chunks, without a length."""
+    environ = two_lines() | {"wsgi.input": stream, "HTTP_TRANSFER_ENCODING": "chunked", **more}
+    del environ["CONTENT_LENGTH"]
+    return environ
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        chunked(BytesIO(BODY)),
+        chunked(OfAnAdapter(), **{"asgi.scope": {}}),
+        {
+            k: v
+            for k, v in chunked(OfAnAdapter(), **{"asgi.scope": {}}).items()
+            if k != "HTTP_TRANSFER_ENCODING"
+        },
+    ],
+    ids=["in memory", "an adapter from ASGI", "over HTTP/2"],
+)
+def test_g11_a_body_without_a_length_is_read_if_its_end_can_be_found(
+    environ: WSGIEnvironment,
+) -> None:
+    app = Answering()
+
+    assert serve(wrapped(app), environ, outside=False).status == 200
+    assert dict(app.asked[0].form)["Body"] == "two\r\nlines"
+
+
+def test_g11_a_body_without_a_length_and_an_end_is_refused_by_its_name(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    app = Answering()
+
+    assert serve(wrapped(app), chunked(Unlimited()), outside=False).status == 400
+    assert app.asked == []
+    assert "(length)" in caplog.text
+    assert "without a Content-Length" in caplog.text
+    assert "token" not in caplog.text
+
+
+def test_g11_a_body_without_a_length_has_the_same_bound() -> None:
+    app = wrapped(Answering(), max_body_bytes=1024)
+
+    assert serve(app, chunked(BytesIO(b"a" * 1025)), outside=False).status == 413
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"HTTP_CONTENT_LENGTH": "3"},
+        {"HTTP_CONTENT_TYPE": "application/json"},
+        {
+            "HTTP_CONTENT_LENGTH": "3",
+            "HTTP_CONTENT_TYPE": "text/plain",
+            "HTTP_TRANSFER_ENCODING": "x",
+        },
+    ],
+)
+def test_o13_no_other_spelling_of_a_header_shadows_what_was_verified(
+    changes: dict[str, str],
+) -> None:
+    app = Answering()
+    served = serve(
+        wrapped(app), two_lines() | {"wsgi.input": BytesIO(BODY)} | changes, outside=False
+    )
+
+    assert served.status == 200
+    environ = app.asked[0].environ
+    assert not changes.keys() & environ.keys()
+    assert (environ["CONTENT_LENGTH"], environ["CONTENT_TYPE"]) == (str(len(BODY)), FORM)

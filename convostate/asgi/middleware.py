@@ -35,6 +35,7 @@ from convostate.turns import (
     Response,
     Turn,
     add_cache_headers,
+    check_response,
     finish,
     log_clocks,
     open_reply,
@@ -298,6 +299,7 @@ class ConversationMiddleware(Middleware):
         if running.scope.get("session") is not turn.state:
             raise UsageError(_REPLACED)
         response = running.collector.response()
+        check_response(response)
         now = running.clock()
         nonces = os.urandom(2 * NONCE_BYTES)
         outcome = finish(turn, int(response.status[:3]), now, nonces[:NONCE_BYTES])

@@ -62,6 +62,9 @@ class Opened(NamedTuple):
     started_ms: int
     data: bytes
 
+    def __repr__(self) -> str:
+        return f"Opened({len(self.data)} bytes)"
+
 
 class XAES:
     """XAES-256-GCM under one key. Safe to share between threads: AES contexts are lent, never shared."""

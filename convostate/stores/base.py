@@ -93,6 +93,9 @@ class Keep(NamedTuple):
     lifetime_s: float
     opted_out: bool | None = None
 
+    def __repr__(self) -> str:
+        return f"Keep({len(self.token)} bytes, {self.lifetime_s} s, opted_out={self.opted_out})"
+
 
 class End(NamedTuple):
     """The outcome of a turn after which there is no state.
@@ -106,6 +109,9 @@ class End(NamedTuple):
     token: bytes
     lifetime_s: float
     opted_out: bool | None = None
+
+    def __repr__(self) -> str:
+        return f"End({self.lifetime_s} s, opted_out={self.opted_out})"
 
 
 class Leave(NamedTuple):
@@ -132,6 +138,9 @@ class Reply(NamedTuple):
 
     sealed: bytes
     redirects: bool
+
+    def __repr__(self) -> str:
+        return f"Reply({len(self.sealed)} bytes, redirects={self.redirects})"
 
 
 class Begun(NamedTuple):
@@ -166,6 +175,9 @@ class Replay(NamedTuple):
     """
 
     sealed: bytes
+
+    def __repr__(self) -> str:
+        return f"Replay({len(self.sealed)} bytes)"
 
 
 class Queue(NamedTuple):

@@ -21,6 +21,7 @@ from convostate.turns import (
     Response,
     Turn,
     add_cache_headers,
+    check_response,
     finish,
     log_clocks,
     open_reply,
@@ -100,8 +101,15 @@ class ConversationMiddleware(Middleware):
             environ = dict(environ)
             environ["wsgi.input"] = BytesIO(request.body)
             environ["CONTENT_LENGTH"] = str(len(request.body))
-            environ.pop("HTTP_TRANSFER_ENCODING", None)
-            environ.pop(STATE_KEY, None)
+            # The last two are an unsigned header's, spelled Content_Length: some servers tell them apart
+            # and some apps do not.
+            for key in (
+                STATE_KEY,
+                "HTTP_TRANSFER_ENCODING",
+                "HTTP_CONTENT_LENGTH",
+                "HTTP_CONTENT_TYPE",
+            ):
+                environ.pop(key, None)
             environ[WEBHOOK_KEY] = webhook
             token = environ.get("HTTP_I_TWILIO_IDEMPOTENCY_TOKEN", "")
             turn = webhook_turn(webhook, request, signed, token, self._config, began_s)
@@ -151,6 +159,7 @@ class ConversationMiddleware(Middleware):
             return too_large(turn)
         finally:
             turn.app_s = time.perf_counter() - app_began_s
+        check_response(response)
         now = clock()
         nonces = os.urandom(2 * NONCE_BYTES)
         outcome = finish(turn, int(response.status[:3]), now, nonces[:NONCE_BYTES])

@@ -8,7 +8,7 @@ will route by.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote_to_bytes
 
 from convostate.environ import layers
@@ -54,20 +54,44 @@ def read_body(environ: WSGIEnvironment, most: int) -> bytes:
     """Read exactly the body, never a byte past it: a server's stream may block there.
 
     Raises:
-        RequestError: 400 the length is not a number or the body is shorter, 413 it is longer than `most`.
+        RequestError: 400 the length is missing or not a number, or the body is shorter; 413 it is longer
+            than `most`.
         StreamError: The stream raised.
     """
     length = environ.get("CONTENT_LENGTH")
-    if not length and not environ.get("wsgi.input_terminated"):
-        return b""
-    if length and not (length.isascii() and length.isdigit()):
+    if not length:
+        return _read_to_end(environ, most)
+    if not (length.isascii() and length.isdigit()):
         raise RequestError(400, "length", "Content-Length is not a number")
-    wanted = most + 1
-    if length and len(length) < 10:
-        wanted = int(length)
-    if length and wanted > most:
+    wanted = int(length) if len(length) < 10 else most + 1
+    if wanted > most:
         raise RequestError(413, "length", f"the body is longer than {most} bytes")
+    body = _read(environ["wsgi.input"], wanted)
+    if len(body) != wanted:
+        raise RequestError(400, "length", "the body is shorter than its Content-Length")
+    return body
+
+
+def _read_to_end(environ: WSGIEnvironment, most: int) -> bytes:
     stream = environ["wsgi.input"]
+    if environ.get("wsgi.input_terminated") or "asgi.scope" in environ:  # a2wsgi sets the latter
+        pass
+    elif "HTTP_TRANSFER_ENCODING" not in environ:
+        return b""
+    elif not (hasattr(stream, "seekable") and stream.seekable()):  # neither in memory nor in a file
+        raise RequestError(
+            400,
+            "length",
+            "the body came in chunks, without a Content-Length, and this server does not show where it "
+            "ends. Have the proxy or the server send the length, as nginx does by default",
+        )
+    body = _read(stream, most + 1)
+    if len(body) > most:
+        raise RequestError(413, "length", f"the body is longer than {most} bytes")
+    return body
+
+
+def _read(stream: Any, wanted: int) -> bytes:
     try:
         body: bytes = stream.read(wanted) if wanted else b""
         if 0 < len(body) < wanted:
@@ -77,10 +101,6 @@ def read_body(environ: WSGIEnvironment, most: int) -> bytes:
             body = bytes(pieces)
     except Exception as error:
         raise StreamError(error) from error
-    if length and len(body) != wanted:
-        raise RequestError(400, "length", "the body is shorter than its Content-Length")
-    if len(body) > most:
-        raise RequestError(413, "length", f"the body is longer than {most} bytes")
     return body
 
 
