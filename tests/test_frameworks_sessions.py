@@ -294,6 +294,18 @@ def test_g4_without_a_conversation_and_sessions_of_its_own_an_app_runs_all_the_s
     assert turns.turn(every) == {}
 
 
+@pytest.mark.parametrize(
+    "caller", ["anonymous", "Private Number", "sip:anonymous@anonymous.invalid"]
+)
+@pytest.mark.parametrize("calls", ["own", "shared"])
+@pytest.mark.parametrize("make", OWN_LESS.values(), ids=OWN_LESS)
+def test_g4_a_caller_without_a_name_is_answered(make: Any, calls: str, caller: str) -> None:
+    turns = Turns(make, calls=calls)
+    turns._step = put(n=1)
+
+    assert turns.phone.call(From=caller).status == 200
+
+
 def test_a_webhook_without_a_pair_has_the_frameworks_own_session(turns: Turns) -> None:
     turns.turn(put(name="Ada"))
 

@@ -10,7 +10,7 @@ import operator
 import time
 from collections.abc import ItemsView, KeysView, MutableMapping, ValuesView
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from convostate.environ import CLOCK_KEY, WEBHOOK_KEY
 from convostate.errors import StateError
@@ -21,8 +21,6 @@ from convostate.twilio.webhook import Webhook
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-
-    from convostate.twilio.pair import PhonePair
 
 logger = logging.getLogger("convostate")
 
@@ -124,7 +122,7 @@ def unkept_state(environ: Mapping[str, Any]) -> State | None:
     lifetime_ms = LONGEST_IN_COOKIE // timedelta(milliseconds=1)
     return State(
         None,
-        pair=cast("PhonePair", None),
+        pair=None,
         started_ms=now_ms,
         expires_ms=now_ms + lifetime_ms,
         lifetime_ms=lifetime_ms,
