@@ -50,7 +50,8 @@ class TurnEvent(NamedTuple):
         reason: Of ``aborted``: ``status``, ``exception`` or ``too-large``; where nothing was sent
             ``opted-out`` or ``exists``. Of ``unavailable`` and
             ``unwritten``: ``busy``, ``down`` or ``lost``. Of ``refused``: the category, as in the log.
-            Of those that were committed: why the earlier state did not open, such as ``unknown-key``.
+            Of those that were committed: why the earlier state did not open, such as ``unknown-key``;
+            of ``kept`` else ``trimmed``, if the state was too large and lost its oldest items.
             Of a ``start`` that is ``kept``: the lease was ``lost``, or the store ``down``, after the
             message was sent. Else "".
         status: The HTTP status of the reply; None where there is none, or an exception goes on to the

@@ -39,6 +39,8 @@ SHORTEST_LIFETIME = timedelta(seconds=60)
 # then Twilio drops the cookie: https://www.twilio.com/docs/messaging/twiml
 LONGEST_IN_COOKIE = timedelta(hours=4)
 LONGEST_AT_SERVER = timedelta(days=30)
+# The longest value of a Redis: https://redis.io/docs/latest/develop/data-types/strings/
+MOST_STATE_BYTES = 512 * 1024 * 1024
 SERVER_SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "redis+cluster")
 
 _SET_KEY = f"Set {{variable}} to {WHICH_KEY}"
@@ -349,6 +351,34 @@ def _number(least: int, most: int, example: str) -> Callable[[Any], int]:
     return read
 
 
+# What a list names; a key of other characters can be given in a mapping.
+_trimmed = re.compile(r"([\w.-]+)(?:\s*:\s*([1-9][0-9]?))?").fullmatch
+_MOST_AT_ONCE = 99
+
+
+def _trim(value: Any) -> Mapping[str, int]:
+    if not value:
+        return {}
+    given: list[tuple[Any, Any]] = []
+    if isinstance(value, Mapping):
+        given += value.items()
+    else:
+        for item in _list(value):
+            match = _trimmed(item)
+            given.append((match[1], int(match[2] or 1)) if match else (None, 1))
+    units: dict[str, int] = {}
+    for key, unit in given:
+        if type(key) not in (str, int) or type(unit) is not int or not 1 <= unit <= _MOST_AT_ONCE:
+            raise _Wrong(
+                f"has an item that is neither a key nor key:number, from 1 to {_MOST_AT_ONCE}",
+                "history:2,chat_log",
+            )
+        if str(key) in units:
+            raise _Wrong("names a key twice", "history:2,chat_log")
+        units[str(key)] = unit
+    return units
+
+
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(Setting,))
 def _declared(cls: type[Held]) -> type[Held]:
     """Make the class of declarations a frozen dataclass, whose help lists them."""
@@ -474,6 +504,20 @@ class Settings:
         _number(1024, 16 * 1024 * 1024, "262144"),
         "The longest request body, in bytes; longer is 413.",
         default="262144",
+    )
+    max_state_bytes: Setting[int, int | str | None] = Setting(
+        _number(256, MOST_STATE_BYTES, "1048576"),
+        "The longest sealed state in a server-side store, in bytes; a longer one is an error of the app's. "
+        "One that is stored already may shrink, and not grow. A cookie's bound is fixed: about 2,900 bytes.",
+        default="1048576",
+    )
+    trim: Setting[Mapping[str, int], Mapping[str, int] | Mapping[int, int] | Texts | None] = (
+        Setting(
+            _trim,
+            "`history:2,chat_log`: keys of the state whose lists lose their oldest items if the state is too "
+            "large; with `:2` two at a time, such as a question and its answer.",
+            default="",
+        )
     )
 
     if not TYPE_CHECKING:  # type checkers make it from the declarations

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from convostate.errors import ConvostateError, SealError, StateError, StoreError, UsageError
 from convostate.sealing import codec
+from convostate.sealing.token import most_data_bytes, sealed_bytes
 
 if TYPE_CHECKING:
     from convostate.twilio.pair import PhonePair
@@ -47,10 +48,11 @@ class State(dict[Any, Any]):
             lifetime (aware, UTC).
         lost: Why an earlier state could not be opened or read, or None.
 
-    `ended`, `touched`, `is_new` and `lifetime_ms` are read by `finish`, `locked` when a turn is opened.
+    `ended`, `touched`, `is_new`, `lifetime_ms` and `most_bytes` are read by `finish`, `locked` when a turn is opened.
     """
 
     __slots__ = (
+        "_beside_bytes",
         "_expires_ms",
         "_longest_ms",
         "_started_ms",
@@ -59,6 +61,7 @@ class State(dict[Any, Any]):
         "lifetime_ms",
         "locked",
         "lost",
+        "most_bytes",
         "pair",
         "session",
         "touched",
@@ -72,6 +75,8 @@ class State(dict[Any, Any]):
         started_ms: int,
         expires_ms: int,
         lifetime_ms: int,
+        most_bytes: int | None = None,
+        beside_bytes: int = 0,
         lost: SealError | StoreError | None = None,
         locked: ConvostateError | None = None,
     ) -> None:
@@ -83,6 +88,8 @@ class State(dict[Any, Any]):
             started_ms: Unix time in ms.
             expires_ms: Unix time in ms.
             lifetime_ms: The lifetime of the settings, in ms.
+            most_bytes: The longest that it may be when it is sealed, or None.
+            beside_bytes: How many bytes are sealed beside its own.
             lost: Why an earlier state did not open.
             locked: The error that every write raises, for a state that cannot be written.
         """
@@ -94,6 +101,8 @@ class State(dict[Any, Any]):
         self._started_ms = started_ms
         self._expires_ms = expires_ms
         self.lifetime_ms = self._longest_ms = lifetime_ms
+        self.most_bytes = most_bytes
+        self._beside_bytes = beside_bytes
         self.locked = locked
         self.session: Session | None = None
         self.touched = self.ended = False
@@ -138,6 +147,38 @@ class State(dict[Any, Any]):
             )
         self.lifetime_ms = int(lifetime / timedelta(milliseconds=1))
 
+    @property
+    def size_bytes(self) -> int:
+        """How long the state is when it is sealed, in bytes, as it would be written now; grows in steps of 64.
+
+        Raises:
+            StateError: It holds what cannot be kept.
+        """
+        return sealed_bytes(self._beside_bytes + len(self.encoded()))
+
+    @property
+    def room_bytes(self) -> int | None:
+        """How many more bytes fit, as CBOR: a str takes its UTF-8 and 1 to 5 bytes more.
+
+        Below 0 if it is too large already. None if the store has no bound.
+
+        Raises:
+            StateError: It holds what cannot be kept.
+        """
+        if self.most_bytes is None:
+            return None
+        return most_data_bytes(self.most_bytes) - self._beside_bytes - len(self.encoded())
+
+    def encoded(self) -> bytes:
+        """What is to be sealed: the items as CBOR, as a framework's session keeps them if there is one.
+
+        Raises:
+            StateError: It holds what cannot be kept.
+        """
+        if self.ended:
+            return codec.encode(None)
+        return codec.encode(self) if self.session is None else self.session.encoded()
+
     def end(self) -> None:
         """End the conversation with this turn: nothing of it is kept, and the next text begins a new one.
 
@@ -156,6 +197,8 @@ class State(dict[Any, Any]):
             started_ms=self._started_ms,
             expires_ms=self._expires_ms,
             lifetime_ms=self._longest_ms,
+            most_bytes=self.most_bytes,
+            beside_bytes=self._beside_bytes,
             lost=self.lost,
         )
 

@@ -29,7 +29,8 @@ from convostate.events import COMMITTED, Observed, TurnKind
 from convostate.sealing import codec
 from convostate.sealing.encoding import prefixed
 from convostate.sealing.names import Names, conversation_context, idempotency_hash
-from convostate.sealing.token import Opened, Sealer
+from convostate.sealing.token import Opened, Sealer, most_data_bytes, sealed_bytes
+from convostate.sealing.trimming import trim
 from convostate.settings import LONGEST_AT_SERVER, LONGEST_IN_COOKIE, Settings
 from convostate.state import (
     OVER,
@@ -54,7 +55,7 @@ from convostate.stores.base import (
 from convostate.twilio.webhook import FIRST_FAILING_STATUS, LIVE_CALL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from convostate.stores.base import Headers, Replay
     from convostate.twilio.pair import PhonePair
@@ -93,7 +94,8 @@ class TurnConfig(NamedTuple):
         reply_sealer: Seals recorded replies; None if the store does not remember.
         names: Makes the keyed names.
         lifetime_ms: The lifetime of the settings.
-        most_bytes: The longest token that the store takes, or None.
+        most_bytes: The longest token that may be written, or None.
+        trim: The keys whose lists lose their oldest items if a token would be longer: how many at once.
         ends_on_opt_out: Whether a STOP ends the conversation.
         runs_without_store: Whether the app runs while the store is down.
         own_calls: Whether a call has a state of its own.
@@ -107,6 +109,7 @@ class TurnConfig(NamedTuple):
     names: Names
     lifetime_ms: int
     most_bytes: int | None
+    trim: Mapping[str, int]
     ends_on_opt_out: bool
     runs_without_store: bool
     own_calls: bool
@@ -151,6 +154,9 @@ def configure(
     server_side = store.server_side
     settings.check_store(server_side=server_side)
     longest_ms = _ms(LONGEST_AT_SERVER if server_side else LONGEST_IN_COOKIE)
+    most_bytes = store.most_bytes
+    if server_side:
+        most_bytes = min(most_bytes or settings.max_state_bytes, settings.max_state_bytes)
     cache_headers = {"cache-control": ("Cache-Control", "no-store")}
     if not server_side:
         cache_headers["vary"] = ("Vary", "Cookie")
@@ -160,7 +166,8 @@ def configure(
         reply_sealer=Sealer(settings.keys, "reply", longest_ms) if server_side else None,
         names=Names((settings.index_key or settings.keys).keys[0]),
         lifetime_ms=_ms(settings.lifetime),
-        most_bytes=store.most_bytes,
+        most_bytes=most_bytes,
+        trim=settings.trim,
         ends_on_opt_out=settings.on_opt_out == "end",
         runs_without_store=settings.on_outage == "empty",
         own_calls=settings.calls == "own",
@@ -297,6 +304,11 @@ class Turn(Observed):
     def seal_time(self, now: float) -> int | None:
         """The time by which tokens expire, in ms; None if the store decides."""
         return None if self.store_decides and not self.config.in_cookie else int(now * 1000)
+
+    @property
+    def beside_bytes(self) -> int:
+        """How many bytes are sealed beside the state's own."""
+        return len(self._digest)
 
     def seal(self, data: bytes, now_ms: int, lifetime_ms: int, nonce: bytes) -> bytes:
         """Seal a state's bytes for this conversation."""
@@ -435,12 +447,17 @@ def read_state(turn: Turn, token: bytes | None, now: float) -> State:
         locked = READ_ONLY_IN_COOKIE
     elif content is None and not turn.begins:
         locked = READ_ONLY_STATUS if turn.kind == "message-status" else READ_ONLY_CALL
+    most_bytes = turn.config.most_bytes
+    if most_bytes and content is not None and token and not turn.config.in_cookie:
+        most_bytes = max(most_bytes, len(token))  # it may shrink from there, and not grow
     turn.state = State(
         content,
         pair=turn.pair,
         started_ms=turn.started_ms,
         expires_ms=turn.expires_ms,
         lifetime_ms=turn.longest_ms,
+        most_bytes=most_bytes,
+        beside_bytes=turn.beside_bytes,
         lost=lost,
         locked=locked,
     )
@@ -493,7 +510,7 @@ def finish(turn: Turn, status: int, now: float, nonce: bytes) -> Outcome | None:
         What the store is to do, or None: abort, because Twilio discards the response.
 
     Raises:
-        StateError: The state holds what cannot be kept, or is too large for a cookie.
+        StateError: The state holds what cannot be kept, or is too large.
     """
     turn.state.locked = OVER
     if status >= FIRST_FAILING_STATUS:
@@ -524,20 +541,50 @@ def _outcome(turn: Turn, now: float, nonce: bytes) -> Outcome:
         return End(turn.seal(_ENDED, now_ms, lifetime_ms, nonce), lifetime_ms / 1000, opted_out)
     if state.is_new and not state and not state.touched:
         return Leave(opted_out)
-    data = codec.encode(state) if state.session is None else state.session.encoded()
-    token, most = turn.seal(data, now_ms, lifetime_ms, nonce), turn.config.most_bytes
-    if most is not None and len(token) > most:
-        raise _too_large(data, len(token), most)
+    data, most = state.encoded(), turn.config.most_bytes
+    if most is not None and sealed_bytes(turn.beside_bytes + len(data)) > most:
+        data = _fitted(turn, data, most)
+    token = turn.seal(data, now_ms, lifetime_ms, nonce)
     return Keep(token, lifetime_ms / 1000, opted_out)
 
 
-def _too_large(data: bytes, size: int, most: int) -> StateError:
-    keys = ", ".join(
-        f"{key} ({weight} bytes)" for key, weight in codec.heaviest(codec.decode(data) or {})
-    )
+def _fitted(turn: Turn, data: bytes, most: int) -> bytes:
+    """The data of a state that is over the bound, without the oldest items of the lists that may lose them.
+
+    Raises:
+        StateError: It is too large even so.
+    """
+    config, longest = turn.config, turn.state.most_bytes or most
+    content = codec.decode(data) or {}
+    # A quarter is left free, so that not every turn trims.
+    trimmed = trim(content, config.trim, most_data_bytes(most * 3 // 4) - turn.beside_bytes)
+    if trimmed:
+        data = codec.encode(content)
+    size = sealed_bytes(turn.beside_bytes + len(data))
+    if size > longest:
+        raise _too_large(content, size, longest, config)
+    if trimmed:
+        turn.reason = turn.reason or "trimmed"
+        if "trimmed" not in config.logged:
+            config.logged.add("trimmed")
+            turn.log(
+                "the state was too large and is kept without its lists' oldest items; logged once",
+                "trimmed",
+            )
+    return data
+
+
+def _too_large(content: Mapping[Any, Any], size: int, most: int, config: TurnConfig) -> StateError:
+    heaviest = codec.heaviest(content)
+    keys = ", ".join(f"{shown} ({weight} bytes)" for _, shown, weight in heaviest)
+    place, advice = "", f"raise {Settings.max_state_bytes.variable} if the store takes more"
+    if config.in_cookie:
+        place, advice = " for a cookie", "keep it at the server: set CONVOSTATE_STORE=redis://…"
+    if heaviest and type(content[heaviest[0][0]]) is list:
+        keys += f". The first is a list, whose oldest items go if {Settings.trim.variable} names it"
     return StateError(
-        f"the state is too large for a cookie: sealed it has {size} bytes, at most {most} fit. "
-        f"The heaviest keys: {keys}. Keep less, or keep it at the server: set CONVOSTATE_STORE=redis://…"
+        f"the state is too large{place}: sealed it has {size} bytes, at most {most} fit. "
+        f"The heaviest keys: {keys}. Keep less, or {advice}"
     )
 
 

@@ -256,9 +256,9 @@ def test_an_ending_is_none() -> None:
 def test_the_heaviest_keys_come_first_with_their_bytes() -> None:
     state = {"small": 1, "cart": list(range(100)), 7: "x" * 50, "b c": "y" * 40, "note": ""}
     assert heaviest(state) == [
-        ("cart", len(encode({"cart": state["cart"]}))),
-        ("[7]", 54),
-        ("['b c']", 47),
+        ("cart", "cart", len(encode({"cart": state["cart"]}))),
+        (7, "[7]", 54),
+        ("b c", "['b c']", 47),
     ]
     assert heaviest({}) == []
 

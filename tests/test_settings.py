@@ -43,6 +43,9 @@ VALID: dict[str, dict[str, Any]] = {
     "CONVOSTATE_CALLS": {"own": "own", "shared": "shared"},
     "CONVOSTATE_MAX_WAITING": {"0": 0, "8": 8, "1000": 1000},
     "CONVOSTATE_MAX_BODY_BYTES": {"1024": 1024, "16777216": 16777216},
+    "CONVOSTATE_MAX_STATE_BYTES": {"256": 256, "1048576": 1048576, "536870912": 536870912},
+    "CONVOSTATE_TRIM": {"history": {"history": 1}, "history:2,chat_log": {"history": 2, "chat_log": 1}, " history : 2 , 7:99": {"history": 2, "7": 99},
+                        "a-b.c": {"a-b.c": 1}, "vérité:3": {"vérité": 3}},
 }  # fmt: skip
 
 NONSENSE: dict[str, list[str]] = {
@@ -71,6 +74,9 @@ NONSENSE: dict[str, list[str]] = {
     "CONVOSTATE_CALLS": ["canary", "Own", "pair", "none"],
     "CONVOSTATE_MAX_WAITING": ["canary", "-1", "1001", "8.0", "1e2", "0x8", "\u0668", "9" * 30, "+8"],
     "CONVOSTATE_MAX_BODY_BYTES": ["canary", "0", "1023", "16777217", "-1", "256k", "1_024", "1024.0"],
+    "CONVOSTATE_MAX_STATE_BYTES": ["canary", "0", "255", "536870913", "-1", "1M", "1_048_576", "none"],
+    "CONVOSTATE_TRIM": ["canary:0", "canary:x", "canary:-1", "canary:2.5", "canary:100", "canary:02", "canary:", ":2", ":", ",", "canary,", "canary,,x",
+                        "canary;x", "canary x", "canary=2", "canary:2:2", "canary,canary:2", "$['canary']", "canary[0]", "{canary: 2}", "canary:\u0662"],
 }  # fmt: skip
 
 
@@ -128,7 +134,8 @@ WRONG_TYPES: dict[str, list[Any]] = {
     "lifetime": ["", 5, 4.0, timedelta(0), timedelta(seconds=59), timedelta(hours=4, microseconds=1), timedelta(hours=5), timedelta(days=-1),
                  timedelta(seconds=90, milliseconds=1), timedelta.max],
     "cookie_name": ["", 5, b"x"], "on_outage": ["", 5, None.__class__, ["refuse"]], "on_opt_out": ["", True], "max_waiting": ["", 8.0, True, -1, 1001],
-    "max_body_bytes": ["", 262144.0, False, 0, 2**40],
+    "max_body_bytes": ["", 262144.0, False, 0, 2**40], "max_state_bytes": ["", 1e6, True, 255, 2**40],
+    "trim": [5, b"x", {"x"}, [5], [""], [("history", 2)], {"x": 0}, {"x": "2"}, {"x": True}, {"x": None}, {"x": 100}, {None: 1}, {1.5: 1}, {7: 1, "7": 2}],
 }  # fmt: skip
 
 

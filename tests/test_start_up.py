@@ -41,6 +41,8 @@ WRONG: dict[str, tuple[dict[str, str], str]] = {
     "an opt-out": ({"CONVOSTATE_ON_OPT_OUT": "zaffre"}, "CONVOSTATE_ON_OPT_OUT=end"),
     "waiting": ({"CONVOSTATE_MAX_WAITING": "zaffre"}, "CONVOSTATE_MAX_WAITING=2"),
     "a body": ({"CONVOSTATE_MAX_BODY_BYTES": "1"}, "CONVOSTATE_MAX_BODY_BYTES=262144"),
+    "a state": ({"CONVOSTATE_MAX_STATE_BYTES": "zaffre"}, "CONVOSTATE_MAX_STATE_BYTES=1048576"),
+    "lists to trim": ({"CONVOSTATE_TRIM": "zaffre:x"}, "CONVOSTATE_TRIM=history:2,chat_log"),
     "an account's token": ({"CONVOSTATE_ACCOUNT_TOKENS": "zaffre"}, "CONVOSTATE_ACCOUNT_TOKENS="),
     "an account that is none": ({"CONVOSTATE_ACCOUNT_TOKENS": "ACx=zaffre"}, "CONVOSTATE_ACCOUNT_TOKENS=AC<"),
     "a shared key": ({"CONVOSTATE_SHARED_KEYS": "zaffre"}, "CONVOSTATE_SHARED_KEYS=<"),

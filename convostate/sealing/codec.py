@@ -256,7 +256,12 @@ def _place_of_surrogate(value: Any, place: str = "$") -> str:
     return next(filter(None, (_place_of_surrogate(item, step) for item, step in steps)), "")
 
 
-def heaviest(state: Mapping[Any, Any], count: int = 3) -> list[tuple[str, int]]:
-    """The keys that take the most room, with their bytes, heaviest first."""
-    sizes = [(_step(key).lstrip("."), len(encode({key: item}))) for key, item in state.items()]
-    return sorted(sizes, key=lambda size: -size[1])[:count]
+def encoded_bytes(value: Any) -> int:
+    """How many bytes a value takes within a state that has been decoded."""
+    return len(cbor2.dumps(_fit(value, 1)))
+
+
+def heaviest(state: Mapping[Any, Any], count: int = 3) -> list[tuple[Any, str, int]]:
+    """The keys that take the most room, heaviest first: each as it is, as it may be shown, and its bytes."""
+    sizes = [(key, _step(key).lstrip("."), len(encode({key: item}))) for key, item in state.items()]
+    return sorted(sizes, key=lambda size: -size[2])[:count]

@@ -47,6 +47,18 @@ _FRAME = struct.Struct(">QQQI")
 _SHORTEST_TOKEN_BYTES = HEAD_BYTES + PADDING_BYTES + TAG_BYTES
 
 
+def sealed_bytes(data_bytes: int) -> int:
+    """How long the token of that much data is."""
+    plain_bytes = _FRAME.size + data_bytes
+    return HEAD_BYTES + plain_bytes + -plain_bytes % PADDING_BYTES + TAG_BYTES
+
+
+def most_data_bytes(token_bytes: int) -> int:
+    """How much data fits into a token of at most that length; below 0 if the shortest is longer."""
+    plain_bytes = token_bytes - HEAD_BYTES - TAG_BYTES
+    return plain_bytes - plain_bytes % PADDING_BYTES - _FRAME.size
+
+
 class Opened(NamedTuple):
     """What a token held.
 

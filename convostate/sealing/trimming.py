@@ -1,0 +1,83 @@
+"""Trimming: a state that is too large loses the oldest items of its lists."""
+
+from __future__ import annotations
+
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+
+from convostate.sealing.codec import encode, encoded_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class _Trimmed:
+    """A list that loses items from its beginning, and how many it has lost.
+
+    Each item is measured once, and only if it goes: this takes as long as what is dropped.
+    """
+
+    __slots__ = ("_items", "_unit", "dropped", "size")
+
+    def __init__(self, items: list[Any], unit: int) -> None:
+        self._items = items
+        self._unit = unit
+        self.dropped = 0
+        self.size = encoded_bytes(items)
+
+    @property
+    def has_more(self) -> bool:
+        """Whether anything would be left of it; the newest always stay."""
+        return self.dropped + self._unit < len(self._items)
+
+    def drop(self) -> int:
+        """Drop the oldest; the bytes that are free then."""
+        start, self.dropped = self.dropped, self.dropped + self._unit
+        freed = sum(map(encoded_bytes, self._items[start : self.dropped]))
+        length = len(self._items)
+        # In CBOR the length of a list takes as many bytes as the number itself.
+        freed += encoded_bytes(length - start) - encoded_bytes(length - self.dropped)
+        self.size -= freed
+        return freed
+
+    def finish(self) -> None:
+        """Take from the list what has been dropped."""
+        del self._items[: self.dropped]
+
+
+def trim(content: dict[Any, Any], units: Mapping[str, int], most_bytes: int) -> bool:
+    """Drop the oldest items of top-level lists, always of the longest in bytes, until the state fits.
+
+    Of each list the newest items stay: as many as are dropped at once, or those of an incomplete unit.
+
+    Args:
+        content: A state as it was decoded; its lists are changed.
+        units: The keys that it may trim, and how many items of each are dropped at once. A key that
+            is an int is named by its digits.
+        most_bytes: How long its encoding shall be at most.
+
+    Returns:
+        Whether anything was dropped. That it fits then is not certain.
+    """
+    lists = [
+        _Trimmed(value, units[name])
+        for key, value in content.items()
+        if type(value) is list and (name := _name(key)) in units
+    ]
+    excess = len(encode(content)) - most_bytes if lists else 0
+    while excess > 0:
+        longest = max(
+            (each for each in lists if each.has_more), key=attrgetter("size"), default=None
+        )
+        if longest is None:
+            break
+        excess -= longest.drop()
+    for each in lists:
+        each.finish()
+    return any(each.dropped for each in lists)
+
+
+def _name(key: str | int) -> str:
+    if isinstance(key, str):
+        return key
+    return str(key) if key.bit_length() <= 64 else ""  # str() of a huge one raises
