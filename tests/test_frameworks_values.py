@@ -380,3 +380,14 @@ def test_p13_a_state_too_large_for_a_cookie_names_its_heaviest_keys_all_the_same
 
     with pytest.raises(StateError, match=r"heaviest keys: log \(50"):
         turns.turn(put(step=Step.NAME, log="x" * 5000))
+
+
+@pytest.mark.parametrize("framework", APPS)
+def test_p12_a_sessions_list_is_trimmed_with_what_only_the_session_can_keep(framework: str) -> None:
+    turns = Turns(APPS[framework], store="memory", trim="log", max_state_bytes=2000)
+    texts = [Markup("<b>").ljust(40) + str(number) for number in range(60)]
+    turns.turn(put(log=list(texts)))
+
+    back = turns.turn(lambda session: list(session["log"]))
+    assert 10 < len(back) < 60
+    assert back == texts[-len(back) :]
