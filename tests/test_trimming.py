@@ -18,7 +18,7 @@ from convostate.stores.base import Keep
 from convostate.turns import configure
 from tests.asgi_served import serve_asgi
 from tests.conversing import PAIR, World
-from tests.served import XML, serve, settings, signed, text
+from tests.served import ACCOUNT, XML, serve, settings, signed, text
 from tests.turning import COOKIE, SERVER, cookie_config, finished, kept, opened, server_config
 
 if TYPE_CHECKING:
@@ -433,6 +433,33 @@ def test_the_size_of_a_state_is_that_of_its_token(config: TurnConfig) -> None:
         outcome = finished(turn)
         assert isinstance(outcome, Keep)
         assert size == len(outcome.token) == turn.token_bytes
+
+
+@each_place
+def test_the_state_of_a_call_is_measured_and_trimmed_with_all_that_its_token_holds(
+    place: Callable[..., TurnConfig],
+) -> None:
+    config, call = place(trim="history"), (ACCOUNT, "CA" + "1" * 32)
+    for length in range(65):  # through all steps of the padding
+        turn = opened(config=config, call=call)
+        turn.state["a"] = "x" * length
+        size = turn.state.size_bytes
+        outcome = finished(turn)
+        assert isinstance(outcome, Keep)
+        assert size == len(outcome.token)
+
+    turn = opened(config=config, call=call)
+    turn.state["a"] = ""
+    turn.state["a"] = "x" * ((turn.state.room_bytes or 0) - 2)
+    assert turn.state.room_bytes == 0
+    full = finished(turn)
+    assert isinstance(full, Keep)
+    assert (config.most_bytes or 0) - 64 < len(full.token) <= (config.most_bytes or 0)
+    turn = opened(config=config, call=call)
+    turn.state["history"] = items(60)
+    trimmed = finished(turn)
+    assert isinstance(trimmed, Keep)
+    assert len(trimmed.token) <= (config.most_bytes or 0) * 3 // 4
 
 
 @each_place
