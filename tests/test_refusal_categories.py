@@ -17,13 +17,17 @@ REFUSED: dict[str, tuple[Request, int, str]] = {
     "a GET with a body": (got(URL)._replace(body=b"a"), 415, "content-type"),
     "a malformed form": (posted(text(), body=b"a"), 400, "form"),
     "a malformed query": (got(f"{URL}?a;b"), 400, "form"),
-    "another spelling": (posted({"FROM": ADA}), 403, "form"),
+    "another spelling": (posted({"FROM": ADA, "MessageSid": "SM1"}), 403, "form"),
     "unsigned": (posted(text(), signature=""), 403, "unsigned"),
     "badly signed": (posted(text(), signature="A" * 28), 403, "signature"),
     "a sender twice": (posted([*text().items(), ("From", BOB)]), 403, "identity"),
     "two SIDs": (posted(TWO_SIDS), 403, "identity"),
-    "a sender in the query": (posted(text(), url=f"{URL}?From=1"), 403, "identity"),
-    "a re-split": (posted(text(f"From{BOB}FromA")), 403, "re-split"),
+    "an account in the query alone": (
+        posted({"Body": "hi"}, url=f"{URL}?AccountSid=AC1"),
+        403,
+        "identity",
+    ),
+    "a re-split": (posted({**text(), "FromAFrom": BOB}), 403, "re-split"),
 }
 
 

@@ -99,7 +99,7 @@ REFUSED: dict[str, Request] = {
     "no utf-8": request(body=b"Body=canary%FF"), "an escaped letter": request(body=b"Body=canary%41"), "a nul": request(body=b"canary%00=canary"),
     "another name": request(body=b"FROM=%2B15551234567"), "too many": request(body=b"canary=1&" * 2000), "another method": request(method="CANARY"),
     "another type": request(content_type="canary/canary"), "a hash": request(query="bodySHA256=canary", url=f"{URL}?bodySHA256=canary"),
-    "twice": posted([*PARAMS.items(), ("From", OURS)], url=URL, token=TOKEN), "in the query": posted(PARAMS, url=f"{URL}?From=canary", token=TOKEN),
+    "twice": posted([*PARAMS.items(), ("From", OURS)], url=URL, token=TOKEN), "in the query": posted({"Body": "canary"}, url=f"{URL}?AccountSid=canary", token=TOKEN),
     "two sids": posted({**PARAMS, "SmsSid": "SM" + "cd" * 16}, url=URL, token=TOKEN), "another account": posted({**PARAMS, "AccountSid": "canary"}, url=URL),
     "a re-split": posted({**PARAMS, "FromAFrom": THEIRS}, url=URL, token=TOKEN), "a get": got(QUERY, signature="B" * 28),
     "a bad get": got(f"{QUERY};x", token=TOKEN), "an unknown key": request(scheme="key=canary,algorithm=HMAC_SHA256"),
@@ -137,7 +137,7 @@ def too_long_a_lifetime() -> None:
 ERRORS: dict[str, Callable[[], object]] = {
     **{f"authenticate: {name}": authenticating(each) for name, each in REFUSED.items()},
     "form": lambda: parse_form(b"canary=canary%FF"), "query": lambda: parse_query("canary;canary"),
-    "pair": lambda: PhonePair(ACCOUNT, OURS, f"{THEIRS} x"), "key": lambda: Keyring.parse(KEY[:-1]), "keys": lambda: Keyring.parse(f"{KEY},{KEY}"),
+    "pair": lambda: PhonePair(ACCOUNT, OURS, f"{THEIRS} "), "key": lambda: Keyring.parse(KEY[:-1]), "keys": lambda: Keyring.parse(f"{KEY},{KEY}"),
     "settings": lambda: settings(auth_token=f"{TOKEN},{TOKEN}", keys=KEY), "store": lambda: settings(store="x://canary"),
     "account": lambda: settings(account_tokens=f"{THEIRS}={TOKEN}", keys=KEY), "lifetime": lambda: settings(lifetime="canary"),
     "too large": in_state([BODY] * 1000), "an object": in_state({"deep": [BODY, object()]}), "a surrogate": in_state([BODY, "canary\ud800"]),

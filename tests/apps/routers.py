@@ -1,4 +1,4 @@
-"""The routers of four frameworks behind one guard: /sms and what is under /voice/ are guarded, /page is not."""
+"""The routers of seven frameworks behind one guard: /sms, /incoming_sms and what is under /voice/ are guarded, /page is not."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import bottle
+import cherrypy
 from flask import Flask
 from pyramid.config import Configurator
 from pyramid.response import Response
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
 
 RAN = b"the handler ran"
-PATHS = ("/sms", "/voice/", "/page")
+PATHS = ("/sms", "/incoming_sms", "/voice/", "/page")
 
 
 def _flask() -> WSGIApplication:
@@ -52,7 +53,80 @@ def _pyramid_views() -> WSGIApplication:
     return app
 
 
+def _rest_framework() -> WSGIApplication:
+    import django
+    from django.conf import settings
+
+    settings.configure(
+        ALLOWED_HOSTS=["*"], ROOT_URLCONF="tests.apps.routers", SECRET_KEY="x", REST_FRAMEWORK={"UNAUTHENTICATED_USER": None}
+    )  # fmt: skip
+    django.setup(set_prefix=False)
+    from django.core.handlers.wsgi import WSGIHandler
+    from django.http import HttpResponse
+    from django.urls import path
+    from rest_framework.decorators import api_view
+    from rest_framework.urlpatterns import format_suffix_patterns
+
+    @api_view(["GET", "POST"])
+    def view(_request: object, format: str = "") -> HttpResponse:  # noqa: A002, ARG001
+        return HttpResponse(RAN)
+
+    urlpatterns.extend(format_suffix_patterns([path(each[1:], view) for each in PATHS]))
+    return WSGIHandler()  # type: ignore[no-any-return]
+
+
+urlpatterns: list[Any] = []
+
+
+class _Voice:
+    """What is under /voice/, for the two that call methods by the names in the path."""
+
+    def index(self, *_args: str, **_params: str) -> bytes:
+        return RAN
+
+
+class _Root:
+    def __init__(self) -> None:
+        self.voice = _Voice()
+
+    def sms(self, **_params: str) -> bytes:
+        return RAN
+
+    incoming_sms = page = sms
+
+
+def _cherrypy() -> WSGIApplication:
+    for view in (_Voice.index, _Root.sms):
+        setattr(view, "exposed", True)  # noqa: B010  # CherryPy's own way, which has no types
+    return cherrypy.Application(_Root())  # type: ignore[no-any-return]
+
+
+def _turbogears() -> WSGIApplication:
+    from tg import MinimalApplicationConfigurator, TGController, expose
+
+    class Voice(TGController):
+        @expose(content_type="text/plain")
+        def index(self, *_args: str, **_params: str) -> bytes:
+            return RAN
+
+    class Root(TGController):
+        voice = Voice()
+
+        @expose(content_type="text/plain")
+        def sms(self, **_params: str) -> bytes:
+            return RAN
+
+        incoming_sms = page = sms
+
+    config = MinimalApplicationConfigurator()
+    config.update_blueprint({"root_controller": Root()})
+    return config.make_wsgi_app()  # type: ignore[no-any-return]
+
+
 ROUTERS = {
+    "rest-framework": _rest_framework(),
+    "cherrypy": _cherrypy(),
+    "turbogears": _turbogears(),
     "flask": _flask(),
     "bottle": _bottle(),
     "pyramid": _pyramid_routes(),
@@ -66,5 +140,5 @@ def route(environ: WSGIEnvironment, start_response: Any) -> Iterable[bytes]:
 
 
 app = ConversationMiddleware(
-    route, replace(Settings.from_environ(), paths=("/sms", "/sms/*", "/voice/*"))
+    route, replace(Settings.from_environ(), paths=("/sms", "/sms/*", "/incoming_sms", "/voice/*"))
 )
