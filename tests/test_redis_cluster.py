@@ -13,11 +13,18 @@ from redis import RedisCluster
 from convostate.stores import RedisStore
 from convostate.stores.base import Keep
 from tests.conversing import World
+from tests.drivers import DRIVERS, driven
 from tests.redis_servers import RedisServer, clients_of, wait_until
 from tests.redis_stage import BASE, add_one, begin, claim, count_in, log_of, refused, token
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+@pytest.fixture(autouse=True, params=DRIVERS)
+def _driver(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    yield from driven(request.param, __name__, monkeypatch)
+
 
 SLOTS = 16_384
 
@@ -92,6 +99,7 @@ def test_close_frees_the_connections_to_every_master(masters: list[RedisServer],
     wait_until(lambda: not made & clients_of(*masters), "the end of its connections")
 
 
+@pytest.mark.usefixtures("url")
 def test_the_callers_own_cluster_client_is_taken(masters: list[RedisServer]) -> None:
     with contextlib.closing(RedisCluster("127.0.0.1", masters[0].port)) as client:
         store = RedisStore(client)

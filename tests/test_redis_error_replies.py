@@ -13,6 +13,7 @@ from convostate.stores import RedisStore
 from convostate.stores.base import Keep
 from convostate.stores.redis.errors import code_of
 from tests.conversing import ADA, US, World
+from tests.drivers import DRIVERS, driven
 from tests.redis_servers import BINARIES, redis_server, wait_until
 from tests.redis_stage import BASE, add_one, begin, claim, name_of, refused, token
 from tests.toxics import proxied
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.redis_servers import RedisServer
+
+
+@pytest.fixture(autouse=True, params=DRIVERS)
+def _driver(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    yield from driven(request.param, __name__, monkeypatch)
 
 
 @pytest.fixture(params=BINARIES)
@@ -255,6 +261,7 @@ def test_f14_a_command_that_is_not_allowed_is_named(server: RedisServer, command
     )
 
 
+@pytest.mark.parametrize("_driver", ["threads"], indirect=True)  # a loop's turn holds none
 def test_f14_too_many_clients_is_named(server: RedisServer, store: RedisStore) -> None:
     server.admin.config_set("maxclients", "1")
     # Its idle connection is older than the limit; a new one is refused.
@@ -264,6 +271,7 @@ def test_f14_too_many_clients_is_named(server: RedisServer, store: RedisStore) -
     assert add_one(store) == 2
 
 
+@pytest.mark.parametrize("_driver", ["threads"], indirect=True)  # a loop's turn holds none
 def test_f14_more_turns_than_the_client_may_have_connections_is_named(server: RedisServer) -> None:
     store = RedisStore(Redis(port=server.port, max_connections=1))
     held = begin(store)

@@ -11,6 +11,7 @@ from convostate.stores import RedisStore
 from convostate.stores.base import Keep
 from convostate.stores.redis.store import ABORT, BEGIN, COMMIT, PEEK, WRITE
 from tests.conversing import World
+from tests.drivers import DRIVERS, driven
 from tests.redis_servers import free_port, wait_until
 from tests.redis_stage import BASE, add_one, begin, claim, count_in, log_of, refused, token
 from tests.toxics import deaf_port, proxied
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
     from convostate.stores.base import Begun
     from tests.redis_servers import RedisServer
     from tests.toxics import Fault, Proxy
+
+
+@pytest.fixture(autouse=True, params=DRIVERS)
+def _driver(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    yield from driven(request.param, __name__, monkeypatch)
+
 
 # One timeout of 0.5 s, or two, and what a busy machine adds.
 BEGIN_S, COMMIT_S = 0.8, 1.3

@@ -13,6 +13,7 @@ import pytest
 from convostate.stores import RedisStore
 from convostate.stores.base import End, Keep
 from tests.conversing import World
+from tests.drivers import DRIVERS, driven
 from tests.redis_servers import redis_server, wait_until
 from tests.redis_stage import BASE, NAME, add_one, begin, claim, count_in, log_of, refused, token
 
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tests.redis_servers import RedisServer
+
+
+@pytest.fixture(autouse=True, params=DRIVERS)
+def _driver(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    yield from driven(request.param, __name__, monkeypatch)
 
 
 @pytest.fixture

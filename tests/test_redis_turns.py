@@ -13,13 +13,22 @@ from convostate.stores import RedisStore
 from convostate.testing import TwilioSimulator
 from tests.answering import Answer, Answering, message
 from tests.conversing import ADA, TOKEN, US, World, settings
+from tests.drivers import DRIVERS, driven
 from tests.redis_servers import IN_SCRIPTS, wait_until
 from tests.redis_stage import fresh_world, log_of, name_of
 from tests.toxics import proxied
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from convostate import State, Webhook
     from tests.redis_servers import RedisServer
+
+
+@pytest.fixture(autouse=True, params=DRIVERS)
+def _driver(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    yield from driven(request.param, __name__, monkeypatch)
+
 
 PATIENCE_S = 20
 

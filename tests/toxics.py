@@ -35,6 +35,7 @@ class Proxy:
         lose_chance: Which part of the replies is lost, from 0 to 1.
         answer: What every request is answered with instead of being passed on, or None.
         requests: How many commands clients have sent.
+        swallowed: What was not passed on.
     """
 
     def __init__(
@@ -55,6 +56,8 @@ class Proxy:
         self._random = random.Random(seed)
         self._planned: list[tuple[bytes, Fault]] = []
         self._open: set[socket.socket] = set()
+        self._forgotten: set[socket.socket] = set()
+        self.swallowed: list[bytes] = []
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
         self._ended = threading.Event()
@@ -71,6 +74,28 @@ class Proxy:
     def planned(self) -> int:
         """How many planned faults have not happened yet."""
         return len(self._planned)
+
+    def forget(self) -> int:
+        """Forget every connection there is, as a firewall does: nobody is told, and packets vanish.
+
+        Returns:
+            How many there were.
+        """
+        with self._lock:
+            self._forgotten |= self._open
+            return len(self._open) // 2
+
+    def deliver_late(self) -> None:
+        """Pass on what was swallowed, each over a connection of its own."""
+        swallowed, self.swallowed = self.swallowed, []
+        for request in swallowed:
+            with socket.create_connection(self._upstream, _MOST_S) as server:
+                server.sendall(request)
+                server.recv(CHUNK_BYTES)
+
+    def is_forgotten(self, connection: socket.socket) -> bool:
+        """Whether packets of a connection vanish."""
+        return self.hole or connection in self._forgotten
 
     def cut_all(self) -> None:
         """Reset every connection now."""
@@ -135,10 +160,11 @@ class Proxy:
             before, self._last_reply = self._last_reply, reply
         return before if swap else reply
 
-    def forget(self, *connections: socket.socket) -> None:
+    def drop(self, *connections: socket.socket) -> None:
         """Close connections."""
         with self._lock:
             self._open -= set(connections)
+            self._forgotten -= set(connections)
         for connection in connections:
             _reset(connection)
             connection.close()
@@ -167,7 +193,8 @@ class _Link:
         fault = proxy.fault_for(request)
         if fault == "cut":
             return False
-        if proxy.hole or fault == "swallow":
+        if proxy.is_forgotten(self._client) or fault == "swallow":
+            proxy.swallowed.append(request)
             return True
         if proxy.answer is not None:
             self._client.sendall(proxy.answer)
@@ -187,7 +214,7 @@ class _Link:
         proxy = self._proxy
         fault, self._fault = self._fault, None
         proxy.hold_back()
-        if proxy.hole:
+        if proxy.is_forgotten(self._client):
             return True
         if fault == "lose":
             return False
@@ -207,7 +234,7 @@ class _Link:
         with self._proxy._lock:
             self._halves -= 1
         if self._halves == 0:
-            self._proxy.forget(self._client, self._server)
+            self._proxy.drop(self._client, self._server)
 
 
 def _reset(connection: socket.socket) -> None:

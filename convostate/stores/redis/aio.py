@@ -37,6 +37,7 @@ from convostate.stores.base import (
 from convostate.stores.redis.client import (
     BLOCK_S,
     IDLE_S,
+    JUST_NOW,
     PAUSE_S,
     STALE_S,
     TIMEOUT_S,
@@ -82,7 +83,7 @@ class AsyncioTransport:
     def __init__(self, pool: AsyncioPool) -> None:
         self._pool = pool
         self._connection = pool.make()
-        self._used = 0.0
+        self._used = JUST_NOW
         self.lent = False
 
     @property
@@ -92,16 +93,18 @@ class AsyncioTransport:
 
     async def connect(self) -> None:
         """Connect."""
+        tls = isinstance(self._connection, redis_asyncio.SSLConnection)
+        timeout_s = 2 * TIMEOUT_S if tls else TIMEOUT_S
         for left in range(LAGS - 1, -1, -1):
             began = time.monotonic()
             try:
-                async with timeout(TIMEOUT_S):
+                async with timeout(timeout_s):
                     await self._connection.connect()
                 break
-            except TIMEOUTS:
-                if not left or not _lagged(began, TIMEOUT_S):
-                    raise
-        self._used = time.monotonic()
+            except TIMEOUTS as error:
+                if not left or not _lagged(began, timeout_s):
+                    raise exceptions.TimeoutError("handshake" if tls else "connect") from error
+        self._used = JUST_NOW
 
     async def is_in_step(self) -> bool:
         """Whether it is open and has nothing left to read."""
@@ -247,7 +250,7 @@ class AsyncioClient(Client):
                 self._lock = asyncio.Lock()
             async with self._lock:
                 if self._route is None:
-                    async with timeout(2 * TIMEOUT_S):
+                    async with timeout(4 * TIMEOUT_S):
                         self._route = await self.find_route()
         return self._route
 

@@ -37,6 +37,7 @@ BLOCK_S = 0.25  # how long a waiting turn blocks at a time; below TIMEOUT_S
 # A firewall or a load balancer forgets an idle connection without a word: packets vanish. After so many
 # idle seconds a connection that does not answer soon is given up for a new one.
 IDLE_S, STALE_S = 2.0, 0.08
+JUST_NOW = float("inf")  # a new connection is not idle, however long its process stands still
 FAILURES = 5  # in a row; fewer can be one connection's bad luck
 PAUSE_S = 1.0  # between two probes of a dead server: what a recovered one is kept waiting at most
 
@@ -186,7 +187,7 @@ class BlockingTransport:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._connection = pool.make()
-        self._used = 0.0
+        self._used = JUST_NOW
 
     @property
     def is_idle(self) -> bool:
@@ -196,7 +197,7 @@ class BlockingTransport:
     async def connect(self) -> None:
         """Connect."""
         self._connection.connect()
-        self._used = time.monotonic()
+        self._used = JUST_NOW
 
     async def is_in_step(self) -> bool:
         """Whether it is open and has nothing left to read."""
@@ -479,6 +480,13 @@ class Client:
         client = self._make_client()
         check_client(client, self.kinds)
         self.is_cluster = isinstance(client, self.kinds[1])
+        if self.is_cluster and hasattr(client, "initialize"):  # the blocking one has asked by now
+            try:
+                await client.initialize()
+            except BaseException:
+                if not self._theirs:
+                    self.run_aside(close_client(client))
+                raise
         return (Cluster if self.is_cluster else Standalone)(client, self.make_pool)
 
     def moved(self) -> None:
