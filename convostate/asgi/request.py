@@ -81,6 +81,8 @@ def url_of(scope: Scope, headers: dict[str, str], public_url: str | None) -> str
     if query:
         target = f"{target}?{query}"
     if public_url is not None:
+        if scope["type"] == "websocket":  # https://… is wss://… there
+            public_url = f"ws{public_url.removeprefix('http')}"
         parts = urlsplit(public_url)
         root = scope.get("root_path", "").rstrip("/")
         if parts.path and (root == parts.path or root.startswith(f"{parts.path}/")):
