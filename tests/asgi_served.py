@@ -43,6 +43,8 @@ def scope_of(environ: WSGIEnvironment) -> tuple[dict[str, Any], bytes]:
         scope["raw_path"] = raw.partition("?")[0].encode("latin-1")
     scope |= {name: value for name, value in environ.items() if name.startswith("convostate.")}
     stream = environ["wsgi.input"]
+    if type(stream) is BytesIO:
+        stream.seek(0)
     length = environ.get("CONTENT_LENGTH") or ""
     body = stream.read(int(length)) if length.isdigit() else stream.read()
     return scope, body

@@ -128,6 +128,14 @@ def _closed_stores(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         store.close()
 
 
+@pytest.fixture(params=["wsgi", "asgi"])
+def both_doors(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The requests of `tests.served` go through one door, then through the other."""
+    from tests.served import Door
+
+    monkeypatch.setattr(Door, "asgi", request.param == "asgi")
+
+
 @pytest.fixture(params=["memory", "redis"])
 def store(request: pytest.FixtureRequest) -> Iterator[Store]:
     """A server-side store with nothing in it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from io import BytesIO, StringIO
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from urllib.parse import unquote_to_bytes, urlencode, urlsplit
 from wsgiref.validate import validator
 
@@ -12,7 +12,9 @@ from werkzeug.datastructures import Headers
 from werkzeug.middleware.lint import LintMiddleware
 
 from convostate import ConversationMiddleware, Settings
+from convostate.asgi import ConversationMiddleware as AsgiDoor
 from convostate.twilio.signature import sign
+from tests.asgi_served import AsAsgi, serve_asgi
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -112,17 +114,29 @@ def linted(app: WSGIApplication) -> WSGIApplication:
     return checked
 
 
+class Door:
+    """Through which door the requests of `serve` go: the fixture `both_doors` runs a test once for each."""
+
+    asgi = False
+
+
 def wrapped(
     app: WSGIApplication, *, store: Store | str | None = None, inside: bool = True, **changes: Any
 ) -> ConversationMiddleware:
     """A middleware around a linted app; with `inside` false the app breaks the rules on purpose."""
     if isinstance(store, str):
         changes["store"], store = store, None
-    return ConversationMiddleware(linted(app) if inside else app, settings(**changes), store=store)
+    app = linted(app) if inside else app
+    if Door.asgi:
+        door: Any = AsgiDoor(AsAsgi(app), settings(**changes), store=store)
+        return cast("ConversationMiddleware", door)  # `serve` is all that calls it
+    return ConversationMiddleware(app, settings(**changes), store=store)
 
 
 def serve(app: WSGIApplication, environ: WSGIEnvironment, *, outside: bool = True) -> Served:
     """Serve one request as a server does; with `outside` false the request breaks the rules on purpose."""
+    if isinstance(cast("object", app), AsgiDoor):
+        return Served(*serve_asgi(app, environ))
     environ = dict(environ)  # linters put themselves into it
     errors, body = environ["wsgi.errors"], environ["wsgi.input"]
     if type(body) is BytesIO:

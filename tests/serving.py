@@ -16,6 +16,8 @@ from wsgiref.simple_server import make_server
 
 from werkzeug.utils import import_string
 
+from tests.redis_servers import wait_until
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -57,6 +59,11 @@ class Server:
         Thread(target=self._read, daemon=True).start()  # a full pipe would stop the server
         assert self._listens.wait(PATIENCE_S), self.log
         assert self.address[1], self.log
+        wait_until(self._accepts)  # granian says so before it does
+
+    def _accepts(self) -> bool:
+        with socket.create_connection(self.address, PATIENCE_S):
+            return True
 
     def _read(self) -> None:
         output = self.process.stdout or self.process.stderr  # granian's own log is on the first

@@ -88,6 +88,8 @@ ODD = {
     "V15 a status that is text": [{**START, "status": "200"}, BODY],
     "V15 a status that is not final": [{**START, "status": 101}, BODY],
     "V15 a body that is text": [START, {**BODY, "body": "text"}],
+    "V15 a line break in a header": [{**START, "headers": [(b"x", b"a\r\nb")]}, BODY],
+    "V26 a length that is not the body's": [{**START, "headers": [(b"content-length", b"1")]}, BODY],
 }  # fmt: skip
 
 

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
     Pairs = list[tuple[str, str]]
 
+pytestmark = pytest.mark.usefixtures("both_doors")
+
 
 def answer(environ: WSGIEnvironment) -> int:
     """The status; a refused request never reaches the app."""

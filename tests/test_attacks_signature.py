@@ -17,6 +17,8 @@ from tests.served import ACCOUNT, FORM, TOKEN, URL, bare, serve, signed, text, w
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
+pytestmark = pytest.mark.usefixtures("both_doors")
+
 OTHER_ACCOUNT, OTHER_TOKEN = "AC" + "b" * 32, "fedcba9876543210" * 2
 SIGNATURE = sign(URL, text().items(), TOKEN)
 

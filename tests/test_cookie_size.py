@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from convostate import State
     from tests.served import Served
 
+pytestmark = pytest.mark.usefixtures("both_doors")
+
 
 def turn(do: Callable[[State], object], cookie: str = "", **changes: Any) -> Served:
     """One text whose handler does something with its state; answers with the state's items."""

@@ -13,6 +13,8 @@ from tests.served import XML, Closing, answering, serve, signed, wrapped
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+pytestmark = pytest.mark.usefixtures("both_doors")
+
 
 def kept(app: Any) -> dict[Any, Any]:
     """What the conversation remembers after one text."""

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from convostate import State
     from convostate.testing.phone import Phone
 
+pytestmark = pytest.mark.usefixtures("both_doors")
+
 
 def simulator(app: Any = counting, **changes: Any) -> TwilioSimulator:
     return TwilioSimulator(ConversationMiddleware(app, settings(**changes)), TOKEN)

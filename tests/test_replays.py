@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from convostate import ConversationMiddleware
 
+pytestmark = pytest.mark.usefixtures("both_doors")
+
 
 class Counting:
     """Counts texts in the state, and how often it ran."""
