@@ -88,6 +88,9 @@ DEEP: Any = []
 for _ in range(40):
     DEEP = [DEEP]
 
+CYCLE: list[Any] = [Step.NAME]
+CYCLE += [CYCLE, CYCLE]
+
 VALUES: dict[str, Any] = {
     "str enum": Step.NAME,
     "int enum": Level.LOW,
@@ -144,6 +147,7 @@ VALUES: dict[str, Any] = {
     "function": len,
     "object": object(),
     "deep": DEEP,
+    "a list that holds itself twice": CYCLE,
 }
 
 # Kept as it was put in, where the framework's own session changes or refuses it.

@@ -138,6 +138,18 @@ def _is_kept(value: Any) -> bool:
     return True
 
 
+def _types_in(items: Mapping[Any, Any]) -> set[type]:
+    """The types of all values, those in lists, dicts, tuples and sets included."""
+    found, seen, todo = set(), set(), list(items.values())
+    for value in todo:  # which grows
+        kind = type(value)
+        found.add(kind)
+        if (kind is dict or kind in _SEQUENCES) and id(value) not in seen:
+            seen.add(id(value))
+            todo.extend(value.values() if kind is dict else value)
+    return found
+
+
 class StateView(MutableMapping[Any, Any]):
     """A mapping that reads and writes a State and holds nothing of its own.
 
@@ -162,7 +174,7 @@ class StateView(MutableMapping[Any, Any]):
         self.state = state if self.unkept is None else state.unkept()
         self._backing = backing
         self._used: set[Any] = set()  # keys; of the others state_from() is strict
-        for key, value in state.items():
+        for key, value in state.items() if codec.Serialized in _types_in(state) else ():
             restored = backing.restored(value)
             if restored is not value:
                 dict.__setitem__(self.state, key, restored)
@@ -183,7 +195,7 @@ class StateView(MutableMapping[Any, Any]):
 
     def settle(self) -> None:
         """Convert now what has to be converted: later the request's language, for one, is gone."""
-        if not _is_kept(self.state):
+        if not codec.TYPES.issuperset(_types_in(self.state)):
             converted = self._converted(self.state)
             dict.clear(self.state)
             dict.update(self.state, converted)

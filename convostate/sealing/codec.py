@@ -211,6 +211,9 @@ _FITTERS: dict[type, Callable[[Any, int], Any]] = {
     Serialized: lambda value, _depth: cbor2.CBORTag(_SERIALIZED_TAG, str(value)),
 }
 
+TYPES = _ATOMS | {float} | _FITTERS.keys()
+"""The types of the values that are kept, if their content is."""
+
 # Not a tag hook: that one is handed the lists within as tuples.
 _DECODERS: dict[int, Callable[[Any, bool], Any]] = {
     _TUPLE_TAG: lambda value, _immutable: tuple(value),
