@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import random
 import time
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -309,6 +310,26 @@ def test_the_error_after_trimming_names_what_is_still_heavy() -> None:
     assert "CONVOSTATE_TRIM" not in str(caught.value)
 
 
+def test_what_goes_is_what_would_go_if_all_were_measured_anew_after_each_step() -> None:
+    draw = random.Random(18)  # which states are tried
+    for _ in range(200):
+        units = {"a": draw.randint(1, 3), "b": draw.randint(1, 3)}
+        content: dict[Any, Any] = {
+            key: ["x" * draw.randint(0, 9) for _ in range(draw.choice([3, 24, 27, 258]))]
+            for key in units
+        }
+        most = draw.randint(1, len(codec.encode(content)))
+        expected = {key: list(value) for key, value in content.items()}
+        while len(codec.encode(expected)) > most:
+            more = [key for key in expected if len(expected[key]) > units[key]]
+            if not more:
+                break
+            longest = max(more, key=lambda key: codec.encoded_bytes(expected[key]))
+            del expected[longest][: units[longest]]
+        trim(content, units, most)
+        assert content == expected
+
+
 @pytest.mark.parametrize("key", [7, -7, "7", 2**63])
 def test_a_key_that_is_an_int_is_named_by_its_digits(key: int | str) -> None:
     left = written({key: items(60), 10**5000: 1, "8": []}, cookie_config(trim={str(key): 1}))
@@ -455,11 +476,12 @@ def test_the_state_of_a_call_is_measured_and_trimmed_with_all_that_its_token_hol
     full = finished(turn)
     assert isinstance(full, Keep)
     assert (config.most_bytes or 0) - 64 < len(full.token) <= (config.most_bytes or 0)
-    turn = opened(config=config, call=call)
-    turn.state["history"] = items(60)
-    trimmed = finished(turn)
-    assert isinstance(trimmed, Keep)
-    assert len(trimmed.token) <= (config.most_bytes or 0) * 3 // 4
+    for length in range(65):
+        turn = opened(config=config, call=call)
+        turn.state.update(a="x" * length, history=["x" * 20] * 300)
+        trimmed = finished(turn)
+        assert isinstance(trimmed, Keep)
+        assert len(trimmed.token) <= (config.most_bytes or 0) * 3 // 4
 
 
 @each_place
