@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from convostate import ConversationMiddleware
+import convostate
+from convostate import ConversationMiddleware, errors
 from convostate.settings import SETTINGS
 from convostate.testing import TwilioSimulator
 from tests.documentation import DOCUMENTS, ROOT, blocks, named, page, python_files
@@ -114,6 +115,15 @@ def test_the_site_lists_every_page() -> None:
 
     pages = [named(document) for document in DOCUMENTS[1:]]
     assert sorted(re.findall(r"[\w/-]+\.md", nav)) == sorted(pages)
+
+
+def test_the_reference_has_every_public_name() -> None:
+    shown = set(re.findall(r"^::: convostate\.(\w+)$", page("api"), re.MULTILINE))
+
+    assert {"ConversationMiddleware", "errors"} <= shown
+    assert [
+        name for name in convostate.__all__ if name not in shown and not hasattr(errors, name)
+    ] == []
 
 
 def test_the_table_of_settings_is_their_declaration() -> None:
