@@ -150,8 +150,6 @@ class TurnObserver:
         """
         if not self.active:
             return
-        if turn.outcome == "":
-            turn.came_to("aborted", "exception")
         assert turn.outcome
         status = None if response is None else int(response[0][:3])
         event = TurnEvent(

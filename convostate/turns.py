@@ -27,9 +27,15 @@ import cbor2
 from convostate.errors import SealError, StateError, StoreError, UsageError
 from convostate.events import COMMITTED, Observed, TurnKind
 from convostate.sealing import codec
-from convostate.sealing.encoding import prefixed
-from convostate.sealing.names import Names, conversation_context, idempotency_hash
-from convostate.sealing.token import Opened, Sealer, most_data_bytes, sealed_bytes
+from convostate.sealing.codec import prefixed
+from convostate.sealing.names import Names, idempotency_hash
+from convostate.sealing.token import (
+    Opened,
+    Sealer,
+    conversation_context,
+    most_data_bytes,
+    sealed_bytes,
+)
 from convostate.sealing.trimming import trim
 from convostate.settings import LONGEST_AT_SERVER, LONGEST_IN_COOKIE, Settings
 from convostate.state import (
@@ -100,6 +106,7 @@ class TurnConfig(NamedTuple):
         runs_without_store: Whether the app runs while the store is down.
         own_calls: Whether a call has a state of its own.
         cache_headers: What a turn's reply says about caches, by lower-case name.
+        in_cookie: The state travels in a cookie, which message statuses do not carry.
         logged: What is logged once and has been.
     """
 
@@ -114,12 +121,8 @@ class TurnConfig(NamedTuple):
     runs_without_store: bool
     own_calls: bool
     cache_headers: dict[str, tuple[str, str]]
+    in_cookie: bool
     logged: set[str]
-
-    @property
-    def in_cookie(self) -> bool:
-        """The state travels in a cookie, which message statuses do not carry."""
-        return self.reply_sealer is None
 
 
 def configure(
@@ -172,6 +175,7 @@ def configure(
         runs_without_store=settings.on_outage == "empty",
         own_calls=settings.calls == "own",
         cache_headers=cache_headers,
+        in_cookie=not server_side,
         logged=set(),
     )
     return settings, store, config
@@ -238,6 +242,8 @@ class Turn(Observed):
         skew_s: How far the clock of the host that sealed the state is ahead of this host's, in seconds,
             if that is more than 5 and not logged yet; else 0.
         running: The claim while the turn runs.
+        sealer, sealed_to: What seals the state, and what its tokens are bound to.
+        digest: Of a call in a cookie, before the state's bytes; else empty.
     """
 
     state: State
@@ -269,14 +275,14 @@ class Turn(Observed):
         self.running: list[Claim] = []
         names = None if config.in_cookie else config.names
         listed_under = ""
-        self._digest = b""  # of the call; in a cookie, it comes before the state's bytes
+        self.digest = b""
         if call is None:
             assert pair is not None
-            self._sealer = config.sealer
-            self.context = self._sealed_to = conversation_context(pair)
+            self.sealer = config.sealer
+            self.context = self.sealed_to = conversation_context(pair)
             name = names.conversation(self.context) if names else ""
         else:
-            self._sealer = config.call_sealer
+            self.sealer = config.call_sealer
             account_sid, call_sid = call
             account = account_sid.encode()
             self.context = prefixed(account, call_sid.encode())
@@ -284,11 +290,11 @@ class Turn(Observed):
             of_pair = conversation_context(pair) if pair else prefixed(account, b"", b"")
             if names:
                 name = names.conversation(self.context)
-                self._sealed_to = _sealed_to_call(account_sid, name)
+                self.sealed_to = _sealed_to_call(account_sid, name)
                 listed_under = names.conversation(of_pair) if pair else ""
             else:
-                name, self._sealed_to = "", of_pair
-                self._digest = hashlib.sha256(self.context).digest()[:_CALL_DIGEST_BYTES]
+                name, self.sealed_to = "", of_pair
+                self.digest = hashlib.sha256(self.context).digest()[:_CALL_DIGEST_BYTES]
         self.claim = Claim(name, fingerprint, idempotency, secure, call is not None, listed_under)
 
     def __repr__(self) -> str:
@@ -300,33 +306,6 @@ class Turn(Observed):
         state: State | None = vars(self).get("state")
         if state is not None:
             state.locked = OVER
-
-    def seal_time(self, now: float) -> int | None:
-        """The time by which tokens expire, in ms; None if the store decides."""
-        return None if self.store_decides and not self.config.in_cookie else int(now * 1000)
-
-    @property
-    def beside_bytes(self) -> int:
-        """How many bytes are sealed beside the state's own."""
-        return len(self._digest)
-
-    def seal(self, data: bytes, now_ms: int, lifetime_ms: int, nonce: bytes) -> bytes:
-        """Seal a state's bytes for this conversation."""
-        content = Opened(now_ms, now_ms + lifetime_ms, self.started_ms, self._digest + data)
-        return self._sealer.seal(content, self._sealed_to, nonce)
-
-    def unseal(self, token: bytes, now_ms: int | None) -> Opened | None:
-        """Open a sealed state of this conversation; None if it is another call's.
-
-        Raises:
-            SealError: It does not open.
-        """
-        opened = self._sealer.open(token, self._sealed_to, now_ms)
-        if not self._digest:
-            return opened
-        if not opened.data.startswith(self._digest):
-            return None
-        return opened._replace(data=opened.data[_CALL_DIGEST_BYTES:])
 
     def log(self, what: str, reason: str) -> None:
         """Log a warning about this conversation."""
@@ -398,7 +377,7 @@ def listed_turn(pair_turn: Turn, name: str) -> Turn:
     turn = Turn(pair_turn.config, pair_turn.pair, call=(account_sid, ""))
     turn.store_decides = pair_turn.store_decides
     turn.claim = turn.claim._replace(name=name)
-    turn._sealed_to = _sealed_to_call(account_sid, name)  # noqa: SLF001  # instead of by its SID
+    turn.sealed_to = _sealed_to_call(account_sid, name)  # instead of by its SID
     return turn
 
 
@@ -434,14 +413,16 @@ def read_state(turn: Turn, token: bytes | None, now: float) -> State:
     lost: SealError | StoreError | None = turn.lost
     if token is not None:
         try:
-            opened = turn.unseal(token, turn.seal_time(now))
-            content = None if opened is None else codec.decode(opened.data)
+            opened = turn.sealer.open(token, turn.sealed_to, None if turn.store_decides else now_ms)
+            if opened.data.startswith(turn.digest):  # else it is another call's
+                content = codec.decode(opened.data[len(turn.digest) :])
         except SealError as error:
             lost = SealError(error.reason, str(error))  # its frames and its cause stay here
         else:
-            if opened is not None and content is not None:
+            if content is not None:
                 turn.started_ms, turn.expires_ms = opened.started_ms, opened.expires_ms
-                _go_by_store(turn, now_ms)
+                if turn.store_decides:
+                    _go_by_store(turn, now_ms)
     locked: StateError | None = None
     if turn.kind == "message-status" and turn.config.in_cookie:
         locked = READ_ONLY_IN_COOKIE
@@ -457,7 +438,7 @@ def read_state(turn: Turn, token: bytes | None, now: float) -> State:
         expires_ms=turn.expires_ms,
         lifetime_ms=turn.longest_ms,
         most_bytes=most_bytes,
-        beside_bytes=turn.beside_bytes,
+        beside_bytes=len(turn.digest),
         lost=lost,
         locked=locked,
     )
@@ -468,7 +449,7 @@ def read_state(turn: Turn, token: bytes | None, now: float) -> State:
 def _go_by_store(turn: Turn, now_ms: int) -> None:
     """Have the state expire when the store drops it. What the seal says instead shows how clocks differ."""
     left_s = turn.begun.left_s if turn.begun is not None else None
-    if left_s is None or not turn.store_decides:
+    if left_s is None:
         return
     by_seal_ms, turn.expires_ms = turn.expires_ms, now_ms + int(left_s * 1000)
     skew_ms = by_seal_ms - turn.expires_ms
@@ -538,13 +519,17 @@ def _outcome(turn: Turn, now: float, nonce: bytes) -> Outcome:
         if lifetime_ms <= 0:
             return Leave()
     if state.ended or (turn.opt_out == "STOP" and turn.config.ends_on_opt_out):
-        return End(turn.seal(_ENDED, now_ms, lifetime_ms, nonce), lifetime_ms / 1000, opted_out)
-    if state.is_new and not state and not state.touched:
+        data = _ENDED
+    elif state.is_new and not state and not state.touched:
         return Leave(opted_out)
-    data, most = state.encoded(), turn.config.most_bytes
-    if most is not None and sealed_bytes(turn.beside_bytes + len(data)) > most:
-        data = _fitted(turn, data, most)
-    token = turn.seal(data, now_ms, lifetime_ms, nonce)
+    else:
+        data, most = state.encoded(), turn.config.most_bytes
+        if most is not None and sealed_bytes(len(turn.digest) + len(data)) > most:
+            data = _fitted(turn, data, most)
+    content = Opened(now_ms, now_ms + lifetime_ms, turn.started_ms, turn.digest + data)
+    token = turn.sealer.seal(content, turn.sealed_to, nonce)
+    if data is _ENDED:
+        return End(token, lifetime_ms / 1000, opted_out)
     return Keep(token, lifetime_ms / 1000, opted_out)
 
 
@@ -557,10 +542,10 @@ def _fitted(turn: Turn, data: bytes, most: int) -> bytes:
     config, longest = turn.config, turn.state.most_bytes or most
     content = codec.decode(data) or {}
     # A quarter is left free, so that not every turn trims.
-    trimmed = trim(content, config.trim, most_data_bytes(most * 3 // 4) - turn.beside_bytes)
+    trimmed = trim(content, config.trim, most_data_bytes(most * 3 // 4) - len(turn.digest))
     if trimmed:
         data = codec.encode(content)
-    size = sealed_bytes(turn.beside_bytes + len(data))
+    size = sealed_bytes(len(turn.digest) + len(data))
     if size > longest:
         raise _too_large(content, size, longest, config)
     if trimmed:
@@ -641,7 +626,8 @@ def open_reply(turn: Turn, replay: Replay, now: float) -> Response:
     sealer = turn.config.reply_sealer
     assert sealer is not None  # only a store that remembers gives a Replay
     try:
-        opened = sealer.open(replay.sealed, _reply_context(turn), turn.seal_time(now))
+        now_ms = None if turn.store_decides else int(now * 1000)
+        opened = sealer.open(replay.sealed, _reply_context(turn), now_ms)
         status, headers, body = cbor2.loads(opened.data)
         return Response(status, [(name, value) for name, value in headers], body)
     except (SealError, cbor2.CBORError, ValueError, TypeError) as error:
@@ -657,38 +643,35 @@ _is_token = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
 _is_sendable = re.compile(r"[\t\x20-\x7e\x80-\xff]*").fullmatch
 
 
-def check_response(response: Response) -> None:
-    """Refuse a response that the server could not send: its 500 would come after the state was kept.
+def finish_headers(response: Response, config: TurnConfig) -> bool:
+    """Refuse what the server could not send, and merge what a turn's reply says about caches into the rest.
+
+    A server's own 500 would come after the state was kept.
+
+    Returns:
+        Whether the app sets a cookie of its own.
 
     Raises:
-        AssertionError: It has a header or a length that HTTP does not have; the message shows no value.
+        AssertionError: There is a header or a length that HTTP does not have; the message shows no value.
     """
     if not _is_sendable(response.status):
         raise AssertionError("the app's status has a character that HTTP does not have")
+    headers, missing = response.headers, list(config.cache_headers.values())
     bodiless = "0" if response.status[:3] in ("204", "304") else None
-    for name, value in response.headers:
+    sets_cookie = False
+    for index, (name, value) in enumerate(headers):
         if not _is_token(name):
             raise AssertionError("a header of the app's has a name that HTTP does not have")
         if not _is_sendable(value):
             raise AssertionError(f"the app's header {name} has a character that HTTP does not have")
-        if name.lower() == "content-length" and value not in (str(len(response.body)), bodiless):
-            raise AssertionError("the app's Content-Length is not the length of its body")
-
-
-def add_cache_headers(headers: Headers, config: TurnConfig) -> bool:
-    """Merge what a turn's reply says about caches into the app's headers.
-
-    Returns:
-        Whether the app sets a cookie of its own.
-    """
-    missing, sets_cookie = list(config.cache_headers.values()), False
-    for index, (name, value) in enumerate(headers):
         lower = name.lower()
         ours = config.cache_headers.get(lower)
         if ours in missing:
             missing.remove(ours)
         if ours and ours[1].lower() not in value.lower().replace(" ", "").split(","):
             headers[index] = (name, f"{value}, {ours[1]}" if value else ours[1])
+        elif lower == "content-length" and value not in (str(len(response.body)), bodiless):
+            raise AssertionError("the app's Content-Length is not the length of its body")
         sets_cookie = sets_cookie or lower == "set-cookie"
     headers += missing
     return sets_cookie

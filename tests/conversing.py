@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from convostate import ConversationMiddleware, Conversations, Settings, state_from, webhook_from
-from convostate.sealing.names import Names, conversation_context
+from convostate.sealing.names import Names
+from convostate.sealing.token import conversation_context
 from convostate.stores import MemoryStore, RedisStore
 from convostate.stores.base import Claim
 from convostate.testing import TwilioSimulator

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from convostate.errors import StoreError
-from convostate.sealing.names import Names, conversation_context
+from convostate.sealing.token import conversation_context
 from convostate.stores import RedisStore
 from convostate.stores.base import Begun, Claim, Keep, Replay, Reply
 from convostate.testing.configured import ACCOUNT_SID
@@ -18,6 +18,7 @@ from tests.conversing import ADA, US, World
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from convostate.sealing.names import Names
     from tests.redis_servers import RedisServer
 
 NAME = "conversation".ljust(22, "-")

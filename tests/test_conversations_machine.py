@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from werkzeug.http import parse_cookie
 
 from convostate import PhonePair, SealError, State
-from convostate.sealing.names import conversation_context
+from convostate.sealing.token import conversation_context
 from convostate.stores import CookieStore, MemoryStore
 from convostate.stores.base import Begun, Claim
 from convostate.turns import configure

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convostate import SealError, State
-from convostate.sealing.encoding import from_base64url, to_base64url
+from convostate.sealing.codec import from_base64url, to_base64url
 from convostate.sealing.token import Opened
 from convostate.stores import CookieStore
 from convostate.stores.base import Begun, Claim

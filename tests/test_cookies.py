@@ -11,9 +11,8 @@ from cryptography.fernet import Fernet
 from werkzeug.http import dump_cookie
 
 from convostate import Keyring, PhonePair, State, UsageError
-from convostate.sealing.encoding import from_base64url, to_base64url
-from convostate.sealing.names import conversation_context
-from convostate.sealing.token import Opened, Sealer
+from convostate.sealing.codec import from_base64url, to_base64url
+from convostate.sealing.token import Opened, Sealer, conversation_context
 from tests.served import (  # fmt: skip
     ACCOUNT,
     ADA,

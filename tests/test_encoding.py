@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convostate.sealing.encoding import from_base64url, prefixed, to_base64url
+from convostate.sealing.codec import from_base64url, prefixed, to_base64url
 
 
 @pytest.mark.parametrize("third", range(64))

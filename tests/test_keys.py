@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from convostate import Keyring, UsageError
-from convostate.sealing.encoding import to_base64url
+from convostate.sealing.codec import to_base64url
 from convostate.sealing.keys import Key
 from tests.served import KEY, OTHER_KEY
 

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convostate import Keyring, PhonePair
-from convostate.sealing.encoding import from_base64url, prefixed, to_base64url
-from convostate.sealing.names import Names, conversation_context, idempotency_hash
+from convostate.sealing.codec import from_base64url, prefixed, to_base64url
+from convostate.sealing.names import Names, idempotency_hash
+from convostate.sealing.token import conversation_context
 from convostate.twilio.authenticate import authenticate
 from convostate.twilio.signature import signed_string
 from tests.proving import SECRETS, oracle_sign, posted

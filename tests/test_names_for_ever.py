@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from convostate import Keyring, PhonePair
-from convostate.sealing.names import Names, conversation_context
+from convostate.sealing.names import Names
+from convostate.sealing.token import conversation_context
 from tests.served import ACCOUNT, ADA, KEY, US
 
 NAMES = Names(Keyring.parse(KEY).keys[0])

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convostate import PhonePair, UsageError
-from convostate.sealing.names import conversation_context
+from convostate.sealing.token import conversation_context
 from convostate.twilio.pair import mask
 from tests.served import ACCOUNT, ADA, US
 

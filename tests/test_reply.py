@@ -8,9 +8,8 @@ import cbor2
 import pytest
 
 from convostate import PhonePair, StoreError
-from convostate.sealing.encoding import prefixed
-from convostate.sealing.names import conversation_context
-from convostate.sealing.token import Opened
+from convostate.sealing.codec import prefixed
+from convostate.sealing.token import Opened, conversation_context
 from convostate.stores.base import REPLY_S, Replay
 from convostate.turns import Response, Turn, TurnConfig, open_reply, seal_reply
 from tests.served import ACCOUNT, ADA, BOB, NOW, OTHER_KEY, US

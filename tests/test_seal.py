@@ -10,9 +10,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from convostate import Keyring, PhonePair, SealError
 from convostate.sealing import codec
-from convostate.sealing.encoding import prefixed
-from convostate.sealing.names import conversation_context
-from convostate.sealing.token import XAES, Opened, Sealer, SealingPurpose
+from convostate.sealing.codec import prefixed
+from convostate.sealing.token import XAES, Opened, Sealer, SealingPurpose, conversation_context
 from tests.served import ACCOUNT, ADA, BOB, KEY, OTHER_KEY, US
 
 MINUTE, HOUR = 60_000, 3_600_000

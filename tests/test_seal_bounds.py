@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from convostate import Keyring, SealError
-from convostate.sealing.encoding import prefixed
+from convostate.sealing.codec import prefixed
 from convostate.sealing.token import HEAD_BYTES, PADDING_BYTES, TAG_BYTES, VERSION, XAES, Sealer
 from tests.served import KEY
 

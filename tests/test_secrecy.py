@@ -21,7 +21,7 @@ from convostate import (
 )
 from convostate.refusals import RefusalLog
 from convostate.sealing import codec
-from convostate.sealing.names import conversation_context
+from convostate.sealing.token import conversation_context
 from convostate.stores import MemoryStore
 from convostate.stores.base import Keep
 from convostate.twilio.authenticate import authenticate

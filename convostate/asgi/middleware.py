@@ -34,9 +34,8 @@ from convostate.turns import (
     MAX_RESPONSE_BYTES,
     Response,
     Turn,
-    add_cache_headers,
-    check_response,
     finish,
+    finish_headers,
     log_clocks,
     open_reply,
     open_turn,
@@ -299,11 +298,10 @@ class ConversationMiddleware(Middleware):
         if running.scope.get("session") is not turn.state:
             raise UsageError(_REPLACED)
         response = running.collector.response()
-        check_response(response)
         now = running.clock()
         nonces = os.urandom(2 * NONCE_BYTES)
         outcome = finish(turn, int(response.status[:3]), now, nonces[:NONCE_BYTES])
-        if add_cache_headers(response.headers, self._config):
+        if finish_headers(response, self._config):
             self._warn_of_cookies()
         reply = None if outcome is None else seal_reply(turn, response, now, nonces[NONCE_BYTES:])
         return response, outcome, reply, now
@@ -370,7 +368,7 @@ class _Running:
             turn, store, scope, cookies, send
         )  # fmt: skip
         self.clock: Callable[[], float] = scope.get(CLOCK_KEY, time.time)
-        turn.store_decides = CLOCK_KEY not in scope
+        turn.store_decides = not turn.config.in_cookie and CLOCK_KEY not in scope
         self.collector = Collector(MAX_RESPONSE_BYTES)
         self.app_began_s = time.perf_counter()
         self.failure: Exception | None = None

@@ -11,10 +11,8 @@ import click
 from convostate.cli.addresses import account_or_default, read_address
 from convostate.cli.conversation import as_dict, as_text
 from convostate.errors import SealError
-from convostate.sealing.codec import decode
-from convostate.sealing.encoding import from_base64url
-from convostate.sealing.names import conversation_context
-from convostate.sealing.token import Opened, Sealer
+from convostate.sealing.codec import decode, from_base64url
+from convostate.sealing.token import Opened, Sealer, conversation_context
 from convostate.settings import LONGEST_AT_SERVER, Settings
 from convostate.state import OVER, State
 from convostate.twilio.pair import PhonePair

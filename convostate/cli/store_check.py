@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from convostate.cli.findings import Finding
 from convostate.errors import ConvostateError, StoreError
-from convostate.sealing.encoding import to_base64url
+from convostate.sealing.codec import to_base64url
 from convostate.stores.base import Claim, End, Keep, Leave, Replay, Reply
 
 if TYPE_CHECKING:

@@ -1,4 +1,6 @@
-"""State ⇄ bytes: CBOR (RFC 8949), exact types only.
+"""How a state becomes bytes, and bytes text.
+
+State ⇄ bytes: CBOR (RFC 8949), exact types only.
 
 What goes in comes out equal and of the same type, or does not go in: a value of any other type, a
 subclass included, is a `StateError` that names its place. Encodings that CBOR leaves open:
@@ -9,11 +11,16 @@ subclass included, is a `StateError` that names its place. Encodings that CBOR l
                         local time as ISO 8601 text and its offset in microseconds
     negative zero       Decimal("-0") and the like: tag 0x7475706E around the text
     Serialized          tag 0x7475706F around the text
+
+Bytes ⇄ text: base64url without padding (RFC 4648 §5). Decoding takes only what encoding gives, so that no
+second text stands for the same bytes.
 """
 
 from __future__ import annotations
 
+import binascii
 import re
+import struct
 from collections.abc import Set
 from dataclasses import is_dataclass
 from datetime import date, datetime, timedelta, timezone
@@ -39,6 +46,9 @@ _DECIMAL_TAG = 0x7475706E
 _SERIALIZED_TAG = 0x7475706F
 _SET_TAG = 258  # https://www.iana.org/assignments/cbor-tags
 
+_TO_URL = bytes.maketrans(b"+/", b"-_")
+_FROM_URL = bytes.maketrans(b"-_", b"+/")
+_length = struct.Struct(">I").pack
 _NUMBER = re.compile(r"[0-9]{5,}(?=[0-9]{2})")
 _ATOMS = frozenset({str, int, bool, type(None), bytes, date, UUID})
 _KEYS = frozenset({str, int})
@@ -268,3 +278,27 @@ def heaviest(state: Mapping[Any, Any], count: int = 3) -> list[tuple[Any, str, i
     """The keys that take the most room, heaviest first: each as it is, as it may be shown, and its bytes."""
     sizes = [(key, _step(key).lstrip("."), len(encode({key: item}))) for key, item in state.items()]
     return sorted(sizes, key=lambda size: -size[2])[:count]
+
+
+def to_base64url(data: bytes) -> str:
+    """Encode without padding."""
+    return binascii.b2a_base64(data, newline=False).translate(_TO_URL).rstrip(b"=").decode("ascii")
+
+
+def from_base64url(text: str) -> bytes | None:
+    """Decode what `to_base64url` gives; None for anything else, other spellings included."""
+    try:
+        data = binascii.a2b_base64(
+            text.encode("ascii").translate(_FROM_URL) + b"=" * (-len(text) % 4)
+        )
+    except ValueError:
+        return None
+    return data if to_base64url(data) == text else None
+
+
+def prefixed(*parts: bytes) -> bytes:
+    """Join parts so that no two lists of parts give the same bytes: each with its u32 length before it, big-endian."""
+    joined = b""
+    for part in parts:
+        joined += _length(len(part)) + part
+    return joined

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from convostate.errors import UsageError
-from convostate.sealing.encoding import from_base64url, to_base64url
+from convostate.sealing.codec import from_base64url, to_base64url
 
 KEY_BYTES = 32  # AES-256
 KID_BYTES = 8

@@ -10,20 +10,14 @@ import hashlib
 import hmac
 from typing import TYPE_CHECKING
 
-from convostate.sealing.encoding import prefixed, to_base64url
+from convostate.sealing.codec import to_base64url
 from convostate.twilio.signature import without_port
 
 if TYPE_CHECKING:
     from convostate.sealing.keys import Key
-    from convostate.twilio.pair import PhonePair
 
 NAME_BYTES = 16  # 2^64 conversations until two share a name by chance
 IDEMPOTENCY_BYTES = 8
-
-
-def conversation_context(pair: PhonePair) -> bytes:
-    """The identity of a conversation as bytes: what its tokens are bound to, and its name is made from."""
-    return prefixed(pair.account_sid.encode(), pair.ours.encode(), pair.theirs.encode())
 
 
 def idempotency_hash(token: str) -> bytes:

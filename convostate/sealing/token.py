@@ -24,15 +24,18 @@ values). It derives a fresh AES-256-GCM key from the first half of the nonce:
 from __future__ import annotations
 
 import struct
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from convostate.errors import SealError
-from convostate.sealing.encoding import prefixed
+from convostate.sealing.codec import prefixed
 from convostate.sealing.keys import KID_BYTES, Key, Keyring
+
+if TYPE_CHECKING:
+    from convostate.twilio.pair import PhonePair
 
 SealingPurpose = Literal["cookie", "state", "call", "reply"]
 
@@ -78,6 +81,11 @@ class Opened(NamedTuple):
         return f"Opened({len(self.data)} bytes)"
 
 
+def conversation_context(pair: PhonePair) -> bytes:
+    """The identity of a conversation as bytes: what its tokens are bound to, and its name is made from."""
+    return prefixed(pair.account_sid.encode(), pair.ours.encode(), pair.theirs.encode())
+
+
 class XAES:
     """XAES-256-GCM under one key. Safe to share between threads: AES contexts are lent, never shared."""
 
@@ -86,7 +94,7 @@ class XAES:
     def __init__(self, key: bytes) -> None:
         self._algorithm = algorithms.AES(key)
         self._idle: list[CipherContext] = []
-        block = int.from_bytes(self._encrypt(bytes(16)), "big")
+        block = int.from_bytes(_aes(self._algorithm).update(bytes(16)), "big")
         subkey = (block << 1) & ((1 << 128) - 1) ^ (0x87 if block >> 127 else 0)
         # Of each derivation block only the last 12 bytes depend on the nonce.
         self._heads = tuple(
@@ -95,21 +103,22 @@ class XAES:
         )
         self._subkey = subkey & ((1 << 96) - 1)
 
-    def _encrypt(self, blocks: bytes) -> bytes:
-        """AES of each 16-byte block on its own. A context costs 25 times one use of it, so it is kept."""
-        try:
-            context = self._idle.pop()
-        except IndexError:
-            context = Cipher(self._algorithm, modes.ECB()).encryptor()  # noqa: S305  # one block at a time, as C2SP has it
-        encrypted = context.update(blocks)
-        self._idle.append(context)
-        return encrypted
-
     def at(self, nonce: bytes) -> AESGCM:
         """The AES-256-GCM key of one 24-byte nonce; the rest of the nonce is GCM's own."""
         tail = (int.from_bytes(nonce[:12], "big") ^ self._subkey).to_bytes(12, "big")
         first, second = self._heads
-        return AESGCM(self._encrypt(first + tail + second + tail))
+        try:
+            context = self._idle.pop()  # making one costs 25 times one use of it
+        except IndexError:
+            context = _aes(self._algorithm)
+        key = context.update(first + tail + second + tail)
+        self._idle.append(context)
+        return AESGCM(key)
+
+
+def _aes(algorithm: algorithms.AES) -> CipherContext:
+    """AES of each 16-byte block on its own, as C2SP has it."""
+    return Cipher(algorithm, modes.ECB()).encryptor()  # noqa: S305  # one block at a time
 
 
 class Sealer:

@@ -15,7 +15,7 @@ from werkzeug.http import http_date
 from werkzeug.sansio.http import parse_cookie
 
 from convostate.errors import UsageError
-from convostate.sealing.encoding import from_base64url, to_base64url
+from convostate.sealing.codec import from_base64url, to_base64url
 from convostate.sealing.token import HEAD_BYTES
 from convostate.settings import LONGEST_IN_COOKIE
 from convostate.stores.base import Begun, Claim, Headers, Leave, Outcome, Reply

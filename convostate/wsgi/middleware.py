@@ -20,9 +20,8 @@ from convostate.stores.base import Replay
 from convostate.turns import (
     Response,
     Turn,
-    add_cache_headers,
-    check_response,
     finish,
+    finish_headers,
     log_clocks,
     open_reply,
     open_turn,
@@ -130,6 +129,8 @@ class ConversationMiddleware(Middleware):
             turn.leave()
             if turn.begun is not None:  # it is not committed
                 store.abort(turn.begun)
+            if response is None:
+                turn.came_to("aborted", "exception")
             if watched:
                 self._observer.report(turn, response)
         return response
@@ -137,7 +138,7 @@ class ConversationMiddleware(Middleware):
     def _run(self, turn: Turn, store: Store, environ: WSGIEnvironment) -> Response:
         """Hold the conversation, run the app, commit what it left; `_take` lets go."""
         clock: Callable[[], float] = environ.get(CLOCK_KEY, time.time)
-        turn.store_decides = CLOCK_KEY not in environ
+        turn.store_decides = not self._config.in_cookie and CLOCK_KEY not in environ
         now = clock()
         try:
             found = store.begin(turn.claim, environ.get("HTTP_COOKIE", ""), now)
@@ -159,11 +160,10 @@ class ConversationMiddleware(Middleware):
             return too_large(turn)
         finally:
             turn.app_s = time.perf_counter() - app_began_s
-        check_response(response)
         now = clock()
         nonces = os.urandom(2 * NONCE_BYTES)
         outcome = finish(turn, int(response.status[:3]), now, nonces[:NONCE_BYTES])
-        if add_cache_headers(response.headers, self._config):
+        if finish_headers(response, self._config):
             self._warn_of_cookies()
         if outcome is None or turn.begun is None:
             return response

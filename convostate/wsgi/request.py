@@ -60,48 +60,48 @@ def read_body(environ: WSGIEnvironment, most: int) -> bytes:
     """
     length = environ.get("CONTENT_LENGTH")
     if not length:
-        return _read_to_end(environ, most)
-    if not (length.isascii() and length.isdigit()):
+        wanted = _unknown_length(environ, most)
+    elif not (length.isascii() and length.isdigit()):
         raise RequestError(400, "length", "Content-Length is not a number")
-    wanted = int(length) if len(length) < 10 else most + 1
-    if wanted > most:
+    else:
+        wanted = int(length) if len(length) < 10 else most + 1
+    body = b""
+    if wanted and (wanted <= most or not length):
+        try:
+            body = environ["wsgi.input"].read(wanted)
+            if 0 < len(body) < wanted:
+                body = _read_on(environ["wsgi.input"], body, wanted)
+        except Exception as error:
+            raise StreamError(error) from error
+    if max(len(body), wanted if length else 0) > most:
         raise RequestError(413, "length", f"the body is longer than {most} bytes")
-    body = _read(environ["wsgi.input"], wanted)
-    if len(body) != wanted:
+    if length and len(body) != wanted:
         raise RequestError(400, "length", "the body is shorter than its Content-Length")
     return body
 
 
-def _read_to_end(environ: WSGIEnvironment, most: int) -> bytes:
-    stream = environ["wsgi.input"]
+def _unknown_length(environ: WSGIEnvironment, most: int) -> int:
+    """How many bytes may be read if there is no Content-Length; one too many shows that it is too long."""
     if environ.get("wsgi.input_terminated") or "asgi.scope" in environ:  # a2wsgi sets the latter
-        pass
-    elif "HTTP_TRANSFER_ENCODING" not in environ:
-        return b""
-    elif not (hasattr(stream, "seekable") and stream.seekable()):  # neither in memory nor in a file
-        raise RequestError(
-            400,
-            "length",
-            "the body came in chunks, without a Content-Length, and this server does not show where it "
-            "ends. Have the proxy or the server send the length, as nginx does by default",
-        )
-    body = _read(stream, most + 1)
-    if len(body) > most:
-        raise RequestError(413, "length", f"the body is longer than {most} bytes")
-    return body
+        return most + 1
+    if "HTTP_TRANSFER_ENCODING" not in environ:
+        return 0
+    stream = environ["wsgi.input"]
+    if hasattr(stream, "seekable") and stream.seekable():  # in memory or in a file
+        return most + 1
+    raise RequestError(
+        400,
+        "length",
+        "the body came in chunks, without a Content-Length, and this server does not show where it "
+        "ends. Have the proxy or the server send the length, as nginx does by default",
+    )
 
 
-def _read(stream: Any, wanted: int) -> bytes:
-    try:
-        body: bytes = stream.read(wanted) if wanted else b""
-        if 0 < len(body) < wanted:
-            pieces = bytearray(body)
-            while len(pieces) < wanted and (piece := stream.read(wanted - len(pieces))):
-                pieces += piece
-            body = bytes(pieces)
-    except Exception as error:
-        raise StreamError(error) from error
-    return body
+def _read_on(stream: Any, body: bytes, wanted: int) -> bytes:
+    pieces = bytearray(body)
+    while len(pieces) < wanted and (piece := stream.read(wanted - len(pieces))):
+        pieces += piece
+    return bytes(pieces)
 
 
 class StreamError(Exception):

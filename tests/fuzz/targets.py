@@ -9,9 +9,8 @@ from urllib.parse import parse_qsl, urlencode
 from convostate import Keyring, PhonePair, SealError, Settings
 from convostate.errors import RequestError, StateError
 from convostate.sealing import codec
-from convostate.sealing.encoding import from_base64url, to_base64url
-from convostate.sealing.names import conversation_context
-from convostate.sealing.token import NONCE_BYTES, Opened, Sealer
+from convostate.sealing.codec import from_base64url, to_base64url
+from convostate.sealing.token import NONCE_BYTES, Opened, Sealer, conversation_context
 from convostate.stores import CookieStore
 from convostate.stores.base import Claim
 from convostate.turns import Turn, configure, read_state
