@@ -238,3 +238,25 @@ def test_open_says_that_nonsense_is_no_token() -> None:
     result = CliRunner().invoke(main, ["open", "not a token", *ends])
 
     assert (result.exit_code, result.stdout[:24]) == (1, "does not open: malformed")
+
+
+def test_p9_a_call_is_named_by_its_sid_and_shown_under_its_pair(
+    environ: dict[str, str | None],
+) -> None:
+    sid, other = "CA" + "1" * 32, "CA" + "2" * 32
+    conversations = Conversations(Settings.from_environ({k: v for k, v in environ.items() if v}))
+    with conversations.turn(ours=OURS, theirs=THEIRS, call_sid=sid) as state:
+        state["menu"] = 1
+
+    shown = run(environ, "show", "--call", sid)
+    assert (shown.exit_code, "menu: 1" in shown.stdout) == (0, True)
+    pair = run(environ, "show", OURS, THEIRS)
+    assert (pair.exit_code, "a call\n" in pair.stdout, "menu: 1" in pair.stdout) == (0, True, True)
+    assert run(environ, "show", "--call", other).exit_code == 1
+    assert "no call with that SID" in run(environ, "show", "--call", other).stdout
+
+    assert run(environ, "forget", OURS, THEIRS).exit_code == 0
+    assert run(environ, "show", "--call", sid).exit_code == 1
+    nothing = run(environ, "show")
+    assert (nothing.exit_code, "--call" in nothing.stderr) == (2, True)
+    assert run(environ, "show", OURS, "--call", sid).exit_code == 2

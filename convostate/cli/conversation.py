@@ -17,9 +17,14 @@ if TYPE_CHECKING:
 
     from convostate.state import State
 
+NO_CALL = "no call with that SID has a state on this account"
 NONE = "no conversation is in progress between these two on this account"
 _SWAPPED = "one is with OURS and THEIRS swapped: give the app's own address first"
 _CHECK = "check that OURS is the app's own address, THEIRS the person's, and the account the one that owns OURS"
+
+
+def _read_end(context: click.Context, argument: click.Parameter, value: str | None) -> str:
+    return "" if value is None else read_address(context, argument, value)
 
 
 def _names_a_conversation(command: Callable[..., None]) -> Callable[..., None]:
@@ -27,8 +32,9 @@ def _names_a_conversation(command: Callable[..., None]) -> Callable[..., None]:
     for option in (
         click.option("--json", "as_json", is_flag=True, help="Print a JSON object."),
         click.option("--account", metavar="SID", help="The account; else TWILIO_ACCOUNT_SID."),
-        click.argument("theirs", callback=read_address),
-        click.argument("ours", callback=read_address),
+        click.option("--call", metavar="SID", help="A call's; OURS and THEIRS may be left out."),
+        click.argument("theirs", callback=_read_end, required=False, metavar="THEIRS"),
+        click.argument("ours", callback=_read_end, required=False, metavar="OURS"),
     ):
         command = option(command)
     return command
@@ -45,16 +51,19 @@ class _Conversation(NamedTuple):
     conversations: Conversations
     ours: str
     theirs: str
+    call_sid: str
     account_sid: str
 
     @classmethod
-    def of(cls, ours: str, theirs: str, account: str | None) -> _Conversation:
+    def of(cls, ours: str, theirs: str, call: str | None, account: str | None) -> _Conversation:
         """The conversation that a command line names.
 
         Raises:
-            UsageError: The settings are wrong, the store cannot be reached from here, or there is no
-                account.
+            UsageError: The settings are wrong, the store cannot be reached from here, or no conversation
+                or account is named.
         """
+        if not (ours and theirs) and (ours or not call):
+            raise UsageError("Give OURS and THEIRS, or a call: --call CA…")
         settings = Settings.from_environ()
         if settings.store == "cookie":
             raise UsageError(
@@ -66,14 +75,24 @@ class _Conversation(NamedTuple):
                 "Conversations in memory can be reached from the app's own process only. "
                 "Set CONVOSTATE_STORE=redis://…, for the app too"
             )
-        return cls(Conversations(settings), ours, theirs, account_or_default(account, settings))
+        account_sid = account_or_default(account, settings)
+        return cls(Conversations(settings), ours, theirs, call or "", account_sid)
 
     @property
     def _where(self) -> dict[str, str]:
-        return {"ours": self.ours, "theirs": self.theirs, "account_sid": self.account_sid}
+        ends = {"ours": self.ours, "theirs": self.theirs, "account_sid": self.account_sid}
+        return {**ends, "call_sid": self.call_sid}
 
     def peek(self) -> State | None:
         return self.conversations.peek(**self._where)
+
+    def calls(self) -> list[State]:
+        """The states of the pair's calls."""
+        if self.call_sid:
+            return []
+        return self.conversations.calls(
+            ours=self.ours, theirs=self.theirs, account_sid=self.account_sid
+        )
 
     def end(self) -> None:
         self.conversations.end(**self._where)
@@ -83,6 +102,8 @@ class _Conversation(NamedTuple):
 
     def missing(self) -> str:
         """What to say if there is none: what may be wrong as well."""
+        if self.call_sid:
+            return NO_CALL
         swapped = self._replace(ours=self.theirs, theirs=self.ours)
         return f"{NONE}: {_CHECK if swapped.peek() is None else _SWAPPED}"
 
@@ -91,19 +112,29 @@ class _Conversation(NamedTuple):
 @_names_a_conversation
 @click.pass_context
 def show(
-    context: click.Context, ours: str, theirs: str, account: str | None, as_json: bool
+    context: click.Context,
+    ours: str,
+    theirs: str,
+    call: str | None,
+    account: str | None,
+    as_json: bool,
 ) -> None:
-    """Print the state of the conversation between OURS and THEIRS, without waiting for its turn.
+    """Print the state of the conversation between OURS and THEIRS, and of their calls, without waiting.
 
-    Exit status 0: it is in progress, 1: there is none.
+    Exit status 0: one is in progress, 1: there is none.
     """
-    conversation = _Conversation.of(ours, theirs, account)
-    state = conversation.peek()
+    conversation = _Conversation.of(ours, theirs, call, account)
+    state, calls = conversation.peek(), conversation.calls()
     if as_json:
-        click.echo(json.dumps(None if state is None else as_dict(state), default=repr))
+        found = None if state is None else as_dict(state)
+        if calls:
+            found = {**(found or {}), "calls": [as_dict(each) for each in calls]}
+        click.echo(json.dumps(found, default=repr))
     else:
-        click.echo(conversation.missing() if state is None else as_text(state))
-    context.exit(1 if state is None else 0)
+        shown = [] if state is None else [as_text(state)]
+        shown += [f"a call\n{as_text(each)}" for each in calls]
+        click.echo("\n\n".join(shown) or conversation.missing())
+    context.exit(0 if state is not None or calls else 1)
 
 
 @click.command(short_help="End a conversation: the next text begins a new one.")
@@ -114,6 +145,7 @@ def end(
     context: click.Context,
     ours: str,
     theirs: str,
+    call: str | None,
     account: str | None,
     as_json: bool,
     missing_ok: bool,
@@ -123,8 +155,8 @@ def end(
     A turn in flight cannot write any more: its webhook is answered 503. Exit status 0: it is ended,
     1: there was none.
     """
-    conversation = _Conversation.of(ours, theirs, account)
-    existed = conversation.peek() is not None
+    conversation = _Conversation.of(ours, theirs, call, account)
+    existed = conversation.peek() is not None or bool(conversation.calls())
     conversation.end()
     if as_json:
         click.echo(json.dumps({"ended": existed}))
@@ -141,16 +173,17 @@ def forget(
     context: click.Context,
     ours: str,
     theirs: str,
+    call: str | None,
     account: str | None,
     as_json: bool,
     missing_ok: bool,
 ) -> None:
-    """Erase what is kept of the conversation between OURS and THEIRS: its state and recorded replies.
+    """Erase what is kept of the conversation between OURS and THEIRS: state, calls, recorded replies.
 
     A turn in flight cannot write any more. A STOP is still known, by a keyed name. Exit status 0: it is
     erased, 1: there was none (recorded replies, if there were any, are erased all the same).
     """
-    conversation = _Conversation.of(ours, theirs, account)
+    conversation = _Conversation.of(ours, theirs, call, account)
     existed = conversation.peek() is not None
     conversation.forget()
     if as_json:
