@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from redis import RedisCluster
 
+from convostate.errors import StoreError
 from convostate.stores import RedisStore
 from convostate.stores.base import Keep
 from tests.conversing import World
@@ -105,6 +106,33 @@ def test_the_callers_own_cluster_client_is_taken(masters: list[RedisServer]) -> 
         store = RedisStore(client)
         name = "own".ljust(22, "-")
         assert [add_one(store, name=name), add_one(store, name=name)] == [1, 2]
+
+
+@pytest.mark.usefixtures("url")
+def test_o18_the_url_of_one_node_is_answered_with_the_right_one(
+    masters: list[RedisServer],
+) -> None:
+    store = RedisStore.from_url(masters[0].url)
+
+    def answered(number: int) -> object:
+        try:
+            return add_one(store, name=f"{number}".ljust(22, "-"))
+        except StoreError as error:
+            return str(error).rpartition(". ")[2]
+
+    advice = "Set CONVOSTATE_STORE=redis+cluster://host:6379"
+    assert {answered(number) for number in range(20)} == {1, advice}
+
+
+def test_o18_doctor_faults_the_url_of_one_node_and_not_that_of_the_cluster(
+    url: str, masters: list[RedisServer]
+) -> None:
+    def faults(store: RedisStore) -> list[str]:
+        return [advice for level, _, advice in store.check() if level == "fault"]
+
+    advice = "Set CONVOSTATE_STORE=redis+cluster://host:6379"
+    assert faults(RedisStore.from_url(masters[0].url)) == [advice]
+    assert faults(RedisStore.from_url(url)) == []
 
 
 def test_texts_are_answered_through_the_middleware(url: str) -> None:

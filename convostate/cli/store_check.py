@@ -25,10 +25,8 @@ if TYPE_CHECKING:
     from convostate.stores import Store
     from convostate.stores.base import AsyncStore, Begun
 
-_OLDEST = (6, 2)  # the first with all the commands that the scripts use
 _LIFETIME_S = 60.0  # of what is left if the store fails halfway
 _LOOKS, _LOOK_S = 200, 0.01  # until a turn is seen to wait
-_SKEW_S = 60  # as far as a token's clock may be off
 
 
 def examine_store(store: Store | AsyncStore, settings: Settings) -> Iterator[Finding]:
@@ -56,8 +54,6 @@ def examine_store(store: Store | AsyncStore, settings: Settings) -> Iterator[Fin
         check = getattr(asked, "check", None)
         if check is not None:
             yield from (Finding(*found) for found in check())
-        elif "://" in settings.store:
-            yield from _examine_server(settings.store)
 
 
 @contextmanager
@@ -155,56 +151,3 @@ def _name() -> str:
 
 def _token() -> bytes:
     return secrets.token_bytes(97)
-
-
-def _examine_server(url: str) -> Iterator[Finding]:
-    from convostate.stores.redis.errors import FAULTS, store_error  # noqa: PLC0415  # redis is an extra
-    from convostate.stores.redis.url import client_maker  # noqa: PLC0415  # redis is an extra
-
-    client: Any = client_maker(url)()
-    try:
-        client.eval("return 1", 0)  # needed when a server forgets its scripts; by now it knows them
-    except FAULTS as error:
-        client.close()
-        yield Finding.fault(store_error(error))
-        return
-    try:
-        info = _first(client.info())
-        clock = _first(client.time())
-        policy = str(_first(client.config_get("maxmemory-policy")).get("maxmemory-policy", ""))
-    except Exception as error:  # noqa: BLE001  # of many kinds, and none of them is the store's failure
-        yield Finding(
-            "note",
-            f"the server's version, clock and eviction policy cannot be read ({type(error).__name__})",
-            "Grant INFO, TIME and CONFIG GET to the user of CONVOSTATE_STORE while you run doctor",
-        )
-        return
-    finally:
-        client.close()
-    version = str(info.get("redis_version", "0"))
-    if tuple(int(part) for part in version.split(".")[:2]) < _OLDEST:
-        yield Finding(
-            "fault", f"the server is Redis {version}", "Run Redis 6.2 or newer, or Valkey"
-        )
-    else:
-        yield Finding("ok", f"the server is Redis {version}")
-    if policy not in ("noeviction", ""):
-        yield Finding(
-            "fault",
-            f"the server may evict conversations: maxmemory-policy is {policy}",
-            "Run: redis-cli config set maxmemory-policy noeviction, and write it into redis.conf",
-        )
-    skew_s = abs(time.time() - (clock[0] + clock[1] / 1e6))
-    if skew_s > _SKEW_S:
-        yield Finding(
-            "note",
-            f"the server's clock and this host's are {skew_s:.0f} s apart",
-            "Synchronise both with NTP",
-        )
-
-
-def _first(answer: Any) -> Any:
-    """A cluster's answers come by node; one node stands for all."""
-    if isinstance(answer, dict) and answer and all(":" in str(node) for node in answer):
-        return next(iter(answer.values()))
-    return answer

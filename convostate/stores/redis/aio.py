@@ -480,6 +480,10 @@ class AsyncRedisStore(AsyncStore):
         """As `RedisStore.clock_ahead_s`."""
         return await self._turns.clock_ahead_s(claim)
 
+    async def check(self) -> list[tuple[str, str, str]]:
+        """As `RedisStore.check`."""
+        return await self._turns.check()
+
     async def close(self) -> None:
         """As `RedisStore.close`, for the running loop."""
         await self._turns.close()

@@ -331,7 +331,7 @@ class Standalone:
     """
 
     def __init__(self, client: Any, make_pool: Callable[[Any], Pool]) -> None:
-        self._client = client
+        self.client = client
         self._pool = make_pool(client.connection_pool)
 
     async def to(self, key: str) -> Pool:
@@ -350,10 +350,10 @@ class Standalone:
         """Close the connections, and with `client_too` those that the client has for itself."""
         self._pool.close()
         if client_too:
-            manager = getattr(self._client.connection_pool, "sentinel_manager", None)
+            manager = getattr(self.client.connection_pool, "sentinel_manager", None)
             for sentinel in getattr(manager, "sentinels", ()):
                 await close_client(sentinel)
-            await close_client(self._client)
+            await close_client(self.client)
 
 
 class Cluster:
@@ -365,7 +365,7 @@ class Cluster:
     """
 
     def __init__(self, client: Any, make_pool: Callable[[Any], Pool]) -> None:
-        self._client = client
+        self.client = client
         self._make_pool = make_pool
         self._pools: dict[str, Pool] = {}
         self._stale = False
@@ -373,17 +373,17 @@ class Cluster:
     async def to(self, key: str) -> Pool:
         """The connections to the master of a key's slot."""
         if self._stale:
-            await settled(self._client.nodes_manager.initialize())
+            await settled(self.client.nodes_manager.initialize())
             self._stale = False
-        slot = self._client.keyslot(key)
-        return self._of(self._client.nodes_manager.get_node_from_slot(slot))
+        slot = self.client.keyslot(key)
+        return self._of(self.client.nodes_manager.get_node_from_slot(slot))
 
     async def at(self, host: str, port: int) -> Pool:
         """The connections to the server that an ASK named; one that the map lacks is looked up again."""
-        node = self._client.get_node(host=host, port=port)
+        node = self.client.get_node(host=host, port=port)
         if node is None:
-            await settled(self._client.nodes_manager.initialize())
-            node = self._client.get_node(host=host, port=port)
+            await settled(self.client.nodes_manager.initialize())
+            node = self.client.get_node(host=host, port=port)
         if node is None:
             raise SlotNotCoveredError("the cluster names a server that it does not know")
         return self._of(node)
@@ -397,13 +397,13 @@ class Cluster:
         for pool in list(self._pools.values()):
             pool.close()
         if client_too:
-            await close_client(self._client)
+            await close_client(self.client)
 
     def _of(self, node: Any) -> Pool:
         pool = self._pools.get(node.name)
         if pool is None:
             # The blocking client keeps a pool in a client of the node's; the other one is a pool itself.
-            own = getattr(self._client, "get_redis_connection", None)
+            own = getattr(self.client, "get_redis_connection", None)
             pool = self._make_pool(node if own is None else own(node).connection_pool)
             self._pools[node.name] = pool
         return pool
@@ -488,6 +488,10 @@ class Client:
                     self.run_aside(close_client(client))
                 raise
         return (Cluster if self.is_cluster else Standalone)(client, self.make_pool)
+
+    async def redis(self) -> Any:
+        """The client of redis-py, for what no script can ask."""
+        return (await self.route()).client
 
     def moved(self) -> None:
         """A server is gone, or has other conversations."""

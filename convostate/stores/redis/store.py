@@ -51,8 +51,9 @@ from convostate.stores.base import (
     too_many_wait,
     waited_too_long,
 )
-from convostate.stores.redis.client import Client, check_client
+from convostate.stores.redis.client import Client, check_client, settled
 from convostate.stores.redis.connection import Connection, Script
+from convostate.stores.redis.errors import FAULTS, OneNodeError, store_error
 from convostate.stores.redis.url import client_maker
 
 if TYPE_CHECKING:
@@ -65,6 +66,8 @@ HANDOVER_MS = 300  # a waiter that has died costs this much; one that lives take
 # still: after half of this it is not called lost. A BEGIN may arrive late for as long as TCP sends it again.
 OVER_S = 120
 _MOST_CALLS = 1000  # that are listed under a pair
+_OLDEST = (6, 2)  # the first with all the commands that the scripts use
+_SKEW_S = 5  # between this host's clock and the server's
 _LONGEST_BREAK_S = 2  # between two BEGINs of a waiting turn; then its place in the queue may go
 
 BEGIN = Script.load("release", "begin")
@@ -304,6 +307,46 @@ class RedisTurns:
         keys = _keys(claim, replies=replies)
         return Connection(client, keys[0]), keys
 
+    async def check(self) -> list[tuple[str, str, str]]:
+        """What ``convostate doctor`` prints: tuples of level, what was found, and what to do about it."""
+        try:
+            client = await self.client.current().redis()
+            await settled(client.eval("return 1", 0))  # needed when a server forgets its scripts
+        except FAULTS as error:
+            what, _, advice = str(store_error(error)).rpartition(". ")
+            return [("fault", what, advice)]
+        try:
+            info = _first(await settled(client.info()))
+            policies = _first(await settled(client.config_get("maxmemory-policy")))
+            ahead_s = await self.clock_ahead_s(Claim("doctor".ljust(22, "-")))
+        except Exception as error:  # noqa: BLE001  # of many kinds, and none of them is the store's failure
+            advice = "Grant INFO, TIME and CONFIG GET to the user of CONVOSTATE_STORE while you run doctor"
+            what = "the server's version, clock and eviction policy cannot be read"
+            return [("note", f"{what} ({type(error).__name__})", advice)]
+        version, policy = str(info.get("redis_version", "0")), policies.get("maxmemory-policy", "")
+        found = [("ok", f"the server is Redis {version}", "")]
+        if tuple(int(part) for part in version.split(".")[:2]) < _OLDEST:
+            found = [("fault", found[0][1], "Run Redis 6.2 or newer, or Valkey")]
+        if info.get("cluster_enabled") and not self.client.current().is_cluster:
+            what, _, advice = str(store_error(OneNodeError())).rpartition(". ")
+            found.append(("fault", what, advice))
+        if policy not in ("noeviction", ""):
+            what = f"the server may evict conversations: maxmemory-policy is {policy}"
+            advice = "Run: redis-cli config set maxmemory-policy noeviction, and write it into redis.conf"
+            found.append(("fault", what, advice))
+        if ahead_s is None:
+            found.append(
+                (
+                    "note",
+                    "the server's clock cannot be read",
+                    "Grant TIME to the user of CONVOSTATE_STORE",
+                )
+            )
+        elif abs(ahead_s) > _SKEW_S:
+            what = f"the server's clock and this host's are {abs(ahead_s):.0f} s apart"
+            found.append(("note", what, "Synchronise both with NTP"))
+        return found
+
     async def close(self) -> None:
         """See `Store.close`."""
         await self.client.current().close()
@@ -421,6 +464,11 @@ class RedisStore:
         return await self._turns.clock_ahead_s(claim)
 
     @blocking
+    async def check(self) -> list[tuple[str, str, str]]:
+        """Whether the server can keep conversations, for ``convostate doctor``."""
+        return await self._turns.check()
+
+    @blocking
     async def close(self) -> None:
         """Close the connections, those of turns in flight as they end; a later turn connects again.
 
@@ -446,6 +494,13 @@ def _unknown() -> StoreError:
         "down",
         "the Redis in CONVOSTATE_STORE answered too late to know whether the state is written",
     )
+
+
+def _first(answer: Any) -> Any:
+    """A cluster's answers come by node; one node stands for all."""
+    if isinstance(answer, dict) and answer and all(":" in str(node) for node in answer):
+        return next(iter(answer.values()))
+    return answer
 
 
 def _keys(claim: Claim, *, replies: bool) -> list[str]:
