@@ -156,7 +156,7 @@ def end(
     1: there was none.
     """
     conversation = _Conversation.of(ours, theirs, call, account)
-    existed = conversation.peek() is not None or bool(conversation.calls())
+    existed = conversation.peek() is not None
     conversation.end()
     if as_json:
         click.echo(json.dumps({"ended": existed}))
@@ -184,7 +184,7 @@ def forget(
     erased, 1: there was none (recorded replies, if there were any, are erased all the same).
     """
     conversation = _Conversation.of(ours, theirs, call, account)
-    existed = conversation.peek() is not None
+    existed = conversation.peek() is not None or bool(conversation.calls())
     conversation.forget()
     if as_json:
         click.echo(json.dumps({"goes_on": existed, "forgotten": True}))
