@@ -485,3 +485,49 @@ def test_the_clock_of_a_test_is_honoured() -> None:
 
     asked(wrapped(app))
     assert times == [NOW]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        (b"x-name", b"zaffre\r\nset-cookie: x=1"),
+        (b"x-name", b"zaffre\0"),
+        (b"x name", b"1"),
+        (b"", b"1"),
+        (b"content-length", b"10"),
+    ],
+    ids=["a line break", "a NUL", "a blank in a name", "no name", "another length"],
+)
+def test_e17_a_reply_that_the_server_cannot_send_keeps_nothing(header: tuple[bytes, bytes]) -> None:
+    async def app(scope: Any, _receive: Any, send: Any) -> None:
+        count(scope)
+        await send({**START, "headers": [header]})
+        await send(BODY)
+
+    middleware = wrapped(app)
+    with pytest.raises(AssertionError, match=r"^(the app's|a header of the app's)") as raised:
+        asked(middleware)
+
+    assert "zaffre" not in str(raised.value)
+    assert remembered(middleware) == 0
+
+
+@pytest.mark.parametrize("changes", [{}, {"From": "anonymous"}], ids=["a pair", "withheld"])
+def test_p9_a_call_has_a_state_of_its_own(changes: dict[str, str]) -> None:
+    numbers: list[int] = []
+
+    async def app(scope: Any, _receive: Any, send: Any) -> None:
+        count(scope)
+        numbers.append(state_from(scope)["n"])
+        await send(START)
+        await send(BODY)
+
+    middleware = wrapped(app)
+    params = {"AccountSid": "AC1", "From": "+15550100001", "To": "+15550100099", "Direction": "inbound"}  # fmt: skip
+    for sid in ("CA1", "CA1", "CA2"):
+        asked(
+            middleware, signed({**params, "CallSid": sid, "CallStatus": "in-progress", **changes})
+        )
+
+    assert numbers == [1, 2, 1]
+    assert remembered(middleware) == 0  # the pair's texts are another conversation

@@ -144,7 +144,7 @@ NO_ACCOUNT = (
 
 
 @pytest.mark.parametrize("command", ["show", "end", "forget"])
-@pytest.mark.parametrize("account", [[], ["--account", "A C"]])
+@pytest.mark.parametrize("account", [[], ["--account", "A\tC"]])
 def test_without_an_account_the_option_that_names_it_is_told(
     command: str, account: list[str], environ: dict[str, str | None]
 ) -> None:
@@ -165,10 +165,10 @@ def test_open_without_an_account_tells_the_option_that_names_it() -> None:
 @pytest.mark.parametrize(
     ("words", "named"),
     [
-        (["show", "not one", THEIRS], "'OURS'"),
+        (["show", " not one", THEIRS], "'OURS'"),
         (["forget", OURS, ""], "'THEIRS'"),
-        (["open", "token", "--ours", "not one", "--theirs", THEIRS], "'--ours'"),
-        (["open", "token", "--ours", OURS, "--theirs", "not one"], "'--theirs'"),
+        (["open", "token", "--ours", " not one", "--theirs", THEIRS], "'--ours'"),
+        (["open", "token", "--ours", OURS, "--theirs", " not one"], "'--theirs'"),
     ],
 )
 def test_what_is_no_address_is_named_and_not_shown(words: list[str], named: str) -> None:

@@ -21,9 +21,10 @@ from convostate import (
 )
 from convostate.refusals import RefusalLog
 from convostate.sealing import codec
-from convostate.sealing.token import conversation_context
+from convostate.sealing.token import Opened, conversation_context
 from convostate.stores import MemoryStore
-from convostate.stores.base import Keep
+from convostate.stores.base import Begun, End, Keep, Replay, Reply
+from convostate.turns import Response
 from convostate.twilio.authenticate import authenticate
 from convostate.twilio.diagnosis import Arrival, diagnose
 from convostate.twilio.form import parse_form, parse_query
@@ -239,3 +240,20 @@ def test_a43_no_diagnosis_shows_a_query_a_parameter_or_a_secret() -> None:
 def test_the_canary_is_found_where_it_is_shown() -> None:
     assert leaks(f"could not read {BODY} of {THEIRS}")
     assert leaks(whole(StateError(THEIRS[1:])))
+
+
+def test_o16_nothing_that_holds_a_state_or_a_reply_shows_it() -> None:
+    turn = opened(pair=PAIR)
+    turn.state["place"] = BODY
+    outcome = finished(turn)
+    assert isinstance(outcome, Keep)
+    holders = [
+        turn, outcome, End(outcome.token, 1.0), Reply(BODY.encode(), redirects=False), Replay(BODY.encode()),
+        Begun(turn.claim, BODY.encode()), Opened(0, 1, 0, BODY.encode()),
+        Response("200 OK", [("X-Text", BODY)], BODY.encode()),
+    ]  # fmt: skip
+    for holder in holders:
+        shown = f"{holder!r}{holder}"
+        assert leaks(shown) == [], type(holder)
+        assert outcome.token[:8].hex() not in shown
+        assert repr(outcome.token)[2:20] not in shown
