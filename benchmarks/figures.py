@@ -13,25 +13,15 @@ _VERDICT = {None: "", True: "within", False: "OVER"}
 
 
 class Figure(NamedTuple):
-    """One number of the table.
-
-    Attributes:
-        label: What was measured.
-        value: The median of the repetitions.
-        unit: ``µs``, ``ms``, ``×``, ``1/s``, ``bytes`` and the like.
-        low: The lowest.
-        high: The highest.
-        bound: What it must not exceed, or None.
-        missing: Why it could not be measured, or ""; the numbers are then 0.
-    """
+    """One number of the table."""
 
     label: str
-    value: float
+    value: float  # the median of the repetitions
     unit: str
     low: float
     high: float
-    bound: float | None = None
-    missing: str = ""
+    bound: float | None = None  # what it must not exceed
+    missing: str = ""  # why it could not be measured; the numbers are then 0
 
     @property
     def within(self) -> bool | None:

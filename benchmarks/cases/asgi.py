@@ -11,10 +11,10 @@ from twilio.request_validator import RequestValidator
 from benchmarks.apps import CONTENT_TYPE, cookie_from, count, settings, twiml
 from benchmarks.cases.flask import beside
 from benchmarks.measure import Contender
-from benchmarks.servers import redis_server
 from benchmarks.webhooks import PATH, TOKEN, Signed, headers_of, sms
 from benchmarks.worker import Work
 from convostate.asgi import ConversationMiddleware
+from tests.redis_servers import redis_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from benchmarks.apps import serve, settings
 from benchmarks.figures import Figure, counted, percentile
-from benchmarks.servers import redis_server
 from benchmarks.webhooks import environ_of, sms
 from convostate import ConversationMiddleware, state_from
+from tests.redis_servers import redis_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

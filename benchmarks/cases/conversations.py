@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.apps import make, serve
 from benchmarks.figures import Figure, counted, less, over, spread
 from benchmarks.measure import APP, Contender, Scale, compare
-from benchmarks.servers import redis_server
 from benchmarks.webhooks import environ_of, sms
+from tests.redis_servers import redis_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,10 +29,10 @@ def run(scale: Scale) -> Iterator[Figure]:
     """Weigh a population, then compare a turn in it and in an empty server."""
     count = scale.conversations
     with redis_server() as crowded, redis_server() as empty:
-        rest, reply = keys_of_a_turn(crowded.url, crowded.client)
-        at_rest = weigh(crowded.client, rest, count)
+        rest, reply = keys_of_a_turn(crowded.url, crowded.admin)
+        at_rest = weigh(crowded.admin, rest, count)
         yield counted(f"{count:,} at rest: each", at_rest, "bytes", BOUND_BYTES)
-        more = weigh(crowded.client, reply, count)
+        more = weigh(crowded.admin, reply, count)
         yield counted("more, while a reply is recorded", more, "bytes", BOUND_REPLY_BYTES)
         contenders = [
             Contender("bare", APP, {"app": "bare"}),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.figures import Figure, counted
 from benchmarks.measure import APP, Contender, Process, Scale
-from benchmarks.servers import redis_server
+from tests.redis_servers import redis_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

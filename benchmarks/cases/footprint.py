@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from benchmarks.callgrind import footprint, lacks
 from benchmarks.figures import Figure, absent, counted
 from benchmarks.measure import APP, Contender, Scale
-from benchmarks.servers import redis_server
+from tests.redis_servers import redis_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

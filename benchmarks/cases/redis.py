@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from benchmarks.cases.flask import BARE, beside
 from benchmarks.figures import Figure, counted
 from benchmarks.measure import APP, RIVAL, Contender, Process, Scale
-from benchmarks.servers import redis_server
+from tests.redis_servers import redis_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,10 +32,10 @@ def run(scale: Scale) -> Iterator[Figure]:
         calls = scale.calls
         with Process(wrapped) as process:
             process.ask("wall", calls)  # warm
-            server.client.config_resetstat()
+            server.admin.config_resetstat()
             process.ask("wall", calls)
-            scripts = server.client.info("commandstats")["cmdstat_evalsha"]
-            reads = server.client.info("stats")["total_reads_processed"] - 2  # these two
+            scripts = server.admin.info("commandstats")["cmdstat_evalsha"]
+            reads = server.admin.info("stats")["total_reads_processed"] - 2  # these two
     yield counted(f"{OURS}: reads of its socket a turn", reads / calls, "", BOUND_TRIPS)
     yield counted(f"{OURS}: EVALSHA a turn", scripts["calls"] / calls, "", BOUND_TRIPS)
     yield counted(f"{OURS}: the server's time in scripts a turn", scripts["usec"] / calls, "µs")

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.figures import Figure, absent, lacking, over, spread
 from benchmarks.measure import Scale, fastest
-from benchmarks.servers import cpu_s, gunicorn, redis_server
+from benchmarks.servers import cpu_s, gunicorn
 from benchmarks.worker import build
+from tests.redis_servers import redis_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from benchmarks.servers import RedisServer
+    from tests.redis_servers import RedisServer
 
 TITLE = "a webhook by the processor time of gunicorn's worker (gthread), and what one core carries"
 OURS, THEIRS = "benchmarks.apps:make", "benchmarks.rivals"
