@@ -90,7 +90,7 @@ class Server:
 @contextmanager
 def serving(name: str, app: str, **environ: str) -> Iterator[Server]:
     """Run a server, from the moment it listens."""
-    command = (SERVERS | ASGI_SERVERS)[name]
+    command = (SERVERS | ASGI_SERVERS | {"uvicorn factory": (*_UVICORN, "--factory")})[name]
     with subprocess.Popen(
         [word.replace("PORT", str(free_port())) for word in command] + [app],
         stdout=subprocess.PIPE if name == "granian" else None,

@@ -15,7 +15,8 @@ from tests.serving import serving
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-FRAMEWORKS = ["flask", "bottle", "pyramid", "django"]
+ASGI_FRAMEWORKS = ["fastapi", "django_asgi"]
+FRAMEWORKS = ["flask", "bottle", "pyramid", "django", *ASGI_FRAMEWORKS]
 STORES = ["cookie", "memory", "redis"]
 ADA, BOB = ("Ada", "36", "yes & no"), ("Bob+", "half a century — 50", "")
 
@@ -44,8 +45,11 @@ def app(name: str, store_setting: str) -> Any:
 def url(name: str, store_setting: str) -> Iterator[str]:
     # The memory store remembers within one process; the others are asked through two workers.
     server = "gunicorn gthread" if store_setting == "memory" else "gunicorn sync"
+    app = f"tests.apps.survey_{name}:make_app()"
+    if name in ASGI_FRAMEWORKS:
+        server, app = "uvicorn factory", app.removesuffix("()")
     environ = {"CONVOSTATE_STORE": store_setting, "CONVOSTATE_PATHS": ",".join(survey.PATHS)}
-    with serving(server, f"tests.apps.survey_{name}:make_app()", **environ) as running:
+    with serving(server, app, **environ) as running:
         yield running.url
 
 
@@ -91,7 +95,7 @@ def test_a_conversation_that_expired_begins_anew(app: Any) -> None:
     assert phone.text("Ada").messages == [survey.WELCOME, survey.QUESTIONS[0]]
 
 
-def test_on_gunicorn_the_survey_remembers_who_answered_what(url: str) -> None:
+def test_on_a_server_the_survey_remembers_who_answered_what(url: str) -> None:
     twilio = TwilioSimulator(url)
 
     assert survey.converse(twilio.phone("+15550100001"), ADA) == survey.transcript(ADA)

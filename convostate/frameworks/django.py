@@ -6,7 +6,8 @@
         ...
     ]
 
-and in wsgi.py ``application = ConversationMiddleware(get_wsgi_application())``. Everywhere else, and in
+and in wsgi.py ``application = ConversationMiddleware(get_wsgi_application())``, in asgi.py that of
+`convostate.asgi` around ``get_asgi_application()``. Everywhere else, and in
 a webhook that names no pair of phones, the project's own sessions go on as before.
 """
 
@@ -21,6 +22,7 @@ from convostate.errors import UsageError
 from convostate.frameworks.state_view import Backing, StateView, unkept_state
 
 try:
+    from asgiref.sync import iscoroutinefunction, markcoroutinefunction
     from django.conf import settings
     from django.contrib.sessions.backends.base import SessionBase
     from django.utils.module_loading import import_string
@@ -173,30 +175,53 @@ class ConversationSession(SessionBase):  # type: ignore[misc]  # Django has no t
 
 
 class ConversationSessionMiddleware:
-    """Django middleware, to stand right after SessionMiddleware."""
+    """Django middleware, to stand right after SessionMiddleware; for WSGI and for ASGI."""
 
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+    sync_capable = async_capable = True
+
+    def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
         self.get_response = get_response
+        self._is_async = iscoroutinefunction(get_response)
+        if self._is_async:
+            markcoroutinefunction(self)
         serializer = import_string(settings.SESSION_SERIALIZER)
         self._backing = Backing(
             lambda value: serializer().dumps(value).decode(),
             lambda text: serializer().loads(text.encode()),
         )
 
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        """Serve one request."""
-        state = request.META.get(STATE_KEY)
-        if state is None and not hasattr(request, "session"):
-            state = unkept_state(request.META)
-        if state is None:
-            return self.get_response(request)
-        session = ConversationSession(state, self._backing, request.META.get(CLOCK_KEY, time.time))
-        request.session = session
+    def __call__(self, request: HttpRequest) -> Any:
+        """Serve one request: its response, or under ASGI a coroutine of it."""
+        if self._is_async:
+            return self._serve(request)
+        session = self._hand_over(request)
         response = self.get_response(request)
-        if request.session is not session:
-            raise UsageError(
-                "Another middleware has replaced the conversation's session. "
-                "Put ConversationSessionMiddleware after SessionMiddleware"
-            )
-        session.hand_back()
+        return self._hand_back(request, session, response)
+
+    async def _serve(self, request: HttpRequest) -> HttpResponse:
+        session = self._hand_over(request)
+        response = await self.get_response(request)
+        return self._hand_back(request, session, response)
+
+    def _hand_over(self, request: HttpRequest) -> ConversationSession | None:
+        environ = getattr(request, "scope", request.META)
+        state = environ.get(STATE_KEY)
+        if state is None and not hasattr(request, "session"):
+            state = unkept_state(environ)
+        if state is None:
+            return None
+        clock = environ.get(CLOCK_KEY, time.time)
+        session = request.session = ConversationSession(state, self._backing, clock)
+        return session
+
+    def _hand_back(
+        self, request: HttpRequest, session: ConversationSession | None, response: HttpResponse
+    ) -> HttpResponse:
+        if session is not None:
+            if request.session is not session:
+                raise UsageError(
+                    "Another middleware has replaced the conversation's session. "
+                    "Put ConversationSessionMiddleware after SessionMiddleware"
+                )
+            session.hand_back()
         return response

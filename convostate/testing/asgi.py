@@ -56,8 +56,11 @@ class AsgiTransport(WsgiTransport):
         **options: Any,
     ) -> None:
         # Frameworks make their stack of middleware when they start.
-        self._loop = LoopThread(Lifespan(app)) if loop is None else loop
+        lifespan = Lifespan(app)
+        self._loop = LoopThread(lifespan) if loop is None else loop
         super().__init__(app, clock, **options)
+        if self._middleware is not None:
+            lifespan.close = self._middleware.store.close
 
     def send(self, request: Request, connect_s: float, read_s: float) -> Response:  # noqa: ARG002  there is no network to wait for
         """Run the app for one request."""
@@ -201,6 +204,8 @@ class Lifespan:
     def __init__(self, app: Any) -> None:
         self._app = app
         self._task: asyncio.Future[None] | None = None
+        # An app without a lifespan, such as Django's, does not tell its middleware that it ends.
+        self.close: Callable[[], Coroutine[Any, Any, None]] | None = None
 
     async def start(self) -> None:
         """Run the app's start-up; an app without one raises, and needs none.
@@ -219,6 +224,8 @@ class Lifespan:
     async def stop(self) -> None:
         """Run the app's shutdown, if its start-up came to an end."""
         await self._ask("lifespan.shutdown")
+        if self.close is not None:
+            await self.close()
         if self._task is not None and not self._task.done():
             self._task.cancel()
             await asyncio.wait([self._task])
