@@ -256,10 +256,15 @@ class Crew:
             [library] = Path("/usr/lib").glob("*/faketime/libfaketime.so.1")
             environ |= {"LD_PRELOAD": str(library), "FAKETIME": f"{ahead_s:+d}s"}
             environ["FAKETIME_DONT_FAKE_MONOTONIC"] = "1"
-        return subprocess.Popen(
-            [sys.executable, "-m", "tests.history", "--work", json.dumps(self._orders[worker])],
-            env=environ, stderr=(self.folder / f"{worker}.err").open("ab"),
-        )  # fmt: skip
+        command = [
+            sys.executable,
+            "-m",
+            "tests.history",
+            "--work",
+            json.dumps(self._orders[worker]),
+        ]
+        with (self.folder / f"{worker}.err").open("ab") as errors:
+            return subprocess.Popen(command, env=environ, stderr=errors)
 
     def __len__(self) -> int:
         return len(self._processes)

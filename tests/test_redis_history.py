@@ -19,15 +19,12 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [1, 2])
-def test_f30_o1_o2_o4_g10_with_everything_at_once_nothing_is_lost_doubled_or_overtaken(
-    seed: int,
-) -> None:
+def test_f30_o1_o2_o4_g10_with_everything_at_once_nothing_is_lost_doubled_or_overtaken() -> None:
     verdict, chaos = run(
-        turns=2500, workers=3, writers=4, conversations=4, seed=seed, quiet_s=0.2, longest_s=2
+        turns=1500, workers=3, writers=4, conversations=4, seed=1, quiet_s=0.2, longest_s=2
     )
     assert verdict[1:6] == (0, 0, 0, 0, 0), verdict
-    assert verdict.acknowledged >= 2500
+    assert verdict.acknowledged >= 1500
     assert len(chaos.counts) >= 5
 
 
