@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections import OrderedDict
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from convostate.stores import MemoryStore
-from convostate.stores.base import Begun, Claim, Keep, Leave, Reply
+from convostate.stores.aio import as_async_store
+from convostate.stores.base import Begun, Claim, Keep, Leave, Replay, Reply
 from convostate.stores.memory import _Conversation, _Lease
 from tests.redis_stage import token
+
+if TYPE_CHECKING:
+    from convostate.stores.base import AsyncStore
 
 
 def begin(store: MemoryStore, name: str, now: float = 0.0, fingerprint: str = "f") -> Begun:
@@ -97,3 +106,66 @@ def test_a_commit_does_not_go_through_all_the_replies() -> None:
     assert isinstance(kept.replies, Counted)
     assert len(kept.replies) == 1000
     assert kept.replies.seen == 1000  # one look a commit
+
+
+@pytest.mark.parametrize("waiting", [1, 256])
+def test_o21_a_turn_wakes_one_other_however_many_wait(
+    waiting: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def write() -> int:
+        memory = MemoryStore(max_waiting=waiting)
+        store = as_async_store(memory)
+        held = await store.begin(Claim("a"), "", 0)
+        assert isinstance(held, Begun)
+        tasks = [asyncio.create_task(take_turn(store)) for _ in range(waiting)]
+        while memory.queue(Claim("a")).waiting < waiting:
+            await asyncio.sleep(0)
+        asked.clear()
+        await store.abort(held)
+        await asyncio.gather(*tasks)
+        return len(asked)
+
+    async def take_turn(store: AsyncStore) -> None:
+        begun = await store.begin(Claim("a"), "", 0)
+        assert isinstance(begun, Begun)
+        await store.commit(begun, Keep(token(1), 60), None, 0)
+
+    asked: list[Claim] = []
+    ask = MemoryStore._ask
+
+    def counted(self: MemoryStore, claim: Claim, *args: Any) -> Begun | Replay | None:
+        asked.append(claim)
+        return ask(self, claim, *args)
+
+    monkeypatch.setattr(MemoryStore, "_ask", counted)
+    assert asyncio.run(write()) == waiting
+
+
+def test_o21_no_turn_looks_at_more_than_two_other_conversations(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked: list[str] = []
+    idle = _Conversation.idle
+
+    def counted(self: _Conversation, now: float) -> bool:
+        looked.append(self.name)
+        return idle(self, now)
+
+    monkeypatch.setattr(_Conversation, "idle", counted)
+    store, most = MemoryStore(), 0
+    for number in range(3000):
+        looked.clear()
+        now = float(number)
+        store.commit(begin(store, str(number), now), Keep(token(1), 1000), None, now)
+        most = max(most, len(looked))
+    assert most <= 3  # its own, when it is committed
+    assert 1000 <= len(store._conversations) <= 2010  # and yet what has expired does not stay
+
+
+def test_a_lease_that_ends_while_others_wait_lets_the_next_in_without_a_wake_up() -> None:
+    store = MemoryStore(lease_s=0.05)
+    store.begin(Claim("a"), "", 0)
+    began = time.monotonic()
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda _: store.begin(Claim("a"), "", 0), range(2)))  # and die
+    assert time.monotonic() - began < 5
