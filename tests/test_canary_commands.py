@@ -110,7 +110,7 @@ def alive(redis: Redis) -> dict[str, str]:
 def test_p1_no_command_shows_a_secret_whatever_redis_holds(
     words: list[str], fault: str, alive: dict[str, str], redis: Redis
 ) -> None:
-    [name] = [key for key in redis.keys("cs1:*") if redis.type(key) == b"string"]
+    [name] = redis.keys("cs1:*}")
     if fault == "garbage":
         redis.set(name, BODY, ex=60)
     elif fault == "another type":
