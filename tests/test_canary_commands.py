@@ -57,7 +57,7 @@ WRONG = {
 SIGNATURE = sign(URL, [("Body", BODY)], OTHER_TOKEN[:-1])
 COMMANDS = [
     ["doctor"], ["doctor", "--json"], ["doctor", "convostate.demo.counter:app"], ["show", US, ADA], ["show", "--json", US, ADA],
-    ["end", US, ADA], ["forget", US, ADA], ["show", f"{US} {BODY}", ADA], ["open", f"convostate={BODY}", "--ours", US, "--theirs", ADA],
+    ["end", US, ADA], ["forget", US, ADA], ["show", f"{US} {BODY}", ADA], ["show", f"{US} {BODY} ", ADA], ["open", f"convostate={BODY}", "--ours", US, "--theirs", ADA],
     ["open", KEY, "--ours", US, "--theirs", ADA, "--json"], ["sign", f"{URL}?{BODY}", "--shared-key", TOKEN],
     ["explain", f"{URL}?Body=zaffre", SIGNATURE, f"Body={BODY}", f"From={ADA}"], ["explain", "--json", URL, SHARED, f"From={ADA}"],
     ["chat", "nowhere:app", "hi"],
@@ -168,7 +168,8 @@ def start_again(conversations: Conversations, client: Any) -> None:
 FAILING: dict[str, Callable[[Conversations, Any], object]] = {
     "a value that cannot be kept": lambda mine, _: turn(mine, {BODY, object()}),
     "a turn in a turn": turn_in_a_turn,
-    "an address with blanks": lambda mine, _: mine.peek(ours=f"{US} {BODY}", theirs=ADA),
+    "an address with a blank at its end": lambda mine, _: mine.peek(ours=f"{US} {BODY} ", theirs=ADA),
+    "an address of two lines": lambda mine, _: mine.peek(ours=f"{US}\n{BODY}", theirs=ADA),
     "an empty address": lambda mine, _: mine.end(ours=US, theirs=""),
     "a sender in a service": lambda mine, client: start(mine, client, from_=None, messaging_service_sid=f"MG{BODY}"),
     "another choice": lambda mine, client: start(mine, client, if_exists=BODY),
