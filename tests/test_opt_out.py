@@ -152,11 +152,13 @@ def test_p4_a_stop_that_the_app_answers_with_an_error_ends_nothing(store: str) -
 
 @STORES
 def test_p4_only_a_message_can_be_a_stop(store: str) -> None:
-    ada = phone(store=store)
+    ada = phone(store=store, calls="shared")  # a call's own state has nothing to end
     ada.text("hello")
 
     assert ">2 None<" in ada.call(Body="STOP", OptOutType="STOP").twiml
     assert said(ada.text("hello")) == "3 None"
+    assert said(ada.text("STOP")) == "4 STOP"
+    assert said(ada.text("hello")) == "1 None"
 
 
 @STORES

@@ -65,26 +65,50 @@ def test_a_json_webhook_is_no_message_whatever_its_query_says() -> None:
     assert asked.pair is not None
 
 
-@pytest.mark.parametrize(("query", "params", "status"), [
-    ("a=1", BARE, 200), ("a=1", {"Digits": "1"}, 200), ("CallSid=CA1", BARE, 200), ("CallSid=CA1", {"Digits": "1"}, 403),
-    ("AccountSid=AC1", {"Digits": "1"}, 403), ("From=1", BARE, 403), ("From=1", {"AccountSid": ACCOUNT, "Digits": "1"}, 200),
-])  # fmt: skip
-def test_the_query_of_a_form_says_nothing_that_the_form_says_and_nothing_for_it(
-    query: str, params: dict[str, str], status: int
+@pytest.mark.parametrize("query", ["a=1", "CallSid=CA1", f"MessageSid={OTHER}", "From=1", "From=%2B15550100002&To=%2B15550100098&Body=bye"])  # fmt: skip
+@pytest.mark.parametrize("params", [text(), BARE, {"AccountSid": ACCOUNT, "Digits": "1"}, {"Digits": "1"}])  # fmt: skip
+def test_g1_g2_the_query_of_a_form_may_name_identity_fields_and_the_form_alone_is_read(
+    query: str, params: dict[str, str]
 ) -> None:
+    plain, webhook = prove(posted(params)), prove(posted(params, url=f"{URL}?{query}"))
+
+    assert webhook.params == params
+    assert (webhook.kind, webhook.pair) == (plain.kind, plain.pair)
+
+
+def test_a_form_does_not_take_its_account_from_the_query() -> None:
     """Without an account in its form it might be a GET webhook's URL, signed as that."""
-    assert status_of(posted(params, url=f"{URL}?{query}")) == status
+    url = f"{URL}?AccountSid={'AC' + '9' * 32}"
+
+    assert status_of(posted({"Digits": "1"}, url=url)) == 403
+    assert prove(posted(BARE, url=url)).account_sid == ACCOUNT
 
 
-@pytest.mark.parametrize("query", ["bodySHA256=0", "a=bodySHA256", f"a=1&bodySHA256={'0' * 64}"])
-def test_a_get_vouches_for_no_body(query: str) -> None:
-    assert status_of(got(f"{URL}?{query}")) == 415
+@pytest.mark.parametrize(("query", "status"), [
+    ("bodySHA256=0", 200), (f"a=1&bodySHA256={'0' * 64}", 200), ("bodySHA256=0&bodySHA256=0", 200), ("a=bodySHA256", 415),
+    ("bodySHA256=0&bodySHA256=1", 415), ("bodySHA256=0&BodySHA256=0", 415),
+])  # fmt: skip
+def test_g8_a_get_may_carry_one_hash_and_has_no_body(query: str, status: int) -> None:
+    assert status_of(got(f"{URL}?{query}")) == status
     assert status_of(got(f"{URL}?{query.replace('SHA', 'MD')}")) == 200
-    assert status_of(got(f"{URL}?a=1")._replace(body=b"a=1")) == 415
+    assert status_of(got(f"{URL}?{query}")._replace(body=b"a=1")) == 415
 
 
-@pytest.mark.parametrize("query", ["Body={}", "Body={}&From=%2B15550100001", "a=1&Body={}", "a=1&Body={}&To=1&Body2=x"])  # fmt: skip
-def test_the_text_of_a_get_may_hold_an_address_and_nothing_else_of_it_may(query: str) -> None:
-    quoting = query.format("From15550100001+now")
-    assert status_of(got(f"{URL}?{quoting}")) == 200
-    assert status_of(got(f"{URL}?{quoting.replace('Body=', 'Text=')}")) == 403
+def test_g8_a_get_with_a_hash_is_not_a_message() -> None:
+    query = f"MessageSid={SID}&AccountSid={ACCOUNT}&From=%2B15550100001&To=%2B15550100099"
+
+    webhook = prove(got(f"{URL}?{query}&bodySHA256=0"))
+    assert (webhook.kind, webhook.pair) == ("other", None)
+    assert prove(got(f"{URL}?{query}")).kind == "message"
+
+
+@pytest.mark.parametrize("query", ["Body={}", "Text={}", "Body={}&From=%2B15550100001", "a=1&Text={}", "a=1&Body={}&To=1&Body2=x"])  # fmt: skip
+def test_g5_a_get_may_quote_an_address_in_any_parameter_and_the_beginning_of_a_form_in_none(
+    query: str,
+) -> None:
+    account = f"AccountSid{ACCOUNT}"
+
+    for quoted in ("From15550100001+now", f"{account}+now", f"AccountSid={ACCOUNT}From"):
+        assert status_of(got(f"{URL}?{query.format(quoted)}")) == 200
+    for forged in (f"{account}Body", f"{account}From15550100001To15550100099"):
+        assert status_of(got(f"{URL}?{query.format(forged)}")) == 403
