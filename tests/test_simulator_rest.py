@@ -12,7 +12,7 @@ from twilio.http.http_client import TwilioHttpClient
 from twilio.rest import Client
 
 from convostate.errors import UsageError
-from convostate.testing import TwilioSimulator
+from convostate.testing import TwilioSimulator, catching
 from tests.answering import Answer, Answering
 
 US, ADA, BOB = "+15550100099", "+15550100001", "+15550100002"
@@ -282,6 +282,7 @@ def test_an_app_s_own_client_is_caught_until_the_block_ends(simulator: TwilioSim
     account = simulator.account_sid
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TwilioHttpClient, "request", deny)
+        patch.setattr(catching, "_used", [])  # simulators of other tests that are still in memory
         with simulator.caught_clients():
             Client(account, "the-token").messages.create(to=ADA, from_=US, body="mine")
             Client("SK" + "0" * 32, "secret", account).messages.create(ADA, from_=US, body="key")
@@ -291,6 +292,25 @@ def test_an_app_s_own_client_is_caught_until_the_block_ends(simulator: TwilioSim
             Client(account, "the-token").messages.create(to=ADA, from_=US, body="gone")
 
     assert [message.body for message in simulator.phone(ADA, texting=US).inbox] == ["mine", "key"]
+
+
+def test_a_block_answers_before_another_simulator_that_is_in_use(
+    app: Answering, simulator: TwilioSimulator
+) -> None:
+    other = TwilioSimulator(app, "another-token")
+    person = other.phone(BOB, texting=US)
+    person.text("hi")
+    other.refuse_sends(21211)
+    client = Client("SK" + "0" * 32, "secret", simulator.account_sid)
+
+    with simulator.caught_clients():
+        client.messages.create(to=ADA, from_=US, body="in the block")
+    with pytest.raises(TwilioRestException) as refused:  # the other one answers outside the block
+        client.messages.create(to=ADA, from_=US, body="outside")
+
+    assert refused.value.code == 21211
+    assert [message.body for message in simulator.phone(ADA, texting=US).inbox] == ["in the block"]
+    assert person.inbox == []
 
 
 def test_a_message_of_a_template_has_its_sid_and_variables(simulator: TwilioSimulator) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from twilio.rest import Client
@@ -20,9 +20,6 @@ from convostate import (
 )
 from convostate.testing.configured import ACCOUNT_SID
 from tests.conversing import ADA, PAIR, US, World, settings
-
-if TYPE_CHECKING:
-    from twilio.http import HttpClient
 
 SERVICE = "MG" + "0" * 32
 KEY_SID, OTHER_ACCOUNT = "SK" + "0" * 32, "AC" + "9" * 32
@@ -58,16 +55,17 @@ def test_it_starts_now_and_lasts_its_lifetime(world: World) -> None:
     assert world.peek() is None
 
 
-def test_every_argument_of_messages_create_passes_through(world: World) -> None:
+def test_every_argument_of_messages_create_passes_through(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sent: list[dict[str, Any]] = []
-    inner: HttpClient = world.client.http_client
-    keep = inner.request
+    keep = world.client.request
 
     def request(method: str, uri: str, **named: Any) -> Any:
         sent.append(dict(named["data"]))
         return keep(method, uri, **named)
 
-    inner.request = request
+    monkeypatch.setattr(world.client, "request", request)
     world.start(media_url=["https://m.example/1"], status_callback="https://a.example/s", attempt=2)
 
     assert sent == [
@@ -207,9 +205,20 @@ class TestTheSender:
 
         assert world.conversations.peek(ours=sender, theirs=ADA) == {"step": 1}
 
-    def test_an_address_with_a_space_is_none(self, world: World) -> None:
-        with pytest.raises(UsageError, match="is not an address"):
-            world.start({}, to="+1 555 010 0001")
+    def test_g4_a_sender_with_a_blank_inside_is_an_address(self, world: World) -> None:
+        world.start({"step": 1}, from_="HSBC UK")
+
+        assert world.conversations.peek(ours="HSBC UK", theirs=ADA) == {"step": 1}
+
+    @pytest.mark.parametrize("sender", [" HSBC", "HSBC ", "HSBC\tUK", "H" * 257])
+    def test_g4_a_blank_at_an_end_a_control_or_too_many_characters_are_not(
+        self, world: World, sender: str
+    ) -> None:
+        with pytest.raises(UsageError, match="is not an address") as refused:
+            world.start({}, from_=sender)
+
+        assert sender not in str(refused.value)
+        assert world.simulator.arrived == []
 
 
 class TestTheAccount:

@@ -122,7 +122,7 @@ def test_where_nothing_was_there_nothing_is_left(
 def test_what_expires_during_the_send_is_not_restored(world: World, watched: Watched) -> None:
     world.put({"old": True})
     world.simulator.clock.advance(hours=3, minutes=59)
-    world.client.http_client.request = lambda *_, **__: world.simulator.clock.advance(minutes=2)
+    world.client.request = lambda *_, **__: world.simulator.clock.advance(minutes=2)
 
     with pytest.raises(AttributeError):  # that is no response
         world.start({"new": True})
@@ -196,7 +196,7 @@ def test_where_nothing_can_be_restored_the_log_says_so(
         watched.failing["write"] = StoreError("down", "no answer")
         raise ConnectionError
 
-    world.client.http_client.request = fail
+    world.client.request = fail
 
     with pytest.raises(ConnectionError):
         world.start({"new": True})
@@ -219,7 +219,7 @@ def test_a_failed_send_that_took_too_long_does_not_undo_a_reply(
 
     replies: list[Any] = []
     world.put({"old": True})
-    world.client.http_client.request = fail
+    world.client.request = fail
 
     with pytest.raises(ConnectionError):
         world.start({"new": True})

@@ -63,7 +63,7 @@ def _accounts() -> list[Account]:
     """Who may answer, the likeliest first."""
     here = _delivering.get(None)
     with _lock:
-        known = [*_blocks, *(one for one in _used if one.in_use()), here]
+        known = [*(one for one in _used if one.in_use()), *_blocks, here]
     return [account for account in reversed(known) if account is not None]
 
 
