@@ -130,6 +130,7 @@ FORGERIES: dict[str, tuple[Params, Params]] = {
     "a06 the account lengthened by the next parameter": case(sms("hi", AddOns="{}"), "AddOns", AccountSid=f"{ACCOUNT}AddOns{{}}"),
     "a06 the sid lengthened by the next parameter":
         case(sms("hi"), "NumMedia", MessageSid=f"{SID}NumMedia0"),
+    "a06 the other sid at the end of the parameter before it": case(sms("hi"), "SmsMessageSid", NumMedia=f"0SmsMessageSid{SID}"),
     "a06 the call lengthened by the next parameter": case(call(), "CallStatus", CallSid=f"{CALL}CallStatusringing"),
     "a07 another sender and sid, the tail swallowed":
         body_that_forges(From=VICTIM, MessageSid=OTHER_SID, NumMedia="0", SmsMessageSid=OTHER_SID, SmsSid=OTHER_SID, To=US),
@@ -281,6 +282,15 @@ def test_no_generated_resplit_moves_a_sender_a_receiver_an_account_or_a_sid() ->
             assert identity(true, webhook.params) == identity(true, true), (true, forged)
             assert (webhook.kind, webhook.pair) == (proven.kind, proven.pair), (true, forged)
     assert moved > 1000, f"the generator moves {moved} of {tried}: too few to prove anything"
+
+
+@pytest.mark.parametrize(("piece", "most"), [
+    (f"From{VICTIM}", 2000), (f"To{VICTIM}", 2000), ("DirectioninboundF", 2000), ("From15550100001To15550100002", 64),
+])  # fmt: skip
+def test_a_text_with_more_places_than_a_person_can_write_is_refused(piece: str, most: int) -> None:
+    """Each place costs the guard time; a text of 1,600 characters has at most 177."""
+    assert status_of(posted(sms(piece * most))) == 200
+    assert status_of(posted(sms(piece * (most + 1)))) == 403
 
 
 def test_every_secret_of_a_refusal_stays_secret() -> None:

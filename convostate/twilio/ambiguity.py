@@ -24,7 +24,8 @@ A sender that does not look like an address shows otherwise: the word `From` is 
 of an SMS, or before a parameter that holds a caller's words.
 
 The guard also refuses a number or a SID that a parameter's name follows, an undocumented name that is a part
-of an identity field, and a form that could be the URL of a GET webhook, or the reverse.
+of an identity field, a form that could be the URL of a GET webhook, or the reverse, and a form with more
+places than a person's text can hold.
 
 Limits: people's own words can move between their own parameters (`Body`, `ButtonText`). `To` of a call
 from `client:` is what that client asked for, so it is not guarded. Parameters that match
