@@ -61,7 +61,8 @@ def ask(url: str, path: str, told: dict[str, Any] | None = None) -> Any:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["hello"], "APP is written as module:name"),
+        (["hello?"], "APP is written as module:name"),
+        (["--port", "0", "hello"], "Cannot import hello: No module named 'hello'"),
         (["http://127.0.0.1:8000/sms"], "convostate chat"),
         (["--port", "0", "no_such_module:app"], "Cannot import no_such_module"),
         (["--port", "0", "convostate.demo.counter:nothing"], "is not a WSGI app"),

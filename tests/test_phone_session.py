@@ -195,7 +195,7 @@ def test_an_ended_conversation_is_gone_and_what_was_there_is_struck_out() -> Non
 
 @pytest.mark.parametrize(
     ("number", "texting"),
-    [("", US), ("+1 555", US), (ADA, ""), (US, US), ("x" * 65, US), ("+1\n5", US)],
+    [("", US), ("+1555 ", US), (" +1555", US), (ADA, ""), (US, US), ("x" * 65, US), ("+1\n5", US)],
 )
 def test_what_is_no_number_is_no_phone(number: str, texting: str) -> None:
     with board() as page:

@@ -101,7 +101,7 @@ class StateInspector:
             begun = store.begin(claim, phone.jar.header(self._simulator.webhook_url), now)
             token = begun.token if isinstance(begun, Begun) else None
             if token is not None and isinstance(store, CookieStore):
-                kept |= {"size_bytes": store.size_bytes(token), "limit_bytes": COOKIE_BYTES}
+                kept |= {"size_bytes": store.size_bytes(claim, token), "limit_bytes": COOKIE_BYTES}
             return token
         token = store.peek(claim, now)
         kept["size_bytes"] = None if token is None else len(token)

@@ -53,12 +53,13 @@ class CookieStore:
 
     def __init__(self, cookie_name: str = "convostate") -> None:
         self._names = (cookie_name, f"{cookie_name}{CALL_SUFFIX}")
-        self._attributes_bytes = len(_header(self._names[1], "", _LONGEST_S, 0, secure=True))
-        self.most_bytes = (COOKIE_BYTES - self._attributes_bytes) * 3 // 4
+        attributes_bytes = len(_header(self._names[1], "", _LONGEST_S, 0, secure=True))
+        self.most_bytes = (COOKIE_BYTES - attributes_bytes) * 3 // 4
 
-    def size_bytes(self, token: bytes) -> int:
-        """How much of the 4096 bytes the cookie of a token takes, attributes included."""
-        return self._attributes_bytes + len(to_base64url(token))
+    def size_bytes(self, claim: Claim, token: bytes) -> int:
+        """How much of the 4096 bytes the cookie of a token takes, with the longest attributes."""
+        name = self._names[claim.call]
+        return len(_header(name, to_base64url(token), _LONGEST_S, 0, secure=True))
 
     def for_asyncio(self) -> AsyncStore:
         """The same store for an event loop: there is nothing to wait for."""
