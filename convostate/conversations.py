@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 IfExists = Literal["replace", "keep", "refuse"]
 
 # A number as people dial it. Short codes have at most 8 digits; E.164 begins with a plus sign.
-_DIALLED = re.compile(r"[\d().-]{9,}", re.ASCII)
+_DIALLED = re.compile(r"(?!\+\d+\Z)\+?[\d ().-]{9,}", re.ASCII)
 _COPY = UsageError(
     "peek() gives a copy: this change would be lost. "
     "Change the state in a turn: with conversations.turn(ours=…, theirs=…) as state"

@@ -191,7 +191,10 @@ class TestTheSender:
         with pytest.raises(UsageError, match=r"there is no sender\. Give from_"):
             world.conversations.start(world.client, to=ADA, body="hello")
 
-    @pytest.mark.parametrize("dialled", ["15550100001", "(555)010-0001", "0555.010.0001"])
+    @pytest.mark.parametrize(
+        "dialled",
+        ["15550100001", "(555)010-0001", "0555.010.0001", "+1 555 010 0001", "+1(555)010-0001"],
+    )
     def test_a_number_that_no_webhook_spells_is_refused(self, world: World, dialled: str) -> None:
         for ends in ({"to": dialled}, {"from_": dialled}):
             with pytest.raises(UsageError, match=r"Write it in E\.164") as refused:
