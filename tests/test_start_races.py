@@ -14,7 +14,7 @@ from twilio.base.exceptions import TwilioRestException
 
 from convostate import ConversationExistsError, StoreError
 from tests.conversing import PAIR, World, end_lease
-from tests.interleaving import Killed, Schedule, StepwiseHttp, StepwiseStore
+from tests.interleaving import Killed, Schedule, StepwiseStore, stepwise
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -85,7 +85,7 @@ def races(store: Store, kill: tuple[str, str] | None = None) -> Iterator[Race]:
     for seed in range(RUNS):
         schedule = Schedule(seed, kill)
         world = World(StepwiseStore(store, schedule))
-        world.client.http_client = StepwiseHttp(world.client.http_client, schedule)
+        world.client.request = stepwise(world.client.request, schedule)
         world.conversations.forget(**PAIR)
         old = OLD if seed % 2 else None
         if old is not None:
