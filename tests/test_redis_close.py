@@ -136,7 +136,9 @@ def test_a_function_that_makes_no_client_is_told_what_to_make(server: RedisServe
     with pytest.raises(UsageError, match=r"a client of redis-py, or a function that makes one"):
         begin(RedisStore(nothing))
     with closing(Redis(port=server.port, protocol=2)) as client:
-        assert add_one(RedisStore(lambda: client), name="made".ljust(22, "-")) == 1
+        store = RedisStore(lambda: client)
+        assert add_one(store, name="made".ljust(22, "-")) == 1
+        store.close()
 
 
 def test_a_function_that_makes_a_replicas_client_is_told_what_to_make(server: RedisServer) -> None:
