@@ -14,7 +14,7 @@ from pyramid.response import Response
 from convostate import ConversationMiddleware, Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
 
@@ -123,22 +123,31 @@ def _turbogears() -> WSGIApplication:
     return config.make_wsgi_app()  # type: ignore[no-any-return]
 
 
-ROUTERS = {
-    "rest-framework": _rest_framework(),
-    "cherrypy": _cherrypy(),
-    "turbogears": _turbogears(),
-    "flask": _flask(),
-    "bottle": _bottle(),
-    "pyramid": _pyramid_routes(),
-    "pyramid-views": _pyramid_views(),
+ROUTERS: dict[str, Callable[[], WSGIApplication]] = {
+    "rest-framework": _rest_framework,
+    "cherrypy": _cherrypy,
+    "turbogears": _turbogears,
+    "flask": _flask,
+    "bottle": _bottle,
+    "pyramid": _pyramid_routes,
+    "pyramid-views": _pyramid_views,
 }
 
 
-def route(environ: WSGIEnvironment, start_response: Any) -> Iterable[bytes]:
-    """Call the router that a header names."""
-    return ROUTERS[environ["HTTP_X_ROUTER"]](environ, start_response)
+def make_app() -> ConversationMiddleware:
+    """All of them, behind one that calls the router that a header names."""
+    routers = {name: make() for name, make in ROUTERS.items()}
+
+    def route(environ: WSGIEnvironment, start_response: Any) -> Iterable[bytes]:
+        return routers[environ["HTTP_X_ROUTER"]](environ, start_response)
+
+    paths = ("/sms", "/sms/*", "/incoming_sms", "/voice/*")
+    return ConversationMiddleware(route, replace(Settings.from_environ(), paths=paths))
 
 
-app = ConversationMiddleware(
-    route, replace(Settings.from_environ(), paths=("/sms", "/sms/*", "/incoming_sms", "/voice/*"))
-)
+def __getattr__(name: str) -> Any:
+    # For servers alone: in the tests' own process Django's settings are another app's.
+    if name != "app":
+        raise AttributeError(name)
+    app = globals()["app"] = make_app()
+    return app
