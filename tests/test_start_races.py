@@ -99,6 +99,8 @@ def races(store: Store, kill: tuple[str, str] | None = None) -> Iterator[Race]:
 
         world.handle = handle
         yield race
+        if kill is not None:
+            store.close()  # a process that is killed takes its connections with it
 
 
 def with_text(state: dict[Any, Any] | None) -> dict[Any, Any]:
