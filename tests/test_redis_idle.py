@@ -172,8 +172,8 @@ def test_g10_a_begin_that_arrives_late_takes_the_lease_if_it_was_never_asked_aga
     with refused():
         begin(store)
     proxy.hole = False
-    first = proxy.swallowed[:1]
-    proxy.swallowed = first
+    # An event loop may have asked for its subscription before.
+    proxy.swallowed = [request for request in proxy.swallowed if b"EVAL" in request][:1]
     proxy.deliver_late()
     assert server.admin.pttl(f"{BASE}l") > 10_000  # nothing has said that its turn is over
 

@@ -65,7 +65,7 @@ def stopped(store: str, pid: int, signal_number: int) -> Work:
 
 def run(scale: Scale) -> Iterator[Figure]:
     """Measure each in a fresh process with a server of its own."""
-    calls = scale.chunks * scale.calls // 4
+    calls = max(1, scale.chunks * scale.calls // 4)
     me = "benchmarks.cases.outage"
     with redis_server() as server:
         options = {"app": "wrapped", "store": server.url, "people": 20}
