@@ -76,7 +76,9 @@ class LoopedRedisStore:
         others = asyncio.all_tasks() - {asyncio.current_task()}
         if others:
             await asyncio.wait(others, timeout=5)
-        for _ in range(5):  # a connection whose handshake failed is closed in the loop's next rounds
+        for _ in range(
+            5
+        ):  # a connection whose handshake failed is closed in the loop's next rounds
             await asyncio.sleep(0)
 
 
