@@ -231,9 +231,13 @@ class Connection:
             if whole:  # because a timeout may have hidden a NOSCRIPT
                 return await transport.exchange("EVAL", script.source, *command)
             return await _evaluate(transport, script, command)
-        except AskError as error:
-            if not self._client.is_cluster:
+        except ResponseError as error:
+            # redis-py before 6 gives a client of one server these errors as text alone.
+            moved = isinstance(error, AskError) or str(error).startswith(("MOVED ", "ASK "))
+            if moved and not self._client.is_cluster:
                 raise OneNodeError from error
+            if not isinstance(error, AskError):
+                raise
             if isinstance(error, MovedError):
                 self.release()
                 self._client.moved()
