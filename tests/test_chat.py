@@ -79,7 +79,10 @@ def test_a_pipe_that_is_no_text_is_refused_at_that_line() -> None:
     result = CliRunner().invoke(main, ["chat"], input=b"h\xc3\xa9llo\n\xff\n")
 
     assert (result.exit_code, result.stdout) == (2, f"> h\u00e9llo\n{FIRST}")
-    assert result.stderr == "convostate: A line of the input is no text. Write it in UTF-8\n"
+    assert (
+        result.stderr
+        == "convostate: A line of the input is not valid UTF-8 text. Write it in UTF-8\n"
+    )
 
 
 @pytest.mark.parametrize("forgiving", [False, True])
@@ -97,7 +100,7 @@ def test_a_typed_line_that_is_no_text_is_not_sent(
     _enter(session, "ÿ", forgiving=forgiving)
 
     assert sent == ["ÿ"]
-    assert ("This line is no text" in capsys.readouterr().err) == forgiving
+    assert ("This line is not valid UTF-8 text" in capsys.readouterr().err) == forgiving
 
 
 def test_several_people_can_write_and_do_not_see_each_other() -> None:

@@ -167,7 +167,7 @@ class ChatSession:
         """Take one line: a text, or a command, which begins with a slash; ``//`` texts a slash.
 
         Raises:
-            UsageError: It is no command, or one that cannot be followed.
+            UsageError: It is not a command, or one that cannot be followed.
         """
         if line.startswith("/") and not line.startswith("//"):
             self._command(line)
@@ -341,7 +341,7 @@ def _enter(session: ChatSession, line: str, *, forgiving: bool) -> None:
     """Enter a line; a person may mistype, or a store be down for a while, and go on."""
     try:
         if not is_text(line):
-            raise UsageError("This line is no text. Write it in UTF-8")
+            raise UsageError("This line is not valid UTF-8 text. Write it in UTF-8")
         session.enter(line)
     except ConvostateError as error:
         if not forgiving:
@@ -353,13 +353,15 @@ def _piped() -> Iterator[str]:
     """The lines of standard input.
 
     Raises:
-        UsageError: One is no text.
+        UsageError: One is not valid UTF-8 text.
     """
     for line in sys.stdin.buffer:
         try:
             text = line.decode(sys.stdin.encoding).rstrip("\r\n")
         except UnicodeDecodeError:
-            raise UsageError("A line of the input is no text. Write it in UTF-8") from None
+            raise UsageError(
+                "A line of the input is not valid UTF-8 text. Write it in UTF-8"
+            ) from None
         if text:
             yield text
 
