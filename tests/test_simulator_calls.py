@@ -7,8 +7,10 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from convostate import UsageError
+from convostate import ConversationMiddleware, UsageError, state_from
+from convostate.stores import MemoryStore
 from convostate.testing import Call, TwilioSimulator
+from tests.served import TOKEN, settings
 
 if TYPE_CHECKING:
     from convostate.testing.phone import Phone
@@ -344,3 +346,152 @@ def test_a_call_that_cannot_be_placed_is_refused(fields: dict[str, str], code: i
 
     assert refused.value.code == code
     assert twilio.phone(ADA, texting=US).ringing == []
+
+
+QUEUED = '<Enqueue action="/after" waitUrl="/music">support</Enqueue><Say>Nobody</Say>'
+
+
+def test_what_no_person_ends_is_completed_with_what_twilio_tells() -> None:
+    app = Hotline(voice=QUEUED, music="<Say>You are first</Say>", after="<Say>Goodbye</Say>")
+    call = phone_of(app).call()
+    assert (call.waits_for, call.said) == ("Enqueue", ["You are first"])
+    assert app.asked[-1][2]["QueuePosition"] == "1"
+
+    assert call.complete(QueueResult="bridged", QueueTime=7).said == ["Goodbye"]
+    path, _, told = app.asked[-1]
+    assert (path, told["QueueResult"], told["QueueTime"]) == ("/after", "bridged", "7")
+    assert call.over
+
+
+def test_without_an_action_the_next_verb_follows() -> None:
+    app = Hotline(voice="<Connect><Stream url='wss://example.com/s'/></Connect><Say>Done</Say>")
+    call = phone_of(app).call()
+
+    assert call.waits_for == "Connect"
+    assert call.complete().said == ["Done"]
+    assert app.paths() == ["/voice"]
+
+
+@pytest.mark.parametrize("document", [MENU, "<Record/>", "<Say>Bye</Say>"])
+def test_what_a_person_ends_is_not_completed(document: str) -> None:
+    call = phone_of(Hotline(voice=document)).call()
+
+    with pytest.raises(UsageError, match="nothing to complete"):
+        call.complete()
+
+
+DIALED = '<Dial><Number url="/whisper">+15550100077</Number><Number>+15550100078</Number></Dial>'
+
+
+def test_who_answers_a_dial_hears_the_whisper_in_a_call_of_their_own() -> None:
+    app = Hotline(voice=DIALED, whisper="<Say>From the hotline</Say>")
+    phone = phone_of(app)
+    call = phone.call()
+
+    assert (call.said, [each.said for each in call.whispers]) == ([], [["From the hotline"]])
+    told = app.asked[-1][2]
+    assert (told["ParentCallSid"], told["To"], told["From"]) == (call.sid, "+15550100077", ADA)
+    assert (told["CallSid"] != call.sid, told["Direction"]) == (True, "outbound-dial")
+    assert phone.call(dial_status="busy").whispers == []
+
+
+def test_the_app_sends_a_call_elsewhere_and_what_it_waited_in_ends() -> None:
+    app = Hotline(voice="<Enqueue>support</Enqueue>", agent="<Say>Hello</Say>")
+    twilio = TwilioSimulator(app, "the-token", voice_url="https://example.com/voice")
+    call = twilio.phone(ADA, texting=US).call()
+    client = twilio.rest_client()
+    assert client.calls(call.sid).fetch().status == "in-progress"
+
+    client.calls(call.sid).update(url="https://example.com/agent", method="GET")
+
+    assert (call.said, call.over) == (["Hello"], True)
+    assert app.asked[-1][:2] == ("/agent", "GET")
+    assert app.asked[-1][2]["CallSid"] == call.sid
+    assert client.calls(call.sid).fetch().status == "completed"
+
+
+def test_an_app_may_change_the_call_that_it_answers() -> None:
+    class Changing(Hotline):
+        def __call__(self, environ: Any, start_response: Any) -> list[bytes]:
+            answer = super().__call__(environ, start_response)
+            if environ["PATH_INFO"] == "/voice":
+                client.calls(self.asked[-1][2]["CallSid"]).update(
+                    twiml="<Response><Say>Second</Say></Response>"
+                )
+            return answer
+
+    twilio = TwilioSimulator(
+        Changing(voice="<Say>First</Say><Record/>"),
+        "the-token",
+        voice_url="https://example.com/voice",
+    )
+    client = twilio.rest_client()
+    call = twilio.phone(ADA, texting=US).call()
+
+    assert (call.said, call.over) == (["First", "Second"], True)
+
+
+@pytest.mark.parametrize("status", ["completed", "canceled"])
+def test_the_app_ends_a_call(status: str) -> None:
+    twilio = TwilioSimulator(Hotline(voice=MENU), "the-token", voice_status_callback=END)
+    phone, client = twilio.phone(ADA, texting=US), twilio.rest_client()
+    call = phone.call("https://example.com/voice")
+    client.calls(call.sid).update(status=status)
+    assert (call.over, len(call.statuses)) == (True, 1)
+
+    placed = client.calls.create(to=ADA, from_=US, url="https://example.com/voice")
+    assert client.calls(placed.sid).update(status=status).status == "canceled"
+    assert phone.ringing == []
+
+
+@pytest.mark.parametrize(
+    ("over", "fields", "code"),
+    [
+        (True, {"twiml": "<Response/>"}, 21220),
+        (False, {"url": "ftp://x"}, 21205),
+    ],
+)
+def test_a_call_that_cannot_be_changed_is_refused(
+    over: bool, fields: dict[str, str], code: int
+) -> None:
+    from twilio.base.exceptions import TwilioRestException
+
+    twilio = TwilioSimulator(Hotline(voice=MENU), "the-token")
+    client, call = (
+        twilio.rest_client(),
+        twilio.phone(ADA, texting=US).call("https://example.com/voice"),
+    )
+    if over:
+        call.hang_up()
+        with pytest.raises(UsageError, match="cannot be redirected"):
+            call.update(twiml="<Response/>")
+    with pytest.raises(TwilioRestException) as refused:
+        client.calls(call.sid).update(**fields)
+    assert refused.value.code == code
+    with pytest.raises(TwilioRestException):
+        client.calls("CA" + "0" * 32).update(status="completed")
+
+
+def counting(environ: Any, start_response: Any) -> list[bytes]:
+    state = state_from(environ)
+    state["step"] = state.get("step", 0) + 1
+    start_response("200 OK", [("Content-Type", "text/xml")])
+    return [f"<Response><Say>{state['step']}</Say><Gather action='/menu'/></Response>".encode()]
+
+
+@pytest.mark.parametrize("store", ["cookie", "memory"])
+@pytest.mark.parametrize("calls", ["own", "shared"])
+def test_a_call_begins_with_the_state_that_the_test_gives_it(store: str, calls: str) -> None:
+    where = MemoryStore() if store == "memory" else None
+    app = ConversationMiddleware(counting, settings(calls=calls), store=where)
+    phone = TwilioSimulator(app, TOKEN).phone(ADA, texting=US)
+    call = phone.call(state={"step": 4})
+
+    assert call.said == ["5"]
+    assert call.press("1").said == ["6"]
+    assert phone.call().said == (["7"] if calls == "shared" else ["1"])
+
+
+def test_a_call_s_state_cannot_be_given_to_an_app_without_the_middleware() -> None:
+    with pytest.raises(UsageError, match="ConversationMiddleware"):
+        phone_of(Hotline(voice=MENU)).call(state={"step": 4})

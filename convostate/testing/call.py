@@ -1,12 +1,13 @@
 """A phone call: the app's documents played to a person, who presses keys, speaks and hangs up.
 
 Sources: https://www.twilio.com/docs/voice/twiml (requests, order of verbs), …/twiml/gather,
-…/twiml/record, …/twiml/dial (actions and their parameters),
-https://www.twilio.com/docs/voice/api/call-resource#statuscallback (how a call's end is reported).
+…/twiml/record, …/twiml/dial, …/twiml/enqueue, …/twiml/number (actions and their parameters),
+https://www.twilio.com/docs/voice/api/call-resource (how a call is changed, and its end reported).
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timezone
 from email.utils import format_datetime
 from typing import TYPE_CHECKING
@@ -15,7 +16,8 @@ from convostate.errors import UsageError
 from convostate.testing import params
 from convostate.testing.fetch import joined
 from convostate.testing.reply import Reply
-from convostate.testing.twiml import Document, interpret, method_of
+from convostate.testing.rest_resources import call_resource
+from convostate.testing.twiml import Document, interpret, method_of, parse
 from convostate.testing.webhook import MAX_DOCUMENTS, Webhook
 
 if TYPE_CHECKING:
@@ -35,13 +37,15 @@ _REACTIONS = {
 class Call(Reply):
     """A call, and the reply that it led to last; made by ``Phone.call``.
 
-    Each of `press`, `say`, `record`, `wait` and `hang_up` gives the call again, so that
+    Each of `press`, `say`, `record`, `wait`, `complete` and `hang_up` gives the call again, so that
     ``call.press("1").said`` is what was said after the key. Whatever a `Reply` has is about the time
     since the person last did something: `said`, `played`, `errors`, `exchanges`, `twiml`, `state`.
 
     Attributes:
         over: Whether the call has ended.
         dialed: The numbers, clients and SIP addresses that ``<Dial>`` has called, in order.
+        whispers: What those who answered a ``<Dial>`` heard first: a reply for each noun with a
+            ``url``.
     """
 
     def __init__(
@@ -63,8 +67,16 @@ class Call(Reply):
         self._url = webhook.url
         self._started = account.clock.now()
         self._steps = 0
+        self._delivering = False
+        self._update: Webhook | None = None
         self.over = False
         self.dialed: list[str] = []
+        self.whispers: list[Reply] = []
+        known = dict(webhook.params)
+        ends = known.get("To", ""), known.get("From", ""), known.get("Direction", "")
+        account.rest.resources.setdefault(self.sid, call_resource(account, self.sid, *ends))
+        account.rest.calls[self.sid] = self
+        self._show("in-progress")
         self._deliver(webhook)
 
     @property
@@ -141,6 +153,47 @@ class Call(Reply):
         self._go_on()
         return self
 
+    def complete(self, **told: ParamValue) -> Call:
+        """End the verb that waits if it is one that no person ends, such as ``<Enqueue>`` or ``<Pay>``.
+
+        Its action is requested; a verb without one is followed by the next verb.
+
+        Args:
+            **told: What Twilio sends to the action, such as ``QueueResult="bridged"`` or
+                ``Result="success"``.
+
+        Raises:
+            UsageError: The call does not wait, or waits for keys, speech or a recording.
+        """
+        verb = self._waiting
+        if verb is None or verb.tag in _REACTIONS:
+            raise UsageError(f"There is nothing to complete. {self._what_it_does()}")
+        super().__init__(self.params)
+        self._leave(verb, told)
+        return self
+
+    def update(self, url: str = "", method: str = "POST", twiml: str = "") -> Call:
+        """Give the call another document, as ``client.calls(sid).update(…)`` does.
+
+        What the call waits in ends. If the app is answering a webhook of this call, its answer comes
+        first.
+
+        Args:
+            url: The next document's URL.
+            method: ``POST`` or ``GET``, for `url`.
+            twiml: The next document itself, instead of `url`.
+
+        Raises:
+            UsageError: The call has ended.
+        """
+        if self.over:
+            raise UsageError(f"The call cannot be redirected. {self._what_it_does()}")
+        inline = parse(twiml, twiml, "call") if twiml else None
+        self._update = self._webhook.to(url or self._url, method, self._made({}), inline)
+        if not self._delivering:
+            self._deliver_update()
+        return self
+
     def hang_up(self) -> Call:
         """Hang up; the app hears of it where a status callback is configured. No effect afterwards."""
         if self.over:
@@ -166,7 +219,7 @@ class Call(Reply):
     def _what_it_does(self) -> str:
         if self.over:
             return "It has ended: phone.call() places another one"
-        other = f"It is in <{self.waits_for}>, which is not simulated: hang_up()"
+        other = f"It is in <{self.waits_for}>: complete(…) with what Twilio tells, or hang_up()"
         return _REACTIONS.get(self.waits_for, other)
 
     def _react(self, verb: ET.Element, told: Mapping[str, ParamValue]) -> Call:
@@ -230,15 +283,39 @@ class Call(Reply):
             self.errors.append(14106)
             self._end()
             return
-        self._merge(self._account.deliver(webhook))
+        self._delivering = True
+        try:
+            self._merge(self._account.deliver(webhook))
+        finally:
+            self._delivering = False
+        if self.over:  # the app has ended it meanwhile
+            return
         self._url = webhook.document_url
         self._waiting, self._rest = webhook.document.waiting, webhook.document.rest
-        if self._waiting is None:
+        if self._update is not None:
+            self._deliver_update()
+        elif self._waiting is None:
             self._end()
         elif self._waiting.tag == "Dial":
             self._dial(self._waiting)
         else:
             self._steps = 0
+            if self._waiting.tag == "Enqueue":
+                self._queue(self._waiting)
+
+    def _deliver_update(self) -> None:
+        webhook, self._update = self._update, None
+        if webhook is not None:
+            self._deliver(webhook)
+
+    def _queue(self, verb: ET.Element) -> None:
+        """Have the caller hear what a ``waitUrl`` says."""
+        whole = joined(self._url, verb.get("waitUrl", ""))
+        if verb.get("waitUrl") and whole is not None:
+            told = {"QueueSid": params.new_sid("QU"), "QueuePosition": "1", "QueueTime": "0"}
+            told |= {"CurrentQueueSize": "1", "AvgQueueTime": "0"}
+            method = method_of(verb, "waitUrlMethod")
+            self._merge(self._account.deliver(self._webhook.to(whole, method, self._made(told))))
 
     def _merge(self, reply: Reply) -> None:
         self.params, self.twiml = reply.params, reply.twiml or self.twiml
@@ -252,20 +329,40 @@ class Call(Reply):
 
     def _dial(self, verb: ET.Element) -> None:
         """Dial, talk for a while, and go on, as `dial_status` says."""
-        own = [verb.text or ""] if not len(verb) else []
-        self.dialed += [text.strip() for text in (*own, *(one.text or "" for one in verb))]
-        told = {"DialCallStatus": self._dial_status, "DialCallSid": params.new_sid("CA")}
+        nouns = list(verb) or [verb]
+        self.dialed += [(noun.text or "").strip() for noun in nouns]
+        sid = params.new_sid("CA")
+        told = {"DialCallStatus": self._dial_status, "DialCallSid": sid}
         if self._dial_status == "completed":
             told |= {"DialCallDuration": "10", "DialBridged": "true"}
+            for noun in nouns:
+                self._whisper(noun, sid)
+        self._leave(verb, told)
+
+    def _whisper(self, noun: ET.Element, sid: str) -> None:
+        """Play the document of a ``<Number url>`` to the one who was dialed, in a call of its own."""
+        whole = joined(self._url, noun.get("url", ""))
+        if noun.get("url") and whole is not None:
+            own = {"CallSid": sid, "ParentCallSid": self.sid, "Direction": "outbound-dial"}
+            made = self._made({**own, "To": (noun.text or "").strip()})
+            webhook = replace(self._webhook.to(whole, method_of(noun), made), jar=None)
+            self.whispers.append(self._account.deliver(webhook))
+
+    def _leave(self, verb: ET.Element, told: Mapping[str, ParamValue]) -> None:
+        """Go on after a verb: with its action, or else with the next verb."""
         action = verb.get("action")
         if action is None:
             self._go_on()
         else:
             self._request(action, method_of(verb), told)
 
+    def _show(self, status: str) -> None:
+        self._account.rest.resources[self.sid]["status"] = status
+
     def _end(self) -> None:
         """End the call and report it."""
-        self.over, self._waiting = True, None
+        self.over, self._waiting, self._update = True, None, None
+        self._show("completed")
         if not self._status_callback:
             return
         now = self._account.clock.now()

@@ -26,6 +26,7 @@ ERRORS: dict[int, str] = {
     21205: "Invalid URL",
     21211: "Invalid 'To' Phone Number",
     21213: "Caller phone number is required",
+    21220: "Invalid call state",
     21603: "A 'From' phone number is required",
     21604: "'To' phone number is required to send a message",
     21609: "Invalid 'StatusCallback' URL",

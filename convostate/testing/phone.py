@@ -83,8 +83,8 @@ class Phone:
     @property
     def _stored_state(self) -> StoredState:
         account = self._account
-        ends = account.sid, self.texting, self.number
-        return StoredState(account.fetcher, self.jar, account.urls.webhook, *ends)
+        made = params.message(account.sid, self.texting, self.number, "")
+        return StoredState(account.fetcher, self.jar, account.urls.webhook, made)
 
     @property
     def opted_out(self) -> bool:
@@ -161,6 +161,7 @@ class Phone:
         method: Literal["POST", "GET"] | None = None,
         outbound: bool = False,
         dial_status: str = "completed",
+        state: Mapping[Any, Any] | None = None,
         **extra: ParamValue,
     ) -> Call:
         """Call the number, or with `outbound` be called by it, and listen until the call waits.
@@ -179,7 +180,11 @@ class Phone:
             outbound: Whether the application called: From is then its number.
             dial_status: How each ``<Dial>`` ends: ``completed``, ``busy``, ``no-answer`` or
                 ``failed``.
+            state: What the call begins with, to test a step in its middle.
             **extra: Parameters to add or to change, such as ``From="anonymous"``.
+
+        Raises:
+            UsageError: A `state` is given, but the app's states are out of reach, as for `state`.
         """
         account, urls = self._account, self._account.urls
         made = params.call(account.sid, self.texting, self.number, outbound=outbound)
@@ -187,6 +192,8 @@ class Phone:
             "call", url or urls.voice or urls.webhook, params.changed(made, extra)
         )
         webhook.method = method or urls.method
+        if state is not None:
+            StoredState(account.fetcher, webhook.jar, webhook.url, webhook.params).write(state)
         return Call(
             account, webhook, status_callback=urls.voice_status_callback, dial_status=dial_status
         )

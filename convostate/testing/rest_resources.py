@@ -21,6 +21,7 @@ from convostate.testing.ringing import RingingCall
 
 if TYPE_CHECKING:
     from convostate.testing.account import Account
+    from convostate.testing.call import Call
 
 # Longer than any intended wait: after it the test that holds the sends is stuck.
 _PATIENCE_S = 60.0
@@ -88,11 +89,13 @@ class RestState:
         resources: Each message and call as JSON, by SID, oldest first.
         refusal: What happens to sends, or None if they succeed.
         held: What they wait for, or None.
+        calls: The calls that a person has made or answered, by SID.
     """
 
     resources: dict[str, dict[str, Any]] = field(default_factory=dict)
     refusal: Refusal | None = None
     held: HeldSends | None = None
+    calls: dict[str, Call] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def take_refusal(self) -> Refusal | None:
@@ -124,7 +127,9 @@ def answer(account: Account, method: str, path: Sequence[str], fields: Fields) -
         case "POST", params.API_VERSION, "Accounts", account.sid, "Messages":
             return _send(account, fields)
         case "POST", params.API_VERSION, "Accounts", account.sid, "Calls":
-            return _place(account, {name: values[0] for name, values in fields.items() if values})
+            return _place(account, _form(fields))
+        case "POST", params.API_VERSION, "Accounts", account.sid, "Calls", sid:
+            return _update(account, sid, _form(fields))
         case "GET", params.API_VERSION, "Accounts", account.sid, ("Messages" | "Calls") as kind:
             return 200, _listed(account, kind, fields)
         case "GET", params.API_VERSION, "Accounts", account.sid, "Messages" | "Calls", sid:
@@ -133,8 +138,12 @@ def answer(account: Account, method: str, path: Sequence[str], fields: Fields) -
     return refused(20404)
 
 
+def _form(fields: Fields) -> dict[str, str]:
+    return {name: values[0] for name, values in fields.items() if values}
+
+
 def _send(account: Account, fields: Fields) -> Answer:
-    form = {name: values[0] for name, values in fields.items() if values}
+    form = _form(fields)
     media = tuple(fields.get("MediaUrl", ()))
     code = _judge(account, form, media)
     refusal = account.rest.take_refusal()
@@ -236,9 +245,39 @@ def _place(account: Account, form: Mapping[str, str]) -> Answer:
         form.get("FallbackUrl", ""),
         form.get("StatusCallback", ""),
     )
-    resource = _new_resource(account, "Calls", call.sid) | {
+    resource = call_resource(account, call.sid, to, from_, "outbound-api")
+    account.rest.resources[call.sid] = resource
+    account.ringing.append(call)
+    return 201, resource
+
+
+def _update(account: Account, sid: str, form: Mapping[str, str]) -> Answer:
+    """Redirect or end a call."""
+    resource, call = account.rest.resources.get(sid), account.rest.calls.get(sid)
+    if resource is None or not sid.startswith("CA"):
+        return refused(20404)
+    url, ends = form.get("Url", ""), form.get("Status", "") in ("completed", "canceled")
+    if url and not is_webhook_url(url):
+        return refused(21205)
+    if ends and call is not None:
+        call.hang_up()
+    elif ends:
+        account.ringing[:] = [rings for rings in account.ringing if rings.sid != sid]
+        resource["status"] = "canceled"
+    elif call is None or call.over:
+        return refused(21220)
+    else:
+        call.update(url, form.get("Method", "POST"), form.get("Twiml", ""))
+    return 200, resource
+
+
+def call_resource(
+    account: Account, sid: str, to: str, from_: str, direction: str
+) -> dict[str, Any]:
+    """A call that has just begun, as the REST API shows it."""
+    return _new_resource(account, "Calls", sid) | {
         "answered_by": None,
-        "direction": "outbound-api",
+        "direction": direction,
         "duration": None,
         "end_time": None,
         "from": from_,
@@ -250,9 +289,6 @@ def _place(account: Account, form: Mapping[str, str]) -> Answer:
         "to": to,
         "to_formatted": to,
     }
-    account.rest.resources[call.sid] = resource
-    account.ringing.append(call)
-    return 201, resource
 
 
 def _new_resource(account: Account, kind: str, sid: str) -> dict[str, Any]:

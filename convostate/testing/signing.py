@@ -22,7 +22,7 @@ from convostate.testing.configured import (
 from convostate.testing.fetch import Fetcher, Secret
 from convostate.testing.inprocess import WsgiTransport, find_middleware
 from convostate.testing.jar import Jar
-from convostate.testing.params import Params, encode, new_sid
+from convostate.testing.params import Params, encode, message, new_sid
 from convostate.testing.stored_state import StoredState
 
 if TYPE_CHECKING:
@@ -116,8 +116,8 @@ class Signing:
         transport = WsgiTransport(app, time.time, raise_app_errors=True, stripped_prefix=prefix)
         account_sid = account_sid or signing(settings)[0]
         fetcher = Fetcher(transport, self._secret(settings, account_sid))
-        url = configured_url(settings)
-        return StoredState(fetcher, jar, url, account_sid, ours, theirs), jar
+        made = message(account_sid, ours, theirs, "")
+        return StoredState(fetcher, jar, configured_url(settings), made), jar
 
     def _secret(self, settings: Any, account_sid: str) -> Secret:
         if self._token is not None:

@@ -10,13 +10,13 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 from convostate.errors import UsageError
-from convostate.testing import params
 from convostate.testing.fetch import Faults, Fetcher, FetchJob
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from convostate.testing.jar import Jar
+    from convostate.testing.params import Params
 
 State = dict[Any, Any]
 
@@ -28,18 +28,14 @@ class StoredState:
         fetcher: Signs, and leads to the app.
         jar: The cookies that Twilio keeps for the pair; of a store at the server it stays empty.
         url: A webhook of the app.
-        account_sid: The account that owns `ours`.
-        ours: The application's address.
-        theirs: The person's.
+        made: The parameters of a webhook of this conversation.
     """
 
-    def __init__(
-        self, fetcher: Fetcher, jar: Jar, url: str, account_sid: str, ours: str, theirs: str
-    ) -> None:
+    def __init__(self, fetcher: Fetcher, jar: Jar | None, url: str, made: Params) -> None:
         self._fetcher = fetcher
         self._jar = jar
         self._url = url
-        self._ends = (account_sid, ours, theirs)
+        self._made = made
 
     def read(self) -> State | None:
         """A copy, or None if nothing is kept. Nothing changes, not even the expiry.
@@ -75,7 +71,7 @@ class StoredState:
         self._meet(put, 204)
 
     def _meet(self, act: Callable[[Any], bool], expected: int) -> None:
-        job = FetchJob(self._url, "POST", params.message(*self._ends, ""), self._jar, Faults())
+        job = FetchJob(self._url, "POST", self._made, self._jar, Faults())
         response = self._fetcher.inside(act).fetch(job)[-1].response
         if response is None or response.status != expected:
             status = 0 if response is None else response.status
