@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import os
 import re
 import shutil
@@ -9,7 +11,8 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from playwright.sync_api import expect, sync_playwright
 
@@ -80,6 +83,20 @@ def phone_server(*words: str, folder: Path | None = None, **environ: str) -> Ite
             yield found[0]
         finally:
             process.terminate()
+
+
+def ask(url: str, path: str, told: dict[str, Any] | None = None) -> Any:
+    """Ask the server as its page does."""
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=30)  # seconds
+    try:
+        body = None if told is None else json.dumps(told)
+        cookie = f"convostate-phone-{parts.port}={parts.query.removeprefix('token=')}"
+        headers = {"Content-Type": "application/json", "Cookie": cookie}
+        connection.request("GET" if body is None else "POST", path, body, headers)
+        return json.loads(connection.getresponse().read())
+    finally:
+        connection.close()
 
 
 class Person:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import http.client
-import json
 import socket
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
 
 import pytest
 
 from convostate import Keyring
 from tests.chatting import unset
-from tests.phoning import phone_server
+from tests.phoning import ask, phone_server
 from tests.redis_servers import wait_until
 
 if TYPE_CHECKING:
@@ -42,20 +39,6 @@ def run(*words: str, folder: Path | None = None, **environ: str) -> tuple[int, s
     )
     assert done.stdout == ""
     return done.returncode, done.stderr
-
-
-def ask(url: str, path: str, told: dict[str, Any] | None = None) -> Any:
-    """Ask the server as its page does."""
-    parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.netloc, timeout=30)  # seconds
-    try:
-        body = None if told is None else json.dumps(told)
-        cookie = f"convostate-phone-{parts.port}={parts.query.removeprefix('token=')}"
-        headers = {"Content-Type": "application/json", "Cookie": cookie}
-        connection.request("GET" if body is None else "POST", path, body, headers)
-        return json.loads(connection.getresponse().read())
-    finally:
-        connection.close()
 
 
 @pytest.mark.parametrize(

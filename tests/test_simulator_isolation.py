@@ -5,11 +5,14 @@ Each case is a process of its own in which every socket but a loopback one is re
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.phoning import ask, phone_server
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -138,6 +141,25 @@ main(["chat", "app:app", "hello"])
 @pytest.mark.parametrize("case", ["a client of the module's", "an asynchronous client"])
 def test_e4_a_chat_catches_what_the_app_sends(case: str, tmp_path: Path) -> None:
     assert run(tmp_path, CHAT, case) == "> hello\n< answered\n< of its own\n"
+
+
+@pytest.mark.parametrize("case", ["a client of the module's", "an asynchronous client"])
+def test_e4_the_phone_page_catches_what_the_app_sends(case: str, tmp_path: Path) -> None:
+    before, send = CASES[case]
+    guard = GUARD.replace(
+        'print("LEFT THE MACHINE", event, flush=True)', "open('left', 'w').close()"
+    )
+    assert guard != GUARD
+    written = guard + APP.replace("BEFORE", before).replace("SEND", send)
+    (tmp_path / "app.py").write_text(written, encoding="utf-8")
+    sid = "AC" + "0" * 31 + "1"
+    with phone_server("app:app", folder=tmp_path, TWILIO_ACCOUNT_SID=sid) as url:
+        ask(url, "/do/text", {"phone": 0, "body": "hello"})
+        shown = json.dumps(ask(url, "/look"))
+
+    assert "answered" in shown
+    assert "of its own" in shown
+    assert not (tmp_path / "left").exists()
 
 
 def test_e4_the_refusal_that_these_tests_rely_on_refuses() -> None:
