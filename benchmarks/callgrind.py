@@ -11,15 +11,16 @@ import mmap
 import platform
 import shutil
 import tempfile
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from benchmarks.measure import Contender, Process
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Sequence
 
+WARM = 60  # calls; CPython specialises what runs often
 _LINE_BYTES, _PAGE_BYTES = 64, 4096
 # A client request of valgrind.h for x86-64, as a C function of a pointer to its six words.
 _REQUEST = bytes.fromhex(
@@ -27,7 +28,8 @@ _REQUEST = bytes.fromhex(
     "48c1c703 48c1c70d 48c1c73d 48c1c733 4887db"  # rol rdi, 3, 13, 61, 51; xchg rbx, rbx
     "4889d0 c3"  # mov rax, rdx; ret
 )
-_START, _STOP = 0x43540004, 0x43540005  # callgrind.h: base "CT", start and stop instrumentation
+# Of callgrind.h, whose base is "CT".
+_DUMP, _TOGGLE, _START = 0x43540000, 0x43540002, 0x43540004
 
 
 class Footprint(NamedTuple):
@@ -51,18 +53,39 @@ def lacks() -> str:
     return "" if shutil.which("valgrind") else "not installed: apt-get install valgrind"
 
 
-def footprint(contender: Contender, calls: int) -> Footprint:
-    """Count what one call of a contender takes, over `calls` calls of a warm process."""
+def footprint(
+    contender: Contender, calls: int, functions: Sequence[str] = ()
+) -> tuple[Footprint, list[float]]:
+    """Count what one call of a contender takes, in a warm process.
+
+    The instructions are the difference between three times as many calls and `calls`, without what
+    starts and stops the counting.
+
+    Args:
+        contender: Which.
+        calls: How many.
+        functions: What a call calls once, each as ``module:function`` or ``module:class.method``.
+
+    Returns:
+        The footprint, and the instructions of each function with those of what it calls.
+    """
+    parts = [] if not functions else ["__main__:nothing", *functions]
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, "out")
-        options = ["--instr-atstart=no", "--dump-instr=yes", "--compress-pos=no"]
-        words = ["valgrind", "-q", "--tool=callgrind", f"--callgrind-out-file={out}", *options]
-        with Process(contender, *words) as process:
+        options = ("instr-atstart=no", "collect-atstart=no", "dump-instr=yes", "compress-pos=no")
+        words = ["valgrind", "-q", "--tool=callgrind", f"--callgrind-out-file={out}"]
+        with Process(contender, *words, *(f"--{option}" for option in options)) as process:
+            process.ask("cpu", WARM)
             process.ask("collect", calls)
-        return read(out, calls)
+            process.ask("collect", 3 * calls)
+            for part in parts:
+                process.ask("collect", calls, part)
+        few, many, *each = (read(Path(f"{out}.{n}")) for n in range(1, len(parts) + 3))
+    whole = many._replace(instructions=(many.instructions - few.instructions) / (2 * calls))
+    return whole, [(one.instructions - each[0].instructions) / calls for one in each[1:]]
 
 
-def read(out: Path, calls: int) -> Footprint:
+def read(out: Path) -> Footprint:
     """Read callgrind's file: lines of address, source line and count, below those that name a function."""
     total, addresses, inclusive = 0, set(), False
     for line in out.read_text().splitlines():
@@ -76,19 +99,35 @@ def read(out: Path, calls: int) -> Footprint:
             inclusive = False
     lines = {address // _LINE_BYTES for address in addresses}
     pages = {address // _PAGE_BYTES for address in addresses}
-    return Footprint(total / calls, len(lines) * _LINE_BYTES / 1000, len(pages))
+    return Footprint(total, len(lines) * _LINE_BYTES / 1000, len(pages))
 
 
-@contextmanager
-def collecting() -> Iterator[None]:
-    """Have callgrind, if it runs this process, collect within the block only."""
-    protection = mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC
-    with mmap.mmap(-1, _PAGE_BYTES, prot=protection) as page:
-        page.write(_REQUEST)
-        code = ctypes.c_char.from_buffer(page)
+class Collector:
+    """Has callgrind, if it runs this process, count what runs between two calls of `toggle`.
+
+    It counts some of these calls themselves. `dump` writes what was counted since the last one.
+    """
+
+    def __init__(self) -> None:
+        protection = mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC
+        self._page = mmap.mmap(-1, _PAGE_BYTES, prot=protection)
+        self._page.write(_REQUEST)
         words = ctypes.c_uint64 * 6
-        request = ctypes.CFUNCTYPE(ctypes.c_uint64, ctypes.POINTER(words))(ctypes.addressof(code))
+        code = ctypes.addressof(ctypes.c_char.from_buffer(self._page))
+        request = ctypes.CFUNCTYPE(ctypes.c_uint64, ctypes.POINTER(words))(code)
+        self.toggle = partial(request, words(_TOGGLE))
+        self.dump = partial(request, words(_DUMP))
         request(words(_START))
-        yield
-        request(words(_STOP))
-        del code  # so that the page can be closed
+
+    def around(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function, counted."""
+        toggle = self.toggle
+
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            toggle()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                toggle()
+
+        return counted

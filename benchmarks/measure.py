@@ -89,10 +89,10 @@ class Process:
     def __exit__(self, *failure: object) -> None:
         self._process.communicate()  # the end of its input ends it
 
-    def ask(self, what: str, calls: int) -> Any:
+    def ask(self, what: str, calls: int, *more: str) -> Any:
         """Ask for one of the answers that `benchmarks.worker` lists."""
         assert self._process.stdin is not None
-        print(json.dumps([what, calls]), file=self._process.stdin, flush=True)
+        print(json.dumps([what, calls, *more]), file=self._process.stdin, flush=True)
         return self._answer()
 
     def _answer(self) -> Any:

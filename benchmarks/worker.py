@@ -5,7 +5,7 @@ It reads a line of JSON for each request and answers with one:
     ["cpu", n]      the µs of processor time of each of n calls
     ["wall", n]     the same by the clock on the wall, which waiting needs
     ["crossed", n]  what a call runs of the package, see `crossed`
-    ["collect", n]  n calls, of which callgrind sees nothing else, see `benchmarks.callgrind`
+    ["collect", n, function]  n calls, counted by callgrind, see `collect`
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import json
 import logging
 import os
 import sys
+from functools import reduce
 from importlib import import_module
 from pathlib import Path
 from time import perf_counter_ns, thread_time_ns
@@ -96,16 +97,33 @@ def crossed(work: Work, calls: int) -> dict[str, float]:
     }
 
 
-def collect(work: Work, calls: int) -> None:
-    """Make calls while callgrind collects."""
-    from benchmarks.callgrind import collecting  # noqa: PLC0415  # for processes under valgrind
-
-    for item in work.inputs(3):  # warm
-        work.call(item)
+def collect(work: Work, calls: int, inside: str = "") -> None:
+    """Make calls while callgrind counts them; or, if `inside` names a function, that function alone."""
+    collector = import_module("benchmarks.callgrind").Collector()  # for processes under valgrind
     items = work.inputs(calls)
-    with collecting():
+    if not inside:
+        collector.toggle()
         for item in items:
             work.call(item)
+        collector.toggle()
+    else:
+        module, _, path = inside.partition(":")
+        *outer, name = path.split(".")
+        owner = reduce(getattr, outer, import_module(module))
+        function = getattr(owner, name)
+        setattr(owner, name, collector.around(function))
+        for item in items:
+            nothing()
+            work.call(item)
+        setattr(owner, name, function)
+    collector.dump()
+
+
+def nothing() -> None:
+    """What counting a function costs by itself."""
+
+
+ANSWERS: dict[str, Callable[..., object]] = {"crossed": crossed, "collect": collect}
 
 
 def main() -> None:
@@ -119,13 +137,12 @@ def main() -> None:
     gc.collect()
     gc.freeze()
     for line in sys.stdin:
-        what, calls = json.loads(line)
-        clock = CLOCKS.get(what)
+        what, calls, *more = json.loads(line)
         answer: object
-        if clock is not None:
-            answer = time_us(work, clock, calls)
+        if what in CLOCKS:
+            answer = time_us(work, CLOCKS[what], calls)
         else:
-            answer = {"crossed": crossed, "collect": collect}[what](work, calls)
+            answer = ANSWERS[what](work, calls, *more)
         print(json.dumps(answer), flush=True)
 
 

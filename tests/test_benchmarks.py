@@ -110,7 +110,21 @@ def test_callgrinds_lines_are_read_without_what_was_called(tmp_path: Path) -> No
     (tmp_path / "out").write_text(
         "events: Ir\nfn=(1) a\n0x1000 5 40\n0x103f 6 2\ncalls=1 0x9000 1\n0x1040 7 500\n0x2000 0 8\n"
     )
-    assert callgrind.read(tmp_path / "out", 10) == callgrind.Footprint(5.0, 0.128, 2)
+    assert callgrind.read(tmp_path / "out") == callgrind.Footprint(50, 0.128, 2)
+
+
+def test_a_stage_is_a_part_of_the_turn_and_counted_without_what_counts_it(
+    cases: dict[str, Any],
+) -> None:
+    k = {label: each["value"] for label, each in figures_of(cases, "footprint").items()}
+    if callgrind.lacks():
+        assert k == {"instructions, code touched": 0}
+    else:
+        proof, form = (
+            k["of a cookie turn: the whole proof"],
+            k["of a cookie turn: parsing the form"],
+        )
+        assert 0 < form < proof < k["cookie turn over the bare app: instructions"]
 
 
 def test_a_plot_is_drawn_or_the_package_for_it_is_named(tmp_path: Path) -> None:

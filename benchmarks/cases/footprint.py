@@ -14,6 +14,21 @@ if TYPE_CHECKING:
 
 TITLE = "what a text of 20 fields runs and touches (user space, plain app)"
 BOUND_K, BOUND_KB = 385, 190  # of a cookie turn
+DOOR, PROOF = "convostate.wsgi.middleware", "convostate.twilio.authenticate"
+STAGES = {
+    "reading the request": f"{DOOR}:read_request",
+    "parsing the form": f"{PROOF}:parse_form",
+    "the signature": f"{PROOF}:verify",
+    "the re-split guard": f"{PROOF}:check_split",
+    "the whole proof": f"{DOOR}:authenticate",
+    "making the turn": f"{DOOR}:webhook_turn",
+    "store: begin": "convostate.stores.cookie:CookieStore.begin",
+    "opening": f"{DOOR}:open_turn",
+    "app, and collecting its response": f"{DOOR}:collect",
+    "sealing": f"{DOOR}:finish",
+    "checking the app's headers": f"{DOOR}:finish_headers",
+    "store: commit": "convostate.stores.cookie:CookieStore.commit",
+}
 
 
 def run(scale: Scale) -> Iterator[Figure]:
@@ -21,12 +36,14 @@ def run(scale: Scale) -> Iterator[Figure]:
     if why := lacks():
         yield absent("instructions, code touched", why)
         return
-    bare = footprint(Contender("bare", APP, {"app": "bare"}), scale.calls)
-    theirs = footprint(Contender("validator", "benchmarks.rivals:validator"), scale.calls)
-    cookie = footprint(Contender("cookie", APP, {"app": "wrapped"}), scale.calls)
+    calls = scale.calls // 2
+    turn = Contender("cookie", APP, {"app": "wrapped"})
+    bare, _ = footprint(Contender("bare", APP, {"app": "bare"}), calls)
+    theirs, _ = footprint(Contender("validator", "benchmarks.rivals:validator"), calls)
+    cookie, stages = footprint(turn, calls, list(STAGES.values()))
     with redis_server() as server:
         options = {"app": "wrapped", "store": server.url}
-        redis = footprint(Contender("Redis", APP, options), scale.calls)
+        redis, _ = footprint(Contender("Redis", APP, options), calls)
     over_bare_k = (cookie.instructions - bare.instructions) / 1000
     theirs_k = theirs.instructions / 1000
     redis_k = (redis.instructions - bare.instructions) / 1000
@@ -38,3 +55,5 @@ def run(scale: Scale) -> Iterator[Figure]:
     yield counted("Redis turn: code touched", redis.code_kb, "kB")
     yield counted("RequestValidator alone: code touched", theirs.code_kb, "kB")
     yield counted("cookie turn: pages of code", cookie.pages)
+    for name, instructions in zip(STAGES, stages, strict=True):
+        yield counted(f"of a cookie turn: {name}", instructions / 1000, "k")
