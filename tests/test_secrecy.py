@@ -202,7 +202,7 @@ def alone(error: BaseException) -> bool:
 SHOWN: dict[str, object] = {
     "secrets": SECRETS, "settings": settings(auth_token=TOKEN, account_tokens={ACCOUNT: TOKEN}, keys=KEY, account_sid=ACCOUNT),
     "keyring": Keyring.parse(KEY), "key": Keyring.parse(KEY).keys[0], "pair": PAIR, "webhook": authenticate(posted(PARAMS, token=TOKEN), SECRETS)[0],
-    "signers": SECRETS.every(), "sealer": COOKIE.sealer, "names": COOKIE.names, "log id": COOKIE.names.log_id(conversation_context(PAIR)),
+    "signers": SECRETS.every, "sealer": COOKIE.sealer, "names": COOKIE.names, "log id": COOKIE.names.log_id(conversation_context(PAIR)),
     "state": opened(pair=PAIR).state, "turn": opened(pair=PAIR),
 }  # fmt: skip
 

@@ -203,7 +203,7 @@ def test_what_is_missing_or_does_not_go_together_does_not_start(
     ],
 )
 def test_one_secret_of_any_kind_is_enough(given: dict[str, Any]) -> None:
-    assert Settings(**{"keys": KEY, **given}).secrets().every() or "shared_keys" in given
+    assert Settings(**{"keys": KEY, **given}).secrets().every or "shared_keys" in given
 
 
 def test_with_a_server_a_lifetime_may_be_thirty_days_and_an_index_key_stays() -> None:

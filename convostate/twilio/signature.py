@@ -43,6 +43,7 @@ MAX_URL_CHARS = 32_768
 _ORIGIN = re.compile(
     r"(?P<scheme>https?|wss?)://(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?"
 )
+_URL_BYTES = bytes(range(0x21, 0x7F))  # printable
 _DEFAULT_PORTS = {"http": "80", "https": "443", "ws": "80", "wss": "443"}
 
 
@@ -106,6 +107,9 @@ class Secrets:
             accounts, and an account that is not named is refused.
         shared_keys: The secret of each shared key id.
         own_params: Patterns of the names of parameters that the account itself adds to its webhooks.
+
+    Attributes:
+        every: Every auth token there is, whatever its account.
     """
 
     def __init__(
@@ -124,6 +128,10 @@ class Secrets:
         self._shared = {
             key_id: (Signer(key, HMAC_SHA256),) for key_id, key in (shared_keys or {}).items()
         }
+        self.every = (
+            *self._tokens,
+            *(signer for signers in self._accounts.values() for signer in signers),
+        )
 
     def __repr__(self) -> str:
         return f"Secrets({len(self._tokens)} tokens, {len(self._accounts)} accounts, {len(self._shared)} shared keys)"
@@ -144,14 +152,7 @@ class Secrets:
             return ()
         if not self._accounts:
             return self._tokens
-        return self._accounts.get(account_sid, ()) if account_sid else self.every()
-
-    def every(self) -> Sequence[Signer]:
-        """Every auth token there is, whatever its account."""
-        return (
-            *self._tokens,
-            *(signer for signers in self._accounts.values() for signer in signers),
-        )
+        return self._accounts.get(account_sid, ()) if account_sid else self.every
 
 
 def _read_scheme(header: str) -> tuple[str, str]:
@@ -208,7 +209,7 @@ def url_variants(url: str) -> Sequence[str]:
     start = url.find("/", 8)  # behind https:// or http://x
     origin = url[:start] if start > 0 else url.partition("?")[0].partition("#")[0]
     other = _toggle_port(origin)
-    if not other or not url.isascii() or not url.isprintable() or " " in url:
+    if not other or not url.isascii() or url.encode("ascii").translate(None, _URL_BYTES):
         return ()
     return url, other + url[len(origin) :]
 
