@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         StoreError,
         UsageError,
     )
+    from convostate.replies import Answering
     from convostate.sealing.keys import Keyring
     from convostate.settings import Settings
     from convostate.state import State
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from convostate.wsgi.middleware import ConversationMiddleware
 
 __all__ = [
+    "Answering",
     "AsyncConversations",
     "ConversationExistsError",
     "ConversationMiddleware",
@@ -55,6 +57,7 @@ __all__ = [
 
 # Where each name lives; the errors are in errors.py.
 _HOMES = {
+    "Answering": "replies",
     "ConversationMiddleware": "wsgi",
     "AsyncConversations": "conversations",
     "Conversations": "conversations",

@@ -16,11 +16,21 @@ from collections.abc import Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, Literal, get_args, overload
 
+from convostate.environ import TURN_KEY, webhook_from
 from convostate.errors import ConversationExistsError, OptedOutError, StoreError, UsageError
 from convostate.events import TurnObserver
+from convostate.replies import (
+    Answers,
+    LoopWorkers,
+    ThreadWorkers,
+    WorkSealer,
+    client_for,
+    sealed_text,
+    work_queue,
+)
 from convostate.sealing.token import NONCE_BYTES
 from convostate.stores import async_store_for, store_for
-from convostate.stores.base import Keep, Leave, Replay, blocking, listed_calls
+from convostate.stores.base import Backlog, Keep, Leave, Replay, blocking, listed_calls
 from convostate.turns import (
     Turn,
     check_free,
@@ -43,6 +53,7 @@ if TYPE_CHECKING:
     )
 
     from convostate.events import TurnEvent
+    from convostate.replies import Answering, Workers
     from convostate.settings import Settings
     from convostate.state import State
     from convostate.stores.base import AsyncStore, Begun, Store
@@ -70,9 +81,10 @@ class _Conversations:
         make_store: Callable[[Settings], Any],
         clock: Callable[[], float],
         on_turn: Callable[[TurnEvent], object] | None,
+        client: Any,
     ) -> None:
         name = type(self).__name__
-        self.settings, self.store, self._config = configure(settings, store, make_store)
+        self.settings, self.store, self.turn_config = configure(settings, store, make_store)
         if store is None and self.settings.store == "memory":
             raise UsageError(
                 "Conversations in memory belong to one store object, and another one would not have the "
@@ -84,10 +96,125 @@ class _Conversations:
                 "and cannot be set on an outgoing message. Set CONVOSTATE_STORE=redis://…"
             )
         self.clock = clock
-        self._observer = TurnObserver(on_turn, self._config.names.log_id)
+        self.observer = TurnObserver(on_turn, self.turn_config.names.log_id)
+        self._client = client
+        self._answers: Answers | None = None
+        self._workers: ThreadWorkers | LoopWorkers | None = None
+        self._work_sealer: WorkSealer | None = None
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.settings!r})"
+
+    def answers(self, function: Callable[[Answering], Any]) -> Callable[[Answering], Any]:
+        """Have a function answer the texts of CONVOSTATE_DEFER_PATHS; a decorator.
+
+            @conversations.answers
+            def answer(turn):
+                turn.state["count"] = turn.state.get("count", 0) + len(turn.texts)
+                turn.reply(f"That was text {turn.state['count']}")
+
+        It runs in a worker, for one conversation at a time, in order. What it leaves in ``turn.state`` is
+        kept, and then its replies are sent. What it raises is logged: the same texts come again after
+        1, 10 and 60 s, and then become dead letters.
+
+        Raises:
+            UsageError: There is no client, the store does not keep texts, or it is not a function of the
+                right kind.
+        """
+        name, is_async = type(self).__name__, isinstance(self, AsyncConversations)
+        if not callable(function) or inspect.iscoroutinefunction(function) is not is_async:
+            raise UsageError(
+                f"{name}.answers takes {'an async def' if is_async else 'a def'} of one argument, the turn. "
+                "Conversations takes a def, and AsyncConversations an async def"
+            )
+        if not (hasattr(self._client, "messages") or callable(self._client)):
+            raise UsageError(
+                f"There is nothing to send replies with. Write {name}(client=…): a twilio.rest.Client, or a "
+                "function that gives the one of an account's SID"
+            )
+        if getattr(self.store, "work", None) is None:
+            raise UsageError(
+                "This store does not keep texts that are answered later. Set CONVOSTATE_STORE=redis://…, or give "
+                "your own store a WorkStore as its attribute work"
+            )
+        if self._answers is not None:
+            raise UsageError(f"One function answers. Use {name}.answers once")
+        self._answers = Answers(self, self._caller(function), self._send_reply)
+        return function
+
+    def answer_later(self, environ: Mapping[str, Any]) -> None:
+        """Have the text of this webhook answered by a worker, with the function of `answers`.
+
+        It is kept, sealed, in the commit that records this webhook's reply, which is empty as a rule. If the
+        webhook fails, it is not kept.
+
+        Args:
+            environ: The request's WSGI environ, or its ASGI scope.
+
+        Raises:
+            UsageError: The request is not a text on a path of CONVOSTATE_DEFER_PATHS; it is called a second
+                time, or after the turn; or the workers of this object belong to another process.
+        """
+        webhook, turn = webhook_from(environ), environ.get(TURN_KEY)
+        if webhook.kind != "message" or webhook.pair is None:
+            raise UsageError(
+                f"answer_later() takes the texts of people, and this webhook is of kind {webhook.kind}. "
+                "Call it only if webhook_from(environ).kind is message"
+            )
+        if not isinstance(turn, Turn) or not turn.claim.defers:
+            raise UsageError(
+                "The texts of this path are not answered later. Add the path to CONVOSTATE_DEFER_PATHS"
+            )
+        if turn.deferred is not None or not turn.running:
+            raise UsageError("answer_later() is called twice in a turn, or after it. Call it once")
+        workers = self._workers
+        if isinstance(workers, ThreadWorkers) and workers.pid != os.getpid():
+            raise UsageError(
+                "start_workers() was called before this process was forked, and threads do not survive that. "
+                "Call it in each process, or run: convostate work"
+            )
+        turn.deferred_by = self
+        turn.deferred = sealed_text(self.work_sealer(), turn, webhook, self.clock())
+
+    def work_sealer(self) -> WorkSealer:
+        """What seals texts and replies, made when it is first needed."""
+        if self._work_sealer is None:
+            self._work_sealer = WorkSealer(self.settings)
+        return self._work_sealer
+
+    def queue(self) -> str:
+        """The name of the queue of this installation's work."""
+        return work_queue(self.turn_config)
+
+    def needed_answers(self) -> Answers:
+        """What answers.
+
+        Raises:
+            UsageError: No function does.
+        """
+        if self._answers is None:
+            raise UsageError("No function answers. Write @conversations.answers before it")
+        return self._answers
+
+    def _checked(self, count: int) -> int:
+        """Whether workers can be started, and that many.
+
+        Raises:
+            UsageError: They run already, or there would be none.
+        """
+        if self._workers is not None and not self._workers.is_stopped:
+            raise UsageError("The workers are started already. Call start_workers() once")
+        if type(count) is not int or count < 1:
+            raise UsageError("start_workers() takes how many answers run at once: 1 or more")
+        return count
+
+    def _caller(
+        self, function: Callable[[Answering], Any]
+    ) -> Callable[[Answering], Awaitable[None]]:
+        raise NotImplementedError
+
+    async def _send_reply(self, account_sid: str, message: dict[str, Any]) -> object:
+        raise NotImplementedError
 
     @asynccontextmanager
     async def _take(self, turn: Turn) -> AsyncIterator[State]:
@@ -160,6 +287,10 @@ class _Conversations:
         states = [await self._peek(turn) for turn in turns]
         return [state for state in states if not state.is_new]
 
+    async def _backlog(self, turn: Turn) -> Backlog:
+        work = getattr(self.store, "work", None)
+        return Backlog(0, False, 0, 0) if work is None else await work.backlog(turn.claim)
+
     async def _erase(self, turn: Turn, *, replies: bool) -> None:
         check_free(turn.claim)
         await self._store.erase(turn.claim, replies=replies)
@@ -173,7 +304,7 @@ class _Conversations:
             StoreError: ``down`` or ``busy``.
         """
         check_free(turn.claim)
-        store = self._observer.timed(self._store, turn)
+        store = self.observer.timed(self._store, turn)
         try:
             begun = await store.begin(turn.claim, "", self.clock())
             assert not isinstance(begun, Replay)  # without a fingerprint nothing is recorded
@@ -186,7 +317,7 @@ class _Conversations:
             turn.leave()
             if turn.begun is not None:
                 await store.abort(turn.begun)  # does nothing after a commit
-            self._observer.report(turn, None)
+            self.observer.report(turn, None)
 
     def _turn(
         self,
@@ -197,7 +328,7 @@ class _Conversations:
         kind: Literal["turn", "start"] = "turn",
     ) -> Turn:
         turn = own_turn(
-            self._config, ours, theirs, account_sid or self.settings.account_sid, call_sid, kind
+            self.turn_config, ours, theirs, account_sid or self.settings.account_sid, call_sid, kind
         )
         turn.store_decides = self.clock is time.time  # another one is a test's
         return turn
@@ -214,8 +345,10 @@ class Conversations(_Conversations):
         store: The store; None makes the one that the settings name. Conversations in memory are
             those of one store object: hand over the middleware's, ``middleware.store``.
         clock: Gives Unix time in seconds. A test that moves the simulator's clock gives that one.
-        on_turn: Is called with a `TurnEvent` after each `turn` and `start`, in the thread that takes it;
-            what it raises is logged once and stops nothing.
+        on_turn: Is called with a `TurnEvent` after each `turn`, `start` and answer, in the thread that takes
+            it; what it raises is logged once and stops nothing.
+        client: Sends the replies of the function of `answers`: a ``twilio.rest.Client``, or a function that
+            gives the one of an account's SID.
 
     Attributes:
         clock: As given; a test may set it.
@@ -233,11 +366,51 @@ class Conversations(_Conversations):
         store: Store | None = None,
         clock: Callable[[], float] = time.time,
         on_turn: Callable[[TurnEvent], object] | None = None,
+        client: Client | Callable[[str], Client] | None = None,
     ) -> None:
         from convostate.stores.aio import InLoop  # noqa: PLC0415  # asyncio is not for everyone
 
-        super().__init__(settings, store, store_for, clock, on_turn)
+        super().__init__(settings, store, store_for, clock, on_turn, client)
         self._store = InLoop(self.store)
+
+    def _caller(
+        self, function: Callable[[Answering], Any]
+    ) -> Callable[[Answering], Awaitable[None]]:
+        async def call(turn: Answering) -> None:
+            function(turn)
+
+        return call
+
+    async def _send_reply(self, account_sid: str, message: dict[str, Any]) -> object:
+        return client_for(self._client, account_sid).messages.create(**message)
+
+    @blocking
+    async def answer_due(self) -> list[Exception]:
+        """Answer all that is due now, in this thread, one after another; for tests and cron jobs.
+
+        Returns:
+            What the function raised, and what else went wrong; it is logged as well.
+
+        Raises:
+            UsageError: No function answers.
+            StoreError: ``down``.
+        """
+        return await self.needed_answers().answer_due()
+
+    def start_workers(self, count: int = 4) -> Workers:
+        """Answer in threads of this process, until it ends or the workers are stopped.
+
+        For an app of one process; otherwise run ``convostate work``.
+
+        Args:
+            count: How many answers run at once.
+
+        Raises:
+            UsageError: No function answers, or the workers are started already.
+        """
+        self._workers = workers = ThreadWorkers(self.needed_answers(), self._checked(count))
+        workers.start()
+        return workers
 
     @overload
     def turn(
@@ -396,6 +569,22 @@ class Conversations(_Conversations):
         return await self._calls(self._turn(ours, theirs, account_sid))
 
     @blocking
+    async def backlog(
+        self, /, *, ours: str, theirs: str, account_sid: str | None = None
+    ) -> Backlog:
+        """How many texts of a pair wait for an answer, and what became of others.
+
+        Args:
+            ours: The application's address.
+            theirs: The person's.
+            account_sid: The account that owns `ours`.
+
+        Raises:
+            UsageError, StoreError: As `peek`.
+        """
+        return await self._backlog(self._turn(ours, theirs, account_sid))
+
+    @blocking
     async def end(
         self,
         /,
@@ -465,6 +654,7 @@ class AsyncConversations(_Conversations):
         store: A store for asyncio, such as the middleware's, or one that blocks, which then runs in threads.
         clock: As for `Conversations`.
         on_turn: As for `Conversations`, called in the event loop.
+        client: As for `Conversations`, with twilio's ``AsyncTwilioHttpClient``.
 
     Raises:
         UsageError: As for `Conversations`.
@@ -479,12 +669,34 @@ class AsyncConversations(_Conversations):
         store: AsyncStore | Store | None = None,
         clock: Callable[[], float] = time.time,
         on_turn: Callable[[TurnEvent], object] | None = None,
+        client: Client | Callable[[str], Client] | None = None,
     ) -> None:
         from convostate.stores.aio import as_async_store  # noqa: PLC0415  # asyncio is not for everyone
 
         given = None if store is None else as_async_store(store)
-        super().__init__(settings, given, async_store_for, clock, on_turn)
+        super().__init__(settings, given, async_store_for, clock, on_turn, client)
         self._store = self.store
+
+    def _caller(
+        self, function: Callable[[Answering], Any]
+    ) -> Callable[[Answering], Awaitable[None]]:
+        from asyncio import wait_for  # noqa: PLC0415  # asyncio is not for everyone
+
+        longest_s = self.settings.longest_answer.total_seconds()
+        return lambda turn: wait_for(function(turn), longest_s)
+
+    async def _send_reply(self, account_sid: str, message: dict[str, Any]) -> object:
+        return await client_for(self._client, account_sid).messages.create_async(**message)
+
+    async def answer_due(self) -> list[Exception]:
+        """As `Conversations.answer_due`, in this task."""
+        return await self.needed_answers().answer_due()
+
+    def start_workers(self, count: int = 1000) -> Workers:
+        """As `Conversations.start_workers`, in tasks of the running event loop."""
+        self._workers = workers = LoopWorkers(self.needed_answers(), self._checked(count))
+        workers.start()
+        return workers
 
     @overload
     def turn(
@@ -546,6 +758,10 @@ class AsyncConversations(_Conversations):
     async def calls(self, *, ours: str, theirs: str, account_sid: str | None = None) -> list[State]:
         """As `Conversations.calls`."""
         return await self._calls(self._turn(ours, theirs, account_sid))
+
+    async def backlog(self, *, ours: str, theirs: str, account_sid: str | None = None) -> Backlog:
+        """As `Conversations.backlog`."""
+        return await self._backlog(self._turn(ours, theirs, account_sid))
 
     async def end(
         self,

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 STATE_KEY = "convostate.state"
 WEBHOOK_KEY = "convostate.webhook"
+TURN_KEY = "convostate.turn"
+"""The turn, for `Conversations.answer_later`."""
 CLOCK_KEY = "convostate.clock"
 """A callable that gives Unix time, for tests; no HTTP client can set such a key."""
 

@@ -33,7 +33,9 @@ AnyStore = TypeVar("AnyStore", "Store", "AsyncStore")
 TurnOutcome = Literal[
     "kept", "ended", "left", "unwritten", "aborted", "replayed", "unavailable", "refused"
 ]
-TurnKind = Literal["message", "message-status", "call", "other", "turn", "start", "unproven"]
+TurnKind = Literal[
+    "message", "message-status", "call", "other", "turn", "start", "answer", "unproven"
+]
 COMMITTED: dict[type, TurnOutcome] = {Keep: "kept", End: "ended", Leave: "left"}
 
 
@@ -42,7 +44,8 @@ class TurnEvent(NamedTuple):
 
     Attributes:
         kind: The webhook's; ``unproven`` where the request was refused; ``turn`` and ``start`` for those
-            of `Conversations`, which have no request and no reply.
+            of `Conversations`, and ``answer`` for texts that are answered later: they have no request and
+            no reply.
         outcome: ``kept``, ``ended`` and ``left`` (there is no state, or it is not to be touched) were
             committed. ``unwritten``: the store is down and the app's reply was sent all the same.
             ``aborted``: nothing was written. ``replayed``: the recorded reply was sent. ``unavailable``:

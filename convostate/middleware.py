@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from convostate.events import TurnEvent
     from convostate.settings import Settings
+    from convostate.turns import Turn
     from convostate.twilio.diagnosis import Arrival
     from convostate.twilio.signature import Request
 
@@ -82,10 +83,20 @@ class Middleware:
         self._refusals = RefusalLog(self._secrets)
         self._observer = TurnObserver(on_turn, self._config.names.log_id)
         self._guards = guard(self.settings.paths)
+        self._defers: Callable[[str], bool] = lambda _path: False
+        if self.settings.defer_paths:
+            self._defers = guard(self.settings.defer_paths)
         self._warned_of_cookies = False
 
     def __repr__(self) -> str:
         return f"ConversationMiddleware({self.settings!r})"
+
+    async def announce(self, turn: Turn, now: float) -> None:
+        """Announce the text that the commit of a turn will keep."""
+        assert turn.begun is not None
+        assert turn.deferred is not None
+        clock = None if turn.store_decides else now
+        await self.store.work.defer(turn.begun, *turn.deferred, clock)
 
     def _pass_by(self, environ: MutableMapping[str, Any], path: str, *, signed: bool) -> None:
         """Note that a request takes a path that is not guarded."""

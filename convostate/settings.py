@@ -323,6 +323,23 @@ def _lifetime(value: Any) -> timedelta:
     return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
 
 
+def _span(least_s: float, most_s: float, example: str) -> Callable[[Any], timedelta]:
+    """Reads a span of time that may have a fraction, such as ``1.5s``."""
+
+    def read(value: Any) -> timedelta:
+        match = (
+            re.fullmatch(r"([0-9]{1,7}(?:\.[0-9]{1,3})?)\s*([smhd])", value)
+            if isinstance(value, str)
+            else None
+        )
+        span = timedelta(seconds=float(match[1]) * _UNITS[match[2]]) if match else value
+        if not isinstance(span, timedelta) or not least_s <= span.total_seconds() <= most_s:
+            raise _Wrong(f"is not a number of s, m, h or d from {least_s} s to {most_s} s", example)
+        return span
+
+    return read
+
+
 def _cookie_name(value: Any) -> str:
     # RFC 6265 §4.1.1 takes any token; these names are safe with every parser.
     if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", value):
@@ -499,6 +516,23 @@ class Settings:
         "Texts of one conversation that may wait at once on a server-side store; more is 503. "
         "Default: 2 under WSGI, where a text that waits keeps a worker, and 8 under ASGI.",
         default=None,
+    )
+    defer_paths: Setting[tuple[str, ...], Texts | None] = Setting(
+        lambda value: _paths(value) if value else (),
+        "Comma-separated patterns of guarded paths whose texts may be answered later, by a worker. The state "
+        "is read-only there.",
+        default="",
+    )
+    longest_answer: Setting[timedelta, timedelta | str | None] = Setting(
+        _span(1, 3600, "5m"),
+        "How long the function that answers later may run, to `1h`; then it counts as failed.",
+        default="5m",
+    )
+    burst: Setting[timedelta, timedelta | str | None] = Setting(
+        _span(0, 10, "1.5s"),
+        "`1.5s`: an answer waits until the person has been silent for so long, 10 s at most, so that texts "
+        "in a row get one answer.",
+        default="0s",
     )
     max_body_bytes: Setting[int, int | str | None] = Setting(
         _number(1024, 16 * 1024 * 1024, "262144"),

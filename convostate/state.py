@@ -262,6 +262,10 @@ READ_ONLY_STATUS = StateError(
     "this state is read-only: a message status never begins a conversation. "
     "Write only where state.is_new is false"
 )
+READ_ONLY_DEFERRED = StateError(
+    "this state is read-only: the texts of this path are answered later, and an answer may be under way. "
+    "Change turn.state in the function that answers, or take the path out of CONVOSTATE_DEFER_PATHS"
+)
 READ_ONLY_CALL = StateError(
     "this state is read-only: the call is over, and its last status never begins a conversation. "
     "Write only if state.is_new is false"

@@ -41,6 +41,7 @@ from convostate.settings import LONGEST_AT_SERVER, LONGEST_IN_COOKIE, Settings
 from convostate.state import (
     OVER,
     READ_ONLY_CALL,
+    READ_ONLY_DEFERRED,
     READ_ONLY_IN_COOKIE,
     READ_ONLY_STATUS,
     State,
@@ -156,6 +157,11 @@ def configure(
         )
     server_side = store.server_side
     settings.check_store(server_side=server_side)
+    if settings.defer_paths and getattr(store, "work", None) is None:
+        raise UsageError(
+            f"{Settings.defer_paths.variable} is set, and this store does not keep texts that are answered "
+            "later. Set CONVOSTATE_STORE=redis://…, or give your own store a WorkStore as its attribute work"
+        )
     longest_ms = _ms(LONGEST_AT_SERVER if server_side else LONGEST_IN_COOKIE)
     most_bytes = store.most_bytes
     if server_side:
@@ -222,7 +228,7 @@ class Turn(Observed):
         pair: Who talks to whom; None in a call without a pair.
         kind: The webhook's, or whether `Conversations.turn` or `start` takes it.
         call: The account and the SID of the call whose conversation this is; None for the pair's.
-        fingerprint, idempotency, secure: As in `Claim`.
+        fingerprint, idempotency, secure, defers: As in `Claim`.
         began_s: When the request arrived, by `time.perf_counter`.
 
     Attributes:
@@ -242,6 +248,8 @@ class Turn(Observed):
         skew_s: How far the clock of the host that sealed the state is ahead of this host's, in seconds,
             if that is more than 5 and not logged yet; else 0.
         running: The claim while the turn runs.
+        deferred: The queue and the sealed text that its commit is to keep, or None.
+        deferred_by: The `Conversations` object that the app asked for it.
         sealer, sealed_to: What seals the state, and what its tokens are bound to.
         digest: Of a call in a cookie, before the state's bytes; else empty.
     """
@@ -258,6 +266,7 @@ class Turn(Observed):
         fingerprint: str | None = None,
         idempotency: bytes = bytes(8),
         secure: bool = True,
+        defers: bool = False,
         began_s: float | None = None,
     ) -> None:
         self.began_s = time.perf_counter() if began_s is None else began_s
@@ -273,6 +282,8 @@ class Turn(Observed):
         self.read_only = self.store_decides = False
         self.skew_s = 0.0
         self.running: list[Claim] = []
+        self.deferred: tuple[str, bytes] | None = None
+        self.deferred_by: object = None
         names = None if config.in_cookie else config.names
         listed_under = ""
         self.digest = b""
@@ -295,7 +306,8 @@ class Turn(Observed):
             else:
                 name, self.sealed_to = "", of_pair
                 self.digest = hashlib.sha256(self.context).digest()[:_CALL_DIGEST_BYTES]
-        self.claim = Claim(name, fingerprint, idempotency, secure, call is not None, listed_under)
+        is_call = call is not None
+        self.claim = Claim(name, fingerprint, idempotency, secure, is_call, listed_under, defers)
 
     def __repr__(self) -> str:
         return f"Turn({self.kind}, {self.outcome or 'running'})"
@@ -321,6 +333,8 @@ def webhook_turn(
     idempotency_token: str,
     config: TurnConfig,
     began_s: float,
+    *,
+    defers: bool = False,
 ) -> Turn | None:
     """The turn that a webhook asks for, or None if it belongs to no conversation.
 
@@ -331,6 +345,7 @@ def webhook_turn(
         idempotency_token: The ``I-Twilio-Idempotency-Token`` header, or "".
         config: The installation's.
         began_s: When the request arrived, by `time.perf_counter`.
+        defers: Its path is one of CONVOSTATE_DEFER_PATHS.
     """
     kind, call = webhook.kind, None
     if kind == "call" and config.own_calls:
@@ -349,6 +364,7 @@ def webhook_turn(
         fingerprint=fingerprint,
         idempotency=idempotency_hash(idempotency_token) if fingerprint else bytes(8),
         secure=request.url.startswith("https:"),
+        defers=defers and kind == "message",
         began_s=began_s,
     )
     turn.opt_out = webhook.opt_out_type
@@ -423,11 +439,7 @@ def read_state(turn: Turn, token: bytes | None, now: float) -> State:
                 turn.started_ms, turn.expires_ms = opened.started_ms, opened.expires_ms
                 if turn.store_decides:
                     _go_by_store(turn, now_ms)
-    locked: StateError | None = None
-    if turn.kind == "message-status" and turn.config.in_cookie:
-        locked = READ_ONLY_IN_COOKIE
-    elif content is None and not turn.begins:
-        locked = READ_ONLY_STATUS if turn.kind == "message-status" else READ_ONLY_CALL
+    locked = _locked(turn, is_new=content is None)
     most_bytes = turn.config.most_bytes
     if most_bytes and content is not None and token and not turn.config.in_cookie:
         most_bytes = max(most_bytes, len(token))  # it may shrink from there, and not grow
@@ -444,6 +456,17 @@ def read_state(turn: Turn, token: bytes | None, now: float) -> State:
     )
     turn.read_only = locked is not None
     return turn.state
+
+
+def _locked(turn: Turn, *, is_new: bool) -> StateError | None:
+    """The error that writes of the state raise, or None."""
+    if turn.claim.defers:
+        return READ_ONLY_DEFERRED
+    if turn.kind == "message-status" and turn.config.in_cookie:
+        return READ_ONLY_IN_COOKIE
+    if turn.begins or not is_new:
+        return None
+    return READ_ONLY_STATUS if turn.kind == "message-status" else READ_ONLY_CALL
 
 
 def _go_by_store(turn: Turn, now_ms: int) -> None:
@@ -508,9 +531,10 @@ def finish(turn: Turn, status: int, now: float, nonce: bytes) -> Outcome | None:
 
 def _outcome(turn: Turn, now: float, nonce: bytes) -> Outcome:
     state = turn.state
-    if turn.read_only:
-        return Leave()
     opted_out = _OPTED_OUT[turn.opt_out]
+    stops = turn.opt_out == "STOP" and turn.config.ends_on_opt_out
+    if turn.read_only and not stops:
+        return Leave(opted_out)
     now_ms = int(now * 1000)
     lifetime_ms = state.lifetime_ms
     if not turn.moves_expiry:
@@ -518,7 +542,7 @@ def _outcome(turn: Turn, now: float, nonce: bytes) -> Outcome:
         lifetime_ms = min(lifetime_ms, left_ms)
         if lifetime_ms <= 0:
             return Leave()
-    if state.ended or (turn.opt_out == "STOP" and turn.config.ends_on_opt_out):
+    if state.ended or stops:
         data = _ENDED
     elif state.is_new and not state and not state.touched:
         return Leave(opted_out)
@@ -579,7 +603,7 @@ def without_store(turn: Turn, error: StoreError) -> Response | None:
     Returns:
         A 503; or None: the app runs with a fresh state, or its response is sent, and nothing is kept.
     """
-    if error.reason != "down" or not turn.config.runs_without_store:
+    if error.reason != "down" or not turn.config.runs_without_store or turn.claim.defers:
         turn.came_to("unavailable", error.reason)
         turn.log(f"answered 503: {error}", error.reason)
         return empty_response(503)

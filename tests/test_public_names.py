@@ -12,7 +12,7 @@ import convostate
 import convostate.stores
 
 NAMES = {
-    "AsyncConversations", "ConversationMiddleware", "Conversations", "Settings", "State", "Webhook", "PhonePair", "Keyring",
+    "Answering", "AsyncConversations", "ConversationMiddleware", "Conversations", "Settings", "State", "Webhook", "PhonePair", "Keyring",
     "state_from", "webhook_from",
     "ConvostateError", "UsageError", "RequestError", "SealError", "StateError", "StoreError",
     "OptedOutError", "ConversationExistsError",

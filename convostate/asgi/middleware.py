@@ -23,7 +23,7 @@ from convostate.asgi.request import (
     verified_headers,
 )
 from convostate.asgi.response import UNCOLLECTED, Collector, send_response
-from convostate.environ import CLOCK_KEY, STATE_KEY, WEBHOOK_KEY
+from convostate.environ import CLOCK_KEY, STATE_KEY, TURN_KEY, WEBHOOK_KEY
 from convostate.errors import RequestError, StoreError, UsageError
 from convostate.middleware import Middleware
 from convostate.sealing.token import NONCE_BYTES
@@ -166,9 +166,18 @@ class ConversationMiddleware(Middleware):
             return
         scope = {**scope, "headers": verified_headers(scope, body), WEBHOOK_KEY: webhook}
         scope.pop(STATE_KEY, None)
+        scope.pop(TURN_KEY, None)
         receive = _replaying(body, receive)
         idempotency_token = headers.get("HTTP_I_TWILIO_IDEMPOTENCY_TOKEN", "")
-        turn = webhook_turn(webhook, request, signed, idempotency_token, self._config, began_s)
+        turn = webhook_turn(
+            webhook,
+            request,
+            signed,
+            idempotency_token,
+            self._config,
+            began_s,
+            defers=any(map(self._defers, routed_paths(scope))),
+        )
         if turn is None:
             await self.app(scope, receive, send)
             return
@@ -243,6 +252,7 @@ class ConversationMiddleware(Middleware):
             if unavailable is not None:
                 return unavailable
         scope[STATE_KEY] = scope["session"] = open_turn(turn, now)
+        scope[TURN_KEY] = turn
         if turn.skew_s:
             ask = getattr(self.store, "clock_ahead_s", None)
             log_clocks(turn, ask and await ask(turn.claim))
@@ -333,6 +343,8 @@ class ConversationMiddleware(Middleware):
             settled = response
             try:
                 if outcome is not None and turn.begun is not None and response is not None:
+                    if turn.deferred is not None:
+                        await self.announce(turn, now)
                     headers = await running.store.commit(turn.begun, outcome, reply, now)
                     response.headers.extend(headers)
             except StoreError as error:

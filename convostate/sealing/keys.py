@@ -4,7 +4,7 @@
     derived    HKDF-SHA256(key, salt = empty, info = "convostate/v1/" ‖ purpose), 32 bytes
     KID        the first 8 bytes of what the purpose "kid" derives, so that nobody names keys
 
-The first key of a ring seals, all of them open. Purposes that seal (cookie, state, reply) and
+The first key of a ring seals, all of them open. Purposes that seal (cookie, state, call, reply, work) and
 purposes that only name things (index, fingerprint, log) never share a derived key.
 """
 

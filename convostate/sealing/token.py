@@ -4,7 +4,8 @@
     key    what the sealing key KID derives for the purpose (`keys.py`)
     N      nonce, random, 24 bytes
     A      each with its u32 length before it: version, KID, purpose, account, ours, theirs
-           (and for a recorded reply the fingerprint of its request); of a call in a server-side
+           (and for a recorded reply the fingerprint of its request); of work for later the name of its
+           conversation instead of the last three; of a call in a server-side
            store account and name instead of the last three; of a call without a pair in a cookie
            ours and theirs are empty
     P      issued, expires, started (u64, Unix time in ms) ‖ length (u32) ‖ data ‖ zeros
@@ -37,7 +38,7 @@ from convostate.sealing.keys import KID_BYTES, Key, Keyring
 if TYPE_CHECKING:
     from convostate.twilio.pair import PhonePair
 
-SealingPurpose = Literal["cookie", "state", "call", "reply"]
+SealingPurpose = Literal["cookie", "state", "call", "reply", "work"]
 
 VERSION = 1
 NONCE_BYTES = 24

@@ -20,6 +20,8 @@ from convostate.stores.base import (
     Replay,
     Reply,
     Store,
+    WorkStore,
+    blocking,
     is_store,
     listed_calls,
     waited_too_long,
@@ -148,6 +150,11 @@ class InLoop(AsyncStore):
         """As the store's."""
         return self.store.most_bytes
 
+    @property
+    def work(self) -> WorkStore | None:
+        """As the store's, if it has that."""
+        return getattr(self.store, "work", None)
+
     async def begin(self, claim: Claim, cookies: str, now: float) -> Begun | Replay:
         """As `Store.begin`."""
         return self.store.begin(claim, cookies, now)
@@ -191,6 +198,12 @@ class InThreads(InLoop):
         self._beginning = ThreadPoolExecutor(BEGINNING_THREADS, "convostate-begin")
         self._ending = ThreadPoolExecutor(ENDING_THREADS, "convostate-end")
         self._tasks = Tasks()
+
+    @property
+    def work(self) -> WorkStore | None:
+        """As the store's, if it has that, in threads."""
+        work = super().work
+        return None if work is None else cast("WorkStore", _WorkInThreads(work, self._in_thread))
 
     async def begin(self, claim: Claim, cookies: str, now: float) -> Begun | Replay:
         """As `Store.begin`; the time until a thread is free counts as waiting."""
@@ -253,5 +266,16 @@ class InThreads(InLoop):
     async def _end(self, begun: Begun, call: Callable[..., Any], *args: Any) -> Any:
         return await self._tasks.in_order(begun, lambda: self._in_thread(call, begun, *args))
 
-    async def _in_thread(self, call: Callable[..., Any], *args: Any) -> Any:
-        return await asyncio.wrap_future(self._ending.submit(call, *args))
+    async def _in_thread(self, call: Callable[..., Any], *args: Any, **named: Any) -> Any:
+        return await asyncio.wrap_future(self._ending.submit(call, *args, **named))
+
+
+class _WorkInThreads:
+    """The methods of a `WorkStore` that blocks, run in threads."""
+
+    def __init__(self, work: WorkStore, in_thread: Callable[..., Coroutine[Any, Any, Any]]) -> None:
+        self._work, self._in_thread = work, in_thread
+
+    def __getattr__(self, name: str) -> Callable[..., Coroutine[Any, Any, Any]]:
+        method = partial(blocking(getattr(type(self._work), name)), self._work)
+        return partial(self._in_thread, method)

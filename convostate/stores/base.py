@@ -23,10 +23,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AsyncStore",
+    "Backlog",
     "Begun",
     "Claim",
+    "DeadLetter",
     "End",
     "Headers",
+    "Hint",
     "Keep",
     "Leave",
     "Outcome",
@@ -34,9 +37,12 @@ __all__ = [
     "Replay",
     "Reply",
     "Store",
+    "Taken",
+    "WorkStore",
     "blocking",
     "is_store",
     "lost",
+    "mailbox_full",
     "too_many_wait",
     "waited_too_long",
 ]
@@ -48,6 +54,14 @@ WAIT_S = 8  # what is left of those 15 s must do for the turn itself
 REPLY_S = 600  # a repeated delivery is answered from the record for so long; then neither is kept nor opens
 CALL_S = 4 * 3600  # the longest that a call's state lives; as long as a cookie
 OPT_OUT_S = 30 * 24 * 3600  # how long a STOP is remembered; the longest lifetime there is
+
+# Of texts that are answered later.
+WORK_S = (
+    24 * 3600
+)  # how long texts, replies and dead letters are kept, whatever the state's lifetime
+MOST_TEXTS = 100  # of one conversation that wait for an answer
+ANSWER_LEASE_S = 30  # of a worker, which renews it every 10 s; a worker that dies costs this much
+LONGEST_BURST_S = 10  # for which an answer waits for more texts, however fast they come
 
 # How many texts of one conversation may wait at once. A text that waits keeps a WSGI worker from
 # everyone else, and four sync workers are usual; on an event loop it keeps nothing.
@@ -70,6 +84,8 @@ class Claim(NamedTuple):
         call: The conversation is a call's, not a pair's.
         listed_under: The name of the conversation of the call's pair, or "". When that one is erased with
             its replies, the calls that are listed under it are erased as well.
+        defers: It is a text that may be answered later: its turn leaves the state alone, and does not
+            wait for an answer that is under way (`WorkStore`).
     """
 
     name: str
@@ -78,6 +94,7 @@ class Claim(NamedTuple):
     secure: bool = True
     call: bool = False
     listed_under: str = ""
+    defers: bool = False
 
 
 class Keep(NamedTuple):
@@ -192,6 +209,76 @@ class Queue(NamedTuple):
     waiting: int
 
 
+class Hint(NamedTuple):
+    """A conversation that may have something to be done. Only `WorkStore.take` knows.
+
+    Attributes:
+        name: The conversation's.
+        queue: The queue that it came from, as `WorkStore.defer` was given it.
+        ticket: The store's own.
+    """
+
+    name: str
+    queue: str
+    ticket: object = None
+
+
+class Taken(NamedTuple):
+    """What a worker may do for a conversation: answer texts, or send replies; nobody else does until it is done.
+
+    Attributes:
+        hint: Where it came from.
+        begun: The state, and the worker's lease.
+        texts: What is to be answered, as it was deferred, in order; the same again after a failure.
+        replies: What is to be sent before anything is answered, in order.
+        tries: Which try this is: 1 for the first.
+    """
+
+    hint: Hint
+    begun: Begun
+    texts: list[bytes]
+    replies: list[bytes]
+    tries: int
+
+    def __repr__(self) -> str:
+        return f"Taken({len(self.texts)} texts, {len(self.replies)} replies, try {self.tries})"
+
+
+class Backlog(NamedTuple):
+    """What is to be done for a conversation, for people to see.
+
+    Attributes:
+        texts: How many texts wait for an answer, or are being answered.
+        answering: A worker is at it.
+        replies: How many replies are to be sent.
+        dead: How many texts and replies have been given up.
+    """
+
+    texts: int
+    answering: bool
+    replies: int
+    dead: int
+
+
+class DeadLetter(NamedTuple):
+    """A text that was not answered, or a reply that was not sent.
+
+    Attributes:
+        is_text: Whether it is a text.
+        reason: Why, in a word; of a reply Twilio's error code, or ``unknown``: it may be sent.
+        at_s: When it was given up, Unix time in seconds.
+        entry: As it was deferred or kept.
+    """
+
+    is_text: bool
+    reason: str
+    at_s: float
+    entry: bytes
+
+    def __repr__(self) -> str:
+        return f"DeadLetter({'text' if self.is_text else 'reply'}, {self.reason!r})"
+
+
 class Store(Protocol):
     """Where conversations are kept.
 
@@ -208,6 +295,8 @@ class Store(Protocol):
       is asked once, if `Begun.left_s` shows that the clocks of two hosts differ, and never raises.
     - ``for_asyncio()``: the same store as an `AsyncStore`; without it, it runs in threads there.
     - ``queue(claim)``: who is at a conversation, a `Queue`.
+
+    A store that keeps texts to be answered later has an attribute ``work``, a `WorkStore`.
     """
 
     @property
@@ -351,6 +440,81 @@ class AsyncStore(Protocol):
         return
 
 
+class WorkStore(Protocol):
+    """Keeps texts that are answered later, and the replies to them: the attribute ``work`` of a store that can.
+
+    Each conversation has a mailbox of texts, an outbox of replies and dead letters, kept for `WORK_S`. A
+    worker takes a conversation for `ANSWER_LEASE_S` and renews that. Meanwhile other turns of the
+    conversation wait, but for those whose `Claim.defers`. Erasing a conversation, or a commit that
+    ends it and has a STOP stand, empties all three and takes the worker's lease.
+
+    The methods are coroutines. Over a store that blocks they never suspend; in an event loop they then
+    run in threads. `now` is a test's clock, Unix time in seconds, or None for the store's own.
+    Errors are as of `Store`; ``lost`` is raised if the worker's lease is gone.
+    """
+
+    async def defer(self, begun: Begun, queue: str, text: bytes, now: float | None) -> None:
+        """Have the commit of a turn that follows put a text into the mailbox; the queue learns of it before.
+
+        So whatever dies, no text is in the mailbox that no worker looks for. A commit with `MOST_TEXTS`
+        in the mailbox is ``busy``, and writes nothing.
+        """
+        ...
+
+    async def due(self, queue: str, most: int, now: float | None) -> list[Hint]:
+        """Conversations that may have something to be done, each lent for `ANSWER_LEASE_S` to one caller."""
+        ...
+
+    async def take(
+        self, hint: Hint, burst_s: float, lease_s: float, now: float | None
+    ) -> Taken | None:
+        """Take a conversation, and count the try if it has texts to be answered.
+
+        Returns:
+            None if there is nothing to be done, or not yet: the hint comes again by itself.
+        """
+        ...
+
+    async def renew(self, taken: Taken, lease_s: float) -> None:
+        """Hold it for so long from here on."""
+        ...
+
+    async def keep(
+        self, taken: Taken, outcome: Outcome, replies: list[bytes], now: float | None
+    ) -> None:
+        """At once: carry out the outcome, remove the texts that were answered, have the replies to be sent."""
+        ...
+
+    async def settle(
+        self, taken: Taken, entries: list[bytes], reason: str, now: float | None
+    ) -> None:
+        """Remove texts or replies, which become dead letters if there is a reason."""
+        ...
+
+    async def rest(self, taken: Taken, tries: int, seconds: float, now: float | None) -> None:
+        """Let go, and have what is left come again.
+
+        Args:
+            taken: What was taken.
+            tries: How many tries have failed.
+            seconds: After how long it may be taken.
+            now: As ever.
+        """
+        ...
+
+    async def dead(self, queue: str) -> list[Hint]:
+        """The conversations that have dead letters."""
+        ...
+
+    async def letters(self, hint: Hint, *, retry: bool, now: float | None) -> list[DeadLetter]:
+        """The dead letters of a conversation; with `retry` they are put back, texts before those that wait."""
+        ...
+
+    async def backlog(self, claim: Claim) -> Backlog:
+        """What is to be done for a conversation."""
+        ...
+
+
 def blocking(
     method: Callable[Concatenate[Any, _P], Coroutine[Any, Any, _T]],
 ) -> Callable[Concatenate[Any, _P], _T]:
@@ -381,6 +545,11 @@ def listed_calls(store: Store, claim: Claim) -> list[str]:
     """The names of the calls that are listed under a pair, if the store can tell."""
     find: Callable[[Claim], list[str]] | None = getattr(store, "calls", None)
     return [] if find is None else find(claim)
+
+
+def mailbox_full() -> StoreError:
+    """The error of a text that finds no place in the mailbox."""
+    return StoreError("busy", f"{MOST_TEXTS} texts of this conversation wait for an answer")
 
 
 def too_many_wait() -> StoreError:

@@ -31,9 +31,11 @@ from convostate.stores.base import (
     Reply,
     blocking,
     lost,
+    mailbox_full,
     too_many_wait,
     waited_too_long,
 )
+from convostate.stores.memory_work import MemoryWork, Work
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,21 +67,23 @@ class _ThreadBell:
 
 
 class _Lease:
-    """One turn's hold of a conversation, or its place in the queue. Times are `time.monotonic`'s."""
+    """One turn's hold of a conversation, or its place in a queue. Times are `time.monotonic`'s."""
 
-    __slots__ = ("bell", "ends", "wakes")
+    __slots__ = ("bell", "deferred", "ends", "queue", "wakes")
 
     def __init__(self) -> None:
         self.ends = 0.0
         self.wakes = 0.0  # when it asks again by itself
-        self.bell: _Bell | None = None  # while it is in the queue
+        self.bell: _Bell | None = None  # while it is in a queue
+        self.queue: deque[_Lease] | None = None  # that queue
+        self.deferred: tuple[str, bytes, float | None] | None = None
 
 
 class _Conversation:
     """What is kept under one name. Times are Unix time in seconds."""
 
     __slots__ = (
-        "calls", "expires", "holder", "name", "opted_out_until", "queue", "replies", "token",
+        "calls", "deferring", "expires", "holder", "name", "opted_out_until", "queue", "replies", "token", "work",
     )  # fmt: skip
 
     def __init__(self, name: str) -> None:
@@ -91,6 +95,10 @@ class _Conversation:
         self.calls: dict[str, float] | None = None  # the names of a pair's calls; when they expire
         self.holder: _Lease | None = None
         self.queue: deque[_Lease] | None = None
+        self.deferring: deque[_Lease] | None = (
+            None  # the queue of those that do not wait for answers
+        )
+        self.work: Work | None = None  # texts that are answered later
 
     def state(self, now: float) -> bytes | None:
         return self.token if now < self.expires else None
@@ -115,20 +123,46 @@ class _Conversation:
         if self.calls:
             self.calls = {name: ends for name, ends in self.calls.items() if now < ends}
             nothing_kept = nothing_kept and not self.calls
+        if self.work is not None and self.work.idle(now):
+            self.work = None
         held = self.holder is not None and self.holder.ends > time.monotonic()
-        return nothing_kept and not held and not self.queue
+        return nothing_kept and not (held or self.queue or self.deferring or self.work)
+
+    def answering_s(self) -> float:
+        """For how much longer a worker may have it."""
+        return 0.0 if self.work is None else self.work.answering_s()
+
+    def busy_s(self, claim: Claim, moment: float) -> float:
+        """For how much longer a turn or a worker may keep another turn waiting."""
+        held_s = 0.0 if self.holder is None else self.holder.ends - moment
+        return held_s if claim.defers else max(held_s, self.answering_s())
+
+    def queue_of(self, claim: Claim) -> deque[_Lease]:
+        """Where such a turn waits."""
+        name = "deferring" if claim.defers else "queue"
+        if getattr(self, name) is None:
+            setattr(self, name, deque())
+        queue: deque[_Lease] = getattr(self, name)
+        return queue
+
+    def first(self) -> _Lease | None:
+        """The turn that is next."""
+        if self.deferring:
+            return self.deferring[0]
+        return self.queue[0] if self.queue and self.answering_s() <= 0 else None
 
     def wake_next(self, *, always: bool = False) -> None:
         """Wake the turn that has waited longest, if nobody holds the conversation or in any case."""
-        if self.queue and (self.holder is None or always):
-            bell = self.queue[0].bell
-            assert bell is not None
-            bell.ring()
+        first = self.first()
+        if first is not None and (self.holder is None or always):
+            assert first.bell is not None
+            first.bell.ring()
 
-    def leave_queue(self, lease: _Lease) -> None:
-        if lease.bell is not None and self.queue is not None:
+    @staticmethod
+    def leave_queue(lease: _Lease) -> None:
+        if lease.bell is not None and lease.queue is not None:
             lease.bell = None
-            self.queue.remove(lease)
+            lease.queue.remove(lease)
 
 
 class MemoryStore:
@@ -152,6 +186,7 @@ class MemoryStore:
         self._conversations: dict[str, _Conversation] = {}
         self._to_sweep: deque[_Conversation] = deque()
         self._lock = Lock()  # never held while anything waits
+        self.work = MemoryWork(self._lock, self._find)
 
     def __repr__(self) -> str:
         return f"MemoryStore({len(self._conversations)} conversations)"
@@ -212,27 +247,27 @@ class MemoryStore:
                 kept.leave_queue(lease)
                 kept.wake_next()
                 return replay
-            queue, holder = kept.queue, kept.holder
-            if holder is None and (not queue or queue[0] is lease):
+            busy_s = kept.busy_s(claim, moment)
+            if busy_s <= 0 and kept.first() in (None, lease):
                 kept.leave_queue(lease)
                 kept.holder = lease
                 lease.ends = moment + self._lease_s
                 if claim.listed_under and kept.state(now) is None:
                     pair = self._find(claim.listed_under, now)
                     pair.calls = {**(pair.calls or {}), claim.name: now + CALL_S}
-                if queue and lease.ends < queue[0].wakes:
+                first = kept.first()
+                if first is not None and lease.ends < first.wakes:
                     kept.wake_next(always=True)  # it does not know how soon this lease may end
                 return Begun(claim, kept.state(now), lease, now < kept.opted_out_until)
             if lease.bell is None:
-                if queue is None:
-                    queue = kept.queue = deque()
-                if len(queue) >= self._max_waiting + (holder is None):
+                queue = kept.queue_of(claim)
+                if len(queue) >= self._max_waiting + (busy_s <= 0):
                     raise too_many_wait()
-                lease.bell = make_bell()
+                lease.bell, lease.queue = make_bell(), queue
                 queue.append(lease)
             elif moment >= deadline:
                 raise waited_too_long()
-            lease.wakes = deadline if holder is None else min(deadline, holder.ends)
+            lease.wakes = deadline if busy_s <= 0 else min(deadline, moment + busy_s)
             kept.wake_next()
             return None
 
@@ -248,6 +283,11 @@ class MemoryStore:
         claim = begun.claim
         with self._lock:
             kept, lease = self._held(begun)
+            if isinstance(outcome, End) and outcome.opted_out:
+                kept.work = None
+            elif lease.deferred is not None and not self.work.post(kept, *lease.deferred):
+                self._let_go(kept, lease)
+                raise mailbox_full()
             if isinstance(outcome, Keep):
                 kept.token, kept.expires = outcome.token, now + outcome.lifetime_s
             elif isinstance(outcome, End):
@@ -287,7 +327,8 @@ class MemoryStore:
             if kept is None:
                 return Queue(None, 0)
             left_s = 0.0 if kept.holder is None else kept.holder.ends - time.monotonic()
-            return Queue(left_s if left_s > 0 else None, len(kept.queue or ()))
+            waiting = len(kept.queue or ()) + len(kept.deferring or ())
+            return Queue(left_s if left_s > 0 else None, waiting)
 
     def erase(self, claim: Claim, *, replies: bool) -> None:
         """Remove the state and take the lease from a turn in flight."""
@@ -299,7 +340,7 @@ class MemoryStore:
             for name in names:
                 kept = self._conversations.get(name)
                 if kept is not None:
-                    kept.token = None
+                    kept.token = kept.work = None
                     if replies:
                         kept.replies = kept.calls = None
                     self._let_go(kept, kept.holder)

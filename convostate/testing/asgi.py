@@ -29,6 +29,7 @@ STOP_S = 5.0  # how long an app may take to shut down
 _CLOCK = "convostate.clock"
 _SEEN = "convostate.testing.seen"
 _STATE = "convostate.state"
+_TURN = "convostate.turn"
 
 
 def is_asgi(app: object) -> bool:
@@ -75,7 +76,15 @@ class AsgiTransport(WsgiTransport):
             if self._raise_app_errors:
                 raise
             return Response(500, Headers(), b"", error, seen.get("state"))
+        self.note_answering(seen)
         return Response(status, headers, body, None, seen.get("state"))
+
+    def answer_due(self, conversations: Any) -> list[Exception]:
+        """As there; on the loop of the app if it is for one."""
+        if not inspect.iscoroutinefunction(conversations.answer_due):
+            return super().answer_due(conversations)
+        errors: list[Exception] = self._loop.run(conversations.answer_due())
+        return errors
 
     def check(self, app: Any) -> Any:
         """An app that is checked while it is called."""
@@ -137,7 +146,7 @@ class CheckedAsgi:
             await self.app(scope, receive, send)
             return
         if _STATE in scope:
-            seen["state"] = scope[_STATE]
+            seen.update(state=scope[_STATE], turn=scope.get(_TURN))
         judge = Exchange(b"")
 
         async def judged(message: Message) -> None:

@@ -18,13 +18,14 @@ from convostate.testing.configured import with_every_path
 from convostate.testing.delivery import MAX_DOCUMENT_BYTES, Request, Response
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 _MIDDLEWARE = "ConversationMiddleware"
 _CLOCK = "convostate.clock"
 _STATE = "convostate.state"
+_TURN = "convostate.turn"
 _SEEN = "convostate.testing.seen"
 _BODILESS = ("204", "304")
 
@@ -59,6 +60,8 @@ class WsgiTransport:
         self._middleware = find_middleware(app)
         self._running = 0
         self._lock = threading.Lock()
+        # What the app has asked to answer texts later, in order.
+        self.answering: list[Any] = []
 
     @property
     def settings(self) -> Any:
@@ -79,6 +82,7 @@ class WsgiTransport:
             if self._raise_app_errors:
                 raise
             return Response(500, Headers(), b"", error, seen.get("state"))
+        self.note_answering(seen)
         code = int(status[:3])
         exception = reported[-1] if reported and code >= 500 else None
         text = errors.getvalue() if code >= 500 else ""
@@ -98,6 +102,17 @@ class WsgiTransport:
             raise_app_errors=True,
             stripped_prefix=self.stripped_prefix,
         )
+
+    def note_answering(self, seen: Mapping[str, Any]) -> None:
+        """Note what the app has asked to answer its text later, if it has."""
+        asked = getattr(seen.get("turn"), "deferred_by", None)
+        if asked is not None and asked not in self.answering:
+            self.answering.append(asked)
+
+    def answer_due(self, conversations: Any) -> list[Exception]:
+        """Have all that is due answered; what went wrong."""
+        errors: list[Exception] = conversations.answer_due()
+        return errors
 
     def check(self, app: Any) -> Any:
         """An app that is checked while it is called."""
@@ -189,7 +204,7 @@ class Checked:
             inner["wsgi.input"] = _Input(inner["wsgi.input"], inner.get("CONTENT_LENGTH"))
             seen = inner.get(_SEEN)
             if seen is not None and _STATE in inner:
-                seen["state"] = inner[_STATE]
+                seen.update(state=inner[_STATE], turn=inner.get(_TURN))
             return self.app(inner, judged_start)
 
         def outside(*_: Any) -> Any:

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 # Longer than any intended wait: after it the test that holds the sends is stuck.
 _PATIENCE_S = 60.0
-_STATUS = {20003: 401, 20404: 404}  # all other refusals are 400
+# All other refusals are 400.
+_STATUS = {20003: 401, 20404: 404, 20429: 429, 20500: 500, 20503: 503}
 _PAGE = 50  # Twilio's default; its most is 1,000
 
 

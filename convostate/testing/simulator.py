@@ -116,6 +116,8 @@ class TwilioSimulator:
                 "knows, or pass auth_token=…"
             )
         transport: Transport
+        self._called: WsgiTransport | None = None
+        self._raise_app_errors = raise_app_errors
         prefix = stripped_prefix.rstrip("/")
         if isinstance(app_or_url, str):
             default_url, transport = app_or_url, HttpTransport(app_or_url, prefix)
@@ -128,7 +130,7 @@ class TwilioSimulator:
                 if webhook_url is None and not prefix:
                     prefix = configured_prefix(called.settings).rstrip("/")
             called.stripped_prefix = prefix
-            transport = called
+            transport = self._called = called
         urls = Urls(
             webhook_url or default_url,
             method,
@@ -200,6 +202,38 @@ class TwilioSimulator:
         outside of one waits for this call, because Twilio, too, answers the sender first.
         """
         return self._account.deliver_statuses()
+
+    def work(self, conversations: Any = None) -> list[Message]:
+        """Do what a worker would do by now: have the app answer the texts that it has put off.
+
+        Answers that failed come again after 1, 10 and 60 s, and texts wait for others as CONVOSTATE_BURST
+        says: move the clock, and call this again. Then the app is told what became of its messages.
+
+        Args:
+            conversations: The `Conversations` with the function that answers; by default the one whose
+                `answer_later` the app has called.
+
+        Returns:
+            The messages that were sent, in order.
+
+        Raises:
+            UsageError: The app runs elsewhere.
+            Exception: What the function raised, unless `raise_app_errors` is false.
+        """
+        if self._called is None:
+            raise UsageError("The app runs elsewhere, and so do its workers. Run: convostate work")
+        before, errors = len(self._account.arrived), list[Exception]()
+        for each in self._called.answering if conversations is None else [conversations]:
+            clock, each.clock = each.clock, self.clock
+            try:
+                with caught_clients(self._account):
+                    errors += self._called.answer_due(each)
+            finally:
+                each.clock = clock
+        self._account.deliver_statuses()
+        if errors and self._raise_app_errors:
+            raise errors[0]
+        return self._account.arrived[before:]
 
     def export(self) -> dict[str, Any]:
         """What Twilio keeps of people (cookies, STOPs), as JSON can carry it.

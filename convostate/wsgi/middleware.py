@@ -11,12 +11,12 @@ import time
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from convostate.environ import CLOCK_KEY, STATE_KEY, WEBHOOK_KEY
+from convostate.environ import CLOCK_KEY, STATE_KEY, TURN_KEY, WEBHOOK_KEY
 from convostate.errors import StoreError
 from convostate.middleware import Middleware
 from convostate.sealing.token import NONCE_BYTES
 from convostate.stores import store_for
-from convostate.stores.base import Replay
+from convostate.stores.base import Replay, blocking
 from convostate.turns import (
     Response,
     Turn,
@@ -64,6 +64,7 @@ class ConversationMiddleware(Middleware):
 
     interface = "WSGI"
     make_store = staticmethod(store_for)
+    _announce = blocking(Middleware.announce)
     app: WSGIApplication
     store: Store
 
@@ -104,6 +105,7 @@ class ConversationMiddleware(Middleware):
             # and some apps do not.
             for key in (
                 STATE_KEY,
+                TURN_KEY,
                 "HTTP_TRANSFER_ENCODING",
                 "HTTP_CONTENT_LENGTH",
                 "HTTP_CONTENT_TYPE",
@@ -111,7 +113,9 @@ class ConversationMiddleware(Middleware):
                 environ.pop(key, None)
             environ[WEBHOOK_KEY] = webhook
             token = environ.get("HTTP_I_TWILIO_IDEMPOTENCY_TOKEN", "")
-            turn = webhook_turn(webhook, request, signed, token, self._config, began_s)
+            turn = webhook_turn(
+                webhook, request, signed, token, self._config, began_s, defers=self._defers(path)
+            )
             if turn is None:
                 return self.app(environ, start_response)
             response = self._take(turn, environ)
@@ -150,9 +154,8 @@ class ConversationMiddleware(Middleware):
             if unavailable is not None:
                 return unavailable
         environ[STATE_KEY] = open_turn(turn, now)
-        if turn.skew_s:
-            ask = getattr(self.store, "clock_ahead_s", None)
-            log_clocks(turn, ask and ask(turn.claim))
+        environ[TURN_KEY] = turn
+        self._log_clocks(turn)
         app_began_s = time.perf_counter()
         try:
             response = collect(self.app, environ)
@@ -171,8 +174,15 @@ class ConversationMiddleware(Middleware):
         if turn.claim.fingerprint is not None:
             reply = seal_reply(turn, response, now, nonces[NONCE_BYTES:])
         try:
+            if turn.deferred is not None:
+                self._announce(turn, now)
             response.headers.extend(store.commit(turn.begun, outcome, reply, now))
         except StoreError as error:
             return without_store(turn, error) or response
         turn.begun = None
         return response
+
+    def _log_clocks(self, turn: Turn) -> None:
+        if turn.skew_s:
+            ask = getattr(self.store, "clock_ahead_s", None)
+            log_clocks(turn, ask and ask(turn.claim))

@@ -1,0 +1,583 @@
+"""Replies that take longer than Twilio waits: texts are kept by the webhook and answered by a worker.
+
+    webhook   answer_later: sealed → its COMMIT puts the text into the conversation's mailbox
+    worker    take → the function that answers → keep: state, mailbox and outbox at once → send → settle → rest
+
+Both ends are `Conversations`. Everything here is written once as coroutines: `ThreadWorkers` runs them in
+threads, over a store and a client that block, `LoopWorkers` on an event loop. A `WorkStore` keeps what
+survives a process.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+import traceback
+from contextlib import suppress
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Protocol
+
+from convostate.errors import SealError, StoreError, UsageError
+from convostate.sealing import codec
+from convostate.sealing.codec import prefixed
+from convostate.sealing.token import NONCE_BYTES, Opened, Sealer
+from convostate.stores.base import ANSWER_LEASE_S, WORK_S, blocking
+from convostate.turns import Turn, finish, open_turn
+from convostate.twilio.pair import PhonePair
+from convostate.twilio.webhook import FIRST_FAILING_STATUS, Webhook
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from convostate.conversations import _Conversations
+    from convostate.settings import Settings
+    from convostate.state import State
+    from convostate.stores.base import Hint, Taken, WorkStore
+    from convostate.turns import TurnConfig
+
+logger = logging.getLogger("convostate")
+
+POLL_S = 0.1  # how often a worker asks for work; an answer takes seconds
+OUTAGE_S = 1.0  # how long it waits while the store does not answer
+RENEW_S = 10.0  # well within a lease, so that one renewal may fail
+GRACE_S = 20.0  # for answers that run when their worker is stopped; Kubernetes kills it after 30
+MOST_AT_ONCE = 100  # hints that are asked for at once
+# After how many seconds a failed answer, or a reply that Twilio could not take, is tried again.
+ANSWER_AGAIN_S = (1, 10, 60)
+SEND_AGAIN_S = (1, 10, 60, 300, 900)
+# Exceptions of HTTP clients that show that the request was not sent.
+_UNSENT = frozenset(
+    """NewConnectionError NameResolutionError ConnectTimeoutError ConnectTimeout ConnectError
+    ConnectionRefusedError gaierror ClientConnectorError ClientConnectorDNSError ConnectionTimeoutError""".split()
+)
+
+
+class Answering:
+    """The turn of a function that answers later.
+
+    Attributes:
+        texts: The webhooks to be answered, in order: one, or all that came in the meantime.
+        state: The conversation's, as the last turn left it; what the function leaves is kept.
+        pair: Who talks to whom.
+    """
+
+    def __init__(self, texts: list[Webhook], state: State, pair: PhonePair) -> None:
+        self.texts, self.state, self.pair = texts, state, pair
+        self.messages: list[dict[str, Any]] = []
+        self.is_over = False
+
+    def __repr__(self) -> str:
+        return f"Answering({len(self.texts)} texts, {self.state!r})"
+
+    def reply(self, body: str = "", **message: Any) -> None:
+        """Have a message sent to the person when the function has returned and its state is kept.
+
+        Args:
+            body: The text.
+            **message: Other arguments of ``messages.create``: `media_url`, `content_sid`, ….
+
+        Raises:
+            UsageError: There is nothing to send, `to` or `from_` is given, or the turn is over.
+            StateError: An argument is of a type that cannot be kept.
+        """
+        if self.is_over:
+            raise UsageError("The turn is over. Call turn.reply() before the function returns")
+        if {"to", "from_"} & message.keys():
+            raise UsageError(
+                "turn.reply() writes to the person of this conversation, from the number that they wrote to. "
+                "Write to somebody else with client.messages.create()"
+            )
+        if not isinstance(body, str) or not (
+            body or message.get("media_url") or "content_sid" in message
+        ):
+            raise UsageError(
+                "turn.reply() has nothing to send. Give a body, media_url or content_sid"
+            )
+        message = {"body": body, **message} if body else message
+        codec.encode(message)
+        self.messages.append(message)
+
+
+class WorkSealer:
+    """Seals texts and replies until they are answered and sent, each bound to its conversation's name.
+
+    Args:
+        settings: Whose keys.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._sealer = Sealer(settings.keys, "work", WORK_S * 1000)
+
+    def seal(self, name: str, pair: PhonePair, now: float, **content: Any) -> bytes:
+        """Seal a text or a reply.
+
+        Args:
+            name: The conversation's.
+            pair: Who talks to whom.
+            now: Unix time in seconds.
+            **content: What it is.
+        """
+        ends = [pair.account_sid, pair.ours, pair.theirs]
+        now_ms = int(now * 1000)
+        data = codec.encode({"pair": ends, **content})
+        opened = Opened(now_ms, now_ms + WORK_S * 1000, now_ms, data)
+        return self._sealer.seal(opened, prefixed(name.encode()), os.urandom(NONCE_BYTES))
+
+    def open(self, name: str, entry: bytes, what: str, now: float | None) -> tuple[PhonePair, Any]:
+        """Open what was sealed.
+
+        Args:
+            name: The conversation's.
+            entry: The sealed text or reply.
+            what: The content that is wanted.
+            now: Unix time in seconds; None if the store decides when it expires.
+
+        Raises:
+            SealError: It does not open, or is something else.
+        """
+        now_ms = None if now is None else int(now * 1000)
+        content = codec.decode(self._sealer.open(entry, prefixed(name.encode()), now_ms).data)
+        if content is None or what not in content:
+            raise SealError("malformed", f"it is not a {what}")
+        return PhonePair(*content["pair"]), content[what]
+
+
+def sealed_text(sealer: WorkSealer, turn: Turn, webhook: Webhook, now: float) -> tuple[str, bytes]:
+    """The queue and the sealed text that the commit of a webhook's turn is to keep."""
+    assert webhook.pair is not None
+    text = [dict(webhook.params), webhook.url]
+    sealed = sealer.seal(turn.claim.name, webhook.pair, now, text=text)
+    return work_queue(turn.config), sealed
+
+
+def work_queue(config: TurnConfig) -> str:
+    """The name of the queue that all work of one index key is in; no conversation has it."""
+    return config.names.conversation(b"work")
+
+
+class Run:
+    """What a worker does with one conversation.
+
+    Attributes:
+        hint: Which.
+        taken: What there is to be done; None before it is known.
+        sending: The reply that is on its way to Twilio, or None.
+        ends: When the function, or the sending of one reply, has taken too long. Monotonic time.
+        renew: When the lease is to be renewed.
+    """
+
+    def __init__(self, hint: Hint) -> None:
+        self.hint = hint
+        self.taken: Taken | None = None
+        self.sending: bytes | None = None
+        self.ends = self.renew = float("inf")
+
+
+class Answers:
+    """Answers the texts of an installation with the function of one `Conversations` object.
+
+    Args:
+        owner: That object.
+        call: Runs the function for one turn.
+        send: Sends one message through the client for an account.
+    """
+
+    def __init__(
+        self,
+        owner: _Conversations,
+        call: Callable[[Answering], Awaitable[None]],
+        send: Callable[[str, dict[str, Any]], Awaitable[object]],
+    ) -> None:
+        self._call, self._send = call, send
+        self._owner = owner
+        self.work: WorkStore = owner.store.work
+        self.longest_s = owner.settings.longest_answer.total_seconds()
+        self._burst_s = owner.settings.burst.total_seconds()
+        self._sealer = owner.work_sealer()
+        self.queue = owner.queue()
+
+    def now(self) -> float | None:
+        """A test's clock, or None for the store's own."""
+        return None if self._owner.clock is time.time else self._owner.clock()
+
+    async def answer_due(self) -> list[Exception]:
+        """Answer all that is due, here and one after another; what the function raised."""
+        errors: list[Exception] = []
+        while hints := await self.work.due(self.queue, MOST_AT_ONCE, self.now()):
+            for hint in hints:
+                error = await self.handle(Run(hint), self.longest_s + ANSWER_LEASE_S)
+                errors += [] if error is None else [error]
+        return errors
+
+    async def handle(self, run: Run, lease_s: float) -> Exception | None:
+        """Do what is to be done for a conversation, if it is time.
+
+        Returns:
+            What went wrong, if anything did; it is logged.
+        """
+        try:
+            run.taken = await self.work.take(run.hint, self._burst_s, lease_s, self.now())
+            return None if run.taken is None else await self._handle(run, run.taken)
+        except StoreError as error:  # the lease ends by itself, and another worker takes over
+            _log("work on a conversation ends early", error.reason)
+            return error
+        finally:
+            run.taken = None
+
+    async def _handle(self, run: Run, taken: Taken) -> Exception | None:
+        self._go_on(run)
+        try:
+            replies = taken.replies or await self._answer(run, taken)
+            tries, wait_s = await self._send_all(run, taken, replies)
+        except StoreError:
+            raise
+        except Exception as error:  # noqa: BLE001  # the function's, of any kind
+            await self.fail(taken, error)
+            return error
+        except BaseException:  # this worker is stopped, which is not the function's fault
+            if run.sending is None:
+                await self.work.rest(taken, taken.tries - 1, 0, self.now())
+            raise
+        await self.work.rest(taken, tries, wait_s, self.now())
+        return None
+
+    async def fail(self, taken: Taken, error: BaseException) -> None:
+        """Have a batch tried again whose answer has failed, or give it up."""
+        wait_s = 0.0
+        last = taken.tries > len(ANSWER_AGAIN_S)
+        if last:
+            await self.work.settle(taken, taken.texts, "failed", self.now())
+        else:
+            wait_s = ANSWER_AGAIN_S[taken.tries - 1]
+        await self.work.rest(taken, 0 if last else taken.tries, wait_s, self.now())
+        next_ = "its texts are dead letters" if last else f"it is tried again in {wait_s:.0f} s"
+        _log(f"an answer failed, and {next_}", place_of(error))
+
+    async def abandon(self, run: Run) -> None:
+        """Let go of a conversation whose function or client does not return."""
+        taken, run.taken = run.taken, None
+        if taken is None:
+            return
+        if run.sending is None:
+            await self.fail(taken, TimeoutError())
+        else:
+            await self.work.settle(taken, [run.sending], "unknown", self.now())
+            await self.work.rest(taken, 0, 0, self.now())
+
+    def _go_on(self, run: Run, sending: bytes | None = None) -> None:
+        run.sending = sending
+        run.ends = time.monotonic() + self.longest_s
+
+    async def _answer(self, run: Run, taken: Taken) -> list[bytes]:
+        """Run the function, and keep what it left; the sealed replies."""
+        texts = await self._open_texts(taken)
+        if not texts:
+            return []
+        if taken.tries > len(ANSWER_AGAIN_S) + 1:  # its worker died each time
+            await self.work.settle(taken, taken.texts, "crashed", self.now())
+            return []
+        owner, pair = self._owner, texts[0].pair
+        assert pair is not None
+        turn = Turn(owner.turn_config, pair, "answer")
+        turn.store_decides = owner.clock is time.time
+        turn.begun = taken.begun
+        try:
+            answering = Answering(texts, open_turn(turn, owner.clock()), pair)
+            began_s = time.perf_counter()
+            try:
+                await self._call(answering)
+            finally:
+                answering.is_over = True
+                turn.app_s = time.perf_counter() - began_s
+            self._go_on(run)
+            now = owner.clock()
+            outcome = finish(turn, 200, now, os.urandom(NONCE_BYTES))
+            assert outcome is not None
+            name = taken.hint.name
+            replies = [
+                self._sealer.seal(name, pair, now, reply=message) for message in answering.messages
+            ]
+            await self.work.keep(taken, outcome, replies, self.now())
+        except StoreError as error:
+            turn.came_to("unavailable", error.reason)
+            raise
+        except BaseException:
+            turn.came_to("aborted", "exception")
+            raise
+        finally:
+            turn.leave()
+            owner.observer.report(turn, None)
+        return replies
+
+    async def _open_texts(self, taken: Taken) -> list[Webhook]:
+        """The texts of a batch; those that do not open become dead letters."""
+        texts: list[Webhook] = []
+        for entry in list(taken.texts):
+            try:
+                pair, (params, url) = self._sealer.open(taken.hint.name, entry, "text", self.now())
+            except SealError as error:  # noqa: PERF203  # as a rule there is one
+                taken.texts.remove(entry)
+                await self.work.settle(taken, [entry], error.reason, self.now())
+                _log("a text does not open, and is a dead letter", error.reason)
+            else:
+                texts.append(Webhook("message", pair, MappingProxyType(params), url))
+        return texts
+
+    async def _send_all(self, run: Run, taken: Taken, replies: list[bytes]) -> tuple[int, float]:
+        """Send replies in order, as far as Twilio takes them.
+
+        Returns:
+            How often the first that is left was tried, and after how many seconds it is to be tried again.
+        """
+        tries = taken.tries if taken.replies else 1
+        for entry in replies:
+            reason = ""
+            try:
+                pair, message = self._sealer.open(taken.hint.name, entry, "reply", self.now())
+                self._go_on(run, entry)
+                await self._send(
+                    pair.account_sid, {"to": pair.theirs, "from_": pair.ours, **message}
+                )
+            except SealError as error:
+                reason = error.reason
+            except StoreError:
+                raise
+            except Exception as error:  # noqa: BLE001  # the client's, of any kind
+                again, reason = fate_of(error)
+                if again and tries <= len(SEND_AGAIN_S):
+                    _log("a reply could not be sent and is tried again", reason)
+                    return tries, SEND_AGAIN_S[tries - 1]
+            if reason:
+                _log("a reply is a dead letter", reason)
+            await self.work.settle(taken, [entry], reason, self.now())
+            tries = 1
+        run.sending = None
+        return 0, 0.0
+
+
+def _log(what: str, reason: str) -> None:
+    logger.warning("%s (%s)", what, reason)
+
+
+def fate_of(error: Exception) -> tuple[bool, str]:
+    """Whether a reply that a client could not send may be tried again, and why it was not sent, in a word.
+
+    Twilio's answers: https://www.twilio.com/docs/usage/twilios-response. A request that may have arrived is
+    not sent again.
+    """
+    status, code = getattr(error, "status", None), getattr(error, "code", None)
+    if isinstance(status, int) and status >= FIRST_FAILING_STATUS:
+        return status == 429 or status >= 500, str(code or status)
+    seen: list[BaseException] = []
+    causes: list[Any] = [error]
+    while causes and len(seen) < 20:
+        cause = causes.pop()
+        if isinstance(cause, BaseException) and cause not in seen:
+            seen.append(cause)
+            causes += [
+                cause.__cause__,
+                cause.__context__,
+                getattr(cause, "reason", None),
+                *cause.args,
+            ]
+    unsent = any(each.__name__ in _UNSENT for cause in seen for each in type(cause).__mro__)
+    return unsent, "unreached" if unsent else "unknown"
+
+
+def place_of(error: BaseException) -> str:
+    """What was raised and where, without its text, which may hold anything."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}{where}"
+
+
+class Workers(Protocol):
+    """Answers what is due until it is stopped; made by `start_workers`, and by ``convostate work``."""
+
+    def stop(self, grace_s: float = GRACE_S) -> None:
+        """Take nothing more. Answers that run may go on for so long; then they are put back, untried."""
+        ...
+
+
+class _Workers:
+    """What the workers of threads and of an event loop have in common.
+
+    Args:
+        answers: What they do.
+        most: How many conversations they answer at once.
+    """
+
+    def __init__(self, answers: Answers, most: int) -> None:
+        self._answers = answers
+        self._most = most
+        self.running: set[Run] = set()
+        self._stop_at: float | None = None
+        self._down = False
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether `stop` was called."""
+        return self._stop_at is not None
+
+    async def dispatch(self) -> None:
+        """Look for work, and after the leases of what runs, until `stop`."""
+        work, queue = self._answers.work, self._answers.queue
+        while self._stop_at is None or (self.running and time.monotonic() < self._stop_at):
+            pause_s = POLL_S
+            try:
+                await self._look_after()
+                room = min(self._most - len(self.running), MOST_AT_ONCE)
+                if room > 0 and self._stop_at is None:
+                    for hint in await work.due(queue, room, self._answers.now()):
+                        run = Run(hint)
+                        self.running.add(run)
+                        self._begin(run)
+                self._down = False
+            except StoreError as error:
+                pause_s = OUTAGE_S
+                if not self._down:
+                    self._down = True
+                    logger.warning(
+                        "no work is taken while the store does not answer (%s)", error.reason
+                    )
+            await self._pause(pause_s)
+        await self._put_back()
+
+    async def _look_after(self) -> None:
+        now = time.monotonic()
+        for run in list(self.running):
+            taken = run.taken
+            if taken is None:
+                continue
+            if now >= run.ends:
+                self._ended(run)
+                await self._answers.abandon(run)
+            elif run.renew == float("inf"):
+                run.renew = now + RENEW_S
+            elif now >= run.renew:
+                run.renew = now + RENEW_S
+                try:
+                    await self._answers.work.renew(taken, ANSWER_LEASE_S)
+                except StoreError as error:
+                    if error.reason != "lost":
+                        raise
+
+    async def _put_back(self) -> None:
+        """Put back what still runs, as if it had not been tried."""
+        for run in list(self.running):
+            taken = run.taken
+            if taken is not None and run.sending is None:
+                try:
+                    await self._answers.work.rest(taken, taken.tries - 1, 0, self._answers.now())
+                except StoreError:
+                    return
+
+    def _ended(self, run: Run) -> None:
+        self.running.discard(run)
+
+    def _begin(self, run: Run) -> None:
+        raise NotImplementedError
+
+    async def _pause(self, seconds: float) -> None:
+        raise NotImplementedError
+
+
+class ThreadWorkers(_Workers):
+    """Workers for a function that blocks: a thread for each answer that runs."""
+
+    def __init__(self, answers: Answers, most: int) -> None:
+        super().__init__(answers, most)
+        self.pid = os.getpid()
+        self._wake = threading.Event()
+        self._thread = threading.Thread(target=self.run, name="convostate-work", daemon=True)
+
+    run = blocking(_Workers.dispatch)
+
+    def start(self) -> None:
+        """Run in a thread of their own."""
+        self._thread.start()
+
+    def stop(self, grace_s: float = GRACE_S) -> None:
+        """See `Workers.stop`; waits until it is done."""
+        self._stop_at = time.monotonic() + grace_s
+        self._wake.set()
+        if self._thread.is_alive() and threading.current_thread() is not self._thread:
+            self._thread.join()
+
+    def _begin(self, run: Run) -> None:
+        threading.Thread(
+            target=self._handle, args=(run,), name="convostate-answer", daemon=True
+        ).start()
+
+    @blocking
+    async def _handle(self, run: Run) -> None:
+        try:
+            await self._answers.handle(run, ANSWER_LEASE_S)
+        finally:
+            self._ended(run)
+            self._wake.set()
+
+    async def _pause(self, seconds: float) -> None:
+        self._wake.wait(seconds)
+        self._wake.clear()
+
+
+class LoopWorkers(_Workers):
+    """Workers for a coroutine function: a task of the running event loop for each answer that runs."""
+
+    def __init__(self, answers: Answers, most: int) -> None:
+        import asyncio  # noqa: PLC0415  # asyncio is not for everyone
+
+        super().__init__(answers, most)
+        self._wake = asyncio.Event()
+        self._wait_for = asyncio.wait_for
+        self._timeout = asyncio.TimeoutError
+        self._gather = asyncio.gather
+        self._create_task = asyncio.get_running_loop().create_task
+        self._tasks: dict[Run, asyncio.Task[Any]] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Run in a task of their own."""
+        self._task = self._create_task(self.dispatch())
+
+    def stop(self, grace_s: float = GRACE_S) -> None:
+        """See `Workers.stop`; `wait` waits until it is done."""
+        self._stop_at = time.monotonic() + grace_s
+        self._wake.set()
+
+    async def wait(self) -> None:
+        """Wait until all is done, after `stop`."""
+        if self._task is not None:
+            await self._task
+
+    def _begin(self, run: Run) -> None:
+        task = self._create_task(self._answers.handle(run, ANSWER_LEASE_S))
+        self._tasks[run] = task
+        task.add_done_callback(lambda _: self._ended(run))
+
+    def _ended(self, run: Run) -> None:
+        super()._ended(run)
+        self._tasks.pop(run, None)
+        self._wake.set()
+
+    async def _put_back(self) -> None:
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()  # each puts its own back
+        await self._gather(*tasks, return_exceptions=True)
+
+    async def _pause(self, seconds: float) -> None:
+        with suppress(self._timeout):
+            await self._wait_for(self._wake.wait(), seconds)
+        self._wake.clear()
+
+
+def client_for(client: Any, account_sid: str) -> Any:
+    """The client that sends for an account: the given one, or what the given function makes."""
+    return client if hasattr(client, "messages") else client(account_sid)
+
+
+__all__ = ["Answering", "Workers"]

@@ -1,0 +1,232 @@
+"""MemoryWork: texts that are answered later, in this process's memory. See `WorkStore`."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from convostate.stores.base import (
+    ANSWER_LEASE_S,
+    LONGEST_BURST_S,
+    MOST_TEXTS,
+    WORK_S,
+    Backlog,
+    Begun,
+    Claim,
+    DeadLetter,
+    End,
+    Hint,
+    Keep,
+    Outcome,
+    Taken,
+    lost,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from threading import Lock
+
+_BUSY_S = 0.05  # until a conversation is looked at again whose turn runs
+
+
+class Work:
+    """What is to be done for a conversation. Times are Unix time in seconds, but for `lease_ends`, a monotonic one."""
+
+    def __init__(self) -> None:
+        self.texts: list[tuple[float, bytes]] = []  # when each came, and the text
+        self.replies: list[bytes] = []
+        self.dead: list[DeadLetter] = []
+        self.batch = self.tries = (
+            0  # how many of the texts are answered together, and how often it was tried
+        )
+        self.not_before = self.touched = 0.0
+        self.lease: object = None
+        self.lease_ends = 0.0
+
+    def answering_s(self) -> float:
+        """For how much longer a worker has it."""
+        return 0.0 if self.lease is None else self.lease_ends - time.monotonic()
+
+    def idle(self, now: float) -> bool:
+        """Whether nothing is left of it."""
+        if self.answering_s() > 0:
+            return False
+        return now >= self.touched + WORK_S or not (self.texts or self.replies or self.dead)
+
+    def wait_s(self, burst_s: float, now: float) -> float:
+        """How long it must not be taken yet."""
+        until = self.not_before
+        if burst_s and self.texts and not (self.replies or self.batch):
+            until = min(self.texts[-1][0] + burst_s, self.texts[0][0] + LONGEST_BURST_S)
+        return max(self.answering_s(), until - now)
+
+
+class MemoryWork:
+    """The `WorkStore` of a `MemoryStore`.
+
+    Args:
+        lock: The store's.
+        find: Gives the conversation of a name, at a time.
+    """
+
+    def __init__(self, lock: Lock, find: Callable[[str, float], Any]) -> None:
+        self._lock = lock
+        self._find = find
+        self._due: dict[tuple[str, str], float] = {}  # by queue and conversation: when to look
+        self._dead: set[tuple[str, str]] = set()
+
+    async def defer(self, begun: Begun, queue: str, text: bytes, now: float | None) -> None:
+        """See `WorkStore.defer`."""
+        lease: Any = begun.lease
+        lease.deferred = (queue, text, now)
+
+    def post(self, kept: Any, queue: str, text: bytes, now: float | None) -> bool:
+        """Put a text into the mailbox, if there is room; the caller has the lock."""
+        work = kept.work = kept.work or Work()
+        if len(work.texts) >= MOST_TEXTS:
+            return False
+        work.touched = _moment(now)
+        work.texts.append((work.touched, text))
+        self._due[queue, kept.name] = work.touched
+        return True
+
+    async def due(self, queue: str, most: int, now: float | None) -> list[Hint]:
+        """See `WorkStore.due`."""
+        moment = _moment(now)
+        with self._lock:
+            found = [each for each, at in self._due.items() if each[0] == queue and at <= moment]
+            for each in found[:most]:
+                self._due[each] = moment + ANSWER_LEASE_S
+            return [Hint(name, queue, self._due[queue, name]) for _, name in found[:most]]
+
+    async def take(
+        self, hint: Hint, burst_s: float, lease_s: float, now: float | None
+    ) -> Taken | None:
+        """See `WorkStore.take`."""
+        moment = _moment(now)
+        with self._lock:
+            kept = self._find(hint.name, moment)
+            if kept.work is not None and kept.work.idle(moment):
+                kept.work = None
+            work, holder = kept.work, kept.holder
+            if holder is not None and holder.ends > time.monotonic():
+                self._put_off(hint, moment + _BUSY_S)
+            elif work is None or not (work.texts or work.replies):
+                self._put_off(hint, None)
+            elif work.wait_s(burst_s, moment) > 0:
+                self._put_off(hint, moment + work.wait_s(burst_s, moment))
+            else:
+                work.lease, work.lease_ends = object(), time.monotonic() + lease_s
+                work.tries += 1
+                texts: Iterable[tuple[float, bytes]] = ()
+                if not work.replies:
+                    work.batch = work.batch or len(work.texts)
+                    texts = work.texts[: work.batch]
+                opted_out = moment < kept.opted_out_until
+                begun = Begun(Claim(hint.name), kept.state(moment), work.lease, opted_out)
+                entries = [text for _, text in texts]
+                return Taken(hint, begun, entries, list(work.replies), work.tries)
+            return None
+
+    async def renew(self, taken: Taken, lease_s: float) -> None:
+        """See `WorkStore.renew`."""
+        with self._lock:
+            self._held(taken).work.lease_ends = time.monotonic() + lease_s
+
+    async def keep(
+        self, taken: Taken, outcome: Outcome, replies: list[bytes], now: float | None
+    ) -> None:
+        """See `WorkStore.keep`."""
+        moment = _moment(now)
+        with self._lock:
+            kept = self._held(taken)
+            if isinstance(outcome, Keep):
+                kept.token, kept.expires = outcome.token, moment + outcome.lifetime_s
+            elif isinstance(outcome, End):
+                kept.token = None
+            work = kept.work
+            del work.texts[: work.batch]
+            work.replies += replies
+            work.batch = work.tries = 0
+            work.touched = moment
+
+    async def settle(
+        self, taken: Taken, entries: list[bytes], reason: str, now: float | None
+    ) -> None:
+        """See `WorkStore.settle`."""
+        moment = _moment(now)
+        with self._lock:
+            work = self._held(taken).work
+            for entry in entries:
+                is_text = entry not in work.replies
+                if is_text:
+                    work.texts = [each for each in work.texts if each[1] != entry]
+                    work.batch -= 1
+                else:
+                    work.replies.remove(entry)
+                work.tries = 0
+                if reason:
+                    work.dead.append(DeadLetter(is_text, reason, moment, entry))
+                    self._dead.add((taken.hint.queue, taken.hint.name))
+                    work.touched = moment
+
+    async def rest(self, taken: Taken, tries: int, seconds: float, now: float | None) -> None:
+        """See `WorkStore.rest`."""
+        moment = _moment(now)
+        with self._lock:
+            kept = self._held(taken)
+            work = kept.work
+            work.lease, work.tries, work.not_before = None, tries, moment + seconds
+            left = work.texts or work.replies
+            self._put_off(taken.hint, work.not_before if left else None)
+            kept.wake_next()
+
+    async def dead(self, queue: str) -> list[Hint]:
+        """See `WorkStore.dead`."""
+        with self._lock:
+            return [Hint(name, where) for where, name in sorted(self._dead) if where == queue]
+
+    async def letters(self, hint: Hint, *, retry: bool, now: float | None) -> list[DeadLetter]:
+        """See `WorkStore.letters`."""
+        moment = _moment(now)
+        with self._lock:
+            work = self._find(hint.name, moment).work
+            found = [] if work is None else list(work.dead)
+            if retry or not found:
+                self._dead.discard((hint.queue, hint.name))
+            if retry and work is not None and found:
+                texts = [(letter.at_s, letter.entry) for letter in found if letter.is_text]
+                work.texts[work.batch : work.batch] = texts
+                work.replies += [letter.entry for letter in found if not letter.is_text]
+                work.dead = []
+                work.touched = moment
+                self._due[hint.queue, hint.name] = moment
+            return found
+
+    async def backlog(self, claim: Claim) -> Backlog:
+        """See `WorkStore.backlog`."""
+        with self._lock:
+            work = self._find(claim.name, 0).work or Work()
+            return Backlog(
+                len(work.texts), work.answering_s() > 0, len(work.replies), len(work.dead)
+            )
+
+    def _held(self, taken: Taken) -> Any:
+        """The conversation, if the worker still has it."""
+        kept = self._find(taken.hint.name, 0)
+        lease = taken.begun.lease
+        if kept.work is None or kept.work.lease is not lease or kept.work.answering_s() <= 0:
+            raise lost()
+        return kept
+
+    def _put_off(self, hint: Hint, until: float | None) -> None:
+        """Have a hint come again, or not, unless a text has come meanwhile, which has it come at once."""
+        if self._due.get((hint.queue, hint.name)) == hint.ticket:
+            if until is None:
+                del self._due[hint.queue, hint.name]
+            else:
+                self._due[hint.queue, hint.name] = until
+
+
+def _moment(now: float | None) -> float:
+    return time.time() if now is None else now

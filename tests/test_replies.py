@@ -1,0 +1,559 @@
+"""Texts that are answered later, in memory and on the simulator's clock."""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from convostate import (
+    ConversationMiddleware,
+    Conversations,
+    StateError,
+    StoreError,
+    UsageError,
+    state_from,
+)
+from convostate.replies import ANSWER_AGAIN_S, SEND_AGAIN_S, fate_of
+from convostate.stores import CookieStore, MemoryStore
+from convostate.stores.base import MOST_TEXTS
+from tests.conversing import ADA, BOB, PAIR, US, settings
+from tests.deferring import Deferring
+
+if TYPE_CHECKING:
+    from convostate import Answering
+    from convostate.events import TurnEvent
+
+
+@pytest.fixture(params=["threads", "loop"])
+def world(request: pytest.FixtureRequest) -> Deferring:
+    return Deferring(request.param, MemoryStore())
+
+
+def advance(world: Deferring, seconds: float) -> None:
+    world.twilio.clock.advance(seconds=seconds)
+
+
+def test_a_text_is_swallowed_and_answered_by_a_worker(world: Deferring) -> None:
+    ada = world.phone()
+
+    reply = ada.text("hello")
+
+    assert (reply.status, reply.messages) == (200, [])
+    assert ada.inbox == []
+    assert world.work() == ["hello"]
+    assert [message.body for message in ada.inbox] == ["hello"]
+    assert ada.state == {"log": ["hello"]}
+    assert world.work() == []
+
+
+def test_texts_that_came_meanwhile_are_answered_together(world: Deferring) -> None:
+    ada = world.phone()
+    for body in ("one", "two", "three"):
+        ada.text(body)
+
+    assert world.work() == ["one two three"]
+    ada.text("four")
+    assert world.work() == ["one two three four"]
+
+
+def test_a_text_that_comes_while_another_is_answered_waits_for_the_next_answer() -> None:
+    world = Deferring("threads", MemoryStore())
+    ada = world.phone()
+    log_and_reply = world.answer
+
+    def answer(turn: Answering) -> None:
+        if turn.texts[0].body == "one":
+            assert ada.text("two").status == 200  # it does not wait for this answer
+        log_and_reply(turn)
+
+    world.answer = answer
+    ada.text("one")
+
+    assert world.work() == ["one", "one two"]
+
+
+def test_people_do_not_see_each_other(world: Deferring) -> None:
+    world.phone(ADA).text("from ada")
+    world.phone(BOB).text("from bob")
+
+    assert sorted(world.work()) == ["from ada", "from bob"]
+    assert [message.body for message in world.phone(BOB).inbox] == ["from bob"]
+
+
+def test_a_repetition_of_a_swallowed_text_stays_swallowed(world: Deferring) -> None:
+    ada = world.phone()
+    ada.text("hello", deliveries=3)
+    assert world.work() == ["hello"]
+
+    assert ada.resend().status == 200
+
+    assert world.work() == []
+
+
+def test_a_text_whose_webhook_fails_is_not_kept(world: Deferring) -> None:
+    def view(environ: Any) -> None:
+        world.conversations.answer_later(environ)
+        raise RuntimeError
+
+    world.view = view
+    world.phone().text("hello")
+
+    assert world.work() == []
+    assert world.backlog()[0] == 0
+
+
+def test_the_state_is_read_only_where_texts_are_answered_later(world: Deferring) -> None:
+    raised: list[Exception] = []
+
+    def view(environ: Any) -> None:
+        with pytest.raises(StateError, match="read-only") as caught:
+            state_from(environ)["x"] = 1
+        raised.append(caught.value)
+        assert state_from(environ) == seen
+
+    seen: dict[str, Any] = {}
+    world.view = view
+    world.phone().text("hello")
+    assert "CONVOSTATE_DEFER_PATHS" in str(raised[0])
+
+    world.view = world.conversations.answer_later
+    world.phone().text("hello")
+    world.work()
+    seen, world.view = {"log": ["hello"]}, view
+    assert world.phone().text("again").status == 200
+    assert len(raised) == 2
+
+
+def test_the_function_may_send_several_messages_in_order_with_media(world: Deferring) -> None:
+    def answer(turn: Answering) -> None:
+        turn.reply("first")
+        turn.reply(media_url=["https://example.com/cat.jpg"])
+        turn.reply("third", status_callback="https://example.com/status")
+
+    world.answer = answer
+    ada = world.phone()
+    ada.text("hello")
+
+    assert world.work() == ["first", "", "third"]
+    assert ada.inbox[1].media == ("https://example.com/cat.jpg",)
+
+
+def test_the_function_may_end_the_conversation_and_still_reply(world: Deferring) -> None:
+    def answer(turn: Answering) -> None:
+        turn.state.end()
+        turn.reply("bye")
+
+    ada = world.phone()
+    ada.text("hello")
+    world.work()
+    world.answer = answer
+    ada.text("that is all")
+
+    assert world.work() == ["bye"]
+    assert ada.state is None
+
+
+def test_an_answer_without_a_reply_keeps_its_state(world: Deferring) -> None:
+    def answer(turn: Answering) -> None:
+        turn.state["seen"] = len(turn.texts)
+
+    world.answer = answer
+    world.phone().text("hello")
+
+    assert world.work() == []
+    assert world.phone().state == {"seen": 1}
+
+
+def test_an_answer_that_raises_is_tried_again_and_then_its_texts_are_dead_letters(
+    world: Deferring, caplog: pytest.LogCaptureFixture
+) -> None:
+    tried: list[list[str]] = []
+
+    def answer(turn: Answering) -> None:
+        bodies = [text.body for text in turn.texts]
+        if "hello" not in bodies:
+            good(turn)
+            return
+        tried.append(bodies)
+        turn.state["half"] = True
+        raise RuntimeError("secret words")
+
+    good, world.answer = world.answer, answer
+    ada = world.phone()
+    ada.text("hello")
+    for seconds in (0, *ANSWER_AGAIN_S):
+        advance(world, seconds - 0.001 if seconds else 0)
+        before = len(tried)
+        if seconds:
+            world.work()
+            assert len(tried) == before  # not yet
+            advance(world, 0.001)
+        ada.text(f"after {before}")  # later texts wait for the next answer
+        sent = world.work()
+        assert len(tried) == before + 1
+
+    assert tried[0] == ["hello", "after 0"]
+    assert tried[1:] == tried[:1] * 3
+    assert sent == ["after 1 after 2 after 3"]
+    assert ada.state == {"log": ["after 1", "after 2", "after 3"]}
+    assert world.backlog() == (0, False, 0, 2)
+    assert "RuntimeError at" in caplog.text
+    assert "secret words" not in caplog.text
+
+
+def test_a_reply_that_twilio_refuses_is_a_dead_letter_and_the_next_is_sent(
+    world: Deferring,
+) -> None:
+    def answer(turn: Answering) -> None:
+        turn.reply("one")
+        turn.reply("two")
+
+    world.answer = answer
+    for code in (21610, 63016):
+        world.twilio.refuse_sends(code, times=1)
+        world.phone().text("hello")
+        assert world.work() == ["two"]
+    assert world.backlog() == (0, False, 0, 2)
+
+
+@pytest.mark.parametrize("code", [20429, 20500])
+def test_a_reply_that_twilio_cannot_take_now_is_sent_later_in_order(
+    world: Deferring, code: int
+) -> None:
+    ada = world.phone()
+    world.twilio.refuse_sends(code, times=2)
+    ada.text("one")
+    assert world.work() == []
+    ada.text("two")
+    assert world.work() == []  # the next answer waits for an empty outbox
+    assert ada.state == {"log": ["one"]}
+    advance(world, SEND_AGAIN_S[0])
+    assert world.work() == []
+    advance(world, SEND_AGAIN_S[1] - 1)
+    assert world.work() == []
+    advance(world, 1)
+    assert world.work() == ["one", "one two"]
+
+
+def test_a_reply_that_twilio_never_takes_is_a_dead_letter_in_the_end(world: Deferring) -> None:
+    world.twilio.refuse_sends(20500)
+    world.phone().text("one")
+    world.work()
+    for seconds in SEND_AGAIN_S:
+        assert world.backlog()[2:] == (1, 0)
+        advance(world, seconds)
+        world.work()
+    assert world.backlog() == (0, False, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("error", "sent"), [(ConnectionRefusedError(), 1), (TimeoutError(), 0), (OSError(), 0)]
+)
+def test_a_request_that_may_have_arrived_is_not_sent_again(
+    world: Deferring, error: Exception, sent: int
+) -> None:
+    world.twilio.refuse_sends(error, times=1)
+    world.phone().text("one")
+    assert world.work() == []
+    advance(world, SEND_AGAIN_S[0])
+    assert len(world.work()) == sent
+    assert world.backlog()[3] == 1 - sent
+
+
+def test_clients_wrap_a_connection_that_was_not_made() -> None:
+    from requests.exceptions import ConnectionError as RequestsError
+    from urllib3.exceptions import MaxRetryError, NewConnectionError, ProtocolError
+
+    unreached = MaxRetryError(None, "/", NewConnectionError(None, "refused"))  # type: ignore[arg-type]
+    assert fate_of(RequestsError(unreached)) == (True, "unreached")
+    assert fate_of(RequestsError(ProtocolError("aborted"))) == (False, "unknown")
+
+
+def test_a_burst_is_one_turn_with_one_reply() -> None:
+    world = Deferring("threads", MemoryStore(), burst="1.5s")
+    ada = world.phone()
+    for body in ("I", "am", "here"):
+        ada.text(body)
+        assert world.work() == []
+        advance(world, 1)
+    assert world.work() == []
+    advance(world, 0.5)
+    assert world.work() == ["I am here"]
+
+
+def test_a_burst_without_an_end_is_answered_after_ten_seconds() -> None:
+    world = Deferring("threads", MemoryStore(), burst="1.5s")
+    ada = world.phone()
+    for second in range(10):
+        ada.text(str(second))
+        assert world.work() == []
+        advance(world, 1)
+    assert world.work() == ["0 1 2 3 4 5 6 7 8 9"]
+
+
+def test_a_full_mailbox_answers_503_and_is_empty_again_after_the_answer(world: Deferring) -> None:
+    ada = world.phone()
+    for number in range(MOST_TEXTS):
+        assert ada.text(str(number)).status == 200
+    assert ada.text("too many").status == 503
+    assert world.phone(BOB).text("not mine").status == 200
+    assert len(world.work()) == 2
+    assert ada.text("again").status == 200
+
+
+def test_stop_leaves_nothing_that_could_be_sent(world: Deferring) -> None:
+    ada = world.phone()
+    world.twilio.refuse_sends(20500, times=1)
+    ada.text("hello")
+    world.work()
+    ada.text("hello?")
+    assert world.backlog() == (1, False, 1, 0)
+
+    assert ada.text("STOP").status == 200
+
+    assert world.backlog() == (0, False, 0, 0)
+    advance(world, 3600)
+    assert world.work() == []
+    assert ada.state is None
+
+
+@pytest.mark.parametrize("method", ["end", "forget"])
+def test_end_and_forget_leave_nothing_that_could_be_sent(method: str) -> None:
+    world = Deferring("threads", MemoryStore())
+    ada = world.phone()
+    world.twilio.refuse_sends(20500, times=1)
+    ada.text("hello")
+    world.work()
+    ada.text("hello?")
+
+    getattr(world.conversations, method)(**PAIR)
+
+    assert world.backlog() == (0, False, 0, 0)
+    advance(world, 3600)
+    assert world.work() == []
+
+
+@pytest.mark.parametrize("how", ["STOP", "end", "forget"])
+def test_an_answer_that_is_under_way_is_lost_when_the_conversation_is_ended(how: str) -> None:
+    events: list[TurnEvent] = []
+    world = Deferring("threads", MemoryStore())
+    world.conversations.observer._on_turn = events.append
+    ada = world.phone()
+
+    def answer(turn: Answering) -> None:
+        turn.state["secret"] = True
+        turn.reply("too late")
+        if how == "STOP":
+            ada.text("STOP")
+        else:
+            # As another process does it.
+            world.conversations.store.erase(turn_claim(world), replies=how == "forget")
+
+    world.answer = answer
+    ada.text("hello")
+
+    assert world.work() == []
+    assert ada.state is None
+    assert [(event.kind, event.outcome, event.reason) for event in events] == [
+        ("answer", "unavailable", "lost")
+    ]
+
+
+def turn_claim(world: Deferring) -> Any:
+    return world.conversations._turn(US, ADA, None).claim
+
+
+def test_another_turn_waits_for_the_answer_and_gives_up() -> None:
+    store = MemoryStore(wait_s=0.05)
+    world = Deferring("threads", store)
+    other = Conversations(world.settings, store=store)
+    outcomes: list[str] = []
+
+    def answer(turn: Answering) -> None:
+        assert turn.texts
+
+        def take() -> None:
+            with pytest.raises(StoreError, match="took too long"), other.turn(**PAIR):
+                pass
+            outcomes.append("waited")
+
+        contextvars.Context().run(take)  # as another process does it
+
+    world.answer = answer
+    world.phone().text("hello")
+    world.work()
+
+    assert outcomes == ["waited"]
+    with other.turn(**PAIR) as state:
+        assert state.is_new
+
+
+def test_a_turn_of_the_same_conversation_inside_the_function_is_refused() -> None:
+    world = Deferring("threads", MemoryStore())
+
+    def answer(turn: Answering) -> None:
+        with pytest.raises(UsageError, match="runs here already"), world.conversations.turn(**PAIR):
+            pass
+        turn.reply("refused")
+
+    world.answer = answer
+    world.phone().text("hello")
+
+    assert world.work() == ["refused"]
+
+
+def test_an_answer_is_an_event() -> None:
+    events: list[TurnEvent] = []
+    world = Deferring("threads", MemoryStore())
+    world.conversations.observer._on_turn = events.append
+    world.phone().text("hello")
+    world.work()
+
+    assert [(event.kind, event.outcome, event.status) for event in events] == [
+        ("answer", "kept", None)
+    ]
+    assert events[0].token_bytes > 0
+
+
+# Wrong use says what to do.
+
+
+def test_wrong_uses_of_answer_later_say_what_to_do(world: Deferring) -> None:
+    raised: list[str] = []
+
+    def twice(environ: Any) -> None:
+        world.conversations.answer_later(environ)
+        with pytest.raises(UsageError) as caught:
+            world.conversations.answer_later(environ)
+        raised.append(str(caught.value))
+
+    world.view = twice
+    world.phone().text("hello")
+    assert "twice" in raised[0]
+    assert world.work() == ["hello"]
+
+    def refused(environ: Any) -> None:
+        with pytest.raises(UsageError) as caught:
+            world.conversations.answer_later(environ)
+        raised.append(str(caught.value))
+
+    world.view = refused
+    world.phone().call()
+    assert "kind call" in raised[1]
+    kept: list[Any] = []
+    world.view = kept.append
+    world.phone().text("hello")
+    refused(kept[0])
+    assert "after it" in raised[2]
+    refused({})
+    assert "Wrap the app" in raised[3]
+
+
+@pytest.mark.parametrize("door", ["threads", "loop"])
+def test_a_path_that_is_not_deferred_is_named(door: str) -> None:
+    world = Deferring(door, MemoryStore(), defer_paths="/chat")
+    raised: list[str] = []
+
+    def view(environ: Any) -> None:
+        with pytest.raises(UsageError) as caught:
+            world.conversations.answer_later(environ)
+        raised.append(str(caught.value))
+        state_from(environ)["written"] = True
+
+    world.view = view
+    world.phone().text("hello")
+
+    assert raised[0].endswith("Add the path to CONVOSTATE_DEFER_PATHS")
+    assert world.phone().state == {"written": True}
+
+
+def test_a_cookie_store_does_not_keep_texts() -> None:
+    with pytest.raises(UsageError, match=r"CONVOSTATE_DEFER_PATHS.*CONVOSTATE_STORE=redis"):
+        ConversationMiddleware(
+            lambda *_: [], settings(store="cookie", defer_paths="/sms"), store=CookieStore()
+        )
+
+
+@pytest.mark.parametrize(
+    ("message", "match"),
+    [
+        ({}, "nothing to send"),
+        ({"body": 5}, "nothing to send"),
+        ({"body": "x", "to": BOB}, "somebody else"),
+        ({"body": "x", "from_": US}, "somebody else"),
+    ],
+)
+def test_a_reply_to_nobody_is_refused_at_once(
+    world: Deferring, message: dict[str, Any], match: str
+) -> None:
+    raised: list[Exception] = []
+
+    def answer(turn: Answering) -> None:
+        with pytest.raises(UsageError, match=match) as caught:
+            turn.reply(**message)
+        raised.append(caught.value)
+
+    world.answer = answer
+    world.phone().text("hello")
+    assert world.work() == []
+    assert raised
+
+
+def test_a_reply_after_the_function_is_refused(world: Deferring) -> None:
+    turns: list[Answering] = []
+    world.answer = turns.append
+    world.phone().text("hello")
+    world.work()
+    with pytest.raises(UsageError, match="before the function returns"):
+        turns[0].reply("late")
+    with pytest.raises(UsageError):
+        turns[0].state["late"] = True
+
+
+def test_wrong_functions_and_clients_are_refused_at_once() -> None:
+    store = MemoryStore()
+
+    async def wrong(turn: Answering) -> None: ...
+
+    def right(turn: Answering) -> None: ...
+
+    with pytest.raises(UsageError, match=r"client=…"):
+        Conversations(settings(), store=store).answers(right)
+    conversations = Conversations(settings(), store=store, client=lambda _sid: None)
+    for function in (wrong, None, 5):
+        with pytest.raises(UsageError, match="takes a def"):
+            conversations.answers(function)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="No function answers"):
+        conversations.answer_due()
+    assert conversations.answers(right) is right
+    with pytest.raises(UsageError, match="once"):
+        conversations.answers(right)
+    for count in (0, -1, True, 1.5):
+        with pytest.raises(UsageError, match="1 or more"):
+            conversations.start_workers(count)  # type: ignore[arg-type]
+
+
+def test_the_client_of_an_account_is_asked_for(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+    asked: list[str] = []
+    store = MemoryStore()
+    world = Deferring("threads", store)
+
+    def client_of(account_sid: str) -> Any:
+        asked.append(account_sid)
+        return world.twilio.rest_client()
+
+    conversations = Conversations(world.settings, store=store, client=client_of)
+
+    @conversations.answers
+    def answer(turn: Answering) -> None:
+        turn.reply("hello yourself")
+
+    world.phone().text("hello")
+    sent = world.twilio.work(conversations)
+
+    assert [message.body for message in sent] == ["hello yourself"]
+    assert asked == [world.twilio.account_sid]

@@ -1,0 +1,282 @@
+"""Workers: threads and tasks that answer what is due, renew their leases, and stop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from convostate import UsageError, replies
+from convostate.stores import MemoryStore
+from tests.conversing import BOB
+from tests.deferring import Deferring, log_and_reply
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from convostate import Answering
+
+PATIENCE_S = 20.0
+
+
+@pytest.fixture
+def world() -> Iterator[Deferring]:
+    """Threads that answer at once."""
+    world = Deferring("threads", MemoryStore())
+    with world.twilio.caught_clients():
+        workers = world.conversations.start_workers(2)
+        yield world
+        workers.stop(0)
+
+
+class Steps:
+    """What happens in the workers, for a test that waits for it."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._seen: list[str] = []
+
+    def note(self, what: str) -> None:
+        with self._changed:
+            self._seen.append(what)
+            self._changed.notify_all()
+
+    def wait(self, *expected: str) -> None:
+        """Wait until exactly these were noted, in any order."""
+        with self._changed:
+            found = self._changed.wait_for(lambda: len(self._seen) >= len(expected), PATIENCE_S)
+            assert found, self._seen
+            assert sorted(self._seen) == sorted(expected)
+            self._seen.clear()
+
+
+def test_threads_answer_what_comes(world: Deferring) -> None:
+    steps = Steps()
+
+    def answer(turn: Answering) -> None:
+        log_and_reply(turn)
+        steps.note(" ".join(turn.state["log"]))
+
+    world.answer = answer
+    world.phone().text("hello")
+    steps.wait("hello")
+    world.phone().text("again")
+    steps.wait("hello again")
+
+
+def test_two_people_are_answered_side_by_side_and_one_person_in_order(world: Deferring) -> None:
+    steps, both = Steps(), threading.Barrier(2)
+
+    def answer(turn: Answering) -> None:
+        both.wait(PATIENCE_S)
+        steps.note(f"{turn.pair.theirs} {turn.texts[0].body}")
+
+    world.answer = answer
+    world.phone().text("hello")
+    world.phone(BOB).text("hello")
+    steps.wait(f"{world.phone().number} hello", f"{BOB} hello")
+
+
+def test_an_answer_that_runs_keeps_its_conversation_by_renewal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(replies, "RENEW_S", 0.0)
+    monkeypatch.setattr(replies, "ANSWER_LEASE_S", 0.5)
+    world, steps, renewed = Deferring("threads", MemoryStore()), Steps(), threading.Event()
+    work = world.conversations.store.work
+    renew, renewals = work.renew, iter(range(20))
+
+    async def counted(*args: Any) -> None:
+        await renew(*args)
+        if next(renewals, None) is None:  # 2 s have passed: four leases
+            renewed.set()
+
+    monkeypatch.setattr(work, "renew", counted)
+
+    def answer(turn: Answering) -> None:
+        assert renewed.wait(PATIENCE_S)
+        log_and_reply(turn)
+        steps.note("answered")
+
+    world.answer = answer
+    with world.twilio.caught_clients():
+        workers = world.conversations.start_workers()
+        world.phone().text("hello")
+        steps.wait("answered")
+        workers.stop()
+
+    assert world.phone().state == {"log": ["hello"]}
+    assert [message.body for message in world.phone().inbox] == ["hello"]
+
+
+def test_an_answer_that_never_returns_is_given_up_and_others_go_on() -> None:
+    world, steps = Deferring("threads", MemoryStore(), longest_answer="1s"), Steps()
+    never = threading.Event()
+
+    def answer(turn: Answering) -> None:
+        if turn.texts[0].body == "hang":
+            steps.note("hangs")
+            never.wait()
+        log_and_reply(turn)
+        steps.note("answered")
+
+    world.answer = answer
+    with world.twilio.caught_clients():
+        workers = world.conversations.start_workers(1)
+        world.phone().text("hang")
+        steps.wait("hangs")
+        world.phone(BOB).text("hello")
+        steps.wait("answered")
+        workers.stop(0)
+        never.set()
+        steps.wait("answered")  # too late: nothing of it is kept
+
+    assert world.phone().state is None
+    assert world.phone().inbox == []
+    assert world.backlog()[:3] == (1, False, 0)
+
+
+def test_a_graceful_stop_lets_answers_end_and_takes_nothing_more(world: Deferring) -> None:
+    steps, go_on = Steps(), threading.Event()
+
+    def answer(turn: Answering) -> None:
+        steps.note("begun")
+        go_on.wait(PATIENCE_S)
+        log_and_reply(turn)
+
+    world.answer = answer
+    world.phone().text("hello")
+    steps.wait("begun")
+    stopping = threading.Thread(target=world.conversations._workers.stop)
+    stopping.start()
+    world.phone(BOB).text("hello")
+    go_on.set()
+    stopping.join(PATIENCE_S)
+
+    assert world.phone().state == {"log": ["hello"]}
+    assert world.backlog(BOB) == (1, False, 0, 0)
+
+
+@pytest.mark.parametrize("door", ["threads", "loop"])
+def test_a_stop_without_grace_puts_answers_back_untried(door: str) -> None:
+    world, steps, go_on = Deferring(door, MemoryStore()), Steps(), threading.Event()
+
+    def answer(turn: Answering) -> None:
+        steps.note("begun")
+        go_on.wait(PATIENCE_S)
+        log_and_reply(turn)
+
+    world.answer = answer
+    world.phone().text("hello")
+    if door == "threads":
+        workers = world.conversations.start_workers()
+        steps.wait("begun")
+        workers.stop(0)
+        go_on.set()
+    else:
+        hanging = asyncio.Event()
+
+        async def stop() -> None:
+            world.conversations._answers._call = lambda _turn: hanging.wait()
+            workers = world.conversations.start_workers()
+            while not workers.running:
+                await asyncio.sleep(0)
+            (run,) = workers.running
+            while run.taken is None:
+                await asyncio.sleep(0)
+            workers.stop(0)
+            await workers.wait()
+
+        asyncio.run(stop())
+
+    assert world.backlog() == (1, False, 0, 0)
+    store = getattr(world.conversations.store, "store", world.conversations.store)
+    assert [kept.work.tries for kept in store._conversations.values()] == [0]
+
+
+def test_tasks_answer_many_at_once() -> None:
+    world = Deferring("loop", MemoryStore())
+    count, most = 0, 0
+
+    async def serve() -> None:
+        nonlocal count, most
+        done = asyncio.Event()
+        all_run = asyncio.Event()
+
+        async def call(turn: Answering) -> None:
+            nonlocal count, most
+            count += 1
+            most = max(most, count)
+            if count == 50:
+                all_run.set()
+            await all_run.wait()
+            turn.state["answered"] = True
+            if len(answered) == 49:
+                done.set()
+            answered.append(turn.pair.theirs)
+
+        answered: list[str] = []
+        world.conversations._answers._call = call
+        workers = world.conversations.start_workers()
+        await asyncio.wait_for(done.wait(), PATIENCE_S)
+        workers.stop()
+        await workers.wait()
+        assert len({*answered}) == 50
+
+    for number in range(50):
+        world.phone(f"+155501{number:05}").text("hello")
+    asyncio.run(serve())
+
+    assert most == 50
+
+
+def test_workers_are_started_once_and_again_after_a_stop(world: Deferring) -> None:
+    with pytest.raises(UsageError, match="started already"):
+        world.conversations.start_workers()
+    world.conversations._workers.stop(0)
+    world.conversations.start_workers()
+
+
+def test_workers_that_were_started_before_a_fork_are_named(
+    world: Deferring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    errors: list[str] = []
+
+    def view(environ: Any) -> None:
+        with pytest.raises(UsageError) as caught:
+            world.conversations.answer_later(environ)
+        errors.append(str(caught.value))
+
+    world.view = view
+    monkeypatch.setattr(os, "getpid", lambda: -1)
+    world.phone().text("hello")
+
+    assert errors[0].endswith("Call it in each process, or run: convostate work")
+
+
+def test_a_store_that_is_down_is_logged_once_and_asked_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from convostate.errors import StoreError
+
+    monkeypatch.setattr(replies, "OUTAGE_S", 0.0)
+    world, steps = Deferring("threads", MemoryStore()), Steps()
+    work = world.conversations.store.work
+    due, failures = work.due, iter(range(3))
+
+    async def failing(*args: Any) -> Any:
+        if next(failures, None) is not None:
+            raise StoreError("down", "it does not answer")
+        return await due(*args)
+
+    monkeypatch.setattr(work, "due", failing)
+    world.answer = lambda _turn: steps.note("answered")
+    world.phone().text("hello")
+    workers = world.conversations.start_workers()
+    steps.wait("answered")
+    workers.stop()
+
+    assert caplog.text.count("while the store does not answer (down)") == 1
