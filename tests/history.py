@@ -5,7 +5,7 @@ differ. Their writers text a conversation, each text until it is answered, and t
 started. Meanwhile connections are cut and forgotten, answers are lost, Redis and workers stand still, and
 workers are killed with all that waits in them.
 
-    python -m tests.history --turns 100000 --workers 6
+    python -m tests.history --turns 100000 --workers 6 --seconds 3600
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from contextvars import ContextVar
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -35,7 +36,8 @@ from convostate.asgi import ConversationMiddleware as AsgiMiddleware
 from convostate.conversations import AsyncConversations
 from convostate.errors import StoreError
 from convostate.stores import RedisStore
-from convostate.stores.redis.aio import AsyncRedisStore
+from convostate.stores.redis.aio import AsyncioClient, AsyncRedisStore
+from convostate.stores.redis.client import Client
 from convostate.testing.configured import ACCOUNT_SID
 from convostate.twilio.signature import sign
 from tests.asgi_served import Sent, receiving, scope_of
@@ -63,11 +65,15 @@ def person(conversation: int) -> str:
 class Told(NamedTuple):
     """What a worker wrote down after something was over.
 
+    Times are monotonic seconds of this machine, and of the attempt that ran last.
+
     Attributes:
         what: ``text`` or ``turn``: acknowledged; ``lost``, ``unknown``: the turn's StoreError.
         writer: Who.
         body: What the state's list has once, or not.
-        asked: When its last attempt began, and when it ran: monotonic seconds of this machine.
+        asked: When it began; how soon after that its BEGIN arrives is up to the machine.
+        placed: When the store had answered that it has a place in the queue, or when it ran.
+        ran: When it ran; None if a process ran it that was killed, and the reply was a recorded one.
         worker: Which process.
     """
 
@@ -75,8 +81,34 @@ class Told(NamedTuple):
     writer: int
     body: str
     asked: float
-    ran: float
+    placed: float
+    ran: float | None
     worker: int
+
+
+class Attempt:
+    """When one attempt began, had a place, and ran."""
+
+    def __init__(self) -> None:
+        self.asked = time.monotonic()
+        self.placed: float | None = None
+        self.ran: float | None = None
+        TRYING.set(self)
+
+
+TRYING: ContextVar[Attempt] = ContextVar("TRYING")
+
+
+def watch_places(client: type[Client]) -> None:
+    """Have a store's client write down when a turn first waits: its place is known then."""
+    wait = client.wait
+
+    async def watched(self: Client, *args: Any) -> None:
+        attempt = TRYING.get()
+        attempt.placed = attempt.placed or time.monotonic()
+        await wait(self, *args)
+
+    client.wait = watched  # type: ignore[method-assign, assignment]
 
 
 class Worker:
@@ -88,22 +120,27 @@ class Worker:
 
     def __init__(self, orders: dict[str, Any]) -> None:
         self.orders = orders
-        self.ran: dict[str, float] = {}
+        self.ran: dict[str, Attempt] = {}
+        for client in (Client, AsyncioClient):
+            watch_places(client)
         self._log = os.open(orders["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         self.last = dict.fromkeys(orders["writers"], 0)
         for told in read_log(Path(orders["log"])):
             if told.what == "text":
                 self.last[told.writer] = int(told.body.split(".")[1])
 
-    def tell(self, what: str, writer: int, body: str, asked: float) -> None:
-        told = Told(what, writer, body, asked, self.ran.pop(body, asked), self.orders["worker"])
+    def tell(self, what: str, writer: int, body: str) -> None:
+        ran = self.ran.pop(body, None) or TRYING.get()
+        placed = ran.placed or ran.ran or ran.asked
+        told = Told(what, writer, body, ran.asked, placed, ran.ran, self.orders["worker"])
         os.write(self._log, (json.dumps(told) + "\n").encode())
 
     def wants_more(self) -> bool:
         return not Path(self.orders["stop"]).exists()
 
     def handle(self, state: Any, body: str) -> None:
-        self.ran[body] = time.monotonic()
+        attempt = self.ran[body] = TRYING.get()
+        attempt.ran = time.monotonic()
         state.setdefault("log", []).append(body)
 
     def environ(self, writer: int, body: str) -> dict[str, Any]:
@@ -142,20 +179,17 @@ class Worker:
                 body = f"{writer}.{number}"
                 environ = self.environ(writer, body)
                 for _ in self.attempts():
-                    asked, statuses = time.monotonic(), []
+                    statuses: list[str] = []
                     environ["wsgi.input"].seek(0)
                     middleware(dict(environ), lambda status, *_: statuses.append(status))  # type: ignore[arg-type]  # noqa: B023
                     if statuses[0].startswith("200"):
-                        self.tell("text", writer, body, asked)
+                        self.tell("text", writer, body)
                         break
                     pause.wait(PAUSE_S)
                 if number % OWN_TURN_EACH == 0:
-                    body, asked = f"{body}.{os.getpid()}", time.monotonic()
-                    with (
-                        self.told(writer, body, asked),
-                        conversations.turn(**self.own(writer)) as s,
-                    ):
-                        self.handle(s, body)
+                    body = f"{body}.{os.getpid()}"
+                    with self.told(writer, body), conversations.turn(**self.own(writer)) as state:
+                        self.handle(state, body)
 
         threads = [
             threading.Thread(target=write, args=(writer,)) for writer in self.orders["writers"]
@@ -184,18 +218,17 @@ class Worker:
                 body = f"{writer}.{number}"
                 environ = self.environ(writer, body)
                 for _ in self.attempts():
-                    asked = time.monotonic()
                     environ["wsgi.input"].seek(0)
                     scope, content = scope_of(environ)
                     sent = Sent()
                     await middleware(scope, receiving(content), sent)
                     if sent.status == 200:
-                        self.tell("text", writer, body, asked)
+                        self.tell("text", writer, body)
                         break
                     await asyncio.sleep(PAUSE_S)
                 if number % OWN_TURN_EACH == 0:
-                    body, asked = f"{body}.{os.getpid()}", time.monotonic()
-                    with self.told(writer, body, asked):
+                    body = f"{body}.{os.getpid()}"
+                    with self.told(writer, body):
                         async with conversations.turn(**self.own(writer)) as state:
                             self.handle(state, body)
 
@@ -205,18 +238,20 @@ class Worker:
     def attempts(self) -> Iterator[None]:
         """Attempts at one text: however long the faults last, it must be answered in the end."""
         for _ in range(100_000):
+            Attempt()
             yield
 
     @contextlib.contextmanager
-    def told(self, writer: int, body: str, asked: float) -> Iterator[None]:
+    def told(self, writer: int, body: str) -> Iterator[None]:
         """Write down what a turn comes to; one that never began comes to nothing."""
+        Attempt()
         try:
             yield
         except StoreError as error:
             if body in self.ran:
-                self.tell("lost" if error.reason == "lost" else "unknown", writer, body, asked)
+                self.tell("lost" if error.reason == "lost" else "unknown", writer, body)
             return
-        self.tell("turn", writer, body, asked)
+        self.tell("turn", writer, body)
 
 
 def read_log(path: Path) -> list[Told]:
@@ -401,7 +436,12 @@ class Chaos(threading.Thread):
 
 
 class Verdict(NamedTuple):
-    """What was seen. All but the first, the `unknown` and the `kills` must be 0."""
+    """What was seen: `missing` to `falsely_lost` must be 0.
+
+    Attributes:
+        judged: The turns that waited while nothing was wrong, and might have been overtaken.
+        overtakings: The turns that were overtaken, each with the one that overtook it.
+    """
 
     acknowledged: int
     missing: int
@@ -412,6 +452,8 @@ class Verdict(NamedTuple):
     lost: int
     unknown: int
     kills: int
+    judged: int
+    overtakings: list[tuple[Told, Told]]
 
 
 def judge(
@@ -421,6 +463,7 @@ def judge(
     held = Counter(body for log in logs for body in log)
     acknowledged = [one for one in told if one.what in ("text", "turn")]
     lost = [one for one in told if one.what == "lost"]
+    judged, overtakings = overtaken(acknowledged, windows, len(logs))
     out_of_order = 0
     for log in logs:
         last: dict[str, int] = {}
@@ -434,38 +477,48 @@ def judge(
         missing=sum(held[one.body] == 0 for one in acknowledged),
         doubled=sum(count - 1 for count in held.values()),
         out_of_order=out_of_order,
-        overtaken=overtaken(acknowledged, windows, len(logs)),
+        overtaken=len(overtakings),
         falsely_lost=sum(held[one.body] > 0 for one in lost),
         lost=len(lost),
         unknown=sum(one.what == "unknown" for one in told),
         kills=kills,
+        judged=judged,
+        overtakings=overtakings,
     )
 
 
 def overtaken(
     acknowledged: list[Told], windows: list[tuple[float, float]], conversations: int
-) -> int:
-    """How many turns ran after one that had asked later, while nothing was wrong."""
-    apart_s = 0.1  # between two BEGINs whose order is known for sure
+) -> tuple[int, list[tuple[Told, Told]]]:
+    """Find the turns that had their place before another asked, and ran after it, while nothing was wrong.
 
-    def quiet(turn: Told) -> bool:
-        return all(turn.ran < began or turn.asked > ended for began, ended in windows)
-
-    found = 0
+    Returns:
+        How many turns waited while nothing was wrong; those that were overtaken, each with the other.
+    """
+    judged, found = 0, []
     for conversation in range(conversations):
-        turns = [one for one in acknowledged if one.writer % conversations == conversation]
-        latest = float("-inf")  # when the ones that have run so far had asked
-        for turn in sorted(turns, key=lambda one: one.ran):
-            found += latest > turn.asked + apart_s and quiet(turn)
-            latest = max(latest, turn.asked)
-    return found
+        turns = [
+            (one.ran, one)
+            for one in acknowledged
+            if one.writer % conversations == conversation and one.ran is not None
+        ]
+        latest: Told | None = None  # of those that have run so far, the one that had asked last
+        for ran, turn in sorted(turns):
+            if turn.placed < ran and all(ran < began or turn.asked > end for began, end in windows):
+                judged += 1
+                if latest is not None and latest.asked > turn.placed:
+                    found.append((turn, latest))
+            if latest is None or latest.asked < turn.asked:
+                latest = turn
+    return judged, found
 
 
 def run(
     *, turns: int, workers: int, writers: int, conversations: int, seed: int, quiet_s: float,
     longest_s: float, say: Callable[[str], object] = lambda _: None,
+    seconds: float = float("inf"),
 ) -> tuple[Verdict, Chaos]:  # fmt: skip
-    """Run a history until so many turns are acknowledged."""
+    """Run a history until so many turns are acknowledged or so many seconds are over, and judge it."""
     with (
         redis_server() as server,
         proxied(server.port, seed) as proxy,
@@ -474,14 +527,17 @@ def run(
         crew = Crew(proxy.url, Path(folder), workers, writers, conversations)
         chaos = Chaos(server, proxy, crew, seed, quiet_s, longest_s)
         tick, began = threading.Event(), time.monotonic()
-        while not crew.acknowledged():  # every process has begun by then
+        while not crew.acknowledged():
             assert time.monotonic() - began < 60, crew.errors()
             tick.wait(0.1)
         chaos.start()
         try:
             while (done := crew.acknowledged()) < turns:
                 assert chaos.is_alive()
-                say(f"{time.monotonic() - began:.0f} s: {done} acknowledged, {dict(chaos.counts)}")
+                spent_s = time.monotonic() - began
+                if spent_s > seconds:
+                    break
+                say(f"{spent_s:.0f} s: {done} acknowledged, {dict(chaos.counts)}")
                 tick.wait(min(10, 0.5 + done / 5000))
         finally:
             chaos.ended.set()
@@ -508,6 +564,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--quiet", type=float, default=1.0)
     parser.add_argument("--longest", type=float, default=20.0)
+    parser.add_argument("--seconds", type=float, default=float("inf"))
     given = parser.parse_args()
     if given.work:
         worker = Worker(json.loads(given.work))
@@ -521,6 +578,7 @@ def main() -> None:
         turns=given.turns, workers=given.workers, writers=given.writers, seed=given.seed,
         conversations=given.conversations, quiet_s=given.quiet, longest_s=given.longest,
         say=lambda line: print(line, flush=True),  # noqa: T201  # it is a command
+        seconds=given.seconds,
     )  # fmt: skip
     print(f"{time.monotonic() - began:.0f} s", dict(chaos.counts), verdict, sep="\n")  # noqa: T201
 

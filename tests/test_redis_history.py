@@ -21,15 +21,34 @@ if TYPE_CHECKING:
 @pytest.mark.slow
 def test_f30_o1_o2_o4_g10_with_everything_at_once_nothing_is_lost_doubled_or_overtaken() -> None:
     verdict, chaos = run(
-        turns=1500, workers=3, writers=4, conversations=4, seed=1, quiet_s=0.2, longest_s=2
+        turns=2500, workers=3, writers=8, conversations=4, seed=1, quiet_s=1.5, longest_s=2
     )
     assert verdict[1:6] == (0, 0, 0, 0, 0), verdict
-    assert verdict.acknowledged >= 1500
+    assert verdict.acknowledged >= 2500
+    assert verdict.judged >= 200
     assert len(chaos.counts) >= 5
 
 
-def acknowledged(body: str, asked: float = 0.0, ran: float = 1.0) -> Told:
-    return Told("text", int(body.split(".", maxsplit=1)[0]), body, asked, ran, 0)
+def test_f30_a_history_that_runs_out_of_time_is_judged() -> None:
+    verdict, _ = run(
+        turns=10**6,
+        workers=1,
+        writers=2,
+        conversations=1,
+        seed=1,
+        quiet_s=60,
+        longest_s=1,
+        seconds=0,
+    )
+    assert verdict[1:6] == (0, 0, 0, 0, 0), verdict
+    assert 0 < verdict.acknowledged < 10**6
+
+
+def acknowledged(
+    body: str, asked: float = 0.0, ran: float | None = 1.0, placed: float | None = None
+) -> Told:
+    writer = int(body.split(".", maxsplit=1)[0])
+    return Told("text", writer, body, asked, asked if placed is None else placed, ran, 0)
 
 
 @pytest.mark.parametrize(
@@ -39,16 +58,27 @@ def acknowledged(body: str, asked: float = 0.0, ran: float = 1.0) -> Told:
         ([acknowledged("0.1")], ["0.1", "0.1"], "doubled"),
         ([acknowledged("0.1"), acknowledged("0.2")], ["0.2", "0.1"], "out_of_order"),
         ([acknowledged("0.1", 0, 9), acknowledged("1.1", 5, 6)], ["1.1", "0.1"], "overtaken"),
-        ([Told("lost", 0, "0.1.7", 0, 1, 0)], ["0.1.7"], "falsely_lost"),
+        ([Told("lost", 0, "0.1.7", 0, 0, 1, 0)], ["0.1.7"], "falsely_lost"),
     ],
 )
 def test_f30_the_judge_finds_what_is_wrong(told: list[Told], log: list[str], fault: str) -> None:
     assert getattr(judge(told, [log], [], 0), fault) >= 1
 
 
-def test_f30_the_judge_finds_nothing_in_what_is_right_or_disturbed() -> None:
-    told = [acknowledged("0.1", 0, 9), acknowledged("1.1", 5, 6), Told("lost", 0, "0.1.7", 0, 1, 0)]
-    assert judge(told, [["1.1", "0.1"]], [(7, 8)], 0)[1:6] == (0, 0, 0, 0, 0)
+@pytest.mark.parametrize(
+    ("told", "windows"),
+    [
+        ([acknowledged("0.1", 0, 9), acknowledged("1.1", 5, 6)], [(7, 8)]),
+        ([acknowledged("0.1", 0, 9, placed=5.5), acknowledged("1.1", 5, 6)], []),
+        ([acknowledged("0.1", 0, 9), acknowledged("1.1", 5, None)], []),
+    ],
+    ids=["disturbed", "placed after the other had asked", "answered with a recorded reply"],
+)
+def test_f30_the_judge_finds_nothing_in_what_is_right_or_disturbed(
+    told: list[Told], windows: list[tuple[float, float]]
+) -> None:
+    told = [*told, Told("lost", 0, "0.1.7", 0, 0, 1, 0)]
+    assert judge(told, [["1.1", "0.1"]], windows, 0)[1:6] == (0, 0, 0, 0, 0)
 
 
 @pytest.fixture(params=["gunicorn sync", "gunicorn gthread", "gunicorn gevent"])

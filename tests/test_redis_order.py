@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import pytest
 
 from convostate.stores import RedisStore
 from convostate.stores.base import End, Keep, Leave, Outcome, Reply
+from convostate.stores.redis.aio import AsyncioClient, Listener
 from convostate.stores.redis.store import BEGIN, COMMIT, HANDOVER_MS, OVER_S, WRITE
 from tests.conversing import PAIR, World
 from tests.drivers import DRIVERS, driven
@@ -254,3 +256,33 @@ def test_o4_a_turn_that_never_waited_goes_to_the_end(server: RedisServer) -> Non
     for turn in (earlier, later):
         assert ask(server, turn, waited=False) == b"wait"
     assert queue(server) == [earlier, later]
+
+
+@pytest.mark.parametrize("early", [0, 1, 2])
+@pytest.mark.parametrize(("message", "wakes"), [(b"", True), (b"+", False)])
+@pytest.mark.parametrize("_driver", ["loop"], indirect=True)
+def test_o4_a_turn_of_a_loop_that_is_next_but_one_and_at_once_next_wakes(
+    message: bytes, wakes: bool, early: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def listen(*_: object) -> None:
+        """Stand in for a subscription; the test brings the messages."""
+
+    async def wait() -> bool:
+        listener = Listener(AsyncioClient(lambda: None, theirs=True))
+        turn = turn_id(1, 1)
+        messages = [turn + b"+", turn + message]
+        for heard_before in messages[:early]:
+            listener._wake(heard_before)
+        waiting = asyncio.create_task(listener.wait("key", turn, 60, 60))
+        await asyncio.sleep(0)  # it waits
+        for heard in messages[early:]:
+            listener._wake(heard)
+        for _ in range(3):
+            await asyncio.sleep(0)
+        woken = waiting.done()
+        await waiting  # at the latest when the hand-over before it has lapsed
+        return woken
+
+    monkeypatch.setattr(Listener, "_listen", listen)
+    monkeypatch.setattr("convostate.stores.redis.aio.POLL_S", 60)
+    assert asyncio.run(asyncio.wait_for(wait(), 30)) == wakes

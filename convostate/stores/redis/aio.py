@@ -291,8 +291,7 @@ class Listener:
         self._client = client
         self._channel = b"cs1:" + client.node
         self._rings: dict[bytes, Ring] = {}
-        self._early: set[bytes] = set()  # woken before they waited
-        self._soon: set[bytes] = set()  # woken for the next but one
+        self._early: set[bytes] = set()  # messages to turns that did not wait yet
         self._task: asyncio.Task[None] | None = None
         self._transport: AsyncioTransport | None = None
         self._heard = self._not_before = float("-inf")
@@ -300,9 +299,6 @@ class Listener:
 
     async def wait(self, key: str, turn_id: bytes, left_s: float, lease_s: float) -> None:
         """Wait until a turn is woken, or should ask by itself."""
-        if turn_id in self._early:
-            self._early.discard(turn_id)
-            return
         now = time.monotonic()
         if (self._task is None or self._task.done()) and now >= self._not_before:
             self._heard = now  # as a rule it is allowed, and at once
@@ -312,16 +308,15 @@ class Listener:
             poll_s = BLOCK_S
             self._ask()
         ring = self._rings[turn_id] = Ring()
+        for message in (turn_id, turn_id + _SOON):
+            if message in self._early:
+                self._early.discard(message)
+                self._wake(message)
         try:
             # When the lease ends there may be nobody to wake it.
             await ring.wait(max(0.01, min(left_s, poll_s, lease_s + 0.005)))
-            if (
-                turn_id in self._soon
-            ):  # it is the next but one: it asks when this hand-over has lapsed
-                await ring.wait(min(left_s, HANDOVER_MS / 1000 + 0.005))
         finally:
             del self._rings[turn_id]
-            self._soon.discard(turn_id)
 
     def stop(self) -> None:
         """End the subscription."""
@@ -382,15 +377,16 @@ class Listener:
             _do_now(self._transport.send("PING"))
 
     def _wake(self, message: bytes) -> None:
-        turn_id, ring = message[:16], self._rings.get(message[:16])
-        if ring is not None:
-            if message.endswith(_SOON, 16):
-                self._soon.add(turn_id)
-            ring.ring_here()
-        elif len(message) == 16:
-            if len(self._early) >= _MOST_EARLY:  # of turns that were cancelled
+        ring = self._rings.get(message[:16])
+        if ring is None:
+            if len(self._early) >= _MOST_EARLY:  # to turns that were cancelled
                 self._early.clear()
-            self._early.add(turn_id)
+            self._early.add(message)
+        elif message.endswith(_SOON, 16):
+            # It asks when this hand-over has lapsed; a ring that comes first wakes it.
+            asyncio.get_running_loop().call_later(HANDOVER_MS / 1000 + 0.005, ring.ring_here)
+        else:
+            ring.ring_here()
 
 
 class AsyncRedisStore(AsyncStore):
