@@ -29,8 +29,7 @@ if TYPE_CHECKING:
     from convostate.sealing.keys import Keyring
     from convostate.settings import Settings
     from convostate.state import State
-    from convostate.twilio.pair import PhonePair
-    from convostate.twilio.webhook import Webhook
+    from convostate.twilio.webhook import PhonePair, Webhook
     from convostate.wsgi.middleware import ConversationMiddleware
 
 __all__ = [
@@ -62,7 +61,7 @@ _HOMES = {
     "AsyncConversations": "conversations",
     "Conversations": "conversations",
     "Keyring": "sealing.keys",
-    "PhonePair": "twilio.pair",
+    "PhonePair": "twilio.webhook",
     "Settings": "settings",
     "State": "state",
     "Webhook": "twilio.webhook",

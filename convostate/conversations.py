@@ -41,7 +41,7 @@ from convostate.turns import (
     open_turn,
     read_state,
 )
-from convostate.twilio.pair import PhonePair
+from convostate.twilio.webhook import PhonePair
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator

@@ -25,8 +25,7 @@ from convostate.sealing.codec import prefixed
 from convostate.sealing.token import NONCE_BYTES, Opened, Sealer
 from convostate.stores.base import ANSWER_LEASE_S, WORK_S, blocking
 from convostate.turns import Turn, finish, open_turn
-from convostate.twilio.pair import PhonePair
-from convostate.twilio.webhook import FIRST_FAILING_STATUS, Webhook
+from convostate.twilio.webhook import FIRST_FAILING_STATUS, PhonePair, Webhook
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -10,7 +10,7 @@ from convostate.sealing import codec
 from convostate.sealing.token import most_data_bytes, sealed_bytes
 
 if TYPE_CHECKING:
-    from convostate.twilio.pair import PhonePair
+    from convostate.twilio.webhook import PhonePair
 
 _ENDED = UsageError(
     "This conversation has been ended in this turn. Write before end(), or call clear() instead of it"

@@ -65,9 +65,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from convostate.stores.base import Headers, Replay
-    from convostate.twilio.pair import PhonePair
     from convostate.twilio.signature import Request
-    from convostate.twilio.webhook import OptOut, Webhook
+    from convostate.twilio.webhook import OptOut, PhonePair, Webhook
 
 logger = logging.getLogger("convostate")
 

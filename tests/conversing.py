@@ -12,7 +12,7 @@ from convostate.stores import MemoryStore, RedisStore
 from convostate.stores.base import Claim
 from convostate.testing import TwilioSimulator
 from convostate.testing.configured import ACCOUNT_SID
-from convostate.twilio.pair import PhonePair
+from convostate.twilio.webhook import PhonePair
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment

@@ -12,7 +12,7 @@ from convostate.sealing.token import conversation_context
 from convostate.stores import RedisStore
 from convostate.stores.base import Begun, Claim, Keep, Replay, Reply
 from convostate.testing.configured import ACCOUNT_SID
-from convostate.twilio.pair import PhonePair
+from convostate.twilio.webhook import PhonePair
 from tests.conversing import ADA, US, World
 
 if TYPE_CHECKING:

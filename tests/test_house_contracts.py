@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FLOORS = "Six floors, arrows only down"
 BREAKS = {
-    "twilio imports stores": ("twilio/pair.py", "import convostate.stores", FLOORS),
+    "twilio imports stores": ("twilio/form.py", "import convostate.stores", FLOORS),
     "stores import turns": ("stores/base.py", "import convostate.turns", FLOORS),
     "turns import a door": ("turns.py", "import convostate.wsgi", FLOORS),
     "a door imports testing": ("asgi/middleware.py", "import convostate.testing", FLOORS),

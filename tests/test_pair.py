@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from convostate import PhonePair, UsageError
 from convostate.sealing.token import conversation_context
-from convostate.twilio.pair import mask
+from convostate.twilio.webhook import mask
 from tests.served import ACCOUNT, ADA, US
 
 ADDRESSES = [

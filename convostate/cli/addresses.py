@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from convostate.errors import UsageError
-from convostate.twilio.pair import is_address
+from convostate.twilio.webhook import is_address
 
 if TYPE_CHECKING:
     import click

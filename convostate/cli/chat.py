@@ -21,7 +21,7 @@ from convostate.errors import ConvostateError, UsageError
 from convostate.phone.inspector import StateInspector
 from convostate.phone.views import traceback_of
 from convostate.testing.codes import worded
-from convostate.twilio.pair import is_address
+from convostate.twilio.webhook import is_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -15,7 +15,7 @@ from convostate.sealing.codec import decode, from_base64url
 from convostate.sealing.token import Opened, Sealer, conversation_context
 from convostate.settings import LONGEST_AT_SERVER, Settings
 from convostate.state import OVER, State
-from convostate.twilio.pair import PhonePair
+from convostate.twilio.webhook import PhonePair
 
 
 @click.command(name="open", short_help="Open a sealed token and print the state in it.")

@@ -11,7 +11,7 @@ from convostate.stores.base import Begun
 from convostate.stores.cookie import COOKIE_BYTES, CookieStore
 from convostate.stores.memory import MemoryStore
 from convostate.turns import Turn, configure, read_state
-from convostate.twilio.pair import PhonePair
+from convostate.twilio.webhook import PhonePair
 
 if TYPE_CHECKING:
     from convostate.middleware import Middleware

@@ -16,7 +16,7 @@ from convostate.phone.rows import Row, compare, rows
 from convostate.phone.transcript import Entry, Transcript
 from convostate.phone.views import LogLines, message_view, reply_view
 from convostate.testing.call import Call
-from convostate.twilio.pair import is_address
+from convostate.twilio.webhook import is_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -36,7 +36,7 @@ from convostate.sealing.codec import prefixed
 from convostate.sealing.keys import KID_BYTES, Key, Keyring
 
 if TYPE_CHECKING:
-    from convostate.twilio.pair import PhonePair
+    from convostate.twilio.webhook import PhonePair
 
 SealingPurpose = Literal["cookie", "state", "call", "reply", "work"]
 

@@ -43,7 +43,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from convostate.errors import RequestError
 from convostate.twilio.form import DOCUMENTED, IDENTITY, MESSAGE_SIDS, parse_query
-from convostate.twilio.pair import MAX_ADDRESS_CHARS
+from convostate.twilio.webhook import MAX_ADDRESS_CHARS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -49,7 +49,9 @@ def authenticate(request: Request, secrets: Secrets) -> tuple[Webhook, str]:
     signed_form, is_event = EMPTY, False
     if request.method not in ("GET", "POST"):
         raise RequestError(405, "method", "webhooks are GET or POST")
-    if request.method == "POST" and _is_form(request.content_type):
+    if request.method == "POST" and (
+        request.content_type == FORM or _is_form(request.content_type)
+    ):
         if _HASH in request.query:
             raise RequestError(
                 415,
@@ -67,7 +69,7 @@ def authenticate(request: Request, secrets: Secrets) -> tuple[Webhook, str]:
     signed = verify(request.url, signed_form, request.signature, signers)
     if signed_form.is_unknown:
         learn(signed_form)
-    _check_identity(request, form)
+    _check_identity(request, form, signed)
     if signed_form is form and "AccountSid" not in params:
         _check_query(request.query)
     check_split(signed, signed_form, secrets.own_params)
@@ -95,18 +97,16 @@ def _check_body(request: Request) -> None:
 
 
 def _is_form(content_type: str) -> bool:
-    if content_type == FORM:
-        return True
     media_type, *parameters = content_type.lower().split(";")
     return media_type.strip() == FORM and all(
         parameter.replace('"', "").strip() in ("", "charset=utf-8") for parameter in parameters
     )
 
 
-def _check_identity(request: Request, form: Form) -> None:
+def _check_identity(request: Request, form: Form, signed: str) -> None:
     """Each field that decides who talks to whom has one value, and it is one."""
     params, pairs = form.first, form.pairs
-    if b"%00" in request.body or "%00" in request.query:
+    if "\0" in signed or "%00" in request.query:
         for name in IDENTITY - {"Body"}:
             if "\0" in params.get(name, ""):
                 raise RequestError(400, "form", "malformed form: a field holds NUL", parameter=name)

@@ -15,10 +15,14 @@ Rules of this file:
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from operator import itemgetter
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote_plus
 
 from convostate.errors import RequestError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # Django's DATA_UPLOAD_MAX_NUMBER_FIELDS and Werkzeug's max_form_parts; the largest known webhook
 # of Twilio's, a WhatsApp message with ads and media, has about 60.
@@ -68,6 +72,8 @@ DOCUMENTED = IDENTITY | frozenset(
 """The parameters that Twilio documents for messages and calls, and those that captures show beside them."""
 
 _FORM_BYTES = bytes(byte for byte in range(0x21, 0x7F) if byte != ord(";"))
+_VALUE_BYTES = _FORM_BYTES.translate(None, b"&=")
+_MARKS = b"=&" * MAX_FIELDS  # of a form whose values hold no =
 # Twilio's names are words with dots, dashes and digits; parameters that a client application adds
 # may be freer. What would shift the boundary between name, value and URL is never part of a name.
 _bad_in_name = re.compile(r"[&=?#%/;+\x00-\x1f\x7f]").search
@@ -98,7 +104,8 @@ class Shape(NamedTuple):
     """What a set of usual names alone tells, computed once and kept: Twilio sends few such sets.
 
     Attributes:
-        ordered: The names in the order in which they are signed.
+        signed: A format of `values`: the names in the order in which they are signed.
+        values: Gives the values in that order.
         senders: How often ``From`` stands in the names.
         receivers: How often ``To`` does.
         sids: How often ``Sid`` does.
@@ -107,7 +114,8 @@ class Shape(NamedTuple):
         numbered: The names whose values are SIDs.
     """
 
-    ordered: tuple[str, ...]
+    signed: str
+    values: Callable[[dict[str, str]], tuple[str, ...]]
     senders: int
     receivers: int
     sids: int
@@ -122,8 +130,10 @@ def _shape_of(names: tuple[str, ...]) -> Shape:
     )
     addresses = tuple(name for name in names if name in ("From", "To"))
     numbered = tuple(name for name in names if name.endswith("Sid"))
-    ordered = tuple(sorted(names))
-    return Shape(ordered, senders, receivers, sids, directions, addresses, numbered)
+    ordered = sorted(names)
+    signed = "".join(f"{name}%s" for name in ordered)  # no usual name has a %
+    values = itemgetter(*ordered) if len(ordered) > 1 else lambda first: tuple(first.values())
+    return Shape(signed, values, senders, receivers, sids, directions, addresses, numbered)
 
 
 _SHAPES: dict[tuple[str, ...], Shape] = {}
@@ -167,33 +177,31 @@ def parse_form(raw: bytes) -> Form:
     """
     if not raw:
         return EMPTY
-    if raw.translate(None, _FORM_BYTES):
+    marks = raw.translate(None, _VALUE_BYTES)
+    if marks.translate(None, b"&="):
         raise _malformed("it holds bytes that a form escapes")
     text = raw.decode("ascii")
     if _not_upper(text):
         _check_lower(text)
-    return _parse_known(text) or _parse_strictly(text)
+    if _MARKS.startswith(marks) and (form := _parse_known(text)):
+        return form
+    _check_length(text)
+    return _read(text, bare_names=False)
 
 
 def _parse_known(text: str) -> Form | None:
-    """Read a form whose names came in this order before: half the time of `_parse_strictly`, and the same result.
+    """Read a form whose names came in this order before: a third of the time of `_read`, and the same result.
 
-    Its escapes are checked.
+    Its escapes are checked, and each field has one ``=``.
     """
-    if text.count("&") >= MAX_FIELDS:
+    parts = text.replace("&", "=").replace("+", " ").replace("%2B", "+").split("=")
+    names, values = tuple(parts[::2]), parts[1::2]
+    shape = _SHAPES.get(names)
+    if shape is None or len(values) != len(names):
         return None
-    fields = text.replace("+", " ").split("&")
-    try:
-        first = dict([field.split("=", 1) for field in fields])
-        shape = _SHAPES.get(tuple(first))
-        if shape is None or len(first) != len(fields):
-            return None
-        for name, value in first.items():
-            if "%" in value:
-                first[name] = _unescape(value)
-    except ValueError:
-        return None
-    return Form(first, None, shape)
+    if "%" in text:
+        values = [_unescape(value) if "%" in value else value for value in values]
+    return Form(dict(zip(names, values, strict=True)), None, shape)
 
 
 def parse_query(query: str) -> Form:
@@ -218,11 +226,6 @@ def parse_query(query: str) -> Form:
 def names_of_query(query: str) -> set[str]:
     """The names in the query of a POST, as generously as any framework would find them."""
     return {unquote_plus(field.partition("=")[0]) for field in query.replace(";", "&").split("&")}
-
-
-def _parse_strictly(text: str) -> Form:
-    _check_length(text)
-    return _read(text, bare_names=False)
 
 
 def _check_lower(text: str) -> None:

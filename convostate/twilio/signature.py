@@ -170,11 +170,9 @@ def _read_scheme(header: str) -> tuple[str, str]:
 
 def signed_string(url: str, form: Form) -> str:
     """What Twilio signs: the URL, then each name and its distinct values, all sorted, with nothing between."""
-    first, pairs, shape, _ = form
-    if pairs is None:
-        ordered = sorted(first) if shape is None else shape.ordered
-        return url + "".join([name + first[name] for name in ordered])
-    return url + "".join([name + value for name, value in sorted(set(pairs))])
+    if form.shape is not None:
+        return url + form.shape.signed % form.shape.values(form.first)
+    return url + "".join([name + value for name, value in sorted(set(form.items()))])
 
 
 def sign(

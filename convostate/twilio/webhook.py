@@ -1,4 +1,4 @@
-"""Webhook: the typed facts of a proven request.
+"""Webhook: the typed facts of a proven request, and PhonePair: whose conversation it belongs to.
 
 Parameters and their meaning: https://www.twilio.com/docs/messaging/guides/webhook-request (messages),
 https://www.twilio.com/docs/messaging/guides/track-outbound-message-status (message statuses),
@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from convostate.errors import UsageError
-from convostate.twilio.pair import PhonePair
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,6 +32,8 @@ _KEYWORDS: dict[str, OptOut] = {
 }
 _LONGEST_KEYWORD_CHARS = 40  # the longest one, and generous blanks around it
 _INCOMING = frozenset({"received", "receiving"})
+
+MAX_ADDRESS_CHARS = 256  # the longest known kind, a SIP address, stays below
 
 # How Twilio names callers that it does not know or may not tell, in words or as they are dialled
 # (https://help.twilio.com/articles/223179988), and telephones of SIP (RFC 3323 §4.1). They are many people,
@@ -58,6 +59,64 @@ def _is_withheld(caller: str) -> bool:
         or ("no" in words and "id" in words)
         or (not _WITHHELD.isdisjoint(words) and set(words) <= _BESIDE_WITHHELD | _WITHHELD)
     )
+
+
+def is_address(text: object) -> bool:
+    """Whether `text` can be one end of a conversation: 1 to 256 printable characters, blanks only inside."""
+    return (
+        type(text) is str
+        and 0 < len(text) <= MAX_ADDRESS_CHARS
+        and text.isprintable()
+        and text.strip(" ") == text
+    )
+
+
+def mask(text: str) -> str:
+    """Hide all but the last two characters, and short texts whole."""
+    return f"***{text[-2:]}" if len(text) > 4 else "***"
+
+
+@dataclass(frozen=True, init=False)
+class PhonePair:
+    """Who talks to whom, on which Twilio account.
+
+    It is (ours, theirs) and not (To, From): message statuses and the calls that the application makes
+    carry the two addresses swapped
+    (https://www.twilio.com/docs/messaging/guides/track-outbound-message-status).
+
+    Addresses are opaque and compared exactly: ``whatsapp:+15550100001`` and ``+15550100001`` are
+    two people.
+
+    Args:
+        account_sid: The account that owns `ours`, such as ``AC`` and 32 hexadecimal digits.
+        ours: The application's number, short code or channel address.
+        theirs: The person's.
+
+    Raises:
+        UsageError: One of them is not 1 to 256 printable characters, or has a blank at an end.
+    """
+
+    account_sid: str
+    ours: str
+    theirs: str
+
+    def __init__(self, account_sid: str, ours: str, theirs: str) -> None:
+        given = {"account_sid": account_sid, "ours": ours, "theirs": theirs}
+        if not (is_address(account_sid) and is_address(ours) and is_address(theirs)):
+            wrong = next(name for name, value in given.items() if not is_address(value))
+            raise UsageError(
+                f"PhonePair: {wrong} is not an address. "
+                f"Give 1 to {MAX_ADDRESS_CHARS} printable characters, without a blank at an end"
+            )
+        vars(self).update(given)  # a third of what a frozen dataclass takes
+
+    def __repr__(self) -> str:
+        return (
+            f"PhonePair(account_sid={mask(self.account_sid)!r}, "
+            f"ours={mask(self.ours)!r}, theirs={mask(self.theirs)!r})"
+        )
+
+    __str__ = __repr__
 
 
 @dataclass(frozen=True)
