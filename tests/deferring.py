@@ -93,6 +93,10 @@ class Deferring:
         called: Any = self.twilio._called
         return called._loop.run(result)
 
+    def close(self) -> None:
+        """Close the connections."""
+        self.run(self.conversations.store.close())
+
     def backlog(self, number: str = ADA) -> tuple[int, bool, int, int]:
         """Texts, answering, replies, dead letters."""
         return tuple(self.run(self.conversations.backlog(ours=US, theirs=number)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextvars
-import logging
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,8 +17,9 @@ from convostate import (
     state_from,
 )
 from convostate.replies import ANSWER_AGAIN_S, SEND_AGAIN_S, fate_of
-from convostate.stores import CookieStore, MemoryStore
-from convostate.stores.base import MOST_TEXTS
+from convostate.stores import CookieStore, MemoryStore, RedisStore
+from convostate.stores.base import MOST_TEXTS, WAIT_S
+from convostate.stores.redis.aio import AsyncRedisStore
 from tests.conversing import ADA, BOB, PAIR, US, settings
 from tests.deferring import Deferring
 
@@ -27,9 +28,37 @@ if TYPE_CHECKING:
     from convostate.events import TurnEvent
 
 
+Make = Callable[..., Deferring]
+
+
+@pytest.fixture(params=["memory", "redis"])
+def make(request: pytest.FixtureRequest) -> Iterator[Make]:
+    """Makes installations, with nothing in their store."""
+    made: list[Deferring] = []
+    if request.param == "redis":
+        client = request.getfixturevalue("redis")
+        client.flushall()
+
+    def make(door: str = "threads", wait_s: float = WAIT_S, **changes: Any) -> Deferring:
+        store: Any
+        if request.param == "memory":
+            store = MemoryStore(wait_s=wait_s)
+        elif door == "threads":
+            store = RedisStore(client, wait_s=wait_s)
+        else:
+            port = client.connection_pool.connection_kwargs["port"]
+            store = AsyncRedisStore.from_url(f"redis://127.0.0.1:{port}/0", wait_s=wait_s)
+        made.append(Deferring(door, store, **changes))
+        return made[-1]
+
+    yield make
+    for world in made:
+        world.close()
+
+
 @pytest.fixture(params=["threads", "loop"])
-def world(request: pytest.FixtureRequest) -> Deferring:
-    return Deferring(request.param, MemoryStore())
+def world(make: Make, request: pytest.FixtureRequest) -> Deferring:
+    return make(request.param)
 
 
 def advance(world: Deferring, seconds: float) -> None:
@@ -59,8 +88,8 @@ def test_texts_that_came_meanwhile_are_answered_together(world: Deferring) -> No
     assert world.work() == ["one two three four"]
 
 
-def test_a_text_that_comes_while_another_is_answered_waits_for_the_next_answer() -> None:
-    world = Deferring("threads", MemoryStore())
+def test_a_text_that_comes_while_another_is_answered_waits_for_the_next_answer(make: Make) -> None:
+    world = make()
     ada = world.phone()
     log_and_reply = world.answer
 
@@ -272,8 +301,8 @@ def test_clients_wrap_a_connection_that_was_not_made() -> None:
     assert fate_of(RequestsError(ProtocolError("aborted"))) == (False, "unknown")
 
 
-def test_a_burst_is_one_turn_with_one_reply() -> None:
-    world = Deferring("threads", MemoryStore(), burst="1.5s")
+def test_a_burst_is_one_turn_with_one_reply(make: Make) -> None:
+    world = make(burst="1.5s")
     ada = world.phone()
     for body in ("I", "am", "here"):
         ada.text(body)
@@ -284,8 +313,8 @@ def test_a_burst_is_one_turn_with_one_reply() -> None:
     assert world.work() == ["I am here"]
 
 
-def test_a_burst_without_an_end_is_answered_after_ten_seconds() -> None:
-    world = Deferring("threads", MemoryStore(), burst="1.5s")
+def test_a_burst_without_an_end_is_answered_after_ten_seconds(make: Make) -> None:
+    world = make(burst="1.5s")
     ada = world.phone()
     for second in range(10):
         ada.text(str(second))
@@ -321,8 +350,8 @@ def test_stop_leaves_nothing_that_could_be_sent(world: Deferring) -> None:
 
 
 @pytest.mark.parametrize("method", ["end", "forget"])
-def test_end_and_forget_leave_nothing_that_could_be_sent(method: str) -> None:
-    world = Deferring("threads", MemoryStore())
+def test_end_and_forget_leave_nothing_that_could_be_sent(make: Make, method: str) -> None:
+    world = make()
     ada = world.phone()
     world.twilio.refuse_sends(20500, times=1)
     ada.text("hello")
@@ -337,9 +366,11 @@ def test_end_and_forget_leave_nothing_that_could_be_sent(method: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["STOP", "end", "forget"])
-def test_an_answer_that_is_under_way_is_lost_when_the_conversation_is_ended(how: str) -> None:
+def test_an_answer_that_is_under_way_is_lost_when_the_conversation_is_ended(
+    make: Make, how: str
+) -> None:
     events: list[TurnEvent] = []
-    world = Deferring("threads", MemoryStore())
+    world = make()
     world.conversations.observer._on_turn = events.append
     ada = world.phone()
 
@@ -366,10 +397,9 @@ def turn_claim(world: Deferring) -> Any:
     return world.conversations._turn(US, ADA, None).claim
 
 
-def test_another_turn_waits_for_the_answer_and_gives_up() -> None:
-    store = MemoryStore(wait_s=0.05)
-    world = Deferring("threads", store)
-    other = Conversations(world.settings, store=store)
+def test_another_turn_waits_for_the_answer_and_gives_up(make: Make) -> None:
+    world = make(wait_s=0.05)
+    other = Conversations(world.settings, store=world.conversations.store)
     outcomes: list[str] = []
 
     def answer(turn: Answering) -> None:
@@ -391,8 +421,8 @@ def test_another_turn_waits_for_the_answer_and_gives_up() -> None:
         assert state.is_new
 
 
-def test_a_turn_of_the_same_conversation_inside_the_function_is_refused() -> None:
-    world = Deferring("threads", MemoryStore())
+def test_a_turn_of_the_same_conversation_inside_the_function_is_refused(make: Make) -> None:
+    world = make()
 
     def answer(turn: Answering) -> None:
         with pytest.raises(UsageError, match="runs here already"), world.conversations.turn(**PAIR):
@@ -405,9 +435,9 @@ def test_a_turn_of_the_same_conversation_inside_the_function_is_refused() -> Non
     assert world.work() == ["refused"]
 
 
-def test_an_answer_is_an_event() -> None:
+def test_an_answer_is_an_event(make: Make) -> None:
     events: list[TurnEvent] = []
-    world = Deferring("threads", MemoryStore())
+    world = make()
     world.conversations.observer._on_turn = events.append
     world.phone().text("hello")
     world.work()
@@ -453,8 +483,8 @@ def test_wrong_uses_of_answer_later_say_what_to_do(world: Deferring) -> None:
 
 
 @pytest.mark.parametrize("door", ["threads", "loop"])
-def test_a_path_that_is_not_deferred_is_named(door: str) -> None:
-    world = Deferring(door, MemoryStore(), defer_paths="/chat")
+def test_a_path_that_is_not_deferred_is_named(make: Make, door: str) -> None:
+    world = make(door, defer_paths="/chat")
     raised: list[str] = []
 
     def view(environ: Any) -> None:
@@ -536,11 +566,10 @@ def test_wrong_functions_and_clients_are_refused_at_once() -> None:
             conversations.start_workers(count)  # type: ignore[arg-type]
 
 
-def test_the_client_of_an_account_is_asked_for(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.WARNING)
+def test_the_client_of_an_account_is_asked_for(make: Make) -> None:
     asked: list[str] = []
-    store = MemoryStore()
-    world = Deferring("threads", store)
+    world = make()
+    store = world.conversations.store
 
     def client_of(account_sid: str) -> Any:
         asked.append(account_sid)

@@ -51,6 +51,7 @@ from convostate.stores.redis.connection import Connection, Script
 from convostate.stores.redis.errors import FAULTS, TIMEOUTS, StaleError, code_of
 from convostate.stores.redis.store import HANDOVER_MS, RedisTurns
 from convostate.stores.redis.url import client_maker
+from convostate.stores.redis.work import RedisWork
 
 if sys.version_info >= (3, 11):
     from asyncio import timeout
@@ -417,6 +418,7 @@ class AsyncRedisStore(AsyncStore):
         lease_s: float = LEASE_S,
     ) -> None:
         self._turns = RedisTurns(AsyncioClient, client, max_waiting, wait_s, lease_s)
+        self.work = RedisWork(self._turns)
         self._tasks = Tasks()
 
     @classmethod

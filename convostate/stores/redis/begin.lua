@@ -1,7 +1,7 @@
 -- BEGIN: find the recorded reply, or take the lease, or take a place in the queue.
 -- Asking again with the same turn's id is harmless: that is how a waiting turn goes on.
 --
--- KEYS  1 state  2 lease  3 queue of waiting turns' ids  4 opt-out
+-- KEYS  1 state  2 lease  3 queue of waiting turns' ids, another one for texts that are answered later  4 opt-out
 --       5 newest reply  6 older reply to this request        (5 and 6 absent: no reply is looked for)
 -- ARGV  1 nonce, echoed  2 how it was sent: '2' on a connection that may deliver it late
 --       3 id of the turn  4 lease, ms  5 hand-over, ms  6 life of a place in the queue, ms
@@ -18,8 +18,9 @@
 --          {nonce, 'over'}   it arrived after the end of its turn
 local nonce, me = ARGV[1], ARGV[3]
 if ARGV[2] == '2' and (redis.call('GET', OVER) or ''):find(me, 1, true) then return {nonce, 'over'} end
-local found = redis.call('MGET', KEYS[2], KEYS[4], KEYS[5] or KEYS[4], KEYS[6] or KEYS[4])
+local found = redis.call('MGET', KEYS[2], KEYS[4], KEYS[5] or KEYS[4], KEYS[6] or KEYS[4], ANSWER)
 local holder, opted_out = found[1], found[2]
+local answering = found[5] and KEYS[3] ~= DEFERRED
 
 if KEYS[5] then
   local reply = found[3]
@@ -32,7 +33,7 @@ if KEYS[5] then
 end
 
 local mine = holder == me
-if not holder then
+if not holder and not answering then
   local first = redis.call('LINDEX', KEYS[3], 0)
   if first and first ~= me then
     release(ARGV[5]) -- the holder has died: the turn that has waited longest is next
@@ -65,4 +66,4 @@ if not redis.call('LPOS', KEYS[3], me) then
   end
 end
 redis.call('PEXPIRE', KEYS[3], ARGV[6])
-return {nonce, 'wait', redis.call('PTTL', KEYS[2])}
+return {nonce, 'wait', redis.call('PTTL', answering and not holder and ANSWER or KEYS[2])}

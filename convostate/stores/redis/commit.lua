@@ -10,6 +10,8 @@
 --          '' for not at all: the reply shows it
 --       12 id of the turn ‖ redirects ‖ idempotency ‖ name of the request, 47 bytes  13 sealed reply
 --       14 how long a reply is kept, ms                      (12 to 14 absent without 5 and 6)
+--       15 a text that is to be answered later  16 the time as time.lua takes it  17 the most that may wait
+--       18 how long it is kept, ms                           (15 to 18 absent if there is none)
 -- The newest reply has a name that erase.lua knows; it is renamed when a newer one comes, and each
 -- names the one before it, so that all can be found without a list.
 --
@@ -18,6 +20,7 @@
 --                           nothing is written
 --          {nonce, 'unknown'}  as 'lost', but so many turns have ended since that the call which this one
 --                           repeats may have been carried out
+--          {nonce, 'full'}  as 'lost': so many texts wait for an answer already
 local nonce, me, to_do = ARGV[1], ARGV[3], ARGV[6]
 local head = redis.call('GETRANGE', KEYS[1], 0, 32) -- the nonce in it is unique for every write
 
@@ -35,9 +38,18 @@ if head ~= '' and head ~= ARGV[5] then
   return {nonce, 'lost'}
 end
 
+-- A STOP leaves nothing to be answered or sent.
+local stops = to_do == 'end' and ARGV[9] == '1'
+local text = not stops and ARGV[15]
+if text and redis.call('LLEN', KEYS[1] .. 'm') >= tonumber(ARGV[17]) then
+  release(ARGV[4])
+  return {nonce, 'full'}
+end
+
 -- Deleting comes first: a server out of memory refuses a script's first write only, and only if
 -- that needs memory. So a conversation can be ended there, and nothing is ever written by halves, except
 -- for a user without the rights, which `convostate doctor` finds.
+if stops then drop_work() end
 if to_do == 'end' then redis.call('DEL', KEYS[1]) end
 if ARGV[9] == '0' then redis.call('DEL', KEYS[4]) end
 if to_do == 'keep' then redis.call('SET', KEYS[1], ARGV[7], 'PX', ARGV[8]) end
@@ -61,6 +73,10 @@ if KEYS[5] then
     end
   end
   redis.call('SET', key, ARGV[12] .. before .. ARGV[13], 'PX', ARGV[14])
+end
+if text then
+  redis.call('RPUSH', KEYS[1] .. 'm', string.format('%.0f', now_us(ARGV[16])) .. text)
+  redis.call('PEXPIRE', KEYS[1] .. 'm', ARGV[18])
 end
 release(ARGV[4])
 mark_over(me, ARGV[11])

@@ -1,4 +1,5 @@
--- ERASE: remove the state and take the lease from the turn in flight, whose COMMIT is then lost.
+-- ERASE: remove the state, what is to be answered and sent, and take the lease from the turn in flight,
+-- whose COMMIT is then lost.
 --
 -- KEYS  1 state  2 lease  3 queue  4 newest reply  5 list of the pair's calls
 -- ARGV  1 nonce, echoed  2 how it was sent (not read)  3 hand-over, ms
@@ -6,7 +7,8 @@
 --
 -- RETURNS  {nonce, 'done'}
 redis.call('DEL', KEYS[1], OVER)
-if redis.call('EXISTS', KEYS[2]) == 1 then release(ARGV[3]) end
+drop_work()
+release(ARGV[3])
 local key = ARGV[4] == '1' and KEYS[4]
 if key then redis.call('DEL', KEYS[5]) end
 while key do

@@ -1,6 +1,15 @@
 -- Stands before every script that lets a turn go.
 -- KEYS  1 state  2 lease  3 queue
 
+-- A worker's lease, and the queue of texts that are answered later. These do not wait for an answer that
+-- is under way, and all other turns do.
+local ANSWER, DEFERRED = KEYS[1] .. 'a', KEYS[1] .. 'p'
+-- Nothing is to be answered or sent, and a worker that does it has lost its lease.
+local function drop_work()
+  local base = KEYS[1]
+  redis.call('DEL', base .. 'a', base .. 'm', base .. 'u', base .. 't', base .. 'x')
+end
+
 -- The ids of the last 64 turns of which neither the state nor a reply shows that they are over.
 local OVER = KEYS[1] .. 'd'
 local function mark_over(turn, mark_ms)
@@ -16,7 +25,9 @@ end
 -- Give the lease to the first turn that waits, for handover_ms, and wake it; or free it.
 -- A ring is only a hint: BEGIN alone decides whose the lease is.
 local function release(handover_ms)
-  local waiter = redis.call('LPOP', KEYS[3])
+  local queue = KEYS[1] .. 'q'
+  if redis.call('EXISTS', ANSWER, DEFERRED) > 0 then queue = DEFERRED end
+  local waiter = redis.call('LPOP', queue)
   if not waiter then
     redis.call('DEL', KEYS[2])
     return
@@ -30,6 +41,6 @@ local function release(handover_ms)
     redis.call('PEXPIRE', KEYS[2] .. waiter, handover_ms)
   end
   -- The turn after it asks by itself soon, lest that one has died; a thread does so in any case.
-  local following = redis.call('LINDEX', KEYS[3], 0)
+  local following = redis.call('LINDEX', queue, 0)
   if following and following:sub(1, 2) == '\0\0' then publish(following, '+') end
 end

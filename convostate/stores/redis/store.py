@@ -17,6 +17,8 @@ hears of it through the loop's subscription. The names, for a conversation ``h``
     cs1:{h}r{name}  older replies, by the name of their request                10 minutes
     cs1:{h}d        ids of turns that are over, if no reply shows it           2 minutes
     cs1:{h}c        names of the conversations of the pair's calls             4 hours
+    cs1:{h}p        as q, of texts that are answered later                     10 s
+    cs1:{h}a … x    what is to be answered and sent, as work.lua has it        24 hours
 
 All expire, all are in one slot of a Cluster, and none shows who talks. A call is a conversation with a
 name, and a slot, of its own: a pair's call is listed under the pair once, in a third round trip. Times are the server's: the `now`
@@ -34,9 +36,11 @@ from convostate.stores.base import (
     CALL_S,
     LEASE_S,
     MAX_WAITING,
+    MOST_TEXTS,
     OPT_OUT_S,
     REPLY_S,
     WAIT_S,
+    WORK_S,
     Begun,
     Claim,
     End,
@@ -48,6 +52,7 @@ from convostate.stores.base import (
     Reply,
     blocking,
     lost,
+    mailbox_full,
     too_many_wait,
     waited_too_long,
 )
@@ -55,6 +60,7 @@ from convostate.stores.redis.client import Client, check_client, settled
 from convostate.stores.redis.connection import Connection, Script
 from convostate.stores.redis.errors import FAULTS, OneNodeError, store_error
 from convostate.stores.redis.url import client_maker
+from convostate.stores.redis.work import RedisWork
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -71,7 +77,7 @@ _SKEW_S = 5  # between this host's clock and the server's
 _LONGEST_BREAK_S = 2  # between two BEGINs of a waiting turn; then its place in the queue may go
 
 BEGIN = Script.load("release", "begin")
-COMMIT = Script.load("release", "commit")
+COMMIT = Script.load("release", "time", "commit")
 ABORT = Script.load("release", "abort")
 WRITE = Script.load("write")
 ERASE = Script.load("release", "erase")
@@ -89,17 +95,19 @@ class Lease:
         connection: Its connection; None once the turn is over.
         turn_id: What the lease holds.
         head: First bytes of the state that the turn began with or wrote last, b"" for none.
+        deferred: The text that its COMMIT is to keep, and the time; or None.
         tried: Those of the state that it last tried to write: a WRITE whose answer was lost may have
             been carried out. b"" for none.
     """
 
-    __slots__ = ("connection", "head", "tried", "turn_id")
+    __slots__ = ("connection", "deferred", "head", "tried", "turn_id")
 
     def __init__(self, connection: Connection, turn_id: bytes, state: bytes | None) -> None:
         self.connection: Connection | None = connection
         self.turn_id = turn_id
         self.head = (state or b"")[:HEAD_BYTES]
         self.tried = b""
+        self.deferred: tuple[bytes, str] | None = None
 
 
 class RedisTurns:
@@ -206,11 +214,15 @@ class RedisTurns:
             name = claim.fingerprint.encode("ascii")
             head = lease.turn_id + redirects + claim.idempotency + name
             args += [head, reply.sealed, _ms(REPLY_S)]
+            if lease.deferred is not None:
+                args += [*lease.deferred, MOST_TEXTS, _ms(WORK_S)]
         asked_s = time.monotonic()
         keys = _keys(claim, replies=replies)
         answer = (await connection.run(COMMIT, keys, *args, after_timeout=True))[1]
         lease.connection = None
         connection.release()
+        if answer == b"full":
+            raise mailbox_full()
         if answer != b"done":
             certain = answer == b"lost" and time.monotonic() - asked_s < OVER_S / 2
             raise lost() if certain else _unknown()
@@ -278,20 +290,29 @@ class RedisTurns:
         here = (before + time.time()) / 2
         return here - int(there[0]) - int(there[1]) / 1e6 if there else None
 
-    async def ask(self, script: Script, claim: Claim, which: slice, *args: Any) -> list[Any]:
+    async def ask(
+        self,
+        script: Script,
+        claim: Claim,
+        which: slice | str,
+        *args: Any,
+        after_timeout: bool = False,
+    ) -> list[Any]:
         """Run one script outside a turn.
 
         Args:
             script: Which.
             claim: Of which conversation.
-            which: Its keys, of those that `_keys` numbers.
+            which: Its keys, of those that `_keys` numbers; or the end of its only key.
             *args: Its arguments.
+            after_timeout: Ask again after a timeout, too.
 
         Raises:
             StoreError: ``down``.
         """
         connection, keys = self._connection(claim)
-        reply = await connection.run(script, keys[which], *args)
+        asked = [keys[0] + which] if isinstance(which, str) else keys[which]
+        reply = await connection.run(script, asked, *args, after_timeout=after_timeout)
         connection.release()
         return reply
 
@@ -381,6 +402,7 @@ class RedisStore:
         lease_s: float = LEASE_S,
     ) -> None:
         self._turns = RedisTurns(Client, client, max_waiting, wait_s, lease_s)
+        self.work = RedisWork(self._turns)
 
     @classmethod
     def from_url(
@@ -506,7 +528,8 @@ def _first(answer: Any) -> Any:
 def _keys(claim: Claim, *, replies: bool) -> list[str]:
     """The keys of a conversation as all the scripts number them; with `replies` six."""
     state = f"cs1:{{{claim.name}}}"
-    keys = [state, f"{state}l", f"{state}q", f"{state}o"]
+    queue = f"{state}p" if claim.defers else f"{state}q"
+    keys = [state, f"{state}l", queue, f"{state}o"]
     if replies:
         keys += [f"{state}r", f"{state}r{claim.fingerprint}"]
     return keys

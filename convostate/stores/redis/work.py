@@ -1,0 +1,237 @@
+"""RedisWork: texts that are answered later, in a Redis. See `WorkStore`.
+
+What is to be done for a conversation is in its own slot. Workers find it by a hint: its name in a sorted
+set, by the time at which it is to be looked at. A hint is written before the text, and removed only
+when nothing is left and no text has come meanwhile, so no text is without one.
+
+    cs1:{h}a … x    of a conversation h, as work.lua has it                    24 hours; the lease a 30 s
+    cs1:{w}z        hints, by time                                             24 hours
+    cs1:{w}x        conversations with dead letters                            24 hours
+
+``w`` is the queue's name; in a Cluster there are 16 such queues, so that all servers have a share. All
+scripts may be repeated. Times are the server's, in microseconds, but for a test's.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from zlib import crc32
+
+from convostate.errors import StoreError
+from convostate.sealing.token import HEAD_BYTES
+from convostate.stores.base import (
+    ANSWER_LEASE_S,
+    LONGEST_BURST_S,
+    WORK_S,
+    Backlog,
+    Begun,
+    Claim,
+    DeadLetter,
+    End,
+    Hint,
+    Keep,
+    Outcome,
+    Taken,
+    lost,
+)
+from convostate.stores.redis.connection import Script
+from convostate.stores.redis.errors import FAULTS, store_error
+
+if TYPE_CHECKING:
+    from convostate.stores.redis.store import RedisTurns
+
+_QUEUES = 16  # in a Cluster
+_MOST_LETTERS = 1000  # of one conversation
+_BUSY_US = (
+    50_000  # until a conversation is looked at again whose turn runs: a webhook's lasts some ms
+)
+_HANDOVER_MS = 300
+_KEEP_MS = WORK_S * 1000
+_S = 1_000_000
+
+SCHEDULE = Script.load("time", "schedule")
+DUE = Script.load("time", "due")
+TAKE = Script.load("work", "time", "take")
+RENEW = Script.load("work", "renew")
+KEEP = Script.load("work", "keep")
+SETTLE = Script.load("work", "time", "settle")
+REST = Script.load("release", "work", "time", "rest")
+LETTERS = Script.load("work", "letters")
+BACKLOG = Script.load("backlog")
+
+
+class RedisWork:
+    """The `WorkStore` of a `RedisStore` or an `AsyncRedisStore`.
+
+    Args:
+        turns: The store's.
+    """
+
+    def __init__(self, turns: RedisTurns) -> None:
+        self._turns = turns
+
+    async def defer(self, begun: Begun, queue: str, text: bytes, now: float | None) -> None:
+        """See `WorkStore.defer`."""
+        lease: Any = begun.lease
+        lease.deferred = (text, _us(now))
+        shards = await self._shards(queue)
+        shard, args = _shard_of(begun.claim.name, shards), _schedule(begun.claim.name, "", 0, now)
+        if len(shards) > 1 or lease.connection is None:
+            await self._turns.ask(SCHEDULE, Claim(shard), "z", *args, after_timeout=True)
+        else:  # one server: the turn's own connection leads there
+            await lease.connection.run(SCHEDULE, [f"cs1:{{{shard}}}z"], *args, after_timeout=True)
+
+    async def due(self, queue: str, most: int, now: float | None) -> list[Hint]:
+        """See `WorkStore.due`."""
+        hints: list[Hint] = []
+        failure: StoreError | None = None
+        for shard in await self._shards(queue):
+            args = (most - len(hints), ANSWER_LEASE_S * _S, _us(now))
+            try:
+                _, lent, *names = await self._turns.ask(DUE, Claim(shard), "z", *args)
+            except StoreError as error:  # a server of a Cluster, and the others are well
+                failure = error
+            else:
+                hints += [Hint(name.decode("ascii"), queue, lent) for name in names]
+            if len(hints) >= most:
+                break
+        if failure is not None and not hints:
+            raise failure
+        return hints
+
+    async def take(
+        self, hint: Hint, burst_s: float, lease_s: float, now: float | None
+    ) -> Taken | None:
+        """See `WorkStore.take`."""
+        claim, worker = Claim(hint.name), self._turns.client.current().unique()
+        _, answer, *rest = await self._turns.ask(
+            TAKE, claim, slice(0, 4), worker, int(lease_s * 1000), int(burst_s * _S),
+            LONGEST_BURST_S * _S, _us(now), _KEEP_MS, _BUSY_US, after_timeout=True,
+        )  # fmt: skip
+        if answer != b"yours":
+            await self._look_again(hint, rest[0] if rest else None, now)
+            return None
+        state, opted_out, left_ms, tries, replies, texts = rest
+        left_s = None if state is None else max(left_ms, 1) / 1000
+        return Taken(
+            hint, Begun(claim, state, worker, bool(opted_out), left_s), texts, replies, tries
+        )
+
+    async def renew(self, taken: Taken, lease_s: float) -> None:
+        """See `WorkStore.renew`."""
+        await self._ask(RENEW, taken, int(lease_s * 1000))
+
+    async def keep(
+        self, taken: Taken, outcome: Outcome, replies: list[bytes], now: float | None
+    ) -> None:
+        """See `WorkStore.keep`."""
+        to_do, state, lifetime_ms = "leave", b"", 1
+        if isinstance(outcome, Keep):
+            to_do, state = "keep", outcome.token
+            lifetime_ms = max(1, int(outcome.lifetime_s * 1000))
+        elif isinstance(outcome, End):
+            to_do = "end"
+        head = (taken.begun.token or b"")[:HEAD_BYTES]
+        await self._ask(KEEP, taken, head, to_do, state, lifetime_ms, _KEEP_MS, *replies)
+
+    async def settle(
+        self, taken: Taken, entries: list[bytes], reason: str, now: float | None
+    ) -> None:
+        """See `WorkStore.settle`."""
+        if reason:  # before there is a dead letter, so that none is without
+            await self._list(taken.hint, now)
+        await self._ask(SETTLE, taken, reason, _us(now), _KEEP_MS, _MOST_LETTERS, *entries)
+
+    async def rest(self, taken: Taken, tries: int, seconds: float, now: float | None) -> None:
+        """See `WorkStore.rest`."""
+        delay_us = int(seconds * _S)
+        left = await self._ask(
+            REST, taken, tries, delay_us, _us(now), _KEEP_MS, _HANDOVER_MS, which=slice(0, 3)
+        )
+        await self._look_again(taken.hint, delay_us if left[0] else None, now)
+
+    async def dead(self, queue: str) -> list[Hint]:
+        """See `WorkStore.dead`."""
+        hints: list[Hint] = []
+        for shard in await self._shards(queue):
+            _, _, *names = await self._turns.ask(DUE, Claim(shard), "x", _MOST_LETTERS, 0, "")
+            hints += [Hint(name.decode("ascii"), queue) for name in names]
+        return hints
+
+    async def letters(self, hint: Hint, *, retry: bool, now: float | None) -> list[DeadLetter]:
+        """See `WorkStore.letters`."""
+        claim = Claim(hint.name)
+        if retry:
+            await self._look_again(hint._replace(ticket=""), 0, now)
+        args = ("1" if retry else "0", _KEEP_MS)
+        _, *letters = await self._turns.ask(LETTERS, claim, "", *args, after_timeout=retry)
+        if retry or not letters:
+            await self._list(hint, now, listed=False)
+        return [
+            DeadLetter(
+                each[:1] == b"t",
+                each[17:33].decode("ascii").rstrip(),
+                int(each[1:17]) / _S,
+                each[33:],
+            )
+            for each in letters
+        ]
+
+    async def backlog(self, claim: Claim) -> Backlog:
+        """See `WorkStore.backlog`."""
+        _, texts, answering, replies, dead = await self._turns.ask(BACKLOG, claim, "")
+        return Backlog(texts, bool(answering), replies, dead)
+
+    async def _ask(
+        self, script: Script, taken: Taken, *args: Any, which: slice | str = ""
+    ) -> list[Any]:
+        """Run a script that only the worker may run that has the conversation.
+
+        Raises:
+            StoreError: ``lost`` or ``down``.
+        """
+        claim, worker = Claim(taken.hint.name), taken.begun.lease
+        _, answer, *rest = await self._turns.ask(
+            script, claim, which, worker, *args, after_timeout=True
+        )
+        if answer != b"done":
+            raise lost()
+        return rest
+
+    async def _look_again(self, hint: Hint, delay_us: int | None, now: float | None) -> None:
+        """Have a hint come again, or not; unless a text has come meanwhile, which has it come at once."""
+        shard = _shard_of(hint.name, await self._shards(hint.queue))
+        args = _schedule(hint.name, hint.ticket, delay_us, now)
+        await self._turns.ask(SCHEDULE, Claim(shard), "z", *args, after_timeout=True)
+
+    async def _list(self, hint: Hint, now: float | None, *, listed: bool = True) -> None:
+        """List a conversation among those with dead letters, or not any more."""
+        shard = _shard_of(hint.name, await self._shards(hint.queue))
+        args = _schedule(hint.name, "", 0 if listed else None, now)
+        await self._turns.ask(SCHEDULE, Claim(shard), "x", *args, after_timeout=True)
+
+    async def _shards(self, queue: str) -> list[str]:
+        """The names of the sorted sets of a queue."""
+        client = self._turns.client.current()
+        try:
+            await client.route()
+        except FAULTS as error:
+            raise store_error(error) from error
+        if not client.is_cluster:
+            return [queue]
+        return [f"{queue[:-2]}{shard:02}" for shard in range(_QUEUES)]
+
+
+def _shard_of(name: str, shards: list[str]) -> str:
+    return shards[crc32(name.encode("ascii")) % len(shards)]
+
+
+def _schedule(
+    name: str, ticket: object, delay_us: int | None, now: float | None
+) -> tuple[Any, ...]:
+    """The arguments of SCHEDULE."""
+    return name, ticket, "" if delay_us is None else delay_us, _us(now), _KEEP_MS
+
+
+def _us(now: float | None) -> str:
+    return "" if now is None else str(int(now * _S))
