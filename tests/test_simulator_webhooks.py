@@ -172,7 +172,7 @@ def test_a_long_text_is_one_webhook_with_its_segments_counted(body: str, segment
 def test_a_text_that_twilio_would_not_pass_on_is_refused() -> None:
     app = Answering()
 
-    with pytest.raises(UsageError, match=r"at most 1600.*Body=… to send it all the same$"):
+    with pytest.raises(UsageError, match=r"at most 1600.*Body=… to send it anyway$"):
         told(app, "a" * 1601)
 
     assert app.asked == []

@@ -20,7 +20,7 @@ from convostate.cli.words import is_text
 from convostate.errors import ConvostateError, UsageError
 from convostate.phone.inspector import StateInspector
 from convostate.phone.views import traceback_of
-from convostate.testing.codes import worded
+from convostate.testing.codes import describe
 from convostate.twilio.webhook import is_address
 
 if TYPE_CHECKING:
@@ -279,7 +279,7 @@ class ChatSession:
         for code in reply.errors:
             self.failed = True
             answered = f": the app answered {reply.status}" if reply.status >= 400 else ""
-            click.echo(f"convostate: Twilio reports {worded(code)}{answered}", err=True)
+            click.echo(f"convostate: Twilio reports {describe(code)}{answered}", err=True)
 
     def _print(self, turn: dict[str, Any], more: list[str]) -> None:
         if self._as_json:

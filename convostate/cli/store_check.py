@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
-import threading
 import time
 from concurrent import futures
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any
 
 from convostate.cli.findings import Finding
 from convostate.errors import ConvostateError, StoreError
 from convostate.sealing.codec import to_base64url
 from convostate.stores.base import Claim, End, Keep, Leave, Replay, Reply
+from convostate.testing.event_loop import blocking_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,86 +23,54 @@ if TYPE_CHECKING:
     from convostate.stores import Store
     from convostate.stores.base import AsyncStore, Begun
 
-_LIFETIME_S = 60.0  # of what is left if the store fails halfway
-_LOOKS, _LOOK_S = 200, 0.01  # until a turn is seen to wait
+_LIFETIME_S = 60.0  # bounds what stays in the store if it fails halfway
+_POLLS, _POLL_S = 200, 0.01  # until a turn is seen to wait
 
 
 def examine_store(store: Store | AsyncStore, settings: Settings) -> Iterator[Finding]:
-    """Take turns in a store, then print what its own ``check()`` finds, if it has one."""
+    """Take turns in a store, then report the findings of its own ``check()``, if it has one."""
     if not store.server_side:
         yield Finding("ok", "the state travels in Twilio's cookie: there is no store to check")
         return
-    with _blocking(store) as asked:
+    with blocking_store(store) as blocking:
         began = time.monotonic()
         try:
-            _take_turns(asked, waits=settings.max_waiting != 0)
+            _take_turns(blocking, waits=settings.max_waiting != 0)
         except ConvostateError as error:
             yield Finding.fault(error)
             return
-        except Exception as error:  # noqa: BLE001  # of a store that somebody else wrote
+        except Exception as error:  # noqa: BLE001  # a user's own store may raise anything
             yield Finding(
                 "fault",
-                f"the store raises {type(error).__name__} when it is asked to take a turn",
+                f"the store raises {type(error).__name__} when it takes a turn",
                 "Test it with convostate.testing.StoreContract, which says what a store must do",
             )
             return
         took_ms = (time.monotonic() - began) * 1000
         what = "the store takes a turn: begin, write, commit, repeat, wait, erase"
         yield Finding("ok", f"{what} in {took_ms:.1f} ms")
-        check = getattr(asked, "check", None)
+        check = getattr(blocking, "check", None)
         if check is not None:
-            yield from (Finding(*found) for found in check())
-
-
-@contextmanager
-def _blocking(store: Any) -> Iterator[Any]:
-    """A store that blocks: the given one, or one for asyncio on an event loop of its own."""
-    if not iscoroutinefunction(store.begin):
-        yield store
-        return
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    try:
-        yield _OnLoop(store, loop)
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
-
-
-class _OnLoop:
-    """A store for asyncio, called from threads."""
-
-    def __init__(self, store: Any, loop: asyncio.AbstractEventLoop) -> None:
-        self._store, self._loop = store, loop
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._store, name)
-        if not iscoroutinefunction(found):
-            return found
-        return lambda *args, **named: asyncio.run_coroutine_threadsafe(
-            found(*args, **named), self._loop
-        ).result()
+            yield from (Finding(*finding) for finding in check())
 
 
 def _take_turns(store: Any, *, waits: bool) -> None:
-    """Ask of a store all that texts and the app will, for a conversation that nobody has.
+    """Use every operation that a store needs, for a conversation that does not exist.
 
-    Otherwise a single missing right would show only when the first text needs it.
+    Otherwise a missing permission would show only with the first text that needs it.
     """
     ours = Claim(_name())
     first, second = (ours._replace(fingerprint=_name()) for _ in range(2))
     recorded = Reply(secrets.token_bytes(97), redirects=False)
-    with _held(store, first) as begun:
+    with _turn(store, first) as begun:
         store.write(begun, None, _LIFETIME_S, time.time())
         store.write(begun, _token(), _LIFETIME_S, time.time())
         store.commit(begun, Leave(), recorded, time.time())
-    # Leaving frees the conversation first, so that whoever waits ends at once also after an error.
-    with ThreadPoolExecutor(1) as thread, _held(store, second) as begun:
-        waiting = thread.submit(_pass_through, store, ours) if waits else None
+    # The turn ends before the pool, so that the waiting turn ends at once also after an error.
+    with ThreadPoolExecutor(1) as thread, _turn(store, second) as begun:
+        waiting = thread.submit(_begin_and_abort, store, ours) if waits else None
         if waiting is not None:
-            _see_it_wait(store, ours, waiting)
+            _wait_until_it_waits(store, ours, waiting)
         # Its reply moves the first one's.
         store.commit(begun, Keep(_token(), _LIFETIME_S), recorded, time.time())
         if waiting is not None:
@@ -116,7 +82,7 @@ def _take_turns(store: Any, *, waits: bool) -> None:
                 "the store does not return a reply that it has just recorded. "
                 "Check that nothing else deletes its keys",
             )
-    with _held(store, ours) as begun:
+    with _turn(store, ours) as begun:
         store.commit(begun, End(_token(), _LIFETIME_S), None, time.time())
     store.peek(ours, time.time())
     if hasattr(store, "queue"):
@@ -125,7 +91,7 @@ def _take_turns(store: Any, *, waits: bool) -> None:
 
 
 @contextmanager
-def _held(store: Any, claim: Claim) -> Iterator[Begun]:
+def _turn(store: Any, claim: Claim) -> Iterator[Begun]:
     begun = store.begin(claim, "", time.time())
     try:
         yield begun
@@ -133,16 +99,15 @@ def _held(store: Any, claim: Claim) -> Iterator[Begun]:
         store.abort(begun)  # does nothing after a commit
 
 
-def _pass_through(store: Any, claim: Claim) -> None:
-    with _held(store, claim):
-        """It was let in."""
+def _begin_and_abort(store: Any, claim: Claim) -> None:
+    store.abort(store.begin(claim, "", time.time()))
 
 
-def _see_it_wait(store: Any, claim: Claim, waiting: Future[None]) -> None:
-    for _ in range(_LOOKS):
+def _wait_until_it_waits(store: Any, claim: Claim, waiting: Future[None]) -> None:
+    for _ in range(_POLLS):
         if waiting.done() or (hasattr(store, "queue") and store.queue(claim).waiting):
             return
-        futures.wait([waiting], _LOOK_S)
+        futures.wait([waiting], _POLL_S)
 
 
 def _name() -> str:

@@ -1,10 +1,10 @@
-"""What an application's tests need: a simulated Twilio, test clients that sign, the contract of stores.
+"""For an app's tests: a simulated Twilio, test clients that sign, the contract of stores.
 
     phone = TwilioSimulator(app).phone("+15550100001", texting="+15550100099")
     assert phone.text("hello").messages == ["Hi!"]
 
-Nothing here is imported before it is used, so that the pytest plugin costs nothing by itself, and no
-framework is needed for another one's client.
+Every name is imported on first use: the pytest plugin alone costs nothing, and the test client of one
+framework does not need the others.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ _HOMES = {
 }
 
 
-if not TYPE_CHECKING:  # a type checker would take any name at all for granted
+if not TYPE_CHECKING:  # else a type checker would accept any name
 
     def __getattr__(name: str) -> Any:
         if name not in _HOMES:

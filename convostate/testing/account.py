@@ -1,4 +1,4 @@
-"""Twilio's side of one account: what it keeps between webhooks, and what it does with messages."""
+"""One account at Twilio: what it keeps between webhooks, and what it does with messages."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from convostate.testing import params
 from convostate.testing.catching import delivering
 from convostate.testing.fetch import Faults, Fetcher, is_webhook_url
 from convostate.testing.jar import Cookie, Jar
+from convostate.testing.params import ParamValue, merged, status_params
 from convostate.testing.rest_resources import RestState
 from convostate.testing.webhook import Webhook
 
@@ -18,17 +18,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from convostate.testing.clock import Clock
-    from convostate.testing.message import Message
+    from convostate.testing.message import Message, RingingCall
     from convostate.testing.reply import Reply
-    from convostate.testing.ringing import RingingCall
 
-# Twilio's standard keywords and what it answers to them: https://help.twilio.com/articles/223134027
+# Twilio's standard keywords and its replies to them: https://help.twilio.com/articles/223134027
 _KEYWORDS = {
     **dict.fromkeys("stop stopall unsubscribe cancel end quit optout revoke".split(), "STOP"),
     **dict.fromkeys("start yes unstop".split(), "START"),
     **dict.fromkeys("help info".split(), "HELP"),
 }
-_TWILIO_ANSWERS = {
+_KEYWORD_REPLIES = {
     "STOP": "You have successfully been unsubscribed. You will not receive any more messages from "
     "this number. Reply START to resubscribe.",
     "START": "You have successfully been re-subscribed to messages from this number. "
@@ -39,7 +38,7 @@ _TWILIO_ANSWERS = {
 
 @dataclass(frozen=True)
 class Urls:
-    """What is configured for the application's numbers; "" if nothing is.
+    """What is configured for the app's numbers; "" for a URL that is not configured.
 
     Attributes:
         method: ``POST`` or ``GET``, for `webhook` and `voice`.
@@ -56,17 +55,17 @@ class Urls:
 
 @dataclass(eq=False)
 class Account:
-    """One account at Twilio; several threads may use it.
+    """One account at Twilio; safe to use from several threads.
 
     Attributes:
         sid: ``AC…``.
         token: Its auth token.
-        statuses: What becomes of a message once it is sent, in order, if a URL is named for it.
-        in_process: Whether the app runs in this process, so that its clients are caught.
-        in_use: Gives something true for as long as somebody holds the simulator or one of its phones.
-        arrived: Every message but the replies: those sent through REST, and those that a reply
-            sends to other people.
-        ringing: The calls that the app has placed and nobody has answered.
+        statuses: The statuses that are reported for each sent message, in order.
+        in_process: Whether the app runs in this process, so that its REST clients are caught.
+        in_use: Returns something true while the simulator or one of its phones is referenced.
+        arrived: Every message except replies: those sent through the REST API, and those that a
+            reply sends to other people.
+        ringing: The calls that the app has placed and that have not been answered.
         rest: What the REST API keeps.
     """
 
@@ -88,12 +87,12 @@ class Account:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def jar(self, to: str, from_: str) -> Jar:
-        """The cookies that come with webhooks of this To and From."""
+        """The cookies that Twilio sends with webhooks of this To and From."""
         with self._lock:
             return self._jars.setdefault((to, from_), Jar(self.clock))
 
     def deliver(self, webhook: Webhook) -> Reply:
-        """Tell the app, do what it answers, and then tell it what became of the messages."""
+        """Deliver a webhook, send the messages of the reply, and report their statuses."""
         reply = self._run(webhook)
         theirs = reply.params.get("From", "")
         blocked = self.opted_out(reply.params.get("To", ""), theirs)
@@ -115,7 +114,7 @@ class Account:
             return webhook.deliver(self.fetcher)
 
     def send(self, message: Message) -> None:
-        """Send a message from the REST API; a status callback waits until the sender has its answer."""
+        """Send a message of the REST API; its statuses are reported after the API has answered."""
         self.arrived.append(message)
         self._report_later(message)
 
@@ -126,16 +125,12 @@ class Account:
                 self._unreported += [(status, message) for status in self.statuses]
 
     def deliver_statuses(self) -> list[Reply]:
-        """Tell the app what has become of the messages that were sent since the last time."""
-        with self._lock:
-            unreported, self._unreported = (
-                self._unreported,
-                [],
-            )  # what the app sends meanwhile waits
+        """Report the statuses of the messages that were sent since the last time."""
+        with self._lock:  # messages that the app sends meanwhile are reported next time
+            unreported, self._unreported = self._unreported, []
+        default = self.urls.status_callback
         return [
-            self.message_status(
-                message.status_callback or self.urls.status_callback, status, message, {}, Faults()
-            )
+            self.message_status(message.status_callback or default, status, message, {}, Faults())
             for status, message in unreported
         ]
 
@@ -144,55 +139,53 @@ class Account:
         url: str,
         status: str,
         message: Message,
-        extra: Mapping[str, params.ParamValue],
+        extra: Mapping[str, ParamValue],
         faults: Faults,
     ) -> Reply:
-        """Tell a URL what has become of one message."""
-        made = params.message_status(self.sid, message, status, self.clock.now())
-        return self._run(Webhook("status", url, "POST", params.changed(made, extra), faults=faults))
+        """Report one status of one message to a URL."""
+        params = merged(status_params(self.sid, message, status, self.clock.now()), extra)
+        return self._run(Webhook(url, "POST", params, kind="status", faults=faults))
 
-    def record_inbound(self, text: Mapping[str, str]) -> str:
-        """Take note of a text before the app gets it: STOP blocks our number for its sender.
+    def record_inbound(self, params: Mapping[str, str]) -> str:
+        """Record a text before the app gets it: STOP blocks the app's number for the sender.
 
         Keywords count on bare addresses and on RCS. On other channels Twilio leaves them to the
-        channel, unless Advanced Opt-Out has declared the text one. A button is never a keyword.
+        channel, unless Advanced Opt-Out has marked the text as one. A button is never a keyword.
 
         Args:
-            text: The webhook's parameters.
+            params: The webhook's parameters.
 
         Returns:
-            What Twilio itself answers, or "".
+            Twilio's own reply, or "".
         """
-        ours, theirs = text.get("To", ""), text.get("From", "")
-        word = text.get("OptOutType", "")
-        if not word and "ButtonPayload" not in text and ":" not in _on_sms(theirs):
-            word = _KEYWORDS.get(text.get("Body", "").strip().casefold(), "")
-        pair = (_on_sms(ours), _on_sms(theirs))
+        ours, theirs = params.get("To", ""), params.get("From", "")
+        word = params.get("OptOutType", "")
+        if not word and "ButtonPayload" not in params and ":" not in _opt_out_address(theirs):
+            word = _KEYWORDS.get(params.get("Body", "").strip().casefold(), "")
+        pair = (_opt_out_address(ours), _opt_out_address(theirs))
         with self._lock:
             self._last_texted[theirs] = ours
             blocked = pair in self._opted_out
             if (word, blocked) in (("HELP", True), ("START", False)):
-                return (
-                    ""  # nobody may be answered, or nothing changes: "yes" is a text like any other
-                )
+                return ""  # no reply is allowed, or nothing changes: "yes" is an ordinary text
             if word == "STOP":
                 self._opted_out.add(pair)
             elif word == "START":
                 self._opted_out.discard(pair)
-        return _TWILIO_ANSWERS.get(word, "")
+        return _KEYWORD_REPLIES.get(word, "")
 
     def opted_out(self, ours: str, theirs: str) -> bool:
         """Whether this person has sent STOP to this number, and no START since."""
         with self._lock:
-            return (_on_sms(ours), _on_sms(theirs)) in self._opted_out
+            return (_opt_out_address(ours), _opt_out_address(theirs)) in self._opted_out
 
     def sender_for(self, theirs: str) -> str:
-        """The number that a Messaging Service takes: the one this person wrote to last, or ""."""
+        """The number that a Messaging Service uses: the one this person last wrote to, or ""."""
         with self._lock:
             return self._last_texted.get(theirs, "")
 
     def export(self) -> dict[str, Any]:
-        """What Twilio keeps of people, as JSON can carry it, for another simulator's `restore`."""
+        """What Twilio keeps about people, as JSON values, for `restore` of another simulator."""
         with self._lock:
             return {
                 "jars": [[*pair, jar.cookies()] for pair, jar in self._jars.items()],
@@ -200,20 +193,20 @@ class Account:
                 "last_texted": dict(self._last_texted),
             }
 
-    def restore(self, kept: Mapping[str, Any]) -> None:
-        """Go on with what `export` gave."""
-        for to, from_, cookies in kept["jars"]:
+    def restore(self, exported: Mapping[str, Any]) -> None:
+        """Continue with what `export` returned."""
+        for to, from_, cookies in exported["jars"]:
             self.jar(to, from_).fill(Cookie(*cookie) for cookie in cookies)
         with self._lock:
-            self._opted_out = {(ours, theirs) for ours, theirs in kept["opted_out"]}
-            self._last_texted = dict(kept["last_texted"])
+            self._opted_out = {(ours, theirs) for ours, theirs in exported["opted_out"]}
+            self._last_texted = dict(exported["last_texted"])
 
     def register(self, ours: str, theirs: str) -> None:
-        """Make a person known who has not written yet."""
+        """Add a person who has not written yet."""
         with self._lock:
             self._last_texted.setdefault(theirs, ours)
 
 
-def _on_sms(address: str) -> str:
+def _opt_out_address(address: str) -> str:
     """The address that an opt-out is kept under: since 2026-03-16 RCS shares it with SMS and MMS."""
     return address.removeprefix("rcs:")

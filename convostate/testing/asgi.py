@@ -1,7 +1,7 @@
-"""Delivery to an ASGI app in this process, on an event loop of its own, with the specification checked.
+"""Requests to an ASGI app in this process, checked against the ASGI specification.
 
-The loop runs in a thread, so that a test stays plain: it begins with the app's lifespan at the first
-request, and texts that overlap run on it side by side.
+The app runs on an event loop in a thread, so that a test needs no async code. The loop begins with the
+app's lifespan, and texts that overlap run on it concurrently.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from urllib.parse import unquote, urlsplit
 from werkzeug.datastructures import Headers
 
 from convostate.testing.delivery import MAX_DOCUMENT_BYTES, Request, Response
-from convostate.testing.inprocess import WsgiTransport
+from convostate.testing.event_loop import LoopThread
+from convostate.testing.inprocess import CLOCK_KEY, SEEN_KEY, STATE_KEY, TURN_KEY, WsgiTransport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -26,10 +27,6 @@ if TYPE_CHECKING:
     Message = dict[str, Any]
 
 STOP_S = 5.0  # how long an app may take to shut down
-_CLOCK = "convostate.clock"
-_SEEN = "convostate.testing.seen"
-_STATE = "convostate.state"
-_TURN = "convostate.turn"
 
 
 def is_asgi(app: object) -> bool:
@@ -39,13 +36,13 @@ def is_asgi(app: object) -> bool:
 
 
 class AsgiTransport(WsgiTransport):
-    """Calls an ASGI app; all else as `WsgiTransport`.
+    """Calls an ASGI app; otherwise like `WsgiTransport`.
 
     Args:
         app: Any ASGI app.
-        clock: As there.
-        loop: The event loop on which the app has started; None starts it on a new one.
-        **options: As there.
+        clock: As for `WsgiTransport`.
+        loop: The event loop that runs the app's lifespan; None starts a new one.
+        **options: As for `WsgiTransport`.
     """
 
     def __init__(
@@ -53,21 +50,22 @@ class AsgiTransport(WsgiTransport):
         app: Any,
         clock: Callable[[], float],
         *,
-        loop: LoopThread | None = None,
+        loop: AppLoop | None = None,
         **options: Any,
     ) -> None:
-        # Frameworks make their stack of middleware when they start.
+        # First the lifespan: frameworks build their stack of middleware when they start.
         lifespan = Lifespan(app)
-        self._loop = LoopThread(lifespan) if loop is None else loop
+        self._loop = AppLoop(lifespan) if loop is None else loop
         super().__init__(app, clock, **options)
         if self._middleware is not None:
             lifespan.close = self._middleware.store.close
 
-    def send(self, request: Request, connect_s: float, read_s: float) -> Response:  # noqa: ARG002  there is no network to wait for
+    def send(self, request: Request, connect_s: float, read_s: float) -> Response:  # noqa: ARG002  there is no network
         """Run the app for one request."""
         seen: dict[str, Any] = {}
         exchange = Exchange(request.body)
-        scope = make_scope(request, self.stripped_prefix) | {_CLOCK: self._clock, _SEEN: seen}
+        scope = make_scope(request, self.stripped_prefix)
+        scope |= {CLOCK_KEY: self._clock, SEEN_KEY: seen}
         try:
             with self._checked_inside():
                 self._loop.run(self._app(scope, exchange.receive, exchange.send))
@@ -80,57 +78,50 @@ class AsgiTransport(WsgiTransport):
         return Response(status, headers, body, None, seen.get("state"))
 
     def answer_due(self, conversations: Any) -> list[Exception]:
-        """As there; on the loop of the app if it is for one."""
+        """As `WsgiTransport.answer_due`; on the app's loop if the conversations are for asyncio."""
         if not inspect.iscoroutinefunction(conversations.answer_due):
             return super().answer_due(conversations)
         errors: list[Exception] = self._loop.run(conversations.answer_due())
         return errors
 
     def check(self, app: Any) -> Any:
-        """An app that is checked while it is called."""
+        """The app inside a validator."""
         return CheckedAsgi(app)
 
     def inside(self, act: Callable[[Any], bool]) -> AsgiTransport:
-        """As `WsgiTransport.inside`, on the loop of the app, whose store may belong to it."""
+        """As `WsgiTransport.inside`, on the app's own loop, because its store may belong to that."""
 
-        async def meet(scope: Message, _receive: Any, send: Any) -> None:
-            status = 204 if act(scope[_STATE]) else 500
+        async def app(scope: Message, _receive: Any, send: Any) -> None:
+            status = 204 if act(scope[STATE_KEY]) else 500
             await send({"type": "http.response.start", "status": status, "headers": []})
             await send({"type": "http.response.body"})
 
-        around, prefix = self._around(meet), self.stripped_prefix
         return AsgiTransport(
-            around, self._clock, loop=self._loop, raise_app_errors=True, stripped_prefix=prefix
+            self._wrap(app),
+            self._clock,
+            loop=self._loop,
+            raise_app_errors=True,
+            stripped_prefix=self.stripped_prefix,
         )
 
 
-class LoopThread:
-    """An event loop in a thread, with the lifespan of an app; both end with the process or the last use."""
+class AppLoop:
+    """The event loop of an app and its lifespan; both end with the process or the last reference."""
 
     def __init__(self, lifespan: Lifespan) -> None:
-        self._loop = asyncio.new_event_loop()
-        thread = threading.Thread(target=self._loop.run_forever, name="asgi-app", daemon=True)
-        thread.start()
-        weakref.finalize(self, _stop, self._loop, thread, lifespan)
+        loop = LoopThread()
+        weakref.finalize(self, _stop, loop, lifespan)
+        self.run = loop.run
         self.run(lifespan.start())
 
-    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
-        """Run a coroutine on the loop, and wait for its result."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
-
-def _stop(loop: asyncio.AbstractEventLoop, thread: threading.Thread, lifespan: Lifespan) -> None:
-    if (
-        threading.current_thread() is thread
-    ):  # collected on the loop itself, which cannot wait for itself
-        threading.Thread(target=_stop, args=(loop, thread, lifespan)).start()
+def _stop(loop: LoopThread, lifespan: Lifespan) -> None:
+    if loop.is_current:  # garbage collection runs on the loop, which cannot wait for itself
+        threading.Thread(target=_stop, args=(loop, lifespan)).start()
         return
     with suppress(concurrent.futures.TimeoutError):
-        asyncio.run_coroutine_threadsafe(lifespan.stop(), loop).result(STOP_S)
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join(STOP_S)
-    if not loop.is_running():
-        loop.close()
+        loop.run(lifespan.stop(), STOP_S)
+    loop.close()
 
 
 class CheckedAsgi:
@@ -140,48 +131,47 @@ class CheckedAsgi:
         self.app = app
 
     async def __call__(self, scope: Message, receive: Any, send: Any) -> None:
-        """Run the app; what a test sends it by other means passes through."""
-        seen = scope.get(_SEEN)
+        """Run the app; requests that the simulator did not send pass unchecked."""
+        seen = scope.get(SEEN_KEY)
         if seen is None or scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        if _STATE in scope:
-            seen.update(state=scope[_STATE], turn=scope.get(_TURN))
-        judge = Exchange(b"")
+        if STATE_KEY in scope:
+            seen.update(state=scope[STATE_KEY], turn=scope.get(TURN_KEY))
+        exchange = Exchange(b"")
 
-        async def judged(message: Message) -> None:
-            await judge.send(message)
+        async def checked_send(message: Message) -> None:
+            await exchange.send(message)
             await send(message)
 
-        await self.app(scope, receive, judged)
+        await self.app(scope, receive, checked_send)
 
 
 class Exchange:
-    """One request and the response to it, as a server sees them.
+    """One request and its response, as a server sees them.
 
-    The names of headers may have capitals, as Django's have: servers take them.
+    The names of headers may have capitals, as Django's have: servers accept them.
     """
 
     def __init__(self, body: bytes) -> None:
         self._body: bytes | None = body
-        self._over = asyncio.Event()
+        self._complete = asyncio.Event()
         self._status = 0
         self._headers = Headers()
         self._chunks: list[bytes] = []
-        self._is_complete = False
 
     async def receive(self) -> Message:
-        """The request, once; then the client goes when it has its answer."""
+        """The request, once; after the response, the disconnect of the client."""
         body, self._body = self._body, None
         if body is not None:
             return {"type": "http.request", "body": body, "more_body": False}
-        await self._over.wait()
+        await self._complete.wait()
         return {"type": "http.disconnect"}
 
     async def send(self, message: Message) -> None:
-        """Take a message, and insist on the specification."""
+        """Check a message and add it to the response."""
         kind = message["type"]
-        assert not self._is_complete, f"{kind} came after the response"
+        assert not self._complete.is_set(), f"{kind} came after the response"
         if kind == "http.response.start":
             assert not self._status, "http.response.start came twice"
             status, headers = message["status"], list(message.get("headers", ()))
@@ -196,14 +186,13 @@ class Exchange:
             if sum(map(len, self._chunks)) <= MAX_DOCUMENT_BYTES:
                 self._chunks.append(bytes(message.get("body", b"")))
             if not message.get("more_body", False):
-                self._is_complete = True
-                self._over.set()
+                self._complete.set()
         else:
             assert kind == "http.response.debug", f"{kind} was not offered"
 
     def response(self) -> tuple[int, Headers, bytes]:
         """Status, headers and body."""
-        assert self._is_complete, "the app ended without a whole response"
+        assert self._complete.is_set(), "the app ended without a complete response"
         return self._status, self._headers, b"".join(self._chunks)[: MAX_DOCUMENT_BYTES + 1]
 
 
@@ -213,14 +202,14 @@ class Lifespan:
     def __init__(self, app: Any) -> None:
         self._app = app
         self._task: asyncio.Future[None] | None = None
-        # An app without a lifespan, such as Django's, does not tell its middleware that it ends.
+        # Closes the store of an app without a lifespan, such as Django's.
         self.close: Callable[[], Coroutine[Any, Any, None]] | None = None
 
     async def start(self) -> None:
-        """Run the app's start-up; an app without one raises, and needs none.
+        """Run the app's start-up; an app without a lifespan raises, which is ignored.
 
         Raises:
-            RuntimeError: The app says that it cannot start.
+            RuntimeError: The app reports that its start-up failed.
         """
         self._events: asyncio.Queue[Message] = asyncio.Queue()
         self._answers: asyncio.Queue[Message] = asyncio.Queue()
@@ -231,7 +220,7 @@ class Lifespan:
             raise RuntimeError(f"the app did not start: {answer.get('message', '')}")
 
     async def stop(self) -> None:
-        """Run the app's shutdown, if its start-up came to an end."""
+        """Run the app's shutdown, if its start-up succeeded."""
         await self._ask("lifespan.shutdown")
         if self.close is not None:
             await self.close()
@@ -240,7 +229,7 @@ class Lifespan:
             await asyncio.wait([self._task])
 
     async def _ask(self, event: str) -> Message:
-        """Send an event, and wait for the answer or for the end of the app."""
+        """Send an event, and wait for the answer or the end of the app."""
         assert self._task is not None
         if self._task.done():
             return {}
@@ -251,12 +240,12 @@ class Lifespan:
         if answer.done():
             return answer.result()
         answer.cancel()
-        self._task.exception()  # an app may say so that it takes no lifespan
+        self._task.exception()  # retrieved: an app without a lifespan may raise
         return {}
 
 
 def make_scope(request: Request, stripped_prefix: str = "") -> dict[str, Any]:
-    """The scope that a server makes of a request."""
+    """The ASGI scope that a server makes of a request."""
     parts = urlsplit(request.url)
     path, _, query = request.target(stripped_prefix).partition("?")
     headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in request.headers]

@@ -1,8 +1,8 @@
-"""A phone call: the app's documents played to a person, who presses keys, speaks and hangs up.
+"""A phone call: the app's documents are played to a person, who presses keys, speaks and hangs up.
 
 Sources: https://www.twilio.com/docs/voice/twiml (requests, order of verbs), …/twiml/gather,
 …/twiml/record, …/twiml/dial, …/twiml/enqueue, …/twiml/number (actions and their parameters),
-https://www.twilio.com/docs/voice/api/call-resource (how a call is changed, and its end reported).
+https://www.twilio.com/docs/voice/api/call-resource (how a call is changed and its end is reported).
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from email.utils import format_datetime
 from typing import TYPE_CHECKING
 
 from convostate.errors import UsageError
-from convostate.testing import params
-from convostate.testing.fetch import joined
+from convostate.testing.fetch import resolve_url
+from convostate.testing.params import API_VERSION, Params, merged, new_sid
 from convostate.testing.reply import Reply
 from convostate.testing.rest_resources import call_resource
 from convostate.testing.twiml import Document, interpret, method_of, parse
@@ -28,24 +28,25 @@ if TYPE_CHECKING:
     from convostate.testing.params import ParamValue
 
 _KEYS = frozenset("0123456789*#ABCDabcdw")
-_REACTIONS = {
+_INPUT_HINTS = {
     "Gather": "It waits for keys or speech: press(…), say(…), or wait()",
     "Record": "It records: record(…), or wait()",
 }
 
 
 class Call(Reply):
-    """A call, and the reply that it led to last; made by ``Phone.call``.
+    """A call and its latest reply; made by ``Phone.call``.
 
-    Each of `press`, `say`, `record`, `wait`, `complete` and `hang_up` gives the call again, so that
-    ``call.press("1").said`` is what was said after the key. Whatever a `Reply` has is about the time
-    since the person last did something: `said`, `played`, `errors`, `exchanges`, `twiml`, `state`.
+    The methods `press`, `say`, `record`, `wait`, `complete` and `hang_up` return the call, so that
+    ``call.press("1").said`` is what was said after the key. The attributes of `Reply` describe what
+    has happened since the person's last action: `said`, `played`, `errors`, `exchanges`, `twiml`,
+    `state`.
 
     Attributes:
         over: Whether the call has ended.
         dialed: The numbers, clients and SIP addresses that ``<Dial>`` has called, in order.
-        whispers: What those who answered a ``<Dial>`` heard first: a reply for each noun with a
-            ``url``.
+        whispers: What the people who answered a ``<Dial>`` heard first: one reply for each noun
+            with a ``url``.
     """
 
     def __init__(
@@ -72,11 +73,11 @@ class Call(Reply):
         self.over = False
         self.dialed: list[str] = []
         self.whispers: list[Reply] = []
-        known = dict(webhook.params)
-        ends = known.get("To", ""), known.get("From", ""), known.get("Direction", "")
-        account.rest.resources.setdefault(self.sid, call_resource(account, self.sid, *ends))
+        to, from_, direction = (self.params.get(name, "") for name in ("To", "From", "Direction"))
+        resource = call_resource(account, self.sid, to, from_, direction)
+        self._resource = account.rest.resources.setdefault(self.sid, resource)
+        self._resource["status"] = "in-progress"
         account.rest.calls[self.sid] = self
-        self._show("in-progress")
         self._deliver(webhook)
 
     @property
@@ -86,14 +87,14 @@ class Call(Reply):
 
     @property
     def waits_for(self) -> str:
-        """The verb that the call waits in: ``Gather``, ``Record``, …, or "" once it is over."""
+        """The verb at which the call waits: ``Gather``, ``Record``, …, or "" once it is over."""
         return "" if self._waiting is None else self._waiting.tag
 
     def press(self, keys: str) -> Call:
-        """Press keys for the ``<Gather>`` that waits: as many as it takes, or up to its finish key.
+        """Press keys for the current ``<Gather>``: as many as it takes, or up to its finish key.
 
         Raises:
-            UsageError: The call does not wait for keys, or these are none.
+            UsageError: The call does not wait for keys, or a phone does not have them.
         """
         verb = self._awaited("Gather", "keys", "dtmf")
         if not keys or not set(keys) <= _KEYS:
@@ -110,15 +111,15 @@ class Call(Reply):
                 break
         if not digits:
             return self.wait()
-        told = {"Digits": digits, "FinishedOnKey": finished, "msg": "Gather End"}
-        return self._react(verb, told)
+        extra = {"Digits": digits, "FinishedOnKey": finished, "msg": "Gather End"}
+        return self._react(verb, extra)
 
     def say(self, words: str, confidence: float = 0.9) -> Call:
-        """Speak to the ``<Gather>`` that waits.
+        """Speak to the current ``<Gather>``.
 
         Args:
-            words: What Twilio understands.
-            confidence: How sure it is, 0 to 1.
+            words: The words that Twilio recognizes.
+            confidence: The confidence of the recognition, 0 to 1.
 
         Raises:
             UsageError: The call does not wait for speech.
@@ -127,11 +128,11 @@ class Call(Reply):
         return self._react(verb, {"SpeechResult": words, "Confidence": str(confidence)})
 
     def record(self, words: str = "", seconds: int = 5) -> Call:
-        """Speak to the ``<Record>`` that waits: its action, then its two callbacks, are requested.
+        """Speak to the current ``<Record>``: its action, then its two callbacks are requested.
 
         Args:
-            words: What a transcription, if one was asked for, has.
-            seconds: How long the recording is.
+            words: The text of the transcription, if the app asked for one.
+            seconds: The length of the recording.
 
         Raises:
             UsageError: Nothing is being recorded.
@@ -139,44 +140,44 @@ class Call(Reply):
         return self._recorded(self._awaited("Record", "a recording"), words, seconds, "")
 
     def wait(self) -> Call:
-        """Do nothing until the ``<Gather>`` or ``<Record>`` gives up.
+        """Do nothing until the ``<Gather>`` or ``<Record>`` times out.
 
         Raises:
             UsageError: The call waits for neither.
         """
         verb = self._waiting
-        if verb is None or verb.tag not in _REACTIONS:
-            raise UsageError(f"There is nothing to wait for. {self._what_it_does()}")
+        if verb is None or verb.tag not in _INPUT_HINTS:
+            raise UsageError(f"There is nothing to wait for. {self._hint}")
         if verb.get("actionOnEmptyResult", "").lower() == "true":
             return self._react(verb, {"Digits": "", "msg": "Gather End"})
         super().__init__(self.params)
-        self._go_on()
+        self._continue()
         return self
 
-    def complete(self, **told: ParamValue) -> Call:
-        """End the verb that waits if it is one that no person ends, such as ``<Enqueue>`` or ``<Pay>``.
+    def complete(self, **extra: ParamValue) -> Call:
+        """End a verb that the caller does not end, such as ``<Enqueue>`` or ``<Pay>``.
 
-        Its action is requested; a verb without one is followed by the next verb.
+        Its action is requested; without an action, the call continues with the next verb.
 
         Args:
-            **told: What Twilio sends to the action, such as ``QueueResult="bridged"`` or
-                ``Result="success"``.
+            **extra: The parameters that Twilio sends to the action, such as
+                ``QueueResult="bridged"`` or ``Result="success"``.
 
         Raises:
             UsageError: The call does not wait, or waits for keys, speech or a recording.
         """
         verb = self._waiting
-        if verb is None or verb.tag in _REACTIONS:
-            raise UsageError(f"There is nothing to complete. {self._what_it_does()}")
+        if verb is None or verb.tag in _INPUT_HINTS:
+            raise UsageError(f"There is nothing to complete. {self._hint}")
         super().__init__(self.params)
-        self._leave(verb, told)
+        self._leave(verb, extra)
         return self
 
     def update(self, url: str = "", method: str = "POST", twiml: str = "") -> Call:
         """Give the call another document, as ``client.calls(sid).update(…)`` does.
 
-        What the call waits in ends. If the app is answering a webhook of this call, its answer comes
-        first.
+        The current verb ends. If the app is answering a webhook of this call, that reply takes
+        effect first.
 
         Args:
             url: The next document's URL.
@@ -187,15 +188,15 @@ class Call(Reply):
             UsageError: The call has ended.
         """
         if self.over:
-            raise UsageError(f"The call cannot be redirected. {self._what_it_does()}")
+            raise UsageError(f"The call cannot be redirected. {self._hint}")
         inline = parse(twiml, twiml, "call") if twiml else None
-        self._update = self._webhook.to(url or self._url, method, self._made({}), inline)
+        self._update = self._webhook.to(url or self._url, method, self._params({}), inline)
         if not self._delivering:
             self._deliver_update()
         return self
 
     def hang_up(self) -> Call:
-        """Hang up; the app hears of it where a status callback is configured. No effect afterwards."""
+        """Hang up; the end is reported to the status callback, if there is one. Later calls do nothing."""
         if self.over:
             return self
         verb = self._waiting
@@ -206,55 +207,56 @@ class Call(Reply):
         return self
 
     def _awaited(self, tag: str, what: str, kind: str = "") -> ET.Element:
-        """The verb that waits.
+        """The current verb.
 
         Raises:
-            UsageError: It is another one, or takes another kind of input.
+            UsageError: It is another verb, or takes another kind of input.
         """
         verb = self._waiting
         if verb is None or verb.tag != tag or kind not in verb.get("input", "dtmf"):
-            raise UsageError(f"The call does not wait for {what}. {self._what_it_does()}")
+            raise UsageError(f"The call does not wait for {what}. {self._hint}")
         return verb
 
-    def _what_it_does(self) -> str:
+    @property
+    def _hint(self) -> str:
         if self.over:
             return "It has ended: phone.call() places another one"
-        other = f"It is in <{self.waits_for}>: complete(…) with what Twilio tells, or hang_up()"
-        return _REACTIONS.get(self.waits_for, other)
+        other = f"It is in <{self.waits_for}>: complete(…) with Twilio's parameters, or hang_up()"
+        return _INPUT_HINTS.get(self.waits_for, other)
 
-    def _react(self, verb: ET.Element, told: Mapping[str, ParamValue]) -> Call:
+    def _react(self, verb: ET.Element, extra: Mapping[str, ParamValue]) -> Call:
         super().__init__(self.params)
-        self._request(verb.get("action", ""), method_of(verb), told)
+        self._request(verb.get("action", ""), method_of(verb), extra)
         return self
 
     def _recorded(self, verb: ET.Element, words: str, seconds: int, digits: str) -> Call:
-        account, sid = self._account, params.new_sid("RE")
-        folder = f"https://api.twilio.com/{params.API_VERSION}/Accounts/{account.sid}"
+        account, sid = self._account, new_sid("RE")
+        folder = f"https://api.twilio.com/{API_VERSION}/Accounts/{account.sid}"
         recording = {
             "RecordingSid": sid,
             "RecordingUrl": f"{folder}/Recordings/{sid}",
             "RecordingDuration": str(seconds),
         }
-        url = self._url  # the callbacks are relative to the document that asked for them
+        url = self._url  # the callbacks are relative to the document that names them
         if digits:
-            ended = self._made({**recording, "Digits": digits, "CallStatus": "completed"})
+            final = self._params({**recording, "Digits": digits, "CallStatus": "completed"})
             super().__init__(self.params)
-            # Twilio does not carry out the answer: nobody is there to hear it.
-            self._report(verb.get("action", ""), ended, method_of(verb), base=url)
+            # The call is over: Twilio does not carry out the response.
+            self._report(verb.get("action", ""), final, method_of(verb), base=url)
             self._end()
         else:
             self._react(verb, {**recording, "Digits": digits})
-        made = [("AccountSid", account.sid), ("CallSid", self.sid), *recording.items()]
-        made += [("RecordingStatus", "completed"), ("RecordingChannels", "1")]
-        made += [("RecordingSource", "RecordVerb"), ("ErrorCode", "0")]
         callback = verb.get("recordingStatusCallback")
         if callback:
+            params = [("AccountSid", account.sid), ("CallSid", self.sid), *recording.items()]
+            params += [("RecordingStatus", "completed"), ("RecordingChannels", "1")]
+            params += [("RecordingSource", "RecordVerb"), ("ErrorCode", "0")]
             method = method_of(verb, "recordingStatusCallbackMethod")
-            self._report(callback, made, method, base=url)
+            self._report(callback, params, method, base=url)
         callback = verb.get("transcribeCallback")
         if callback:
-            transcription = params.new_sid("TR")
-            told = {
+            transcription = new_sid("TR")
+            extra = {
                 "TranscriptionSid": transcription,
                 "TranscriptionText": words,
                 "TranscriptionStatus": "completed",
@@ -262,20 +264,20 @@ class Call(Reply):
                 "TranscriptionType": "fast",
                 **{name: recording[name] for name in ("RecordingSid", "RecordingUrl")},
             }
-            self._report(callback, self._made(told), base=url)
+            self._report(callback, self._params(extra), base=url)
         return self
 
-    def _request(self, url: str, method: str, told: Mapping[str, ParamValue]) -> None:
-        """Request the document that comes next."""
-        whole = joined(self._url, url)
-        if whole is None:
+    def _request(self, url: str, method: str, extra: Mapping[str, ParamValue]) -> None:
+        """Request the next document."""
+        target = resolve_url(self._url, url)
+        if target is None:
             self.errors.append(11100)
             self._end()
         else:
-            self._deliver(self._webhook.to(whole, method, self._made(told)))
+            self._deliver(self._webhook.to(target, method, self._params(extra)))
 
-    def _made(self, told: Mapping[str, ParamValue]) -> params.Params:
-        return params.changed(self._base, {"CallStatus": "in-progress", **told})
+    def _params(self, extra: Mapping[str, ParamValue]) -> Params:
+        return merged(self._base, {"CallStatus": "in-progress", **extra})
 
     def _deliver(self, webhook: Webhook) -> None:
         self._steps += 1
@@ -288,7 +290,7 @@ class Call(Reply):
             self._merge(self._account.deliver(webhook))
         finally:
             self._delivering = False
-        if self.over:  # the app has ended it meanwhile
+        if self.over:  # the app has ended the call meanwhile
             return
         self._url = webhook.document_url
         self._waiting, self._rest = webhook.document.waiting, webhook.document.rest
@@ -309,79 +311,77 @@ class Call(Reply):
             self._deliver(webhook)
 
     def _queue(self, verb: ET.Element) -> None:
-        """Have the caller hear what a ``waitUrl`` says."""
-        whole = joined(self._url, verb.get("waitUrl", ""))
-        if verb.get("waitUrl") and whole is not None:
-            told = {"QueueSid": params.new_sid("QU"), "QueuePosition": "1", "QueueTime": "0"}
-            told |= {"CurrentQueueSize": "1", "AvgQueueTime": "0"}
+        """Play the document of a ``waitUrl`` to the caller."""
+        target = resolve_url(self._url, verb.get("waitUrl", ""))
+        if verb.get("waitUrl") and target is not None:
+            extra = {"QueueSid": new_sid("QU"), "QueuePosition": "1", "QueueTime": "0"}
+            extra |= {"CurrentQueueSize": "1", "AvgQueueTime": "0"}
             method = method_of(verb, "waitUrlMethod")
-            self._merge(self._account.deliver(self._webhook.to(whole, method, self._made(told))))
+            webhook = self._webhook.to(target, method, self._params(extra))
+            self._merge(self._account.deliver(webhook))
 
     def _merge(self, reply: Reply) -> None:
         self.params, self.twiml = reply.params, reply.twiml or self.twiml
         for name in ("sent", "said", "played", "errors", "exchanges", "statuses", "blocked"):
             getattr(self, name).extend(getattr(reply, name))
 
-    def _go_on(self) -> None:
-        """Carry out the verbs after the one that waited."""
+    def _continue(self) -> None:
+        """Carry out the verbs after the current one."""
         following = interpret(self._rest, "call", Document(twiml=self.twiml))
-        self._deliver(self._webhook.to(self._url, "POST", self._made({}), following))
+        self._deliver(self._webhook.to(self._url, "POST", self._params({}), following))
 
     def _dial(self, verb: ET.Element) -> None:
-        """Dial, talk for a while, and go on, as `dial_status` says."""
+        """Dial, and continue as `dial_status` says."""
         nouns = list(verb) or [verb]
         self.dialed += [(noun.text or "").strip() for noun in nouns]
-        sid = params.new_sid("CA")
-        told = {"DialCallStatus": self._dial_status, "DialCallSid": sid}
+        sid = new_sid("CA")
+        extra = {"DialCallStatus": self._dial_status, "DialCallSid": sid}
         if self._dial_status == "completed":
-            told |= {"DialCallDuration": "10", "DialBridged": "true"}
+            extra |= {"DialCallDuration": "10", "DialBridged": "true"}
             for noun in nouns:
                 self._whisper(noun, sid)
-        self._leave(verb, told)
+        self._leave(verb, extra)
 
     def _whisper(self, noun: ET.Element, sid: str) -> None:
-        """Play the document of a ``<Number url>`` to the one who was dialed, in a call of its own."""
-        whole = joined(self._url, noun.get("url", ""))
-        if noun.get("url") and whole is not None:
-            own = {"CallSid": sid, "ParentCallSid": self.sid, "Direction": "outbound-dial"}
-            made = self._made({**own, "To": (noun.text or "").strip()})
-            webhook = replace(self._webhook.to(whole, method_of(noun), made), jar=None)
+        """Play the document of a ``<Number url>`` to the dialed person, in a call of its own."""
+        target = resolve_url(self._url, noun.get("url", ""))
+        if noun.get("url") and target is not None:
+            extra = {"CallSid": sid, "ParentCallSid": self.sid, "Direction": "outbound-dial"}
+            params = self._params({**extra, "To": (noun.text or "").strip()})
+            webhook = replace(self._webhook.to(target, method_of(noun), params), jar=None)
             self.whispers.append(self._account.deliver(webhook))
 
-    def _leave(self, verb: ET.Element, told: Mapping[str, ParamValue]) -> None:
-        """Go on after a verb: with its action, or else with the next verb."""
+    def _leave(self, verb: ET.Element, extra: Mapping[str, ParamValue]) -> None:
+        """Continue with the action of a verb, or without one with the next verb."""
         action = verb.get("action")
         if action is None:
-            self._go_on()
+            self._continue()
         else:
-            self._request(action, method_of(verb), told)
-
-    def _show(self, status: str) -> None:
-        self._account.rest.resources[self.sid]["status"] = status
+            self._request(action, method_of(verb), extra)
 
     def _end(self) -> None:
         """End the call and report it."""
         self.over, self._waiting, self._update = True, None, None
-        self._show("completed")
+        self._resource["status"] = "completed"
         if not self._status_callback:
             return
         now = self._account.clock.now()
-        told = {
+        extra = {
             "CallStatus": "completed",
             "CallDuration": str(max(1, int(now - self._started))),
-            "Duration": "1",  # minutes begun
+            "Duration": "1",  # minutes, rounded up
             "Timestamp": format_datetime(datetime.fromtimestamp(now, timezone.utc)),
             "CallbackSource": "call-progress-events",
             "SequenceNumber": "0",
         }
-        self._report(self._status_callback, self._made(told), base=self._webhook.url)
+        self._report(self._status_callback, self._params(extra), base=self._webhook.url)
 
-    def _report(self, url: str, made: params.Params, method: str = "POST", *, base: str) -> None:
-        """Tell a URL of something; what it answers is not read."""
-        whole = joined(base, url)
-        if whole is None:
+    def _report(self, url: str, params: Params, method: str = "POST", *, base: str) -> None:
+        """Report an event to a URL; the response is not interpreted."""
+        target = resolve_url(base, url)
+        if target is None:
             self.errors.append(11100)
         else:
-            webhook = self._webhook.to(whole, method, made)
+            webhook = self._webhook.to(target, method, params)
             webhook.kind = "status"
             self.statuses.append(self._account.deliver(webhook))

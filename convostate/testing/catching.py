@@ -1,9 +1,8 @@
-"""No ``twilio.rest.Client`` reaches Twilio while an app is simulated, whoever made the client.
+"""Catching: no ``twilio.rest.Client`` reaches Twilio while an app is simulated, whoever made the client.
 
-Every request of twilio-python, blocking or asynchronous and whatever carries it, passes through two
-methods of one class. Once a simulator has called an app in this process they ask here first. That goes
-on for as long as the simulator or one of its phones is used, so that a thread which the app has started
-is caught as well.
+Every request of twilio-python, blocking or asynchronous, passes through two methods of one class. Once a
+simulator has called an app in this process, they ask here first. They do so for as long as the simulator
+or one of its phones is referenced, so that threads which the app has started are caught as well.
 
 twilio-python takes half a second to import, so nothing here imports it before the app does.
 """
@@ -29,7 +28,7 @@ _CLIENT = "twilio.base.client_base"
 
 _lock = threading.Lock()
 _blocks: list[Account] = []  # of `caught_clients`, innermost last
-_used: list[Account] = []  # that have called an app of this process, the latest last
+_used: list[Account] = []  # accounts that have called an app of this process, the latest last
 _delivering: ContextVar[Account] = ContextVar("convostate.testing.delivering")
 
 
@@ -48,10 +47,10 @@ def caught_clients(account: Account) -> Iterator[None]:
 
 @contextmanager
 def delivering(account: Account) -> Iterator[None]:
-    """Answer the clients of the app that is called in this block, and of what it leaves running."""
+    """Answer the clients of the app that is called in this block, and of its threads and tasks."""
     _watch()
     with _lock:
-        _used[:] = [one for one in _used if one is not account and one.in_use()] + [account]
+        _used[:] = [each for each in _used if each is not account and each.in_use()] + [account]
     token = _delivering.set(account)
     try:
         yield
@@ -60,15 +59,15 @@ def delivering(account: Account) -> Iterator[None]:
 
 
 def _accounts() -> list[Account]:
-    """Who may answer, the likeliest first."""
-    here = _delivering.get(None)
+    """The accounts that may answer, the most likely first."""
+    current = _delivering.get(None)
     with _lock:
-        known = [*(one for one in _used if one.in_use()), *_blocks, here]
-    return [account for account in reversed(known) if account is not None]
+        accounts = [*(each for each in _used if each.in_use()), *_blocks, current]
+    return [account for account in reversed(accounts) if account is not None]
 
 
 def _watch() -> None:
-    """Have twilio's client ask here: now, or once it is imported."""
+    """Patch twilio's client: now, or once it is imported."""
     module = sys.modules.get(_CLIENT)
     if module is not None:
         _patch(module)
@@ -77,7 +76,7 @@ def _watch() -> None:
 
 
 class _OnImport:
-    """A finder that patches twilio's client as soon as somebody imports it."""
+    """A finder that patches twilio's client as soon as it is imported."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -104,19 +103,19 @@ def _patch(module: Any) -> None:
     base.convostate_patched = True
     request, request_async = base.request, base.request_async
 
-    def caught_request(self: Any, *args: Any, **named: Any) -> Any:
+    def caught_request(self: Any, *args: Any, **kwargs: Any) -> Any:
         accounts = _accounts()
-        return _answer(self, accounts, args, named) if accounts else request(self, *args, **named)
+        return _answer(self, accounts, args, kwargs) if accounts else request(self, *args, **kwargs)
 
-    async def caught_request_async(self: Any, *args: Any, **named: Any) -> Any:
+    async def caught_request_async(self: Any, *args: Any, **kwargs: Any) -> Any:
         accounts = _accounts()
         if accounts:
-            return _answer(self, accounts, args, named)
-        return await request_async(self, *args, **named)
+            return _answer(self, accounts, args, kwargs)
+        return await request_async(self, *args, **kwargs)
 
     base.request, base.request_async = caught_request, caught_request_async
 
 
-def _answer(client: Any, accounts: list[Account], args: Any, named: Any) -> Any:
+def _answer(client: Any, accounts: list[Account], args: Any, kwargs: Any) -> Any:
     rest = importlib.import_module("convostate.testing.rest")  # needs the package twilio
-    return rest.answer(client, accounts, *args, **named)
+    return rest.answer(client, accounts, *args, **kwargs)

@@ -1,4 +1,4 @@
-"""The simulator's clock: time passes only when a test says so."""
+"""The simulator's clock: time passes only when a test moves it."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import time
 
 
 class Clock:
-    """A clock that is moved by hand; calling it gives Unix time in seconds.
+    """A clock that is moved by hand; calling it returns Unix time in seconds.
 
     Args:
-        start: Unix time in seconds; the present whole second where absent, so that what other
-            processes wrote a moment ago is neither expired nor from the future.
-        ticking: Whether time also passes by itself, as the web phone and the chat need it. A test
-            leaves this off: then the same test always sees the same times.
+        start: Unix time in seconds. If absent, the current whole second, so that state which other
+            processes have just written is neither expired nor from the future.
+        ticking: Whether time also passes by itself, as the web phone and the chat need it. Leave it
+            off in tests, so that a test always sees the same times.
     """
 
     def __init__(self, start: float | None = None, *, ticking: bool = False) -> None:
@@ -23,9 +23,9 @@ class Clock:
 
     def now(self) -> float:
         """The time, in Unix seconds."""
-        passed = 0.0 if self._started is None else time.monotonic() - self._started
+        elapsed = 0.0 if self._started is None else time.monotonic() - self._started
         with self._lock:
-            return self._now + passed
+            return self._now + elapsed
 
     __call__ = now
 

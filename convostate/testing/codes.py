@@ -1,4 +1,4 @@
-"""The error codes of Twilio that the simulator reports, in its words.
+"""The Twilio error codes that the simulator reports, with Twilio's descriptions.
 
 Source: https://www.twilio.com/docs/api/errors
 """
@@ -40,6 +40,6 @@ ERRORS: dict[int, str] = {
 }
 
 
-def worded(code: int) -> str:
-    """A code with what it means: ``11200 HTTP retrieval failure``."""
+def describe(code: int) -> str:
+    """A code with its description: ``11200 HTTP retrieval failure``."""
     return f"{code} {ERRORS.get(code, 'see https://www.twilio.com/docs/api/errors')}"

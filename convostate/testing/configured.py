@@ -1,4 +1,4 @@
-"""What an app's settings say of the webhooks that it takes: their URL and who signs them."""
+"""The URL and the signing secret of an app's webhooks, from its settings."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ ACCOUNT_SID = "AC" + "0" * 31 + "1"
 
 
 class Configured(Protocol):
-    """What is read of an app's settings."""
+    """The part of an app's settings that is read here."""
 
     @property
     def public_url(self) -> str | None:
-        """The origin and prefix that Twilio was given."""
+        """The origin and prefix that are configured at Twilio."""
         ...
 
     @property
@@ -34,34 +34,34 @@ class Configured(Protocol):
 def configured_url(settings: Configured) -> str:
     """``/sms`` if it is guarded, else the first guarded path without a wildcard."""
     origin = settings.public_url or WEBHOOK_URL.removesuffix("/sms")
-    written = [path for path in settings.paths if not set(path) & set("*?[!")]
-    return origin + ("/sms" if guards(settings, "/sms") else next(iter(written), "/sms"))
+    literal = [path for path in settings.paths if not set(path) & set("*?[!")]
+    return origin + ("/sms" if guards(settings, "/sms") else next(iter(literal), "/sms"))
 
 
 def guards(settings: Configured, path: str) -> bool:
-    """Whether a path, spelled plainly, is guarded: the last pattern that matches decides."""
+    """Whether a normalized path is guarded: the last matching pattern decides."""
     guarded = all(pattern.startswith("!") for pattern in settings.paths)
     for pattern in settings.paths:
-        spelled = pattern.removeprefix("!").casefold()
-        if any(fnmatchcase(path.casefold(), each) for each in (spelled, spelled.rstrip("/"))):
+        plain = pattern.removeprefix("!").casefold()
+        if any(fnmatchcase(path.casefold(), each) for each in (plain, plain.rstrip("/"))):
             guarded = not pattern.startswith("!")
     return guarded
 
 
 def configured_prefix(settings: Configured) -> str:
-    """The path in CONVOSTATE_PUBLIC_URL, which a proxy cuts off."""
-    return urlsplit(settings.public_url or "").path
+    """The path of CONVOSTATE_PUBLIC_URL, which a proxy strips."""
+    return urlsplit(settings.public_url or "").path.rstrip("/")
 
 
 def with_every_path(settings: Any) -> Any:
-    """The settings with every path guarded, and none whose texts are answered later."""
+    """The settings with every path guarded, and without deferred paths."""
     changes = {"paths": ("*",), "defer_paths": ()}
-    known = {declared.name for declared in fields(settings)}
-    return replace(settings, **{name: changes[name] for name in changes if name in known})
+    names = {declared.name for declared in fields(settings)}
+    return replace(settings, **{name: changes[name] for name in changes if name in names})
 
 
 def signing(settings: Any) -> tuple[str, Secret]:
-    """The account and the secret that the app accepts: each of the settings that names one."""
+    """An account and a secret that the app accepts."""
     account_sid = settings.account_sid or ACCOUNT_SID
     if settings.auth_token and (settings.account_sid or not settings.account_tokens):
         return account_sid, Secret(settings.auth_token)

@@ -1,4 +1,4 @@
-"""StoreContract: what a `Store` promises, as tests that a store of your own can inherit.
+"""StoreContract: the promises of a `Store`, as tests for a store of your own to inherit.
 
 ::
 
@@ -8,17 +8,16 @@
             with closing(MyStore(max_waiting=self.max_waiting)) as store:
                 yield store
 
-`AsyncStoreContract` is the same for an `AsyncStore`; its fixture is ``async_store``. Every test begins with
-an empty store. None sleeps and none depends on how fast it runs; those in which turns wait for each other
-use threads.
+`AsyncStoreContract` has the same tests for an `AsyncStore`; its fixture is ``async_store``. Every test
+begins with an empty store. No test sleeps or depends on its speed. Tests of turns that wait for each
+other use threads.
 """
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -38,6 +37,7 @@ from convostate.stores.base import (
     Replay,
     Reply,
 )
+from convostate.testing.event_loop import blocking_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,26 +46,26 @@ if TYPE_CHECKING:
 
     Turn = Future[Begun | Replay]
 
-PATIENCE_S = 30.0  # for what must happen; then the store hangs
-PAUSE_S = 0.1  # in which what must not happen would have happened
-_HEAD = b"\x01" + bytes(8)  # version and key id, as sealing.token has them
+PATIENCE_S = 30.0  # longer than any intended wait: after it the store hangs
+PAUSE_S = 0.1  # how long a test waits to see that something does not happen
+_HEAD = b"\x01" + bytes(8)  # version and key id of a token; see sealing.token
 SEALED = Reply(b"sealed", redirects=False)
 
 
 def _server_side(test: Any) -> Any:
-    """A test of what needs a memory of the store's own."""
+    """Mark a test that only a server-side store can pass."""
     test.server_side = True
     return test
 
 
 class StoreContract:
-    """The tests of a store; inherit, and give it a fixture ``store`` that makes an empty one.
+    """The tests of a store. Derive a class with a fixture ``store`` that makes an empty store.
 
     Attributes:
-        server_side: What the store's `server_side` is. If False, the tests of what needs a memory of its
-            own are not collected.
-        max_waiting: How many turns of one conversation may wait at once in the store of the fixture.
-        wait_s: How long one may wait there, in seconds; more than 0.5, for the other tests.
+        server_side: The store's `server_side`. If False, the tests that only a server-side store can
+            pass are not collected.
+        max_waiting: How many turns of one conversation may wait at once in the fixture's store.
+        wait_s: How long a turn may wait there, in seconds; the tests need more than 0.5.
         now: Unix time in seconds, as `advance` moves it.
     """
 
@@ -84,44 +84,44 @@ class StoreContract:
 
     @pytest.fixture
     def store(self) -> Store:
-        """An empty store; the subclass makes it."""
+        """An empty store; your class overrides this fixture."""
         raise UsageError(
             "StoreContract has no store to test. Give your test class a fixture named store "
             "that returns an empty one"
         )
 
-    def advance(self, store: Store, seconds: float) -> None:  # noqa: ARG002  # for a store with a clock
-        """Let time pass. A store that goes by a clock of its own overrides this and moves that."""
+    def advance(self, store: Store, seconds: float) -> None:  # noqa: ARG002  # a subclass may need it
+        """Let time pass. If the store has a clock of its own, override this and move that clock."""
         self.now += seconds
 
-    def expire_lease(self, store: Store, begun: Begun) -> None:  # noqa: ARG002  # for a subclass's
-        """Let the lease of a turn that runs end, as if its worker had died or been too slow."""
+    def expire_lease(self, store: Store, begun: Begun) -> None:  # noqa: ARG002  # a subclass needs them
+        """Let the lease of a running turn end, as if its worker had died or been too slow."""
         raise UsageError(
             "Only your store knows how its leases end. Write the method "
             "expire_lease(self, store, begun) in your test class"
         )
 
-    def waiting(self, store: Store, claim: Claim) -> int | None:  # noqa: ARG002  # for a store that knows
+    def waiting(self, store: Store, claim: Claim) -> int | None:  # noqa: ARG002  # a subclass may need them
         """How many turns of a conversation wait, or None if the store does not know."""
         return None
 
     @staticmethod
     def claim(fingerprint: str | None = None, name: str = "a", idempotency: str = "") -> Claim:
-        """A claim; the texts are padded to their lengths."""
+        """A claim; short values are padded."""
         key = None if fingerprint is None else fingerprint.ljust(22, "-")
         return Claim(name.ljust(22, "-"), key, idempotency.encode().ljust(8, b"\0"))
 
     @staticmethod
     def token(mark: str, content: bytes = b"") -> bytes:
-        """What a store takes for a sealed state: no other has its nonce."""
+        """A token as a store sees it; the mark is its nonce."""
         return _HEAD + mark.encode().ljust(24, b"\0") + content.ljust(80, b"\xff")
 
     def keep(self, mark: str, lifetime_s: float = 3600) -> Keep:
-        """An outcome that keeps a token of that mark."""
+        """An outcome that keeps a token with this mark."""
         return Keep(self.token(mark), lifetime_s)
 
     def begin(self, store: Store, claim: Claim | None = None) -> Begun:
-        """Begin a turn that must not be a replay."""
+        """Begin a turn; a replay fails the test."""
         begun = store.begin(claim or self.claim(), self._cookies, self.now)
         assert isinstance(begun, Begun)
         return begun
@@ -129,7 +129,7 @@ class StoreContract:
     def commit(
         self, store: Store, begun: Begun, outcome: Outcome, reply: Reply | None = None
     ) -> Headers:
-        """Commit a turn, and keep the cookie that it sets."""
+        """Commit a turn, and store the cookie that it sets."""
         headers = store.commit(begun, outcome, reply, self.now)
         for name, value in headers:
             if name == "Set-Cookie":
@@ -143,42 +143,42 @@ class StoreContract:
         return self.commit(store, self.begin(store, claim), outcome, reply)
 
     def seen(self, store: Store, claim: Claim | None = None) -> Begun:
-        """What the next turn would get."""
+        """The next turn, which is aborted."""
         begun = self.begin(store, claim)
         store.abort(begun)
         return begun
 
     def kept(self, store: Store, claim: Claim | None = None) -> bytes | None:
-        """The token that the next turn would get."""
+        """The token that the next turn gets."""
         return self.seen(store, claim).token
 
     def answer(self, store: Store, claim: Claim, sealed: bytes, *, redirects: bool = False) -> None:
-        """Take a turn whose reply is recorded."""
+        """Take a turn and record its reply."""
         self.take_turn(store, self.keep("t"), claim, Reply(sealed, redirects))
 
     def replayed(self, store: Store, claim: Claim) -> bytes | None:
-        """The recorded reply to a request, or None if it would run."""
-        found = store.begin(claim, "", self.now)
-        if isinstance(found, Replay):
-            return found.sealed
-        store.abort(found)
+        """The recorded reply to a request, or None if there is no record."""
+        result = store.begin(claim, "", self.now)
+        if isinstance(result, Replay):
+            return result.sealed
+        store.abort(result)
         return None
 
     @contextmanager
     def waiting_turns(self, store: Store) -> Iterator[Callable[..., list[Turn]]]:
-        """What begins so many turns that wait, in threads that have ended after the block."""
+        """A function that begins turns which wait, in threads that have ended after the block."""
         tick = threading.Event()
 
         def wait(count: int = 1, claim: Claim | None = None) -> list[Turn]:
-            asked, turns = claim or self.claim(), []
+            claim, turns = claim or self.claim(), []
             for _ in range(count):
-                before = self.waiting(store, asked)
-                turn = pool.submit(store.begin, asked, "", self.now)
+                before = self.waiting(store, claim)
+                turn = pool.submit(store.begin, claim, "", self.now)
                 for _ in range(int(PATIENCE_S / 0.005) if before is not None else 1):
                     tick.wait(PAUSE_S if before is None else 0.005)
-                    if turn.done() or (self.waiting(store, asked) or 0) > (before or 0):
+                    if turn.done() or (self.waiting(store, claim) or 0) > (before or 0):
                         break
-                assert not turn.done(), "it did not wait"
+                assert not turn.done(), "the turn did not wait"
                 turns.append(turn)
             return turns
 
@@ -187,7 +187,7 @@ class StoreContract:
 
     @staticmethod
     def began(turn: Turn) -> Begun:
-        """A turn that waited and now runs."""
+        """The result of a turn that waited and runs now."""
         begun = turn.result(PATIENCE_S)
         assert isinstance(begun, Begun)
         return begun
@@ -195,33 +195,31 @@ class StoreContract:
     @staticmethod
     @contextmanager
     def refused(reason: str) -> Iterator[None]:
-        """Check that the block raises a StoreError of that reason."""
+        """Check that the block raises a StoreError with this reason."""
         with pytest.raises(StoreError) as caught:
             yield
         assert caught.value.reason == reason
 
-    # A store of either kind.
+    # Every store.
 
-    def test_it_says_whether_it_remembers_by_itself_and_how_long_a_token_may_be(
+    def test_it_says_whether_it_is_server_side_and_how_long_a_token_may_be(
         self, store: Store
     ) -> None:
         assert store.server_side is self.server_side
         assert store.most_bytes is None or store.most_bytes > 1024
 
-    def test_what_is_kept_outlasts_a_close_and_so_does_the_store(self, store: Store) -> None:
+    def test_a_state_and_the_store_survive_a_close(self, store: Store) -> None:
         self.take_turn(store, self.keep("a"))
         store.close()
         store.close()
         assert self.kept(store) == self.token("a")
 
-    def test_if_nothing_is_kept_there_is_no_token(self, store: Store) -> None:
+    def test_a_new_conversation_has_no_token(self, store: Store) -> None:
         claim = self.claim()
         begun = self.begin(store, claim)
         assert (begun.claim, begun.token, begun.opted_out) == (claim, None, False)
 
-    def test_what_is_kept_comes_back_byte_for_byte_until_a_later_token_replaces_it(
-        self, store: Store
-    ) -> None:
+    def test_a_token_comes_back_byte_for_byte_until_another_replaces_it(self, store: Store) -> None:
         token = self.token("a", content=bytes(range(256)))
         headers = self.take_turn(store, Keep(token, 3600))
         assert all(type(part) is str for header in headers for part in header)
@@ -235,7 +233,7 @@ class StoreContract:
         if kept_before:
             self.take_turn(store, self.keep("a"))
         self.take_turn(store, End(self.token("end"), 3600))
-        # A store that cannot delete gives the sealed ending.
+        # A store that cannot delete returns the sealed ending.
         assert self.kept(store) == (None if self.server_side else self.token("end"))
 
     def test_a_turn_that_leaves_the_state_or_is_aborted_changes_nothing(self, store: Store) -> None:
@@ -248,16 +246,14 @@ class StoreContract:
         store.abort(begun)
         assert [begun.token, self.kept(store)] == [self.token("a")] * 2
 
-    def test_abort_may_be_called_twice_and_for_a_turn_that_holds_nothing(
-        self, store: Store
-    ) -> None:
+    def test_abort_may_be_called_twice_and_without_a_begin(self, store: Store) -> None:
         begun = self.begin(store)
         store.abort(begun)
         store.abort(begun)
         store.abort(Begun(Claim("X" * 22), None))
         assert self.kept(store) is None
 
-    # Turns: a conversation is held by one, has a lifetime, and a STOP stands for longer than that.
+    # Turns: one turn holds a conversation, its state has a lifetime, and a STOP outlasts the state.
 
     @_server_side
     def test_a_state_is_gone_after_its_lifetime_and_not_before(self, store: Store) -> None:
@@ -269,7 +265,7 @@ class StoreContract:
         assert self.kept(store) is store.peek(self.claim(), self.now) is None
 
     @_server_side
-    def test_it_says_how_long_it_keeps_a_state_or_leaves_that_to_the_seal(
+    def test_it_reports_the_remaining_lifetime_or_leaves_that_to_the_token(
         self, store: Store
     ) -> None:
         self.take_turn(store, self.keep("a", 100))
@@ -278,7 +274,7 @@ class StoreContract:
         assert self.seen(store, self.claim(name="b")).left_s is None
 
     @_server_side
-    def test_every_commit_begins_the_lifetime_anew(self, store: Store) -> None:
+    def test_every_commit_restarts_the_lifetime(self, store: Store) -> None:
         for mark in "ab":
             self.take_turn(store, self.keep(mark, 60))
             self.advance(store, 50)
@@ -295,7 +291,7 @@ class StoreContract:
         assert (begun.token, self.kept(store)) == (self.token("a"), self.token("b"))
 
     @_server_side
-    def test_two_conversations_do_not_see_or_hold_up_each_other(self, store: Store) -> None:
+    def test_two_conversations_do_not_see_or_block_each_other(self, store: Store) -> None:
         self.take_turn(store, self.keep("a"))
         held = self.begin(store)
         assert self.kept(store, self.claim(name="b")) is None
@@ -316,9 +312,7 @@ class StoreContract:
         assert self.kept(store) == self.token("a")
 
     @_server_side
-    def test_abort_after_commit_does_not_release_what_the_next_turn_holds(
-        self, store: Store
-    ) -> None:
+    def test_abort_after_commit_does_not_release_the_next_turn(self, store: Store) -> None:
         first = self.begin(store)
         self.commit(store, first, self.keep("a"))
         second = self.begin(store)
@@ -327,7 +321,7 @@ class StoreContract:
         assert self.kept(store) == self.token("b")
 
     @_server_side
-    def test_after_its_lease_a_turn_writes_nothing(self, store: Store) -> None:
+    def test_a_turn_writes_nothing_after_its_lease(self, store: Store) -> None:
         self.take_turn(store, self.keep("a"))
         claim = self.claim("request")
         begun = self.begin(store, claim)
@@ -342,7 +336,7 @@ class StoreContract:
         assert self.kept(store) == self.token("a")
 
     @_server_side
-    def test_what_is_written_during_a_turn_is_there_at_once_and_stays(self, store: Store) -> None:
+    def test_a_write_during_a_turn_takes_effect_at_once_and_lasts(self, store: Store) -> None:
         self.take_turn(store, self.keep("before"))
         begun = self.begin(store)
         for token in (self.token("a"), None, self.token("b")):
@@ -357,7 +351,7 @@ class StoreContract:
         assert self.kept(store) == self.token("c")
 
     @_server_side
-    def test_a_stop_stands_for_its_time(self, store: Store) -> None:
+    def test_a_stop_lasts_for_its_time(self, store: Store) -> None:
         self.take_turn(store, End(self.token("end"), 3600, opted_out=True))
         self.advance(store, OPT_OUT_S - 1)
         assert self.seen(store).opted_out
@@ -368,14 +362,14 @@ class StoreContract:
     @_server_side
     @pytest.mark.parametrize("kind", [Keep, End, Leave])
     def test_every_outcome_sets_leaves_and_lifts_a_stop(self, store: Store, kind: Any) -> None:
-        found = []
+        results = []
         for opted_out in (None, True, None, False):
-            what = () if kind is Leave else (self.token("a"), 3600)
-            self.take_turn(store, kind(*what, opted_out))
-            found.append(self.seen(store).opted_out)
-        assert found == [False, True, True, False]
+            args = () if kind is Leave else (self.token("a"), 3600)
+            self.take_turn(store, kind(*args, opted_out))
+            results.append(self.seen(store).opted_out)
+        assert results == [False, True, True, False]
 
-    # Replies: a request that has been answered is answered from the record.
+    # Replies: a repeated request gets the recorded reply.
 
     @_server_side
     def test_a_repeated_request_gets_the_recorded_reply(self, store: Store) -> None:
@@ -399,7 +393,7 @@ class StoreContract:
         assert self.replayed(store, self.claim("request")) is None
 
     @_server_side
-    def test_a_turn_that_leaves_or_ends_the_state_has_its_reply_recorded(
+    def test_the_reply_of_a_turn_that_leaves_or_ends_the_state_is_recorded(
         self, store: Store
     ) -> None:
         for outcome in (Leave(), End(self.token("end"), 3600)):
@@ -429,12 +423,12 @@ class StoreContract:
         assert self.replayed(store, first) == b"redirect"
         assert self.replayed(store, second) is None
         self.answer(store, second, b"message")
-        # What ends the redirects answers all requests alike.
+        # The reply that ends the redirects answers both requests.
         assert [self.replayed(store, claim) for claim in (second, first)] == [b"message"] * 2
 
     @_server_side
     @pytest.mark.parametrize("expire", [False, True])
-    def test_a_reply_that_replaced_another_is_erased_with_all_others(
+    def test_a_reply_that_replaced_another_is_erased_with_the_others(
         self, store: Store, expire: bool
     ) -> None:
         claims = [self.claim(name) for name in ("before", "redirected", "between")]
@@ -453,10 +447,10 @@ class StoreContract:
         claims += [again, self.claim("after")]
         assert [self.replayed(store, claim) for claim in claims] == [None] * 5
 
-    # Erasure: what is erased does not come back.
+    # Erasure: an erased conversation does not come back.
 
     @_server_side
-    def test_erase_removes_the_state_and_leaves_other_conversations(self, store: Store) -> None:
+    def test_erase_removes_the_state_and_no_other_conversation(self, store: Store) -> None:
         for name in "ab":
             self.take_turn(store, self.keep(name), self.claim(name=name))
         store.erase(self.claim(name="a"), replies=False)
@@ -467,7 +461,9 @@ class StoreContract:
 
     @_server_side
     @pytest.mark.parametrize("write_first", [False, True])
-    def test_a_turn_in_flight_cannot_bring_it_back(self, store: Store, write_first: bool) -> None:
+    def test_a_running_turn_cannot_restore_an_erased_state(
+        self, store: Store, write_first: bool
+    ) -> None:
         self.take_turn(store, self.keep("a"))
         claim = self.claim("request")
         begun = self.begin(store, claim)
@@ -484,9 +480,7 @@ class StoreContract:
 
     @_server_side
     @pytest.mark.parametrize("answered", [1, 2, 20])
-    def test_replies_are_erased_only_if_that_is_asked_for(
-        self, store: Store, answered: int
-    ) -> None:
+    def test_replies_are_erased_only_on_request(self, store: Store, answered: int) -> None:
         claims = [self.claim(f"request{number}") for number in range(answered)]
         for claim in [*claims, *claims[:1]]:
             if self.replayed(store, claim) is None:
@@ -497,18 +491,16 @@ class StoreContract:
             assert [self.replayed(store, claim) for claim in claims] == [expected] * answered
 
     @_server_side
-    def test_a_standing_stop_survives_erasure(self, store: Store) -> None:
+    def test_a_stop_survives_erasure(self, store: Store) -> None:
         self.take_turn(store, Keep(self.token("a"), 3600, opted_out=True))
         store.erase(self.claim(), replies=True)
         begun = self.seen(store)
         assert (begun.opted_out, begun.token) == (True, None)
 
-    # Waiting: turns wait for each other, in order, and not for ever.
+    # Waiting: turns wait for each other, in order, for a limited time.
 
     @_server_side
-    def test_turns_run_in_the_order_of_their_begin_and_see_what_the_one_before_left(
-        self, store: Store
-    ) -> None:
+    def test_turns_run_in_order_and_see_the_state_of_the_turn_before(self, store: Store) -> None:
         held, order = self.begin(store), []
         with self.waiting_turns(store) as wait:
             turns = wait(self.max_waiting)
@@ -532,7 +524,7 @@ class StoreContract:
         assert self.kept(store) is None
 
     @_server_side
-    def test_a_turn_that_waited_too_long_finds_the_store_busy(self, store: Store) -> None:
+    def test_a_turn_that_waits_too_long_finds_the_store_busy(self, store: Store) -> None:
         held = self.begin(store)
         with self.refused("busy"):
             self.begin(store)
@@ -541,7 +533,7 @@ class StoreContract:
 
     @_server_side
     @pytest.mark.parametrize("ends_by", ["abort", "erase", "lease"])
-    def test_the_next_turn_begins_however_the_one_before_ends(
+    def test_the_next_turn_begins_however_the_turn_before_ends(
         self, store: Store, ends_by: str
     ) -> None:
         self.take_turn(store, self.keep("a"))
@@ -571,7 +563,7 @@ class StoreContract:
             self.commit(store, held, self.keep("a"), SEALED)
             replays = [turn.result(PATIENCE_S) for turn in again]
         assert replays == [Replay(b"sealed")] * self.max_waiting
-        assert self.kept(store) == self.token("a")  # and nothing is held
+        assert self.kept(store) == self.token("a")  # and the conversation is free
 
     @_server_side
     def test_a_repeated_delivery_runs_if_the_first_failed(self, store: Store) -> None:
@@ -583,7 +575,7 @@ class StoreContract:
             store.abort(self.began(again))
 
     @_server_side
-    def test_of_many_turns_at_once_none_is_lost_and_none_is_doubled(self, store: Store) -> None:
+    def test_of_many_concurrent_turns_each_takes_effect_once(self, store: Store) -> None:
         turns = range(10)
 
         def add(_: int) -> int:
@@ -603,14 +595,14 @@ class StoreContract:
 
 
 class AsyncStoreContract(StoreContract):
-    """The same tests for a store for asyncio; give it a fixture ``async_store`` that makes an empty one.
+    """The same tests for an asyncio store. Derive a class with a fixture ``async_store``.
 
-    The methods `advance`, `expire_lease` and `waiting` get that store.
+    The methods `advance`, `expire_lease` and `waiting` get a blocking view of that store.
     """
 
     @pytest.fixture
     def async_store(self) -> AsyncStore:
-        """An empty store; the subclass makes it."""
+        """An empty store; your class overrides this fixture."""
         raise UsageError(
             "AsyncStoreContract has no store to test. Give your test class a fixture named async_store "
             "that returns an empty one"
@@ -618,30 +610,6 @@ class AsyncStoreContract(StoreContract):
 
     @pytest.fixture
     def store(self, async_store: AsyncStore) -> Iterator[Any]:
-        """The store, as the tests call it: its coroutines run on an event loop in a thread."""
-        loop = asyncio.new_event_loop()
-        thread = threading.Thread(target=loop.run_forever)
-        thread.start()
-        try:
-            yield _OnLoop(async_store, loop)
-        finally:
-            asyncio.run_coroutine_threadsafe(async_store.close(), loop).result(PATIENCE_S)
-            loop.call_soon_threadsafe(loop.stop)
-            thread.join(PATIENCE_S)
-            loop.close()
-
-
-class _OnLoop:
-    def __init__(self, store: AsyncStore, loop: asyncio.AbstractEventLoop) -> None:
-        self._store, self._loop = store, loop
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._store, name)
-        if not asyncio.iscoroutinefunction(found):
-            return found
-
-        def call(*args: Any, **named: Any) -> Any:
-            work = asyncio.run_coroutine_threadsafe(found(*args, **named), self._loop)
-            return work.result(PATIENCE_S)
-
-        return call
+        """The store as the tests call it: its coroutines run on an event loop in a thread."""
+        with blocking_store(async_store) as store, closing(store):
+            yield store

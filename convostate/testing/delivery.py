@@ -1,4 +1,4 @@
-"""One HTTP exchange between Twilio and an app: what is sent, what comes back, or why nothing does."""
+"""One HTTP exchange between Twilio and an app: the request, and the response or the error."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from convostate.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# Error 11750; one byte more is read, to tell.
+# Error 11750. One more byte is read to detect a longer document.
 MAX_DOCUMENT_BYTES = 64 * 1024
 
 RetryWord = Literal["ct", "rt"]
-"""Twilio's words for its retry policy: no connection, or no reply in time."""
+"""Twilio's words for its retry policy: no connection, or no response in time."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """What Twilio sends.
+    """A request of Twilio's.
 
     Attributes:
-        url: The whole URL, as signed but for a port that Twilio leaves out of a signature; never a
-            fragment, a user name or a password.
+        url: The absolute URL, without fragment, user name and password. It is signed like this,
+            except for a port that Twilio leaves out of the signature.
         headers: In the order sent, without Content-Length.
     """
 
@@ -42,7 +42,7 @@ class Request:
         """The request target: path and query.
 
         Args:
-            stripped_prefix: What a proxy cuts off the path, such as ``/bots``.
+            stripped_prefix: The prefix that a proxy strips from the path, such as ``/bots``.
         """
         path = urlsplit(self.url).path or "/"
         if path == stripped_prefix or path.startswith(f"{stripped_prefix}/"):
@@ -53,14 +53,13 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """What an app answers.
+    """A response of the app's.
 
     Attributes:
         body: At most 65,537 bytes: Twilio reads no document longer than 65,536.
-        exception: What an app in this process raised: out of the call, or into the hands of its
-            framework, which answered 500.
-        state: The conversation's State as the app left it, where the app runs in this process
-            inside the middleware.
+        exception: The exception of an app in this process, also if its framework has answered 500.
+        state: The conversation's State as the app left it, if the app runs in this process inside
+            the middleware.
         errors: What an app in this process wrote to ``wsgi.errors`` before it answered 500 or more.
     """
 
@@ -87,15 +86,15 @@ class DeliveryError(Exception):
 
 
 class Transport(Protocol):
-    """A way to an app, in this process or elsewhere."""
+    """Sends requests to an app, in this process or elsewhere."""
 
     def send(self, request: Request, connect_s: float, read_s: float) -> Response:
         """Send one request and wait for its response.
 
         Args:
-            request: What to send.
+            request: The request.
             connect_s: Seconds to wait for a connection.
-            read_s: Seconds to wait for each part of the reply.
+            read_s: Seconds to wait for each part of the response.
 
         Raises:
             DeliveryError: There was no response.
@@ -103,10 +102,10 @@ class Transport(Protocol):
         ...
 
     def inside(self, act: Callable[[Any], bool]) -> Transport:
-        """The same way to the app's middleware, with another app in it, one that meets the state only.
+        """A transport to a copy of the app's middleware, in which `act` replaces the app.
 
         Args:
-            act: Called with the State; whether what it left is kept.
+            act: Called with the State; returns whether its changes are stored.
 
         Raises:
             UsageError: The app runs elsewhere, or has no ConversationMiddleware.
@@ -115,14 +114,14 @@ class Transport(Protocol):
 
 
 class HttpTransport:
-    """Sends every webhook to one server, whatever host its URL names: that server is the app.
+    """Sends every webhook to one server, whatever host its URL names.
 
     Args:
-        url: Where the server listens, ``http://127.0.0.1:8000``; path and query are not used.
-        stripped_prefix: What a proxy in front of the server cuts off each path.
+        url: The server's URL, ``http://127.0.0.1:8000``; path and query are ignored.
+        stripped_prefix: The prefix that a proxy in front of the server strips from each path.
 
     Raises:
-        UsageError: The URL is none, or not one of http or https.
+        UsageError: The URL is not an http or https URL.
     """
 
     def __init__(self, url: str, stripped_prefix: str = "") -> None:
@@ -133,7 +132,7 @@ class HttpTransport:
         except ValueError:
             scheme, host = "", None
         if scheme not in ("http", "https") or not host:
-            raise UsageError("This is no URL of a server. Write http://127.0.0.1:8000/sms")
+            raise UsageError("This is not the URL of a server. Write http://127.0.0.1:8000/sms")
         self._https, self._host = scheme == "https", host
 
     def send(self, request: Request, connect_s: float, read_s: float) -> Response:
@@ -147,8 +146,8 @@ class HttpTransport:
         finally:
             connection.close()
 
-    def inside(self, act: Callable[[Any], bool]) -> Transport:  # noqa: ARG002  whatever it is
-        """Refuse: nothing in this process can reach that state."""
+    def inside(self, act: Callable[[Any], bool]) -> Transport:  # noqa: ARG002  it is never called
+        """Raise: this process cannot access that state."""
         raise UsageError(
             "The state is inside the server. Give the simulator the app itself to set or read it"
         )
@@ -180,7 +179,7 @@ def _exchange(connection: http.client.HTTPConnection, request: Request, prefix: 
         if response.length and len(body) <= MAX_DOCUMENT_BYTES:
             raise http.client.IncompleteRead(body, response.length)
     except TimeoutError as error:
-        raise DeliveryError(11205, "rt", "no reply in time") from error
+        raise DeliveryError(11205, "rt", "no response in time") from error
     except (OSError, http.client.HTTPException) as error:
-        raise DeliveryError(11200, "rt", f"no whole reply: {error!r}") from error
+        raise DeliveryError(11200, "rt", f"incomplete response: {error!r}") from error
     return Response(response.status, Headers(response.getheaders()), body)

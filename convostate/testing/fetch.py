@@ -1,4 +1,4 @@
-"""Fetching one document as Twilio's HTTP client does: signed, retried, redirected.
+"""Fetching a document as Twilio's HTTP client does: signed, retried, redirected.
 
 Sources: https://www.twilio.com/docs/usage/security (signature, HTTP authentication),
 https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides (time limits and retries),
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from convostate.testing.jar import Jar
 
 MAX_REDIRECTS = 10  # error 11215
-_AGAIN_AS_GET = (301, 302, 303)  # what HTTP clients do with a POST, and with Twilio's too
-_AGAIN_AS_IT_IS = (307, 308)
+_TO_GET = (301, 302, 303)  # an HTTP client repeats a POST as a GET, and so does Twilio's
+_REDIRECTS = (*_TO_GET, 307, 308)
 _URL = re.compile(
     r"(?P<scheme>https?)://(?:(?P<user>[^/?#@]*)@)?(?P<rest>[^/?#@][^#]*)(?:#.*)?", re.DOTALL
 )
@@ -34,13 +34,13 @@ _WRONG_SIGNATURE = base64.b64encode(bytes(20)).decode()
 
 
 class Secret(NamedTuple):
-    """What signs the webhooks: the auth token, or a shared key."""
+    """The secret that signs webhooks: the auth token, or a shared key."""
 
     value: str
     key_id: str = ""
 
     def headers(self, url: str, pairs: Params) -> list[tuple[str, str]]:
-        """The headers that prove a request."""
+        """The headers that sign a request."""
         algorithm = "HMAC_SHA256" if self.key_id else "HMAC_SHA1"
         signature = ("X-Twilio-Signature", sign(url, pairs, self.value, algorithm))
         if not self.key_id:
@@ -50,15 +50,15 @@ class Secret(NamedTuple):
 
 
 class Url(NamedTuple):
-    """A URL as it was configured at Twilio, taken apart.
+    """The parts of a URL that is configured at Twilio.
 
     Attributes:
-        sent: What is asked for and signed: without user name, password and fragment.
-        authorization: The Authorization header that a 401 is answered with, or "".
+        sent: The URL that is requested and signed: without user name, password and fragment.
+        authorization: The Authorization header that answers a 401, or "".
         retries: How often a failed request is repeated.
-        retried: What is retried: some of ``4xx 5xx ct rt all``.
-        connect_s: Seconds for a connection.
-        read_s: Seconds for each part of a reply.
+        retried: Which failures are retried: some of ``4xx 5xx ct rt all``.
+        connect_s: Seconds to wait for a connection.
+        read_s: Seconds to wait for each part of a response.
     """
 
     sent: str
@@ -70,14 +70,14 @@ class Url(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Url:
-        """Take a configured URL apart, connection overrides such as ``#rc=2&rp=5xx`` included.
+        """Parse a configured URL, including connection overrides such as ``#rc=2&rp=5xx``.
 
         Raises:
-            UsageError: It is no http or https URL in ASCII.
+            UsageError: It is not an http or https URL in ASCII.
         """
         match = _URL.fullmatch(text)
-        if match is None or not text.isascii() or " " in text or not _names_a_host(text):
-            raise UsageError("This is no webhook URL. Write https://example.com/sms")
+        if match is None or not text.isascii() or " " in text or not _has_host(text):
+            raise UsageError("This is not a webhook URL. Write https://example.com/sms")
         user = unquote(match["user"] or "")
         overrides = dict(
             item.partition("=")[::2] for item in urlsplit(text).fragment.split("&") if item
@@ -93,7 +93,7 @@ class Url(NamedTuple):
 
 
 def is_webhook_url(text: str) -> bool:
-    """Whether Twilio could fetch it."""
+    """Whether Twilio could request this URL."""
     try:
         Url.parse(text)
     except UsageError:
@@ -101,19 +101,19 @@ def is_webhook_url(text: str) -> bool:
     return True
 
 
-def joined(base: str, url: str) -> str | None:
-    """Where a URL leads that stands in an answer of `base`, or None where Twilio could not fetch it."""
+def resolve_url(base: str, url: str) -> str | None:
+    """The absolute URL of a reference in a document at `base`, or None if Twilio could not request it."""
     try:
-        whole = urljoin(base, url)
-    except ValueError:  # brackets that hold no address
+        absolute = urljoin(base, url)
+    except ValueError:  # brackets around something that is not an address
         return None
-    return whole if is_webhook_url(whole) else None
+    return absolute if is_webhook_url(absolute) else None
 
 
-def _names_a_host(url: str) -> bool:
+def _has_host(url: str) -> bool:
     try:
         parts = urlsplit(url)
-        return bool(parts.hostname) and parts.port != 0  # reading a port that is none raises
+        return bool(parts.hostname) and parts.port != 0  # reading an invalid port raises
     except ValueError:
         return False
 
@@ -125,11 +125,11 @@ def _number(overrides: dict[str, str], name: str, low: int, high: int, default: 
 
 @dataclass
 class Faults:
-    """What goes wrong with the next requests.
+    """Faults of the next requests.
 
     Attributes:
-        broken_signatures: So many requests are signed wrongly.
-        dropped_replies: So many replies are lost on their way: the app has answered, and Twilio waits.
+        broken_signatures: The number of requests with an invalid signature.
+        dropped_replies: The number of responses that are lost: the app has answered, and Twilio waits.
     """
 
     broken_signatures: int = 0
@@ -138,13 +138,13 @@ class Faults:
 
 @dataclass(frozen=True)
 class Exchange:
-    """One request and what came of it.
+    """One request and its response.
 
     Attributes:
-        url: What was asked for, without the parameters that a GET carries in its query.
-        response: None where none came.
-        error: Twilio's code where the response is of no use, else None.
-        retry_word: The word of the retry policy that covers it, or "".
+        url: The requested URL, without the parameters that a GET carries in its query.
+        response: The response, or None if there was none.
+        error: Twilio's error code if there is no usable response, else None.
+        retry_word: The word of the retry policy that covers the failure, or "".
     """
 
     url: str
@@ -154,37 +154,41 @@ class Exchange:
     retry_word: str = ""
 
 
+def new_token() -> str:
+    """An idempotency token: one for each request, the same for its repetitions."""
+    return secrets.token_hex(16)
+
+
 @dataclass
 class FetchJob:
     """One document to fetch.
 
     Attributes:
         url: As configured, or as a ``<Redirect>`` says.
-        jar: The pair's cookies; None where Twilio keeps none.
-        sign_port: Whether the signed URL keeps its port; calls over https sign without it.
-        cookies: The Cookie header of the first request, where it was made up before.
-        storing: Called when a response is there and before its cookies are stored.
+        jar: The pair's cookies, or None if Twilio keeps no cookies for the URL.
+        token: The idempotency token; a repeated delivery has the same one.
+        cookies: The Cookie header of the first request; None takes it from the jar.
+        before_storing: Called when a response has arrived, before its cookies are stored.
     """
 
     url: str
     method: str
     params: Params
-    jar: Jar | None
-    faults: Faults
-    sign_port: bool = True
-    token: str = field(default_factory=lambda: secrets.token_hex(16))
+    jar: Jar | None = None
+    faults: Faults = field(default_factory=Faults)
+    token: str = field(default_factory=new_token)
     cookies: str | None = None
-    storing: Callable[[], None] = lambda: None
+    before_storing: Callable[[], None] = lambda: None
 
 
 class Fetcher:
     """Twilio's HTTP client.
 
     Args:
-        transport: The way to the app.
-        secret: What signs.
-        post_after_302: Whether a POST stays one, with its parameters, when it is redirected by 301
-            or 302; browsers make it a GET without any, and Twilio does not document what it does.
+        transport: Sends requests to the app.
+        secret: Signs them.
+        post_after_302: Whether a POST stays a POST, with its parameters, after a 301 or 302. Browsers
+            make it a GET without parameters; Twilio does not document what it does.
     """
 
     def __init__(
@@ -192,43 +196,43 @@ class Fetcher:
     ) -> None:
         self._transport = transport
         self._secret = secret
-        self._as_get = (303,) if post_after_302 else _AGAIN_AS_GET
+        self._to_get = (303,) if post_after_302 else _TO_GET
 
     def inside(self, act: Callable[[Any], bool]) -> Fetcher:
-        """The same client for a turn in which `act` alone meets the state; see `Transport.inside`."""
+        """The same client, for turns in which `act` replaces the app; see `Transport.inside`."""
         return Fetcher(self._transport.inside(act), self._secret)
 
     def fetch(self, job: FetchJob) -> list[Exchange]:
         """Fetch one document.
 
         Returns:
-            Every exchange it took; the last one holds the document, or has an `error`.
+            All exchanges; the last one holds the document, or has an `error`.
 
         Raises:
-            UsageError: The URL is none.
+            UsageError: The URL is not a webhook URL.
         """
         url, method, params = Url.parse(job.url), job.method, job.params
         exchanges: list[Exchange] = []
         for _ in range(MAX_REDIRECTS + 1):
-            exchanges += self._ask(job, url, method, params)
+            exchanges += self._request_url(job, url, method, params)
             response = exchanges[-1].response
             if response is None or exchanges[-1].error is not None or response.status < 300:
                 return exchanges
             location = response.headers.get("Location", "")
-            if response.status in self._as_get:
+            if response.status in self._to_get:
                 method, params = "GET", []
             elif method == "GET":
-                params = []  # the URL that redirected had them in its query; Location is complete
-            whole = joined(url.sent, location)
-            if whole is None:
+                params = []  # they were in the query of the redirected URL; Location is complete
+            target = resolve_url(url.sent, location)
+            if target is None:
                 exchanges[-1] = replace(exchanges[-1], error=11100)
                 return exchanges
-            url = Url.parse(whole)
+            url = Url.parse(target)
         exchanges[-1] = replace(exchanges[-1], error=11215)
         return exchanges
 
-    def _ask(self, job: FetchJob, url: Url, method: str, params: Params) -> list[Exchange]:
-        """Ask one URL: with a repetition where it wants a password, and the retries it asks for."""
+    def _request_url(self, job: FetchJob, url: Url, method: str, params: Params) -> list[Exchange]:
+        """Request one URL: again with the password if it asks for one, and with the configured retries."""
         request = self._request(job, url, method, params)
         exchanges: list[Exchange] = []
         for _ in range(url.retries + 1):
@@ -255,14 +259,15 @@ class Fetcher:
         ]
         if method == "POST":
             headers.append(("Content-Type", "application/x-www-form-urlencoded"))
-        proof = self._secret.headers(sent if job.sign_port else _without_port(sent), pairs)
+        is_call = "CallSid" in dict(job.params)
+        signature = self._secret.headers(_without_port(sent) if is_call else sent, pairs)
         if job.faults.broken_signatures > 0:
             job.faults.broken_signatures -= 1
-            proof[0] = ("X-Twilio-Signature", _WRONG_SIGNATURE)
+            signature[0] = ("X-Twilio-Signature", _WRONG_SIGNATURE)
         cookies, job.cookies = job.cookies, None
         if cookies is None:
             cookies = "" if job.jar is None else job.jar.header(sent)
-        headers += proof + ([("Cookie", cookies)] if cookies else [])
+        headers += signature + ([("Cookie", cookies)] if cookies else [])
         return Request(method, sent, tuple(headers), body)
 
     def _send(self, job: FetchJob, url: Url, request: Request) -> Exchange:
@@ -273,13 +278,13 @@ class Fetcher:
         if job.faults.dropped_replies > 0:
             job.faults.dropped_replies -= 1
             return Exchange(url.sent, request, None, 11205, "rt")
-        job.storing()
+        job.before_storing()
         if job.jar is not None:
             job.jar.store(request.url, response.headers.getlist("Set-Cookie"))
         if response.status >= 400:
             return Exchange(url.sent, request, response, 11200, f"{response.status // 100}xx")
-        followed = response.status in _AGAIN_AS_GET + _AGAIN_AS_IT_IS
-        if response.status >= 300 and not (followed and response.headers.get("Location")):
+        redirects = response.status in _REDIRECTS and response.headers.get("Location")
+        if response.status >= 300 and not redirects:
             return Exchange(url.sent, request, response, 11200)
         return Exchange(url.sent, request, response)
 

@@ -1,4 +1,4 @@
-"""Delivery to a WSGI app in this process, with wsgiref's validator on both sides of the middleware."""
+"""Requests to a WSGI app in this process, with wsgiref's validator on both sides of the middleware."""
 
 from __future__ import annotations
 
@@ -22,27 +22,26 @@ if TYPE_CHECKING:
 
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-_MIDDLEWARE = "ConversationMiddleware"
-_CLOCK = "convostate.clock"
-_STATE = "convostate.state"
-_TURN = "convostate.turn"
-_SEEN = "convostate.testing.seen"
+CLOCK_KEY = "convostate.clock"
+STATE_KEY = "convostate.state"
+TURN_KEY = "convostate.turn"
+SEEN_KEY = "convostate.testing.seen"
 _BODILESS = ("204", "304")
 
 
 class WsgiTransport:
     """Calls a WSGI app.
 
-    The app stays as it is. While a webhook runs, the `app` of its ``ConversationMiddleware`` is the
-    same app between two more checks, which let through what comes from elsewhere.
+    The app stays unchanged. While a webhook runs, the `app` of its ``ConversationMiddleware`` is
+    wrapped in a validator, which other requests pass unchecked.
 
     Args:
-        app: Any WSGI app. If a ``ConversationMiddleware`` is found in it, at ``.wsgi_app`` or
-            ``.app`` or further down, the app inside is checked as well.
-        clock: The time that the middleware sees, Unix seconds.
-        raise_app_errors: Whether an exception of the app comes out of the call that sent the text,
-            with its traceback; else it counts as a reply with status 500.
-        stripped_prefix: What a proxy in front of the app cuts off each path.
+        app: Any WSGI app. If it contains a ``ConversationMiddleware``, at ``.wsgi_app`` or ``.app``
+            or further down, the app inside is checked as well.
+        clock: The time that the middleware sees, in Unix seconds.
+        raise_app_errors: Whether an exception of the app is raised by the call that sent the text;
+            else it is a response with status 500.
+        stripped_prefix: The prefix that a proxy in front of the app strips from each path.
     """
 
     def __init__(
@@ -60,21 +59,21 @@ class WsgiTransport:
         self._middleware = find_middleware(app)
         self._running = 0
         self._lock = threading.Lock()
-        # What the app has asked to answer texts later, in order.
+        # The Conversations whose answer_later() the app has called, in order.
         self.answering: list[Any] = []
 
     @property
     def settings(self) -> Any:
-        """Those of the app's middleware; None if it has none."""
+        """The settings of the app's middleware, or None if it has no middleware."""
         return None if self._middleware is None else self._middleware.settings
 
-    def send(self, request: Request, connect_s: float, read_s: float) -> Response:  # noqa: ARG002  there is no network to wait for
+    def send(self, request: Request, connect_s: float, read_s: float) -> Response:  # noqa: ARG002  there is no network
         """Run the app for one request."""
         environ = make_environ(request, self.stripped_prefix)
-        environ[_CLOCK] = self._clock
+        environ[CLOCK_KEY] = self._clock
         errors = environ["wsgi.errors"] = _Errors(environ["wsgi.errors"])
         seen: dict[str, Any] = {}
-        environ[_SEEN] = seen
+        environ[SEEN_KEY] = seen
         try:
             with self._checked_inside(), reported_exceptions() as reported:
                 status, headers, body = run(self._app, environ)
@@ -89,37 +88,37 @@ class WsgiTransport:
         return Response(code, Headers(headers), body, exception, seen.get("state"), text)
 
     def inside(self, act: Callable[[Any], bool]) -> WsgiTransport:
-        """The way to a middleware like the app's, with its settings and store, around another app."""
+        """A transport to a copy of the app's middleware, in which `act` replaces the app."""
 
-        def meet(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-            kept = act(environ[_STATE])
-            start_response("204 No Content" if kept else "500 Not Kept", [])
+        def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+            stores = act(environ[STATE_KEY])
+            start_response("204 No Content" if stores else "500 Not Stored", [])
             return []
 
         return WsgiTransport(
-            self._around(meet),
+            self._wrap(app),
             self._clock,
             raise_app_errors=True,
             stripped_prefix=self.stripped_prefix,
         )
 
     def note_answering(self, seen: Mapping[str, Any]) -> None:
-        """Note what the app has asked to answer its text later, if it has."""
-        asked = getattr(seen.get("turn"), "deferred_by", None)
-        if asked is not None and asked not in self.answering:
-            self.answering.append(asked)
+        """Record the Conversations that are to answer this text later, if any."""
+        conversations = getattr(seen.get("turn"), "deferred_by", None)
+        if conversations is not None and conversations not in self.answering:
+            self.answering.append(conversations)
 
     def answer_due(self, conversations: Any) -> list[Exception]:
-        """Have all that is due answered; what went wrong."""
+        """Answer everything that is due, and return the errors."""
         errors: list[Exception] = conversations.answer_due()
         return errors
 
     def check(self, app: Any) -> Any:
-        """An app that is checked while it is called."""
+        """The app inside a validator."""
         return Checked(app)
 
-    def _around(self, app: Any) -> Any:
-        """A middleware like the app's, around another app."""
+    def _wrap(self, app: Any) -> Any:
+        """Another app in a middleware with the same settings and store."""
         middleware = self._middleware
         if middleware is None:
             raise UsageError("This app has no state. Wrap it: ConversationMiddleware(app)")
@@ -128,7 +127,7 @@ class WsgiTransport:
 
     @contextmanager
     def _checked_inside(self) -> Iterator[None]:
-        """Meanwhile the middleware calls the app between two checks; other requests pass through."""
+        """Have the middleware call the app inside a validator until the block ends."""
         middleware = self._middleware
         if middleware is None:
             yield
@@ -147,7 +146,7 @@ class WsgiTransport:
 
 
 class _Errors(io.StringIO):
-    """``wsgi.errors``: kept as well as passed on, because Bottle writes its tracebacks there only."""
+    """``wsgi.errors`` that also collects the text: Bottle writes its tracebacks nowhere else."""
 
     def __init__(self, stream: Any) -> None:
         super().__init__()
@@ -160,7 +159,7 @@ class _Errors(io.StringIO):
 
 @contextmanager
 def reported_exceptions() -> Iterator[list[BaseException]]:
-    """Collect the exceptions that Flask and Django answer with a 500 page, in this thread."""
+    """Collect the exceptions of this thread that Flask and Django turn into a 500 page."""
     here = threading.get_ident()
     reported: list[BaseException] = []
 
@@ -180,32 +179,32 @@ def reported_exceptions() -> Iterator[list[BaseException]]:
 
 
 class Checked:
-    """A WSGI app between the checks of `wsgiref.validate`.
+    """A WSGI app inside the validator of `wsgiref.validate`.
 
-    Two things that the validator refuses are let through: a response without a Content-Type, because
-    Twilio has a code for it (12300), and ``read()`` without a size or a Content-Type on a 204, because
-    PEP 3333 allows them and frameworks do them.
+    The validator refuses more than PEP 3333 does. A response without a Content-Type passes, because
+    Twilio has an error code for it (12300). So do ``read()`` without a size and a Content-Type on a
+    204, because PEP 3333 allows them and frameworks use them.
     """
 
     def __init__(self, app: WSGIApplication) -> None:
         self.app = app
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Run the app inside the validator; what a test sends it by other means passes through."""
-        if _SEEN not in environ:
+        """Run the app inside the validator; requests that the simulator did not send pass unchecked."""
+        if SEEN_KEY not in environ:
             return self.app(environ, start_response)
         started: list[tuple[Any, ...]] = []
 
         def inside(inner: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
-            def judged_start(*args: Any) -> Any:
+            def validated_start(*args: Any) -> Any:
                 started.append(args)
-                return start(*_presentable(args))
+                return start(*_for_validator(args))
 
             inner["wsgi.input"] = _Input(inner["wsgi.input"], inner.get("CONTENT_LENGTH"))
-            seen = inner.get(_SEEN)
-            if seen is not None and _STATE in inner:
-                seen.update(state=inner[_STATE], turn=inner.get(_TURN))
-            return self.app(inner, judged_start)
+            seen = inner.get(SEEN_KEY)
+            if seen is not None and STATE_KEY in inner:
+                seen.update(state=inner[STATE_KEY], turn=inner.get(TURN_KEY))
+            return self.app(inner, validated_start)
 
         def outside(*_: Any) -> Any:
             return start_response(*started[-1])
@@ -214,29 +213,29 @@ class Checked:
 
 
 class _Input:
-    """A request body whose `read` may be called without a size."""
+    """A request body with a `read` that may be called without a size."""
 
     def __init__(self, body: Any, content_length: str | None) -> None:
         self._body = body
-        self._left = int(content_length) if content_length else sys.maxsize
+        self._length = int(content_length) if content_length else sys.maxsize
         self.readline, self.readlines = body.readline, body.readlines
 
     def read(self, size: int | None = -1) -> Any:
-        return self._body.read(self._left if size is None or size < 0 else size)
+        return self._body.read(self._length if size is None or size < 0 else size)
 
     def __iter__(self) -> Any:
         return iter(self._body)
 
 
-def _presentable(args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The arguments of start_response with the Content-Type that the validator wants to see."""
+def _for_validator(args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The arguments of start_response with the Content-Type that the validator expects."""
     if len(args) < 2 or type(args[0]) is not str or type(args[1]) is not list:
-        return args  # the validator says what is wrong with them
+        return args  # the validator reports them
     status, headers, *rest = args
-    named = [item for item in headers if isinstance(item, tuple) and _is_content_type(*item[:1])]
+    types = [item for item in headers if isinstance(item, tuple) and _is_content_type(*item[:1])]
     if status.startswith(_BODILESS):
-        return status, [item for item in headers if item not in named], *rest
-    if not named:
+        return status, [item for item in headers if item not in types], *rest
+    if not types:
         return status, [*headers, ("Content-Type", "application/x-none")], *rest
     return args
 
@@ -246,15 +245,14 @@ def _is_content_type(name: object = None) -> bool:
 
 
 def find_middleware(app: Any) -> Any:
-    """The ConversationMiddleware in a stack of WSGI apps, or None.
+    """The ConversationMiddleware in a stack of apps, or None.
 
-    It is known by its class's name, so that the simulator does not import what it tests.
+    It is recognized by the name of its class, so that the simulator does not import what it tests.
     """
-    for _ in range(20):  # a stack of middleware, not a cycle
-        if any(cls.__name__ == _MIDDLEWARE for cls in type(app).__mro__):
+    for _ in range(20):  # bounds a cycle
+        if any(cls.__name__ == "ConversationMiddleware" for cls in type(app).__mro__):
             return app
-        # Flask's, Starlette's, and what most name it.
-        names = ("wsgi_app", "middleware_stack", "app")
+        names = ("wsgi_app", "middleware_stack", "app")  # of Flask, of Starlette, of most others
         app = next(filter(None, (getattr(app, name, None) for name in names)), None)
         if app is None:
             return None
@@ -277,7 +275,7 @@ def make_environ(request: Request, stripped_prefix: str = "") -> dict[str, Any]:
         environ: dict[str, Any] = dict(builder.get_environ())
     finally:
         builder.close()
-    # The builder normalises; a server hands over the path and the query as they were sent.
+    # The builder normalizes the path and the query; a server passes them on as they were sent.
     target = request.target(stripped_prefix)
     path, _, query = target.partition("?")
     environ |= {"PATH_INFO": unquote(path, "latin-1"), "QUERY_STRING": query}
@@ -285,7 +283,7 @@ def make_environ(request: Request, stripped_prefix: str = "") -> dict[str, Any]:
 
 
 def run(app: WSGIApplication, environ: dict[str, Any]) -> tuple[str, list[tuple[str, str]], bytes]:
-    """Run a WSGI app as a server does, up to the most that Twilio reads.
+    """Run a WSGI app as a server does, up to the length that Twilio reads.
 
     Returns:
         Status line, headers and body.

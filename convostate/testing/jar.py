@@ -1,7 +1,7 @@
 """The cookies that Twilio keeps for one To/From pair.
 
 Twilio documents that it keeps cookies per pair "just like a normal web browser", for at most four
-hours; the rest is RFC 6265, read strictly, so that a cookie which arrives here arrives at Twilio too.
+hours. Everything else follows RFC 6265 strictly: a cookie that is stored here is stored by Twilio too.
 Sources: https://support.twilio.com/hc/en-us/articles/223136287-How-do-Twilio-cookies-work- and
 https://www.twilio.com/docs/messaging/twiml
 """
@@ -18,10 +18,10 @@ from werkzeug.http import parse_date
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-# "the cookie will expire after 4 hours"; of the two pages that disagree about what they count from,
-# the stricter one: from when it was set.
+# "the cookie will expire after 4 hours". Twilio's pages disagree on when the four hours begin. The
+# stricter one says: when the cookie was set.
 CAP_S = 4 * 3600
-# RFC 6265 section 6.1: what a client must be able to keep, so more may be dropped.
+# RFC 6265 section 6.1: a client must accept this many bytes, so it may drop a longer cookie.
 MAX_COOKIE_BYTES = 4096
 
 _NUMBER = re.compile(r"-?[0-9]+")
@@ -32,8 +32,8 @@ class Cookie(NamedTuple):
 
     Attributes:
         domain: The host it belongs to, in lower case.
-        host_only: Whether subdomains of `domain` do not get it.
-        expires_at: Unix seconds; from then on it is gone.
+        host_only: Whether it is not sent to subdomains of `domain`.
+        expires_at: Unix seconds; the cookie is gone from then on.
     """
 
     name: str
@@ -44,12 +44,17 @@ class Cookie(NamedTuple):
     secure: bool
     expires_at: float
 
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What identifies the cookie (RFC 6265, 5.3, step 11)."""
+        return self.name, self.domain, self.path
+
 
 class Jar:
-    """A cookie jar of one pair; several threads may use it.
+    """The cookie jar of one pair; safe to use from several threads.
 
     Args:
-        clock: Gives Unix time in seconds.
+        clock: Returns Unix time in seconds.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -59,25 +64,25 @@ class Jar:
         self._before = self._cookies
 
     def store(self, url: str, set_cookies: Iterable[str]) -> None:
-        """Take the Set-Cookie headers of one response from `url`."""
+        """Store the Set-Cookie headers of one response from `url`."""
         with self._lock:
             cookies = dict(self._cookies)
             for header in set_cookies:
                 cookie = parse(header, url, self._clock())
                 if cookie is not None:
-                    cookies.pop((cookie.name, "", "/"), None)  # what `put` made is now set for real
-                    cookies[cookie.name, cookie.domain, cookie.path] = cookie
+                    cookies.pop((cookie.name, "", "/"), None)  # replaces one that `put` made
+                    cookies[cookie.key] = cookie
             if cookies != self._cookies:
                 self._before, self._cookies = self._cookies, cookies
 
     def cookies(self) -> list[Cookie]:
-        """What is stored and not expired, in the order in which it first came."""
+        """The stored cookies that have not expired, in the order in which they were first set."""
         now = self._clock()
         with self._lock:
             return [cookie for cookie in self._cookies.values() if cookie.expires_at > now]
 
     def header(self, url: str) -> str:
-        """The Cookie header of a request to `url`, or "" where no cookie matches (RFC 6265, 5.4)."""
+        """The Cookie header of a request to `url`, or "" if no cookie matches (RFC 6265, 5.4)."""
         parts = urlsplit(url)
         host, path = (parts.hostname or "").lower(), parts.path or "/"
         matching = [
@@ -91,48 +96,44 @@ class Jar:
         return "; ".join(f"{cookie.name}={cookie.value}" for cookie in matching)
 
     def values(self) -> dict[str, str]:
-        """The value under each name."""
+        """The value of each name."""
         return {cookie.name: cookie.value for cookie in self.cookies()}
 
     def put(self, name: str, value: str) -> None:
-        """Make `name` hold `value`, as nobody set it: for forged, truncated and foreign cookies."""
+        """Set the value of a cookie without a response: for forged, truncated and foreign cookies."""
         with self._lock:
-            known = [cookie for cookie in self.cookies() if cookie.name == name]
-            made = known or [Cookie(name, value, "", False, "/", False, self._clock() + CAP_S)]
-            changed = {(c.name, c.domain, c.path): c._replace(value=value) for c in made}
+            cookies = [cookie for cookie in self.cookies() if cookie.name == name]
+            if not cookies:
+                cookies = [Cookie(name, value, "", False, "/", False, self._clock() + CAP_S)]
+            changed = {cookie.key: cookie._replace(value=value) for cookie in cookies}
             self._before, self._cookies = self._cookies, {**self._cookies, **changed}
 
     def clear(self) -> None:
-        """Forget every cookie."""
-        with self._lock:
-            self._before, self._cookies = self._cookies, {}
+        """Remove every cookie."""
+        self.fill(())
 
     def go_back(self) -> None:
-        """Hold again what was held before the last change."""
+        """Restore the cookies from before the last change."""
         with self._lock:
             self._before, self._cookies = self._cookies, self._before
 
-    def take_from(self, other: Jar) -> None:
-        """Hold what another pair's jar holds."""
-        self.fill(other.cookies())
-
     def fill(self, cookies: Iterable[Cookie]) -> None:
-        """Hold these cookies and no others."""
-        held = {(c.name, c.domain, c.path): c for c in cookies}
+        """Replace all cookies by these."""
+        new = {cookie.key: cookie for cookie in cookies}
         with self._lock:
-            self._before, self._cookies = self._cookies, held
+            self._before, self._cookies = self._cookies, new
 
 
 def parse(header: str, url: str, now: float) -> Cookie | None:
-    """Read one Set-Cookie header as RFC 6265 section 5.2 and 5.3 say, with the four-hour cap.
+    """Parse one Set-Cookie header as RFC 6265, sections 5.2 and 5.3, with the four-hour cap.
 
     Args:
         header: The header's value.
-        url: The URL that answered with it.
+        url: The URL of the response.
         now: Unix time in seconds.
 
     Returns:
-        The cookie, which may be expired already, or None where a client ignores it.
+        The cookie, which may have expired already, or None if a client ignores it.
     """
     parts = urlsplit(url)
     pair, _, rest = header.partition(";")
@@ -142,7 +143,7 @@ def parse(header: str, url: str, now: float) -> Cookie | None:
     attributes: dict[str, str] = {}
     for attribute in rest.split(";"):
         key, _, text = (word.strip(" \t") for word in attribute.partition("="))
-        attributes[key.lower()] = text  # of an attribute that stands twice the last one counts
+        attributes[key.lower()] = text  # of a repeated attribute the last one counts
     host = (parts.hostname or "").lower()
     domain = attributes.get("domain", "").removeprefix(".").lower()
     path = attributes.get("path", "")
@@ -159,7 +160,7 @@ def parse(header: str, url: str, now: float) -> Cookie | None:
 
 
 def _expires_at(attributes: dict[str, str], now: float) -> float:
-    """Max-Age before Expires; an attribute that cannot be read is as if it were absent."""
+    """Max-Age precedes Expires; an invalid attribute is ignored."""
     if _NUMBER.fullmatch(attributes.get("max-age", "")):
         return now + max(0, min(int(attributes["max-age"]), CAP_S))
     expires = parse_date(attributes.get("expires"))

@@ -1,8 +1,8 @@
-"""A message that an app sends to a person."""
+"""What an app sends to a person, and the calls that it places."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -12,12 +12,12 @@ class Message:
     Attributes:
         body: The text, or "".
         media: URLs, in order.
-        to: The person's address, or "" in a reply that leaves it out: who wrote gets it.
-        from_: The application's address, or "" if Twilio chooses it.
+        to: The person's address, or "" in a reply that leaves it out: the reply goes to the sender.
+        from_: The app's address, or "" if Twilio chooses it.
         sid: The message's SID, once it is sent.
-        status_callback: Where Twilio reports what becomes of it, or "".
-        content_sid: The template that Twilio makes the text of, or "": it knows the words.
-        content_variables: What goes into the template, as JSON, or "".
+        status_callback: The URL to which Twilio reports the message's statuses, or "".
+        content_sid: The template from which Twilio makes the text, or "".
+        content_variables: The variables of the template, as JSON, or "".
     """
 
     body: str
@@ -31,3 +31,28 @@ class Message:
 
     def __str__(self) -> str:
         return self.body
+
+
+@dataclass(frozen=True)
+class RingingCall:
+    """A call that the app has placed and that has not been answered.
+
+    Attributes:
+        sid: The call's SID.
+        to: The person's address.
+        from_: The app's address.
+        url: The webhook that Twilio requests once the person answers, or "".
+        method: ``POST`` or ``GET``, for `url`.
+        twiml: The first document itself, instead of `url`, or "".
+        fallback_url: The URL that Twilio requests if `url` fails, or "".
+        status_callback: The URL to which Twilio reports the end of the call, or "".
+    """
+
+    sid: str
+    to: str
+    from_: str
+    url: str
+    method: str = "POST"
+    twiml: str = field(default="", repr=False)
+    fallback_url: str = ""
+    status_callback: str = ""

@@ -1,9 +1,9 @@
-"""What Twilio tells in a webhook, name by name and in the order seen on the wire.
+"""The parameters of webhooks, name by name, in the order seen on the wire.
 
 Sources: https://www.twilio.com/docs/messaging/guides/webhook-request (messages),
 https://www.twilio.com/docs/messaging/guides/track-outbound-message-status (message statuses),
-https://www.twilio.com/docs/voice/twiml (calls); the order, the blank values and the older names
-(SmsSid, Caller, Called) from captures of real webhooks.
+https://www.twilio.com/docs/voice/twiml (calls). The order, the blank values and the older names
+(SmsSid, Caller, Called) come from captures of real webhooks.
 """
 
 from __future__ import annotations
@@ -22,25 +22,26 @@ if TYPE_CHECKING:
 
 Params = list[tuple[str, str]]
 ParamValue = str | int | Sequence[str] | None
-"""One value; several under one name; or None for "leave this parameter out"."""
+"""One value; several values under one name; or None, which leaves the parameter out."""
 
 API_VERSION = "2010-04-01"
 MAX_BODY_CHARS = 1600  # https://www.twilio.com/docs/messaging/guides/webhook-request: Body
-# A message of one part, and each part of a longer one, holds so many characters: of the GSM alphabet
-# seven bits each, of any other sixteen (https://www.twilio.com/docs/glossary/what-sms-character-limit).
+# The characters that fit into a message of one part, and into each part of a longer one. A character
+# of the GSM alphabet takes seven bits, any other sixteen
+# (https://www.twilio.com/docs/glossary/what-sms-character-limit).
 _GSM_CHARS = (160, 153)
 _UCS2_CHARS = (70, 67)
 _GSM = frozenset(
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
     "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
 )
-# One value under several names: what is changed under the first one changes under the others.
-_TWINS = {"MessageSid": ("SmsSid", "SmsMessageSid"), "From": ("Caller",), "To": ("Called",)}
 _GSM_ESCAPED = frozenset("^{}\\[~]|€\f")  # two characters each
+# Names that carry the same value: a change of the first one changes the others.
+_ALIASES = {"MessageSid": ("SmsSid", "SmsMessageSid"), "From": ("Caller",), "To": ("Called",)}
 
 
 def new_sid(prefix: str) -> str:
-    """A SID that no one has seen: the prefix and 32 hexadecimal digits."""
+    """A new SID: the prefix and 32 hexadecimal digits."""
     return prefix + secrets.token_hex(16)
 
 
@@ -49,58 +50,56 @@ def encode(params: Iterable[tuple[str, str]]) -> str:
     return "&".join(f"{quote_plus(name)}={quote_plus(value)}" for name, value in params)
 
 
-def changed(params: Params, extra: Mapping[str, ParamValue]) -> Params:
-    """The parameters with those in `extra` put in place, appended or left out.
+def merged(params: Params, extra: Mapping[str, ParamValue]) -> Params:
+    """The parameters with those in `extra` replaced, appended or left out.
 
-    Twilio sends some values under several names: a new MessageSid, From or To is put under all of
-    those that are there.
+    Twilio sends some values under several names: a new MessageSid, From or To replaces the value
+    under all of its names that are present.
     """
-    twins = {
-        twin: extra[name]
-        for name in _TWINS.keys() & extra.keys()
-        for twin in _TWINS[name]
-        if twin in dict(params)
+    aliases = {
+        alias: extra[name]
+        for name in _ALIASES.keys() & extra.keys()
+        for alias in _ALIASES[name]
+        if alias in dict(params)
     }
-    extra = {**twins, **extra}
     values = {
         name: [] if value is None else [str(value)] if isinstance(value, str | int) else list(value)
-        for name, value in extra.items()
+        for name, value in {**aliases, **extra}.items()
     }
-    known = {name for name, _ in params}
+    names = {name for name, _ in params}
     kept = [(name, text) for name, value in params for text in values.get(name, [value])]
-    added = [(name, text) for name in values if name not in known for text in values[name]]
+    added = [(name, text) for name in values if name not in names for text in values[name]]
     return kept + added
 
 
 def segments(body: str) -> int:
-    """How many SMS a body takes, at least one."""
-    gsm = all(char in _GSM or char in _GSM_ESCAPED for char in body)
-    if gsm:
+    """The number of SMS that a body takes, at least one."""
+    if _GSM.union(_GSM_ESCAPED).issuperset(body):
         length, (single, part) = len(body) + sum(c in _GSM_ESCAPED for c in body), _GSM_CHARS
     else:
         length, (single, part) = len(body.encode("utf-16-le", "surrogatepass")) // 2, _UCS2_CHARS
     return 1 if length <= single else -(-length // part)
 
 
-def message(
+def message_params(
     account_sid: str, ours: str, theirs: str, body: str, media: Sequence[str] = ()
 ) -> Params:
-    """A message that a person wrote.
+    """The parameters of a message that a person writes.
 
     Args:
         account_sid: The account that owns `ours`.
-        ours: The number or channel address written to.
-        theirs: The writer's.
+        ours: The app's number or channel address.
+        theirs: The person's.
         body: 0 to 1,600 characters.
         media: URLs of attached media; their type is guessed from the name, else image/jpeg.
 
     Raises:
-        UsageError: The body is longer than Twilio passes on.
+        UsageError: The body is longer than Twilio delivers.
     """
     if len(body) > MAX_BODY_CHARS:
         raise UsageError(
-            f"A text of {len(body)} characters does not exist at Twilio. "
-            f"Write at most {MAX_BODY_CHARS}, or pass Body=… to send it all the same"
+            f"Twilio delivers no text of {len(body)} characters. "
+            f"Write at most {MAX_BODY_CHARS}, or pass Body=… to send it anyway"
         )
     sid = new_sid("MM" if media else "SM")
     count = str(len(media))
@@ -128,14 +127,14 @@ def message(
     return [*params, ("ApiVersion", API_VERSION)]
 
 
-def message_status(account_sid: str, message: Message, status: str, now: float) -> Params:
-    """What became of a message that was sent to a person: From is ours here, and To the person's.
+def status_params(account_sid: str, message: Message, status: str, now: float) -> Params:
+    """The parameters of a message status: From is the app's address, To the person's.
 
     Args:
-        account_sid: The account that sent it.
+        account_sid: The account that sent the message.
         message: The message.
         status: ``sent``, ``delivered`` and so on.
-        now: Unix time in seconds, for the delivery receipt's date.
+        now: Unix time in seconds, for the date of the delivery receipt.
     """
     theirs, sid = message.to, message.sid
     params: Params = []
@@ -143,14 +142,14 @@ def message_status(account_sid: str, message: Message, status: str, now: float) 
         done = datetime.fromtimestamp(now, timezone.utc).strftime("%y%m%d%H%M")
         params.append(("RawDlrDoneDate", done))
     if status in ("failed", "undelivered"):
-        params.append(("ErrorCode", "30008"))  # "Unknown error": the one without a special cause
+        params.append(("ErrorCode", "30008"))  # "Unknown error"
     params += [("SmsSid", sid), ("SmsStatus", status), ("MessageStatus", status), ("To", theirs)]
     params += [("MessageSid", sid), ("AccountSid", account_sid), ("From", message.from_)]
     return [*params, ("ApiVersion", API_VERSION)]
 
 
-def call(account_sid: str, ours: str, theirs: str, *, outbound: bool = False) -> Params:
-    """A call that a person makes, or with `outbound` the one that the application makes to them."""
+def call_params(account_sid: str, ours: str, theirs: str, *, outbound: bool = False) -> Params:
+    """The parameters of a call that a person makes or, with `outbound`, that the app makes to them."""
     to, from_ = (theirs, ours) if outbound else (ours, theirs)
     status, direction = ("in-progress", "outbound-api") if outbound else ("ringing", "inbound")
     params: Params = [("AccountSid", account_sid), ("ApiVersion", API_VERSION)]
@@ -164,18 +163,14 @@ def call(account_sid: str, ours: str, theirs: str, *, outbound: bool = False) ->
 
 
 def _country(address: str) -> str:
-    """Where a number is from: told of North American ones only, and blank is seen on the wire."""
+    """A number's country: Twilio sends US for most North American numbers, and often a blank value."""
     return "US" if address.startswith("+1") else ""
 
 
 def _profile(theirs: str, media: bool) -> Params:
-    """What a channel tells of the writer."""
+    """What a channel adds about the writer."""
     channel, _, number = theirs.partition(":")
-    kind = "image" if media else "text"
+    kind = ("MessageType", "image" if media else "text")
     if channel != "whatsapp":
-        return [("MessageType", kind)]
-    return [
-        ("ProfileName", "Somebody"),
-        ("MessageType", kind),
-        ("WaId", number.removeprefix("+")),
-    ]
+        return [kind]
+    return [("ProfileName", "Somebody"), kind, ("WaId", number.removeprefix("+"))]

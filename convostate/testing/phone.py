@@ -1,28 +1,32 @@
-"""A phone: a person who texts and calls one of the application's numbers, and what can go wrong."""
+"""A phone: a person who texts and calls one of the app's numbers, and the faults of the connection."""
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from convostate.errors import UsageError
-from convostate.testing import params
 from convostate.testing.call import Call
 from convostate.testing.fetch import Faults
 from convostate.testing.message import Message
-from convostate.testing.overlap import at_once
+from convostate.testing.params import Params, call_params, merged, message_params, new_sid
 from convostate.testing.stored_state import StoredState
 from convostate.testing.twiml import parse
 from convostate.testing.webhook import Webhook
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from convostate.testing.account import Account
     from convostate.testing.jar import Jar
+    from convostate.testing.message import RingingCall
     from convostate.testing.params import ParamValue
     from convostate.testing.reply import Reply
-    from convostate.testing.ringing import RingingCall
+
+# Longer than any intended wait (a webhook has 15 seconds): after it a delivery is stuck.
+_PATIENCE_S = 60.0
 
 
 class Phone:
@@ -30,11 +34,11 @@ class Phone:
 
     Attributes:
         number: The person's address.
-        texting: The application's address.
+        texting: The app's address.
     """
 
     def __init__(self, account: Account, number: str, texting: str, used: object = None) -> None:
-        self._used = used  # held, so that `Account.in_use` knows
+        self._used = used  # a reference, for `Account.in_use`
         self.number = number
         self.texting = texting
         self._account = account
@@ -46,12 +50,12 @@ class Phone:
 
     @property
     def jar(self) -> Jar:
-        """The cookies that Twilio keeps for this person's messages to this number."""
+        """The cookies that Twilio keeps for this pair of numbers."""
         return self._account.jar(self.texting, self.number)
 
     @property
     def inbox(self) -> list[Message]:
-        """What the app sent here of its own accord, in order; replies are in `Reply.messages`."""
+        """The messages that the app sent on its own, in order; replies are in `Reply.messages`."""
         return [
             message
             for message in self._account.arrived
@@ -60,19 +64,19 @@ class Phone:
 
     @property
     def state(self) -> dict[Any, Any] | None:
-        """A copy of the state that is kept of this conversation, or None if none is.
+        """A copy of the conversation's stored state, or None if there is none.
 
-        It can be set, on every store, and None ends the conversation::
+        It can be set, on every store; None ends the conversation::
 
             phone.state = {"step": "confirm"}
 
-        Both go through a webhook of their own, to a middleware like the app's in which only the
-        simulator meets the state; reading changes nothing, not even the expiry.
+        Each access sends a webhook to a copy of the app's middleware, in which the simulator takes
+        the place of the app. Reading changes nothing, not even the expiry.
 
         Raises:
             UsageError: The app runs elsewhere, has no ConversationMiddleware, or refuses this
                 simulator's webhooks; or its store does not answer.
-            StateError: What is set cannot be kept.
+            StateError: The value cannot be stored.
         """
         return self._stored_state.read()
 
@@ -83,12 +87,12 @@ class Phone:
     @property
     def _stored_state(self) -> StoredState:
         account = self._account
-        made = params.message(account.sid, self.texting, self.number, "")
-        return StoredState(account.fetcher, self.jar, account.urls.webhook, made)
+        params = message_params(account.sid, self.texting, self.number, "")
+        return StoredState(account.fetcher, self.jar, account.urls.webhook, params)
 
     @property
     def opted_out(self) -> bool:
-        """Whether this person's STOP stands: Twilio sends nothing of this number's here (21610)."""
+        """Whether this person has opted out: Twilio sends them nothing from this number (21610)."""
         return self._account.opted_out(self.texting, self.number)
 
     def text(
@@ -103,10 +107,10 @@ class Phone:
         Args:
             body: 0 to 1,600 characters.
             media: URLs of attached media.
-            deliveries: How often Twilio delivers this one message, at least once: each time the
-                same request, cookies and idempotency token included.
-            **extra: Parameters to add or to change (``ButtonPayload="yes"``); a list for a repeated
-                name, None to leave one out.
+            deliveries: How often Twilio delivers this message, at least once: each time the same
+                request, including cookies and idempotency token.
+            **extra: Parameters to add or to change (``ButtonPayload="yes"``); a list repeats a
+                name, None leaves one out.
 
         Returns:
             The reply to the last delivery; `Reply.deliveries` has all of them.
@@ -120,12 +124,12 @@ class Phone:
         """Write several messages at once: all are on their way before the first is answered.
 
         Returns:
-            The replies in the order of `bodies`; the cookies of the last one stay.
+            The replies in the order of `bodies`; the cookies of the last one are kept.
         """
         return overlap([(self, body) for body in bodies])
 
     def reorder(self, *bodies: str) -> list[Reply]:
-        """Write several messages that Twilio delivers last one first, one after another.
+        """Write several messages that Twilio delivers in reverse order, one after another.
 
         Returns:
             The replies in the order of `bodies`.
@@ -134,10 +138,10 @@ class Phone:
         return [self._deliver(webhook) for webhook in reversed(written)][::-1]
 
     def resend(self) -> Reply:
-        """Have Twilio deliver the last message once more, with the cookies of now.
+        """Have Twilio deliver the last message again, with the current cookies.
 
         Raises:
-            UsageError: Nothing was written yet.
+            UsageError: No message was written yet.
         """
         if self._last is None:
             raise UsageError("There is nothing to resend. Call text() first")
@@ -147,8 +151,8 @@ class Phone:
         """Tap a button of a WhatsApp or RCS message.
 
         Args:
-            text: The words on the button.
-            payload: What the app has put behind it, as ``ButtonPayload``.
+            text: The label of the button.
+            payload: The payload that the app gave the button, as ``ButtonPayload``.
             **extra: Parameters to add or to change.
         """
         button = {"MessageType": "button", "ButtonText": text, "ButtonPayload": payload}
@@ -164,7 +168,7 @@ class Phone:
         state: Mapping[Any, Any] | None = None,
         **extra: ParamValue,
     ) -> Call:
-        """Call the number, or with `outbound` be called by it, and listen until the call waits.
+        """Call the number or, with `outbound`, get a call from it, and listen until the call waits.
 
         ::
 
@@ -175,22 +179,23 @@ class Phone:
             call.hang_up()
 
         Args:
-            url: What Twilio requests; the simulator's `voice_url`, else its `webhook_url`, if absent.
-            method: How the first document is requested, the simulator's `method` if absent.
-            outbound: Whether the application called: From is then its number.
+            url: The webhook that Twilio requests; the simulator's `voice_url`, else its
+                `webhook_url`, if absent.
+            method: The method of the first request; the simulator's `method` if absent.
+            outbound: Whether the app calls: From is then its number.
             dial_status: How each ``<Dial>`` ends: ``completed``, ``busy``, ``no-answer`` or
                 ``failed``.
-            state: What the call begins with, to test a step in its middle.
+            state: The state that the call begins with, to test a step in the middle of it.
             **extra: Parameters to add or to change, such as ``From="anonymous"``.
 
         Raises:
-            UsageError: A `state` is given, but the app's states are out of reach, as for `state`.
+            UsageError: A `state` is given, and the app's state cannot be accessed; see `state`.
         """
         account, urls = self._account, self._account.urls
-        made = params.call(account.sid, self.texting, self.number, outbound=outbound)
-        webhook = self._webhook(
-            "call", url or urls.voice or urls.webhook, params.changed(made, extra)
+        params = merged(
+            call_params(account.sid, self.texting, self.number, outbound=outbound), extra
         )
+        webhook = self._webhook("call", url or urls.voice or urls.webhook, params)
         webhook.method = method or urls.method
         if state is not None:
             StoredState(account.fetcher, webhook.jar, webhook.url, webhook.params).write(state)
@@ -200,7 +205,7 @@ class Phone:
 
     @property
     def ringing(self) -> list[RingingCall]:
-        """The calls that the app has placed to this phone and that nobody has answered, in order."""
+        """The calls that the app has placed to this phone and that are not answered, in order."""
         return [
             call
             for call in self._account.ringing
@@ -208,28 +213,25 @@ class Phone:
         ]
 
     def answer(self, *, dial_status: str = "completed") -> Call:
-        """Answer the first call that the app has placed here, with ``client.calls.create``.
+        """Answer the first call that the app has placed to this phone, with ``client.calls.create``.
 
         Args:
-            dial_status: As `call` takes it.
+            dial_status: As for `call`.
 
         Raises:
             UsageError: The phone does not ring.
         """
         if not self.ringing:
             raise UsageError("The phone does not ring. Have the app place a call first")
-        rings = self.ringing[0]
-        account = self._account
-        account.ringing.remove(rings)
-        made = params.call(account.sid, self.texting, self.number, outbound=True)
-        webhook = self._webhook("call", rings.url, params.changed(made, {"CallSid": rings.sid}))
-        webhook.method, webhook.fallback_url = rings.method, rings.fallback_url
-        if rings.twiml:
+        call, account = self.ringing[0], self._account
+        account.ringing.remove(call)
+        params = call_params(account.sid, self.texting, self.number, outbound=True)
+        webhook = self._webhook("call", call.url, merged(params, {"CallSid": call.sid}))
+        webhook.method, webhook.fallback_url = call.method, call.fallback_url
+        if call.twiml:
             webhook.url = webhook.url or account.urls.webhook
-            webhook.inline = parse(rings.twiml, rings.twiml, "call")
-        return Call(
-            account, webhook, status_callback=rings.status_callback, dial_status=dial_status
-        )
+            webhook.inline = parse(call.twiml, call.twiml, "call")
+        return Call(account, webhook, status_callback=call.status_callback, dial_status=dial_status)
 
     def deliver_status(
         self,
@@ -238,17 +240,17 @@ class Phone:
         url: str = "",
         **extra: ParamValue,
     ) -> Reply:
-        """Tell the app what has become of a message that it sent here.
+        """Report the status of a message to the app that sent it.
 
         Args:
             status: ``queued``, ``sent``, ``delivered``, ``undelivered``, ``failed`` or ``read``.
-            message: The message; one that is in no inbox where absent.
-            url: Whom to tell: the message's own callback, the simulator's `status_callback`, else
-                its `webhook_url`, where absent.
+            message: The message; if absent, one that is in no inbox.
+            url: The URL to report to. If absent, the message's own callback, else the simulator's
+                `status_callback`, else its `webhook_url`.
             **extra: Parameters to add or to change.
         """
         if message is None:
-            message = Message("", (), self.number, self.texting, params.new_sid("SM"))
+            message = Message("", (), self.number, self.texting, new_sid("SM"))
         urls = self._account.urls
         callback = url or message.status_callback or urls.status_callback or urls.webhook
         return self._account.message_status(callback, status, message, extra, self._faults)
@@ -263,16 +265,16 @@ class Phone:
 
     def borrow_cookie(self, other: Phone) -> None:
         """Have Twilio send the cookies of another phone."""
-        self.jar.take_from(other.jar)
+        self.jar.fill(other.jar.cookies())
 
     def break_signature(self, times: int = 1) -> None:
-        """Sign the next requests wrongly."""
+        """Send the next requests with an invalid signature."""
         self._faults.broken_signatures += times
 
     def drop_reply(self, times: int = 1) -> None:
-        """Lose the next replies: the app has run, and Twilio hears nothing (error 11205).
+        """Lose the next replies: the app has run, and Twilio gets no response (error 11205).
 
-        Twilio asks again where the webhook URL says so (``#rc=1&rp=rt``).
+        Twilio retries if the webhook URL says so (``#rc=1&rp=rt``).
         """
         self._faults.dropped_replies += times
 
@@ -280,14 +282,16 @@ class Phone:
         self, body: str, media: Sequence[str] = (), extra: Mapping[str, ParamValue] | None = None
     ) -> Webhook:
         account, urls = self._account, self._account.urls
-        made = params.message(account.sid, self.texting, self.number, body, media)
-        return self._webhook("message", urls.webhook, params.changed(made, extra or {}))
+        params = message_params(account.sid, self.texting, self.number, body, media)
+        return self._webhook("message", urls.webhook, merged(params, extra or {}))
 
-    def _webhook(self, kind: Literal["message", "call"], url: str, made: params.Params) -> Webhook:
-        urls, known = self._account.urls, dict(made)
-        jar = self._account.jar(known.get("To", ""), known.get("From", ""))
+    def _webhook(self, kind: Literal["message", "call"], url: str, params: Params) -> Webhook:
+        urls, values = self._account.urls, dict(params)
+        jar = self._account.jar(values.get("To", ""), values.get("From", ""))
         fallback = urls.voice_fallback or urls.fallback if kind == "call" else urls.fallback
-        return Webhook(kind, url, urls.method, made, jar, self._faults, fallback)
+        return Webhook(
+            url, urls.method, params, jar, self._faults, kind=kind, fallback_url=fallback
+        )
 
     def _deliver(self, webhook: Webhook, deliveries: int = 1) -> Reply:
         if deliveries < 1:
@@ -297,21 +301,34 @@ class Phone:
         from_twilio = self._account.record_inbound(dict(webhook.params))
         self._last = webhook
         if deliveries > 1:
-            webhook = webhook.with_these_cookies()
+            webhook = webhook.with_current_cookies()
         replies = [self._account.deliver(webhook) for _ in range(deliveries)]
         replies[-1].deliveries = replies
         replies[-1].from_twilio = from_twilio
         return replies[-1]
 
-    def _on_the_way(self, body: str) -> Callable[[Callable[[], None]], Reply]:
-        webhook = self._written(body).with_these_cookies()
-        return lambda storing: self._deliver(replace(webhook, storing=storing))
-
 
 def overlap(texts: Sequence[tuple[Phone, str]]) -> list[Reply]:
-    """Write several messages at once: all are on their way before the first is answered.
+    """Write several messages at once, each in a thread of its own; see `TwilioSimulator.overlap`.
 
-    Returns:
-        The replies in the same order; of one pair the cookies of the last one stay.
+    The responses are stored in the order of the list, whatever the order in which they come, so that
+    the cookies of the last one are kept.
     """
-    return at_once([phone._on_the_way(body) for phone, body in texts])  # noqa: SLF001  its own class
+    webhooks = [phone._written(body).with_current_cookies() for phone, body in texts]  # noqa: SLF001  its own class
+    start = threading.Barrier(max(1, len(texts)), timeout=_PATIENCE_S)
+    finished = [threading.Event() for _ in texts]
+
+    def run(index: int) -> Reply:
+        def wait_for_previous() -> None:
+            if index:
+                finished[index - 1].wait(_PATIENCE_S)
+
+        webhook = replace(webhooks[index], before_storing=wait_for_previous)
+        try:
+            start.wait()
+            return texts[index][0]._deliver(webhook)  # noqa: SLF001  its own class
+        finally:
+            finished[index].set()
+
+    with ThreadPoolExecutor(max(1, len(texts))) as pool:
+        return list(pool.map(run, range(len(texts))))

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 def twilio() -> type[TwilioSimulator]:
     """A Twilio that texts your app: ``twilio(app).phone("+15550100001").text("hi").messages``.
 
-    Takes what `convostate.testing.TwilioSimulator` takes; the token is TWILIO_AUTH_TOKEN, or
-    ``auth_token=…``.
+    The class `convostate.testing.TwilioSimulator`, with its arguments. The token is
+    TWILIO_AUTH_TOKEN, or ``auth_token=…``.
     """
-    from convostate.testing import TwilioSimulator  # noqa: PLC0415  only tests that ask pay
+    from convostate.testing import TwilioSimulator  # noqa: PLC0415  only tests that use it import it
 
     return TwilioSimulator

@@ -1,4 +1,4 @@
-"""What a text, a call or a message status led to."""
+"""The result of a text, a call or a message status."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ from typing import TYPE_CHECKING, Any
 
 from werkzeug.datastructures import Headers
 
+from convostate.testing.delivery import Response
+
 if TYPE_CHECKING:
-    from convostate.testing.delivery import Response
     from convostate.testing.fetch import Exchange
     from convostate.testing.message import Message
 
 
-@dataclass(eq=False, repr=False)  # its deliveries hold it again
+@dataclass(eq=False, repr=False)  # `deliveries` contains the reply itself
 class Reply:
-    """What came of one webhook: redirects, retries and the fallback URL included.
+    """The result of one webhook, including redirects, retries and the fallback URL.
 
     Attributes:
         params: The webhook's parameters; of a repeated name the last value.
-        sent: Every message of the reply, those to other people too, with their SIDs.
+        sent: Every message of the reply, including those to other people, with their SIDs.
         blocked: Messages of the reply that Twilio does not deliver, because this person has sent STOP.
-        from_twilio: What Twilio itself answers to STOP, START and HELP, or "".
-        said: What ``<Say>`` reads to a caller.
+        from_twilio: Twilio's own reply to STOP, START and HELP, or "".
+        said: The text that ``<Say>`` reads to a caller.
         played: The URLs that ``<Play>`` plays to a caller.
         twiml: The last document as text, or "" if there was none.
-        error: The first error that Twilio would have reported, as its code, or None. The fallback
-            URL may have answered all the same.
-        errors: All of them.
+        errors: The codes of all errors that Twilio would have reported. The fallback URL may still
+            have answered.
         exchanges: Every HTTP request and its response, in order.
-        deliveries: The replies to each delivery of the same text, this one, the last, included.
-        statuses: What the app answered when it was told what became of its messages.
+        deliveries: The replies to all deliveries of the same text; the last one is this reply.
+        statuses: The app's replies to the statuses of its messages.
     """
 
     params: dict[str, str]
@@ -56,52 +56,52 @@ class Reply:
     @property
     def messages(self) -> list[str]:
         """The texts that the person gets, in order."""
-        return [message.body for message in self._mine if message.body]
+        return [message.body for message in self._for_person if message.body]
 
     @property
     def media(self) -> list[str]:
         """The URLs of the media that the person gets, in order."""
-        return [url for message in self._mine for url in message.media]
+        return [url for message in self._for_person for url in message.media]
 
     @property
-    def _mine(self) -> list[Message]:
+    def _for_person(self) -> list[Message]:
         outbound = self.params.get("Direction") == "outbound-api"
         person = self.params.get("To" if outbound else "From")
         return [message for message in self.sent if message.to == person]
 
     @property
-    def _response(self) -> Response | None:
-        return self.exchanges[-1].response if self.exchanges else None
+    def _responses(self) -> list[Response]:
+        return [exchange.response for exchange in self.exchanges if exchange.response]
+
+    @property
+    def _last(self) -> Response:
+        last = self.exchanges[-1].response if self.exchanges else None
+        return Response(0, Headers(), b"") if last is None else last
 
     @property
     def status(self) -> int:
-        """The HTTP status of the last response, 0 if none came."""
-        response = self._response
-        return 0 if response is None else response.status
+        """The HTTP status of the last response, or 0 if no response came."""
+        return self._last.status
 
     @property
     def headers(self) -> Headers:
         """The headers of the last response; names in any case, `getlist` for repeated ones."""
-        response = self._response
-        return Headers() if response is None else response.headers
+        return self._last.headers
 
     @property
     def body(self) -> bytes:
         """The body of the last response."""
-        response = self._response
-        return b"" if response is None else response.body
+        return self._last.body
 
     @property
     def exception(self) -> BaseException | None:
-        """What the app raised, unless it came out of the call; its framework may have answered 500."""
-        raised = [exchange.response.exception for exchange in self.exchanges if exchange.response]
-        return next((error for error in raised if error is not None), None)
+        """The app's exception, if ``phone.text()`` did not raise it; the framework may have answered 500."""
+        return next((each.exception for each in self._responses if each.exception), None)
 
     @property
     def wsgi_errors(self) -> str:
         """What the app wrote to ``wsgi.errors`` before it answered 500 or more, or ""."""
-        written = [exchange.response.errors for exchange in self.exchanges if exchange.response]
-        return "".join(written)
+        return "".join(each.errors for each in self._responses)
 
     @property
     def state(self) -> dict[Any, Any] | None:
@@ -109,5 +109,5 @@ class Reply:
 
         None if the app runs elsewhere, was not called, or has no ConversationMiddleware.
         """
-        seen = [exchange.response.state for exchange in self.exchanges if exchange.response]
-        return next((state for state in reversed(seen) if state is not None), None)
+        states = [each.state for each in self._responses if each.state is not None]
+        return states[-1] if states else None

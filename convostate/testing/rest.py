@@ -29,20 +29,20 @@ class SimulatedClient(Client):  # type: ignore[misc, unused-ignore]
     """A client of the simulator's account; blocking and asynchronous calls both work.
 
     Args:
-        account: What answers instead of api.twilio.com.
+        account: The account that answers instead of api.twilio.com.
     """
 
     def __init__(self, account: Account) -> None:
         super().__init__(account.sid, account.token)
         self._simulated = account
 
-    def request(self, method: str, uri: str, *args: Any, **named: Any) -> Response:
+    def request(self, *args: Any, **kwargs: Any) -> Response:
         """Answer one request as api.twilio.com does."""
-        return answer(self, [self._simulated], method, uri, *args, **named)
+        return answer(self, [self._simulated], *args, **kwargs)
 
-    async def request_async(self, method: str, uri: str, *args: Any, **named: Any) -> Response:
+    async def request_async(self, *args: Any, **kwargs: Any) -> Response:
         """Answer one request as api.twilio.com does."""
-        return answer(self, [self._simulated], method, uri, *args, **named)
+        return answer(self, [self._simulated], *args, **kwargs)
 
 
 def answer(
@@ -52,40 +52,42 @@ def answer(
     uri: str,
     params: Mapping[str, object] | None = None,
     data: Mapping[str, object] | None = None,
-    headers: object = None,  # noqa: ARG001  the client passes it by place
+    headers: object = None,  # noqa: ARG001  the client passes it by position
     auth: tuple[str, str] | None = None,
     **_: object,
 ) -> Response:
     """Answer a request of any client.
 
     Args:
-        client: Who asks; its credentials choose the account.
-        accounts: Those that there are; the first that fits counts.
+        client: The client; its credentials select the account.
+        accounts: The simulated accounts; the first that matches answers.
         method: ``GET``, ``POST`` or ``DELETE``.
-        uri: The whole URI.
+        uri: The absolute URI.
         params: The query's parameters.
         data: The form's fields.
-        headers: Not read.
-        auth: Credentials that the request brings along.
+        headers: Ignored.
+        auth: Credentials of the request itself.
     """
-    given = auth or client.auth
-    # Twilio alone knows the secret of an API key or an OAuth app. Any will do here.
-    by_key = getattr(client, "credential_provider", None) or str(given[0]).startswith("SK")
+    credentials = auth or client.auth
+    # Only Twilio knows the secret of an API key or an OAuth app, so any secret is accepted.
+    by_key = getattr(client, "credential_provider", None) or str(credentials[0]).startswith("SK")
+    status, resource = refused(20003)
     for account in accounts:
-        known = client.account_sid in (account.sid, None) if by_key else False
-        if known or given == (account.sid, account.token):
+        matches = by_key and client.account_sid in (account.sid, None)
+        if matches or credentials == (account.sid, account.token):
             parts = urlsplit(uri)
             path = parts.path.removesuffix(".json").strip("/").split("/")
             fields = {**parse_qs(parts.query), **_fields(params), **_fields(data)}
             is_api = (parts.hostname or "").split(".")[0] == "api"
-            found = answer_api(account, method, path, fields) if is_api else refused(20404)
-            return Response(found[0], json.dumps(found[1]))
-    status, resource = refused(20003)
+            status, resource = (
+                answer_api(account, method, path, fields) if is_api else refused(20404)
+            )
+            break
     return Response(status, json.dumps(resource))
 
 
 def _fields(fields: Mapping[str, object] | None) -> dict[str, list[str]]:
-    """Each field with its values; those that the client leaves unset are objects or None."""
+    """The values of each field; a field that the client leaves unset is an object or None."""
     return {
         name: [str(item) for item in (value if isinstance(value, list | tuple) else [value])]
         for name, value in (fields or {}).items()

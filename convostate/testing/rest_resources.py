@@ -1,4 +1,4 @@
-"""The resources of Twilio's REST API that the simulator has: messages and calls.
+"""The resources of Twilio's REST API that are simulated: messages and calls.
 
 Sources: https://www.twilio.com/docs/messaging/api/message-resource,
 https://www.twilio.com/docs/voice/api/call-resource
@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any
 from convostate.testing import params
 from convostate.testing.codes import ERRORS
 from convostate.testing.fetch import is_webhook_url
-from convostate.testing.message import Message
-from convostate.testing.ringing import RingingCall
+from convostate.testing.message import Message, RingingCall
 
 if TYPE_CHECKING:
     from convostate.testing.account import Account
@@ -25,19 +24,19 @@ if TYPE_CHECKING:
 
 # Longer than any intended wait: after it the test that holds the sends is stuck.
 _PATIENCE_S = 60.0
-# All other refusals are 400.
+# Every other error has the status 400.
 _STATUS = {20003: 401, 20404: 404, 20429: 429, 20500: 500, 20503: 503}
-_PAGE = 50  # Twilio's default; its most is 1,000
+_PAGE = 50  # Twilio's default; the maximum is 1,000
 
 
 @dataclass
 class Refusal:
-    """What happens to sends.
+    """What happens to sends instead of success.
 
     Attributes:
         reason: Twilio's error code, or an exception for the sender, as when its network fails.
-        times: How many sends it applies to; None for all.
-        accepted: Whether the message goes out all the same, as if only the answer were lost.
+        times: The number of sends that are refused; None for all.
+        accepted: Whether the message is sent anyway, as if only the response were lost.
     """
 
     reason: int | BaseException
@@ -46,7 +45,7 @@ class Refusal:
 
 
 class HeldSends:
-    """Sends that Twilio takes, but does not answer until the ``with`` block ends."""
+    """Sends that Twilio accepts, but does not answer until the ``with`` block ends."""
 
     def __init__(self) -> None:
         self._arrivals = threading.Semaphore(0)
@@ -59,23 +58,23 @@ class HeldSends:
         self.release()
 
     def wait(self) -> None:
-        """Wait until one more send has arrived.
+        """Wait until another send has arrived.
 
         Raises:
-            TimeoutError: None came within a minute.
+            TimeoutError: No send came within a minute.
         """
         if not self._arrivals.acquire(timeout=_PATIENCE_S):
             raise TimeoutError("no message was sent")
 
     def release(self) -> None:
-        """Answer all sends, those to come too."""
+        """Answer all sends, including later ones."""
         self._released.set()
 
     def arrive(self) -> None:
-        """Be one send: arrive, and wait for the release.
+        """Announce one send, and wait for the release.
 
         Raises:
-            TimeoutError: Nobody released it within a minute.
+            TimeoutError: The sends were not released within a minute.
         """
         self._arrivals.release()
         if not self._released.wait(_PATIENCE_S):
@@ -88,9 +87,9 @@ class RestState:
 
     Attributes:
         resources: Each message and call as JSON, by SID, oldest first.
-        refusal: What happens to sends, or None if they succeed.
-        held: What they wait for, or None.
-        calls: The calls that a person has made or answered, by SID.
+        refusal: How sends are refused, or None if they succeed.
+        held: What sends wait for, or None.
+        calls: The calls that a person has placed or answered, by SID.
     """
 
     resources: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -100,7 +99,7 @@ class RestState:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def take_refusal(self) -> Refusal | None:
-        """What happens to one send; the last one that a refusal applies to ends it."""
+        """The refusal of one send, or None; a refusal that has been used up is removed."""
         with self.lock:
             refusal = self.refusal
             if refusal is not None and refusal.times is not None:
@@ -119,10 +118,10 @@ def answer(account: Account, method: str, path: Sequence[str], fields: Fields) -
     """Answer a request to api.twilio.com.
 
     Args:
-        account: Whose resources these are.
+        account: The account of the resources.
         method: ``GET`` or ``POST``.
         path: The parts of the path, ``.json`` removed.
-        fields: The query and the form, each name with its values.
+        fields: The values of each name in the query and the form.
     """
     match method, *path:
         case "POST", params.API_VERSION, "Accounts", account.sid, "Messages":
@@ -163,7 +162,7 @@ def _send(account: Account, fields: Fields) -> Answer:
 
 
 def _judge(account: Account, form: Mapping[str, str], media: Sequence[str]) -> int | None:
-    """Why Twilio refuses a send, as its error code, or None."""
+    """Twilio's error code for a send, or None if it accepts the send."""
     to, from_ = form.get("To", ""), form.get("From", "")
     if not to:
         return 21604
@@ -182,13 +181,12 @@ def _judge(account: Account, form: Mapping[str, str], media: Sequence[str]) -> i
 
 
 def _is_number(address: str) -> bool:
-    """Whether a message can be sent there: a number, or whatever a channel calls a person."""
+    """Whether Twilio sends to this address: a number, or a channel's own form of address."""
     channel, _, number = address.rpartition(":")
     if channel and channel not in ("whatsapp", "rcs"):
         return bool(number)
-    digits = number.removeprefix("+").rpartition(".")[
-        2
-    ]  # WhatsApp: +1555…, or US.1555… without a number
+    # WhatsApp: +1555…, or US.1555… for a person without a number
+    digits = number.removeprefix("+").rpartition(".")[2]
     longest = 32 if "." in number else 15
     return digits.isascii() and digits.isdecimal() and digits[0] != "0" and len(digits) <= longest
 
@@ -211,7 +209,7 @@ def _accept(account: Account, form: Mapping[str, str], media: tuple[str, ...]) -
         "direction": "outbound-api",
         "error_code": None,
         "error_message": None,
-        "from": from_ or None,  # a Messaging Service chooses the sender later
+        "from": from_ or None,  # a Messaging Service picks the sender later
         "messaging_service_sid": form.get("MessagingServiceSid"),
         "num_media": str(len(media)),
         "num_segments": str(params.segments(body)) if from_ else "0",
@@ -257,13 +255,13 @@ def _update(account: Account, sid: str, form: Mapping[str, str]) -> Answer:
     resource, call = account.rest.resources.get(sid), account.rest.calls.get(sid)
     if resource is None or not sid.startswith("CA"):
         return refused(20404)
-    url, ends = form.get("Url", ""), form.get("Status", "") in ("completed", "canceled")
+    url, is_end = form.get("Url", ""), form.get("Status", "") in ("completed", "canceled")
     if url and not is_webhook_url(url):
         return refused(21205)
-    if ends and call is not None:
+    if is_end and call is not None:
         call.hang_up()
-    elif ends:
-        account.ringing[:] = [rings for rings in account.ringing if rings.sid != sid]
+    elif is_end:
+        account.ringing[:] = [ringing for ringing in account.ringing if ringing.sid != sid]
         resource["status"] = "canceled"
     elif call is None or call.over:
         return refused(21220)
@@ -275,7 +273,7 @@ def _update(account: Account, sid: str, form: Mapping[str, str]) -> Answer:
 def call_resource(
     account: Account, sid: str, to: str, from_: str, direction: str
 ) -> dict[str, Any]:
-    """A call that has just begun, as the REST API shows it."""
+    """The REST API's resource of a call that has just begun."""
     return _new_resource(account, "Calls", sid) | {
         "answered_by": None,
         "direction": direction,
@@ -308,14 +306,14 @@ def _new_resource(account: Account, kind: str, sid: str) -> dict[str, Any]:
 
 
 def _listed(account: Account, kind: str, fields: Fields) -> dict[str, Any]:
-    """One page: newest first, of those that match."""
-    wanted = {name.lower(): values[0] for name, values in fields.items() if name in ("To", "From")}
+    """One page of the resources that match, newest first."""
+    filters = {name.lower(): values[0] for name, values in fields.items() if name in ("To", "From")}
     prefixes = {"Messages": ("SM", "MM"), "Calls": ("CA",)}[kind]
     found = [
         resource
         for resource in reversed(account.rest.resources.values())
         if resource["sid"].startswith(prefixes)
-        and all(resource[name] == value for name, value in wanted.items())
+        and all(resource[name] == value for name, value in filters.items())
     ]
     size = min(int(fields.get("PageSize", [str(_PAGE)])[0]), 1000)
     page = int(fields.get("Page", ["0"])[0])

@@ -1,4 +1,4 @@
-"""Signs what an app's own test client sends, as Twilio would have sent it."""
+"""Signing: an app's own test client sends requests as Twilio would have sent them."""
 
 from __future__ import annotations
 
@@ -22,31 +22,31 @@ from convostate.testing.configured import (
 from convostate.testing.fetch import Fetcher, Secret
 from convostate.testing.inprocess import WsgiTransport, find_middleware
 from convostate.testing.jar import Jar
-from convostate.testing.params import Params, encode, message, new_sid
+from convostate.testing.params import Params, encode, message_params, new_sid
 from convostate.testing.stored_state import StoredState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 _FORM = "application/x-www-form-urlencoded"
-# A request that has one of these is about a message, or about a call.
-_OF_MESSAGES = frozenset("Body MessageSid SmsSid SmsMessageSid NumMedia MessageStatus".split())
-_OF_CALLS = frozenset(
+# One of these parameters marks the request of a message, or of a call.
+_MESSAGE_PARAMS = frozenset("Body MessageSid SmsSid SmsMessageSid NumMedia MessageStatus".split())
+_CALL_PARAMS = frozenset(
     "CallSid CallStatus Caller Called Digits SpeechResult DialCallStatus RecordingUrl".split()
 )
-_SAFE = "/;=,:@!$&'()*+~"  # RFC 3986 section 3.3: what a path holds unescaped
+_SAFE = "/;=,:@!$&'()*+~"  # RFC 3986 section 3.3: characters that a path holds unescaped
 
 
 class Signing:
     """Signs the requests that a test client sends to the guarded paths of an app.
 
-    What Twilio always sends and a test often leaves out is added to a message or a call: AccountSid,
-    From, To and MessageSid or CallSid, which is the same for all requests of one client. A request that
-    has a signature already stays as it is, and so does one to a path that is not guarded.
+    The parameters that Twilio always sends are added to a message or a call if they are missing:
+    AccountSid, From, To, and MessageSid or CallSid. The CallSid is the same for all requests of one
+    client. A request that is already signed, or to a path that is not guarded, is sent unchanged.
 
     Args:
-        find_app: Gives the app; asked for each request, since tests wrap apps late.
-        auth_token: What signs; one that the app's settings name if absent.
+        find_app: Returns the app; called for each request, because tests wrap apps late.
+        auth_token: The auth token to sign with; one of the app's settings if absent.
     """
 
     def __init__(self, find_app: Callable[[], Any], auth_token: str | None = None) -> None:
@@ -55,7 +55,7 @@ class Signing:
         self._call_sid = new_sid("CA")
 
     def sign(self, environ: dict[str, Any]) -> str:
-        """Sign one request, in place; the URL that was signed, or "" if none was."""
+        """Sign one request in place, and return the signed URL, or "" if it stays unsigned."""
         middleware = find_middleware(self._find_app())
         if (
             middleware is None
@@ -67,9 +67,9 @@ class Signing:
         settings = middleware.settings
         pairs: Params = []
         if environ["REQUEST_METHOD"] == "GET":
-            given = parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True)
-            _extend_query(environ, encode(self._missing(given, settings)))
-            account = dict(given).get("AccountSid", "")
+            query = parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True)
+            _extend_query(environ, encode(self._missing(query, settings)))
+            account = dict(query).get("AccountSid", "")
         elif _is_form(environ):
             body = _read_form(environ)
             pairs = parse_qsl(body.decode(), keep_blank_values=True)
@@ -93,12 +93,12 @@ class Signing:
     def stored_state(
         self, get_cookie: Callable[[str], str | None], account_sid: str, ours: str, theirs: str
     ) -> tuple[StoredState, Jar]:
-        """The state of a conversation, and the jar that its cookie is read from and put into.
+        """The state of a conversation, and the cookie jar that may hold it.
 
         Args:
-            get_cookie: Gives the value of the client's cookie of a name.
+            get_cookie: Returns the value of the client's cookie with a name.
             account_sid: The account, or "" for the app's.
-            ours: The application's address.
+            ours: The app's address.
             theirs: The person's.
 
         Raises:
@@ -112,12 +112,12 @@ class Signing:
         cookie = get_cookie(settings.cookie_name)
         if cookie:
             jar.put(settings.cookie_name, cookie)
-        prefix = configured_prefix(settings).rstrip("/")
+        prefix = configured_prefix(settings)
         transport = WsgiTransport(app, time.time, raise_app_errors=True, stripped_prefix=prefix)
         account_sid = account_sid or signing(settings)[0]
         fetcher = Fetcher(transport, self._secret(settings, account_sid))
-        made = message(account_sid, ours, theirs, "")
-        return StoredState(fetcher, jar, configured_url(settings), made), jar
+        params = message_params(account_sid, ours, theirs, "")
+        return StoredState(fetcher, jar, configured_url(settings), params), jar
 
     def _secret(self, settings: Any, account_sid: str) -> Secret:
         if self._token is not None:
@@ -125,22 +125,22 @@ class Signing:
         tokens = settings.account_tokens.get(account_sid)
         return Secret(tokens[0]) if tokens else signing(settings)[1]
 
-    def _missing(self, given: Params, settings: Any) -> Params:
-        """What Twilio would have sent as well."""
-        names = {name for name, _ in given}
-        made: Params = []
-        if names & _OF_CALLS:
-            made = [("CallSid", self._call_sid), ("Direction", "inbound")]
-        elif names & _OF_MESSAGES:
-            made = [] if names & {"SmsSid", "MessageSid"} else [("MessageSid", new_sid("SM"))]
+    def _missing(self, params: Params, settings: Any) -> Params:
+        """The parameters that Twilio would have added."""
+        names = {name for name, _ in params}
+        added: Params = []
+        if names & _CALL_PARAMS:
+            added = [("CallSid", self._call_sid), ("Direction", "inbound")]
+        elif names & _MESSAGE_PARAMS:
+            added = [] if names & {"SmsSid", "MessageSid"} else [("MessageSid", new_sid("SM"))]
         else:
             return []
-        made += [("From", THEIR_NUMBER), ("To", OUR_NUMBER), ("AccountSid", signing(settings)[0])]
-        return [pair for pair in made if pair[0] not in names]
+        added += [("From", THEIR_NUMBER), ("To", OUR_NUMBER), ("AccountSid", signing(settings)[0])]
+        return [(name, value) for name, value in added if name not in names]
 
 
 class SigningClient(Protocol):
-    """What the signing test clients have in common; each says how its cookies are reached."""
+    """The methods that all signing test clients share; each client gives access to its cookies."""
 
     _signing: Signing
 
@@ -155,10 +155,10 @@ class SigningClient(Protocol):
         theirs: str = THEIR_NUMBER,
         account_sid: str = "",
     ) -> dict[Any, Any] | None:
-        """A copy of the state that is kept of a conversation, or None if none is.
+        """A copy of a conversation's stored state, or None if there is none.
 
         Args:
-            ours: The application's address, To of a text.
+            ours: The app's address, To of a text.
             theirs: The person's address, From of a text.
             account_sid: AccountSid of a text; the app's own account if "".
         """
@@ -177,12 +177,12 @@ class SigningClient(Protocol):
 
         Args:
             state: The state.
-            ours: The application's address, To of a text.
+            ours: The app's address, To of a text.
             theirs: The person's address, From of a text.
             account_sid: AccountSid of a text; the app's own account if "".
 
         Raises:
-            StateError: It cannot be kept.
+            StateError: The state cannot be stored.
         """
         stored, jar = self._signing.stored_state(self._get_cookie, account_sid, ours, theirs)
         stored.write(state)
@@ -191,7 +191,7 @@ class SigningClient(Protocol):
 
 
 def _is_form(environ: dict[str, Any]) -> bool:
-    """Whether the body is a form, or empty; a test client may send as multipart what Twilio never does."""
+    """Whether the body is a form, or empty. Test clients may send multipart forms; Twilio does not."""
     kind = environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
     return kind in (_FORM, "multipart/form-data") or not environ.get("CONTENT_LENGTH")
 
@@ -205,7 +205,7 @@ def _read_form(environ: dict[str, Any]) -> bytes:
     """The body as Twilio encodes a form.
 
     Raises:
-        UsageError: There are files in it.
+        UsageError: The form has files.
     """
     if "multipart" not in environ.get("CONTENT_TYPE", "").lower():
         return _read(environ)
@@ -233,7 +233,7 @@ def _extend_query(environ: dict[str, Any], more: str) -> None:
 
 
 def _url_of(environ: dict[str, Any], public_url: str | None) -> str:
-    """The URL that the middleware checks: the request's own, behind the origin that Twilio was given."""
+    """The URL that the middleware checks: the request's own path at the public origin."""
     path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
     target = quote(path, safe=_SAFE, encoding="latin-1")
     raw = urlsplit(environ.get("RAW_URI") or environ.get("REQUEST_URI") or "").path

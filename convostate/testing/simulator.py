@@ -1,4 +1,4 @@
-"""TwilioSimulator: Twilio as an application meets it, in this process or over HTTP."""
+"""TwilioSimulator: a Twilio that texts and calls an app, in this process or over HTTP."""
 
 from __future__ import annotations
 
@@ -40,51 +40,51 @@ if TYPE_CHECKING:
 
 
 class _Used:
-    """Held by a simulator and its phones: what is gone with all of them."""
+    """Referenced by a simulator and its phones, so that it is collected with the last of them."""
 
 
 class TwilioSimulator:
     """A Twilio that texts and calls an app.
 
     While an app in this process runs, no ``twilio.rest.Client`` of this process reaches Twilio, whoever
-    made it: its messages arrive at the phones and its calls ring there. So it is afterwards, for what
-    the app has left running, as long as the simulator or one of its phones is used.
+    made it: its messages arrive at the phones, and its calls ring there. This also holds for threads and
+    tasks of the app, for as long as the simulator or one of its phones is referenced.
 
     Args:
         app_or_url: A WSGI or ASGI app, called in this process and checked against its specification; or
-            the URL of a running one, ``http://127.0.0.1:8000/sms``.
-        auth_token: What signs; ``TWILIO_AUTH_TOKEN`` if absent.
-        webhook_url: The URL configured at Twilio for incoming messages, connection overrides
-            (``#rc=2&rp=5xx``) and ``user:password@`` included. If absent, the URL in `app_or_url`;
-            for an app in this process the one that its settings name: CONVOSTATE_PUBLIC_URL with
-            ``/sms`` or the first path of CONVOSTATE_PATHS, else ``https://example.com/sms``. Every
-            request goes to the one app, whatever host its URL names.
-        clock: The time; it stands still until ``simulator.clock.advance(hours=4)``. An app in this
-            process gets it as ``environ["convostate.clock"]``; for one elsewhere only cookies age.
-        method: How webhooks are sent: ``POST`` or ``GET``.
-        fallback_url: What Twilio requests when a webhook fails.
-        voice_url: What Twilio requests about calls; `webhook_url` if absent.
-        status_callback: Where Twilio reports what becomes of messages that name no URL themselves.
-        voice_fallback_url: What Twilio requests when a webhook of a call fails; `fallback_url` if
-            absent.
-        voice_status_callback: Where Twilio reports that a call has ended.
-        statuses: What becomes of messages, in order.
-        post_after_302: Whether a POST stays a POST, with its parameters, when the app answers 301
-            or 302. Browsers make it a GET without parameters; Twilio does not document what it does.
-        stripped_prefix: What a proxy in front of the app cuts off each path: with ``/bots`` Twilio's
-            ``https://example.com/bots/sms`` reaches the app as ``/sms``. If both this and
-            `webhook_url` are absent, the path of CONVOSTATE_PUBLIC_URL.
-        account_sid: The account; ``TWILIO_ACCOUNT_SID`` if absent, else an invented one.
+            the URL of a running app, ``http://127.0.0.1:8000/sms``.
+        auth_token: The token to sign with; ``TWILIO_AUTH_TOKEN`` if absent.
+        webhook_url: The URL configured at Twilio for incoming messages, including connection overrides
+            (``#rc=2&rp=5xx``) and ``user:password@``. If absent, the URL in `app_or_url`; for an app
+            in this process the URL that its settings name: CONVOSTATE_PUBLIC_URL with ``/sms`` or the
+            first path of CONVOSTATE_PATHS, else ``https://example.com/sms``. Every request goes to the
+            one app, whatever host its URL names.
+        clock: The time; it does not move until ``simulator.clock.advance(hours=4)``. An app in this
+            process gets it as ``environ["convostate.clock"]``; for a running app, only cookies age.
+        method: The method of webhooks: ``POST`` or ``GET``.
+        fallback_url: The URL that Twilio requests if a webhook fails.
+        voice_url: The URL that Twilio requests for calls; `webhook_url` if absent.
+        status_callback: The URL to which Twilio reports the statuses of messages without their own.
+        voice_fallback_url: The URL that Twilio requests if the webhook of a call fails; `fallback_url`
+            if absent.
+        voice_status_callback: The URL to which Twilio reports that a call has ended.
+        statuses: The statuses that each message goes through, in order.
+        post_after_302: Whether a POST stays a POST, with its parameters, after a 301 or 302. Browsers
+            make it a GET without parameters; Twilio does not document what it does.
+        stripped_prefix: The prefix that a proxy in front of the app strips from each path: with
+            ``/bots``, Twilio's ``https://example.com/bots/sms`` reaches the app as ``/sms``. If both
+            this and `webhook_url` are absent, the path of CONVOSTATE_PUBLIC_URL.
+        account_sid: The account; ``TWILIO_ACCOUNT_SID`` if absent, else a made-up one.
         shared_key: (key id, secret) to sign with HMAC-SHA256 instead of the auth token.
-        raise_app_errors: Whether what an app in this process raises comes out of ``phone.text()``,
-            with its traceback; else it is error 11200 and `Reply.exception`, as Twilio sees it.
+        raise_app_errors: Whether ``phone.text()`` raises the exceptions of an app in this process; else
+            they are error 11200 and `Reply.exception`, as Twilio sees them.
 
     Attributes:
         app: The app in this process, or None if it runs elsewhere.
         clock: The time.
 
     Raises:
-        UsageError: There is no token, or a URL cannot be one; the message says what to set.
+        UsageError: There is no token, or a URL is invalid; the message says what to set.
     """
 
     def __init__(
@@ -112,11 +112,11 @@ class TwilioSimulator:
         token = auth_token or os.environ.get("TWILIO_AUTH_TOKEN", "")
         if not token and shared_key is None:
             raise UsageError(
-                "There is no auth token to sign with. Set TWILIO_AUTH_TOKEN to the one that the app "
-                "knows, or pass auth_token=…"
+                "There is no auth token to sign with. Set TWILIO_AUTH_TOKEN to the app's token, "
+                "or pass auth_token=…"
             )
         transport: Transport
-        self._called: WsgiTransport | None = None
+        self._local: WsgiTransport | None = None
         self._raise_app_errors = raise_app_errors
         prefix = stripped_prefix.rstrip("/")
         if isinstance(app_or_url, str):
@@ -124,13 +124,13 @@ class TwilioSimulator:
         else:
             default_url = WEBHOOK_URL
             make: Any = AsgiTransport if is_asgi(app_or_url) else WsgiTransport
-            called: WsgiTransport = make(app_or_url, self.clock, raise_app_errors=raise_app_errors)
-            if called.settings is not None:
-                default_url = configured_url(called.settings)
+            local: WsgiTransport = make(app_or_url, self.clock, raise_app_errors=raise_app_errors)
+            if local.settings is not None:
+                default_url = configured_url(local.settings)
                 if webhook_url is None and not prefix:
-                    prefix = configured_prefix(called.settings).rstrip("/")
-            called.stripped_prefix = prefix
-            transport = self._called = called
+                    prefix = configured_prefix(local.settings)
+            local.stripped_prefix = prefix
+            transport = self._local = local
         urls = Urls(
             webhook_url or default_url,
             method,
@@ -159,25 +159,25 @@ class TwilioSimulator:
 
     @property
     def account_sid(self) -> str:
-        """The account whose webhooks these are."""
+        """The account that sends the webhooks."""
         return self._account.sid
 
     @property
     def webhook_url(self) -> str:
-        """What is configured at Twilio for incoming messages."""
+        """The URL configured at Twilio for incoming messages."""
         return self._account.urls.webhook
 
     @property
     def arrived(self) -> list[Message]:
-        """Every message that the app sent of its own accord, to whomever, in order."""
+        """Every message that the app sent on its own, to any person, in order."""
         return list(self._account.arrived)
 
     def phone(self, number: str, texting: str = OUR_NUMBER) -> Phone:
-        """A person's phone; the same one for the same two numbers.
+        """A person's phone; the same object for the same two numbers.
 
         Args:
             number: The person's address: ``+15550100001``, ``whatsapp:+15550100001``, ``38000``.
-            texting: The application's.
+            texting: The app's address.
         """
         self._account.register(texting, number)
         return self._phones.setdefault(
@@ -185,32 +185,32 @@ class TwilioSimulator:
         )
 
     def overlap(self, texts: Sequence[tuple[Phone, str]]) -> list[Reply]:
-        """Write texts at once: all are on their way, with the cookies of before, when the first is answered.
+        """Write texts at once: all are on their way, with the current cookies, before the first is answered.
 
         Args:
-            texts: A phone and what it writes, each.
+            texts: Each a phone and the body of its text.
 
         Returns:
-            The replies in the same order; of one pair the cookies of the last one stay.
+            The replies in the same order; of one pair, the cookies of the last one are kept.
         """
         return overlap(texts)
 
     def deliver_statuses(self) -> list[Reply]:
-        """Tell the app what has become of what it sent since the last time, and get its answers.
+        """Report the statuses of the messages that the app has sent, and return its replies.
 
-        After a text this happens by itself (`Reply.statuses`). What was sent through `rest_client`
-        outside of one waits for this call, because Twilio, too, answers the sender first.
+        After a text this happens by itself (`Reply.statuses`). For messages that are sent outside of
+        a text, through `rest_client`, call this: Twilio, too, answers the sender first.
         """
         return self._account.deliver_statuses()
 
     def work(self, conversations: Any = None) -> list[Message]:
-        """Do what a worker would do by now: have the app answer the texts that it has put off.
+        """Do what a worker would have done by now: answer the deferred texts that are due.
 
-        Answers that failed come again after 1, 10 and 60 s, and texts wait for others as CONVOSTATE_BURST
-        says: move the clock, and call this again. Then the app is told what became of its messages.
+        Failed answers are retried after 1, 10 and 60 s, and texts wait for others as CONVOSTATE_BURST
+        says: move the clock, and call this again. At the end the statuses of the messages are reported.
 
         Args:
-            conversations: The `Conversations` with the function that answers; by default the one whose
+            conversations: The `Conversations` with the answer function; by default those whose
                 `answer_later` the app has called.
 
         Returns:
@@ -218,16 +218,16 @@ class TwilioSimulator:
 
         Raises:
             UsageError: The app runs elsewhere.
-            Exception: What the function raised, unless `raise_app_errors` is false.
+            Exception: An exception of the answer function, unless `raise_app_errors` is false.
         """
-        if self._called is None:
+        if self._local is None:
             raise UsageError("The app runs elsewhere, and so do its workers. Run: convostate work")
         before, errors = len(self._account.arrived), list[Exception]()
-        for each in self._called.answering if conversations is None else [conversations]:
+        for each in self._local.answering if conversations is None else [conversations]:
             clock, each.clock = each.clock, self.clock
             try:
                 with caught_clients(self._account):
-                    errors += self._called.answer_due(each)
+                    errors += self._local.answer_due(each)
             finally:
                 each.clock = clock
         self._account.deliver_statuses()
@@ -236,18 +236,18 @@ class TwilioSimulator:
         return self._account.arrived[before:]
 
     def export(self) -> dict[str, Any]:
-        """What Twilio keeps of people (cookies, STOPs), as JSON can carry it.
+        """What Twilio keeps about people (cookies, STOPs), as JSON values.
 
-        For a process that takes over from this one: `restore` of another simulator takes it.
+        A process that takes over from this one passes it to `restore` of another simulator.
         """
         return self._account.export()
 
-    def restore(self, kept: Mapping[str, Any]) -> None:
-        """Go on with what `export` gave."""
-        self._account.restore(kept)
+    def restore(self, exported: Mapping[str, Any]) -> None:
+        """Continue with what `export` returned."""
+        self._account.restore(exported)
 
     def rest_client(self) -> Client:
-        """A real ``twilio.rest.Client`` of this account whose messages arrive in `Phone.inbox`.
+        """A real ``twilio.rest.Client`` of this account; its messages arrive in `Phone.inbox`.
 
         Its calls ring at `Phone.ringing`. Blocking and asynchronous methods both work.
 
@@ -260,28 +260,28 @@ class TwilioSimulator:
             raise UsageError(
                 'A REST client needs the package twilio. Run: pip install "convostate[twilio]"'
             ) from error
-        made: Client = rest.SimulatedClient(self._account)
-        return made
+        client: Client = rest.SimulatedClient(self._account)
+        return client
 
     def caught_clients(self) -> AbstractContextManager[None]:
-        """Have the requests of every ``twilio.rest.Client`` of this process answered here.
+        """Answer the requests of every ``twilio.rest.Client`` of this process.
 
-        For what runs outside of a webhook, such as a scheduled job; ``with simulator.caught_clients():``.
-        The client must be one of this account, else it gets what Twilio says to strangers (20003).
+        For code outside of a webhook, such as a scheduled job: ``with simulator.caught_clients():``.
+        A client with other credentials than this account's gets Twilio's error 20003.
         """
         return caught_clients(self._account)
 
     def refuse_sends(
         self, reason: int | BaseException, times: int | None = None, *, accepted: bool = False
     ) -> None:
-        """Have Twilio refuse messages that are sent through REST.
+        """Have Twilio refuse messages that are sent through the REST API.
 
         Args:
-            reason: Twilio's code, which the client raises as its TwilioRestException (21610 opted
-                out, 21211 no such number, 30007 filtered, any other); or an exception that comes
-                out of the client as it is, for a network that fails or a worker that dies.
-            times: How many sends; all, until `accept_sends`, if absent.
-            accepted: Whether the message goes out all the same, as when only the answer is lost.
+            reason: Twilio's error code, which the client raises as TwilioRestException (21610 opted
+                out, 21211 no such number, 30007 filtered, any other); or an exception that the client
+                raises itself, as when the network fails or a worker dies.
+            times: How many sends are refused; if absent, all until `accept_sends`.
+            accepted: Whether the message is sent anyway, as if only the response were lost.
 
         Raises:
             UsageError: `times` is less than one.
@@ -293,11 +293,11 @@ class TwilioSimulator:
         self._account.rest.refusal = Refusal(reason, times, accepted)
 
     def accept_sends(self) -> None:
-        """End what `refuse_sends` began."""
+        """End the effect of `refuse_sends`."""
         self._account.rest.refusal = None
 
     def hold_sends(self) -> HeldSends:
-        """Slow sends down: their messages arrive, and the client hears nothing until the block ends.
+        """Delay the responses to sends: messages arrive, but the client waits until the block ends.
 
         ::
 

@@ -1,7 +1,7 @@
-"""The state that is kept of a conversation, read and set from outside the app.
+"""The stored state of a conversation, read and set from outside the app.
 
-Both take a turn of their own through a middleware like the app's, in which nobody but the test meets the
-state. So they work with every store, a user's own included, and know nothing of keys and tokens.
+Each access is a turn of its own, through a copy of the app's middleware around a test function. So it
+works with every store, including a user's own, and needs no keys or tokens.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 from convostate.errors import UsageError
-from convostate.testing.fetch import Faults, Fetcher, FetchJob
+from convostate.testing.fetch import Fetcher, FetchJob
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,57 +25,57 @@ class StoredState:
     """The state of one conversation.
 
     Args:
-        fetcher: Signs, and leads to the app.
-        jar: The cookies that Twilio keeps for the pair; of a store at the server it stays empty.
+        fetcher: Signs requests, and sends them to the app.
+        jar: The cookies that Twilio keeps for the pair; with a server-side store it stays empty.
         url: A webhook of the app.
-        made: The parameters of a webhook of this conversation.
+        params: The parameters of a webhook of this conversation.
     """
 
-    def __init__(self, fetcher: Fetcher, jar: Jar | None, url: str, made: Params) -> None:
+    def __init__(self, fetcher: Fetcher, jar: Jar | None, url: str, params: Params) -> None:
         self._fetcher = fetcher
         self._jar = jar
         self._url = url
-        self._made = made
+        self._params = params
 
     def read(self) -> State | None:
-        """A copy, or None if nothing is kept. Nothing changes, not even the expiry.
+        """A copy, or None if there is no state. Nothing changes, not even the expiry.
 
         Raises:
-            UsageError: The state is out of reach; the message says why.
+            UsageError: The state cannot be accessed; the message says why.
         """
-        read: list[State | None] = []
+        copies: list[State | None] = []
 
-        def look(state: Any) -> bool:
-            read.append(None if state.is_new else copy.deepcopy(dict(state)))
+        def read(state: Any) -> bool:
+            copies.append(None if state.is_new else copy.deepcopy(dict(state)))
             return False
 
-        self._meet(look, 500)
-        return read[0]
+        self._run(read, 500)
+        return copies[0]
 
     def write(self, state: Mapping[Any, Any] | None) -> None:
-        """Replace it; None ends the conversation.
+        """Replace the state; None ends the conversation.
 
         Raises:
-            StateError: It cannot be kept.
-            UsageError: The state is out of reach; the message says why.
+            StateError: The state cannot be stored.
+            UsageError: The state cannot be accessed; the message says why.
         """
 
-        def put(kept: Any) -> bool:
-            kept.clear()
+        def write(stored: Any) -> bool:
+            stored.clear()
             if state is None:
-                kept.end()
+                stored.end()
             else:
-                kept.update(state)
+                stored.update(state)
             return True
 
-        self._meet(put, 204)
+        self._run(write, 204)
 
-    def _meet(self, act: Callable[[Any], bool], expected: int) -> None:
-        job = FetchJob(self._url, "POST", self._made, self._jar, Faults())
+    def _run(self, act: Callable[[Any], bool], expected: int) -> None:
+        job = FetchJob(self._url, "POST", self._params, self._jar)
         response = self._fetcher.inside(act).fetch(job)[-1].response
         if response is None or response.status != expected:
             status = 0 if response is None else response.status
             raise UsageError(
-                f"The middleware answered {status}, so the state is out of reach. Sign with the app's "
-                "own token, and see that its store is up"
+                f"The middleware answered {status}, so the state cannot be accessed. Sign with the "
+                "app's own token, and check that its store is up"
             )

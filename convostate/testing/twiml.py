@@ -1,4 +1,4 @@
-"""Reading TwiML back: what a reply makes Twilio do.
+"""Interpreting TwiML: what a reply makes Twilio do.
 
 Sources: https://www.twilio.com/docs/messaging/twiml (content types, verbs),
 https://www.twilio.com/docs/api/errors (the codes).
@@ -17,7 +17,7 @@ from convostate.testing.message import Message
 from convostate.testing.params import MAX_BODY_CHARS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
 Kind = Literal["message", "call"]
 
@@ -27,7 +27,7 @@ _MESSAGE_VERBS = {
     "Redirect": {"method"},
 }
 _NOUNS = {"Body", "Media"}
-# What a call does not go on from by itself: the caller or another person has to do something.
+# A call waits at these verbs until the caller or another person acts.
 _WAITING = {"Gather", "Record", "Dial", "Connect", "Echo", "Enqueue", "Pay", "Prompt"}
 _VOICE_VERBS = {
     *("Connect", "Dial", "Echo", "Enqueue", "Gather", "Hangup", "Leave", "Message", "Pause", "Pay"),
@@ -38,17 +38,17 @@ _VOICE_VERBS = {
 
 @dataclass
 class Document:
-    """What one response says.
+    """The content of one response.
 
     Attributes:
-        messages: What it sends, in order.
-        said: What ``<Say>`` reads to a caller.
+        messages: The messages to send, in order.
+        said: The text that ``<Say>`` reads to a caller.
         played: The URLs that ``<Play>`` plays to a caller.
-        redirect: The URL, which may be relative or empty, and the method of the next document.
-        waiting: The verb of a call that waits for something to happen, or None.
+        redirect: The URL of the next document, which may be relative or empty, and its method.
+        waiting: The verb at which the call waits, or None.
         rest: The verbs of a call after `waiting`.
         error: Twilio's error code, or None.
-        fatal: Whether Twilio cannot use the document and asks the fallback URL.
+        fatal: Whether Twilio cannot use the document and requests the fallback URL.
         twiml: The document as text, or "" if it is not TwiML.
     """
 
@@ -68,7 +68,7 @@ def read(response: Response, kind: Kind) -> Document:
 
     Args:
         response: The response.
-        kind: Whether it answers a message or a call: their verbs differ.
+        kind: Whether the response is to a message or a call: their verbs differ.
     """
     if response.status == 204:
         return Document()
@@ -88,16 +88,16 @@ def read(response: Response, kind: Kind) -> Document:
 
 
 def parse(text: str, source: str | bytes, kind: Kind) -> Document:
-    """Read a TwiML document: from a response, or as ``calls.create(twiml=…)`` gives it.
+    """Read a TwiML document, of a response or of ``calls.create(twiml=…)``.
 
     Args:
-        text: The document, for people.
+        text: The decoded document.
         source: The document as it arrived.
-        kind: Whether it answers a message or a call.
+        kind: Whether the document is for a message or a call.
     """
     try:
         root = ET.fromstring(source)  # noqa: S314  the developer's own app wrote it
-    except (ET.ParseError, LookupError, ValueError):  # the latter two of its encoding=
+    except (ET.ParseError, LookupError, ValueError):  # the last two come from its encoding=
         return Document(error=12100, fatal=True, twiml=text)
     if root.tag != "Response":
         return Document(error=12102, fatal=True, twiml=text)
@@ -108,15 +108,15 @@ def parse(text: str, source: str | bytes, kind: Kind) -> Document:
 def _decoded(body: bytes, charset: str) -> str:
     try:
         return body.decode(charset, "replace")
-    except (LookupError, ValueError):  # no charset: unknown, or a codec of another kind, as hex is
+    except (LookupError, ValueError):  # unknown, or not a charset, such as hex
         return body.decode("utf-8", "replace")
 
 
 def interpret(verbs: Iterable[ET.Element], kind: Kind, document: Document) -> Document:
-    """Carry out verbs until one waits or leads to another document; `document`, filled in."""
-    left = list(verbs)
-    while left:
-        verb = left.pop(0)
+    """Carry out verbs until one waits or redirects, and add the results to `document`."""
+    remaining = list(verbs)
+    while remaining:
+        verb = remaining.pop(0)
         if verb.tag == "Redirect":
             document.redirect = (_own_text(verb), method_of(verb))
             break  # "All verbs after <Redirect> are unreachable and ignored"
@@ -133,18 +133,18 @@ def interpret(verbs: Iterable[ET.Element], kind: Kind, document: Document) -> Do
         if verb.tag in ("Hangup", "Reject"):
             break
         if verb.tag in _WAITING:
-            document.waiting, document.rest = verb, left
+            document.waiting, document.rest = verb, remaining
             break
     return document
 
 
 def method_of(verb: ET.Element, attribute: str = "method") -> str:
-    """The HTTP method that a verb asks for; POST unless it says GET."""
+    """The HTTP method of a verb: GET if it says so, else POST."""
     return "GET" if verb.get(attribute, "").upper() == "GET" else "POST"
 
 
 def _known(verb: ET.Element, kind: Kind) -> bool:
-    """Whether Twilio's schema has this verb; of a call's, the names alone are checked."""
+    """Whether Twilio's schema allows this verb; for a call, only the name is checked."""
     if kind == "call":
         return verb.tag in _VOICE_VERBS
     attributes = _MESSAGE_VERBS.get("Message" if verb.tag == "Sms" else verb.tag)
@@ -167,16 +167,10 @@ def _message(verb: ET.Element) -> Message:
 
 
 def _spoken(say: ET.Element) -> str:
-    """What is read aloud, the words in SSML elements included, without line breaks."""
+    """The text that is read aloud, including text in SSML elements, without line breaks."""
     return " ".join("".join(say.itertext()).split())
 
 
 def _own_text(element: ET.Element) -> str:
     """The text directly in an element, without blanks around it."""
-    return "".join(_texts(element)).strip()
-
-
-def _texts(element: ET.Element) -> Iterator[str]:
-    yield element.text or ""
-    for child in element:
-        yield child.tail or ""
+    return "".join([element.text or "", *(child.tail or "" for child in element)]).strip()

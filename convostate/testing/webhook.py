@@ -1,4 +1,4 @@
-"""One webhook to its end: its documents, the ``<Redirect>`` between them, the fallback URL.
+"""A webhook from start to end: its documents, the ``<Redirect>`` between them, the fallback URL.
 
 Sources: https://www.twilio.com/docs/messaging/twiml/redirect,
 https://www.twilio.com/docs/availability-reliability (fallback),
@@ -7,54 +7,34 @@ https://www.twilio.com/docs/api/errors/14106 (50 documents).
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
-from convostate.testing.fetch import Faults, Fetcher, FetchJob, Url, joined
+from convostate.testing.fetch import FetchJob, Url, new_token, resolve_url
 from convostate.testing.params import Params, new_sid
 from convostate.testing.reply import Reply
 from convostate.testing.twiml import Document, read
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from convostate.testing.jar import Jar
+    from convostate.testing.fetch import Fetcher
 
 MAX_DOCUMENTS = 50  # error 14106
 
 
-def new_token() -> str:
-    """An idempotency token: one for each request, the same for its repetitions."""
-    return secrets.token_hex(16)
-
-
 @dataclass
-class Webhook:
-    """Something that happened, and whom Twilio tells.
+class Webhook(FetchJob):
+    """An event that Twilio reports to the app.
 
     Attributes:
-        kind: What it is about. What answers a status is not read.
-        jar: The pair's cookies, or None.
-        fallback_url: Whom Twilio asks when `url` fails, or "".
-        token: The idempotency token of the first document; a repeated delivery has the same one.
-        cookies: The first Cookie header, if it was made up before; else what is in the jar.
-        storing: Called when a response is there and before its cookies are stored.
+        kind: What the event is about. The response to a status is not interpreted.
+        fallback_url: The URL that Twilio requests if `url` fails, or "".
         inline: The first document, if there is nothing to fetch for it.
         document: The last document, once delivered.
-        document_url: The URL of the last document, once delivered, to which its URLs are relative.
+        document_url: The URL of the last document, once delivered; its URLs are relative to it.
     """
 
-    kind: Literal["message", "call", "status"]
-    url: str
-    method: str
-    params: Params
-    jar: Jar | None = None
-    faults: Faults = field(default_factory=Faults)
+    kind: Literal["message", "call", "status"] = "message"
     fallback_url: str = ""
-    token: str = field(default_factory=new_token)
-    cookies: str | None = None
-    storing: Callable[[], None] = lambda: None
     inline: Document | None = None
     document: Document = field(default_factory=Document, init=False)
     document_url: str = field(default="", init=False)
@@ -71,35 +51,27 @@ class Webhook:
             token=new_token(),
         )
 
-    def with_these_cookies(self) -> Webhook:
-        """The same, on its way already: what is stored from now on comes too late for it."""
+    def with_current_cookies(self) -> Webhook:
+        """The same webhook, already on its way: cookies that are stored later do not reach it."""
         cookies = None if self.jar is None else self.jar.header(Url.parse(self.url).sent)
         return replace(self, cookies=cookies)
 
     def deliver(self, fetcher: Fetcher) -> Reply:
-        """Tell the app, and do what it answers."""
+        """Request the document and those that it leads to, and return the reply."""
         reply = Reply(dict(self.params))
-        job = FetchJob(
-            self.url,
-            self.method,
-            self.params,
-            self.jar,
-            self.faults,
-            sign_port="CallSid" not in dict(self.params),
-            token=self.token,
-            cookies=self.cookies,
-            storing=self.storing,
-        )
+        job: FetchJob = replace(self)
         fallback_url, inline = self.fallback_url, self.inline
         for _ in range(MAX_DOCUMENTS):
             document, url = self._document(fetcher, job, reply, inline)
             inline = None
             self.document, self.document_url = document, url
             if document.fatal and fallback_url:
-                job = self._to_fallback(fallback_url, document, url)
+                extra = [("ErrorCode", str(document.error)), ("ErrorUrl", url)]
+                # Twilio does not document that it keeps cookies for the fallback URL.
+                job = FetchJob(fallback_url, "POST", self.params + extra, None, self.faults)
                 fallback_url = ""
             elif document.redirect is not None:
-                job = self._redirected(job, document.redirect)
+                job = FetchJob(*document.redirect, self.params, job.jar, self.faults)
             else:
                 return reply
         reply.errors.append(14106)
@@ -108,7 +80,7 @@ class Webhook:
     def _document(
         self, fetcher: Fetcher, job: FetchJob, reply: Reply, inline: Document | None
     ) -> tuple[Document, str]:
-        """Get one document and note what it says: it, and the URL that its URLs are relative to."""
+        """Get one document and add its content to the reply; also the base of its URLs."""
         document, url = inline, self.url
         if document is None:
             exchanges = fetcher.fetch(job)
@@ -122,19 +94,26 @@ class Webhook:
             else:
                 document = read(last.response, self.kind)
         if document.redirect is not None:
-            document = _aimed(document, document.redirect, url)
+            reference, method = document.redirect
+            target = resolve_url(url, reference)
+            if target is None:
+                document = replace(document, redirect=None, error=11100, fatal=True)
+            else:
+                document = replace(document, redirect=(target, method))
         if document.error is not None:
             reply.errors.append(document.error)
-        theirs, ours = _ends(reply.params)
+        theirs, ours = reply.params.get("From", ""), reply.params.get("To", "")
+        if reply.params.get("Direction") == "outbound-api":
+            theirs, ours = ours, theirs
         reply.sent += [
             replace(
                 message,
                 to=message.to or theirs,
                 from_=message.from_ or ours,
                 sid=new_sid("MM" if message.media else "SM"),
-                # one that leads nowhere stays as it is, for the account to report
+                # an invalid URL stays as it is: the account reports it
                 status_callback=message.status_callback
-                and (joined(url, message.status_callback) or message.status_callback),
+                and (resolve_url(url, message.status_callback) or message.status_callback),
             )
             for message in document.messages
         ]
@@ -142,26 +121,3 @@ class Webhook:
         reply.played += document.played
         reply.twiml = document.twiml
         return document, url
-
-    def _to_fallback(self, url: str, document: Document, failed_url: str) -> FetchJob:
-        """Nothing says that Twilio keeps cookies for the fallback URL, so it gets none."""
-        told = [("ErrorCode", str(document.error)), ("ErrorUrl", failed_url)]
-        return FetchJob(url, "POST", self.params + told, None, self.faults)
-
-    def _redirected(self, job: FetchJob, redirect: tuple[str, str]) -> FetchJob:
-        url, method = redirect
-        return FetchJob(url, method, self.params, job.jar, self.faults, sign_port=job.sign_port)
-
-
-def _aimed(document: Document, redirect: tuple[str, str], base: str) -> Document:
-    """The document with the whole URL of its ``<Redirect>``, or with the error that it has none."""
-    whole = joined(base, redirect[0])
-    if whole is None:
-        return replace(document, redirect=None, error=11100, fatal=True)
-    return replace(document, redirect=(whole, redirect[1]))
-
-
-def _ends(params: Mapping[str, str]) -> tuple[str, str]:
-    """The person's address and the application's."""
-    from_, to = params.get("From", ""), params.get("To", "")
-    return (to, from_) if params.get("Direction") == "outbound-api" else (from_, to)

@@ -1,6 +1,5 @@
-"""`SignedASGIApp` and `SignedTransport`: what an ASGI app's own test client sends, signed.
+"""`SignedASGIApp`: the requests of an ASGI app's own test client, signed.
 
-client = httpx.AsyncClient(transport=SignedTransport(app), base_url="https://example.com")
 client = TestClient(SignedASGIApp(app))  # of FastAPI and Starlette
 """
 
@@ -24,11 +23,11 @@ _PLAIN = {"content-type": "CONTENT_TYPE", "content-length": "CONTENT_LENGTH"}
 class SignedASGIApp:
     """An app around a wrapped ASGI app: requests to guarded paths are signed before they reach it.
 
-    What is signed and what is added: `convostate.testing.signing.Signing`.
+    `convostate.testing.signing.Signing` describes which requests are signed and what is added.
 
     Args:
         app: The wrapped app.
-        auth_token: What signs; one that the app's settings name if absent.
+        auth_token: The auth token to sign with; one of the app's settings if absent.
     """
 
     def __init__(self, app: Any, auth_token: str | None = None) -> None:
@@ -36,13 +35,15 @@ class SignedASGIApp:
         self._signing = Signing(lambda: app, auth_token)
 
     def __getattr__(self, name: str) -> Any:
-        """What a test asks of the app, such as ``app.dependency_overrides``."""
+        """The app's own attributes, such as ``app.dependency_overrides``."""
         return getattr(self.app, name)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Sign a request and run the app."""
         if scope["type"] == "http":
-            _start(self.app)
+            if getattr(self.app, "middleware_stack", self.app) is None:
+                # Starlette builds its middleware at the first request.
+                self.app.middleware_stack = self.app.build_middleware_stack()
             scope, receive = await self._signed(scope, receive)
         await self.app(scope, receive, send)
 
@@ -68,14 +69,8 @@ class SignedASGIApp:
         return {**scope, "query_string": query, "headers": _headers(environ)}, replay
 
 
-def _start(app: Any) -> None:
-    """Have a Starlette app make its middleware, as its first request would."""
-    if getattr(app, "middleware_stack", app) is None:
-        app.middleware_stack = app.build_middleware_stack()
-
-
 def _environ(scope: Scope, body: bytes) -> dict[str, Any]:
-    """A request as the signing reads and changes it: the keys of a WSGI environ."""
+    """The request as a WSGI environ, which `Signing` reads and changes."""
     host, port = scope.get("server") or ("testserver", 80)
     root_path: str = scope.get("root_path", "").rstrip("/")
     environ: dict[str, Any] = {
@@ -96,12 +91,12 @@ def _environ(scope: Scope, body: bytes) -> dict[str, Any]:
 
 
 def _headers(environ: dict[str, Any]) -> list[tuple[bytes, bytes]]:
-    named = {key: name for name, key in _PLAIN.items()}
+    plain = {key: name for name, key in _PLAIN.items()}
     return [
         (
-            named.get(key, key.removeprefix("HTTP_").replace("_", "-").lower()).encode("latin-1"),
+            plain.get(key, key.removeprefix("HTTP_").replace("_", "-").lower()).encode("latin-1"),
             value.encode("latin-1"),
         )
         for key, value in environ.items()
-        if (key in named and value) or key.startswith("HTTP_")
+        if (key in plain and value) or key.startswith("HTTP_")
     ]

@@ -1,4 +1,4 @@
-"""`SignedDjangoClient`: Django's test client, through the wrapped WSGI application, which signs."""
+"""`SignedDjangoClient`: Django's test client, which signs its requests."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 class SignedDjangoClient(Client, SigningClient):  # type: ignore[misc]
     """A test client that signs its requests to guarded paths as Twilio does.
 
-    Django's own client calls Django without the WSGI application that ``WSGI_APPLICATION`` names, and so
-    without the ConversationMiddleware around it. This one takes its requests through both::
+    Django's own client bypasses the application that ``WSGI_APPLICATION`` names, and with it the
+    ConversationMiddleware. This one sends its requests through both::
 
         class SmsTest(TestCase):
             client_class = SignedDjangoClient
 
-    What is signed and what is added: `convostate.testing.signing.Signing`. Forms are sent as Twilio
-    sends them, not as multipart.
+    `convostate.testing.signing.Signing` describes which requests are signed and what is added. Forms
+    are sent as Twilio sends them, not as multipart.
 
     Args:
-        auth_token: What signs; one that the app's settings name if absent.
+        auth_token: The auth token to sign with; one of the app's settings if absent.
     """
 
     def __init__(
@@ -39,9 +39,9 @@ class SignedDjangoClient(Client, SigningClient):  # type: ignore[misc]
         enforce_csrf_checks: bool = False,
         *args: Any,
         auth_token: str | None = None,
-        **named: Any,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(enforce_csrf_checks, *args, **named)
+        super().__init__(enforce_csrf_checks, *args, **kwargs)
         self._signing = Signing(get_internal_wsgi_application, auth_token)
         self.handler = _ThroughMiddleware(self._signing, enforce_csrf_checks)
 
@@ -53,7 +53,7 @@ class SignedDjangoClient(Client, SigningClient):  # type: ignore[misc]
 
 
 class _ThroughMiddleware(ClientHandler):  # type: ignore[misc]
-    """Django's handler for tests, inside a middleware like that of the WSGI application."""
+    """Django's handler for tests, inside a copy of the WSGI application's middleware."""
 
     def __init__(self, signing: Signing, enforce_csrf_checks: bool) -> None:
         super().__init__(enforce_csrf_checks)
@@ -77,12 +77,11 @@ class _ThroughMiddleware(ClientHandler):  # type: ignore[misc]
             start_response(line, [*response.items(), *cookies])
             return [body]
 
-        around = type(middleware)(django, middleware.settings, store=middleware.store)
-        status, headers, body = run(around, environ)
+        wrapped = type(middleware)(django, middleware.settings, store=middleware.store)
+        status, headers, body = run(wrapped, environ)
         code = int(status[:3])
-        if (
-            not responses or responses[-1].status_code != code
-        ):  # refused, replayed, or not committed
+        # Django's response is missing or replaced if the request is refused, replayed or not committed.
+        if not responses or responses[-1].status_code != code:
             responses.append(HttpResponse(body, status=code))
             responses[-1].wsgi_request = WSGIRequest(environ)
         for name, value in headers:

@@ -1,4 +1,4 @@
-"""`SignedTransport`: httpx's transport for ASGI apps, which signs."""
+"""`SignedTransport`: httpx's transport for ASGI apps, which signs its requests."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ class SignedTransport(httpx.ASGITransport):
 
         client = httpx.AsyncClient(transport=SignedTransport(app), base_url="https://example.com")
 
-    What is signed and what is added: `convostate.testing.signing.Signing`.
+    `convostate.testing.signing.Signing` describes which requests are signed and what is added.
 
     Args:
         app: The wrapped ASGI app.
-        auth_token: What signs; one that the app's settings name if absent.
-        **options: Those of ``httpx.ASGITransport``.
+        auth_token: The auth token to sign with; one of the app's settings if absent.
+        **options: The options of ``httpx.ASGITransport``.
     """
 
     def __init__(self, app: Any, auth_token: str | None = None, **options: Any) -> None:

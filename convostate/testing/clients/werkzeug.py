@@ -1,4 +1,4 @@
-"""`SignedClient`: the test client of Flask and of Werkzeug, which signs."""
+"""`SignedClient`: the test client of Flask and Werkzeug, which signs its requests."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ class SignedClient(Client, SigningClient):
 
     ::
 
-        app.test_client_class = SignedClient  # Flask: app.test_client() stays as it is
+        app.test_client_class = SignedClient  # Flask: then app.test_client() signs
         client = SignedClient(application)    # any WSGI app
 
-    For a Flask app it is a ``flask.testing.FlaskClient`` as well. What is signed and what is added:
-    `convostate.testing.signing.Signing`.
+    For a Flask app it is a ``flask.testing.FlaskClient`` as well.
+    `convostate.testing.signing.Signing` describes which requests are signed and what is added.
 
     Args:
         application: The wrapped app.
-        auth_token: What signs; one that the app's settings name if absent.
+        auth_token: The auth token to sign with; one of the app's settings if absent.
     """
 
     def __new__(cls, application: Any, *_: Any, **__: Any) -> SignedClient:
-        """Make a client, for a Flask app with what Flask's own client has."""
+        """Make a client; for a Flask app, one that derives from Flask's own client."""
         if "flask" in sys.modules and isinstance(application, sys.modules["flask"].Flask):
             flask_client = importlib.import_module("flask.testing").FlaskClient
             if not issubclass(cls, flask_client):
@@ -41,9 +41,9 @@ class SignedClient(Client, SigningClient):
         return super().__new__(cls)
 
     def __init__(
-        self, application: Any, *args: Any, auth_token: str | None = None, **named: Any
+        self, application: Any, *args: Any, auth_token: str | None = None, **kwargs: Any
     ) -> None:
-        super().__init__(application, *args, **named)
+        super().__init__(application, *args, **kwargs)
         self._signing = Signing(lambda: self.application, auth_token)
 
     def run_wsgi_app(
