@@ -116,7 +116,7 @@ class TwilioSimulator:
                 "or pass auth_token=…"
             )
         transport: Transport
-        self._local: WsgiTransport | None = None
+        self._called: WsgiTransport | None = None
         self._raise_app_errors = raise_app_errors
         prefix = stripped_prefix.rstrip("/")
         if isinstance(app_or_url, str):
@@ -130,7 +130,7 @@ class TwilioSimulator:
                 if webhook_url is None and not prefix:
                     prefix = configured_prefix(local.settings)
             local.stripped_prefix = prefix
-            transport = self._local = local
+            transport = self._called = local
         urls = Urls(
             webhook_url or default_url,
             method,
@@ -220,14 +220,14 @@ class TwilioSimulator:
             UsageError: The app runs elsewhere.
             Exception: An exception of the answer function, unless `raise_app_errors` is false.
         """
-        if self._local is None:
+        if self._called is None:
             raise UsageError("The app runs elsewhere, and so do its workers. Run: convostate work")
         before, errors = len(self._account.arrived), list[Exception]()
-        for each in self._local.answering if conversations is None else [conversations]:
+        for each in self._called.answering if conversations is None else [conversations]:
             clock, each.clock = each.clock, self.clock
             try:
                 with caught_clients(self._account):
-                    errors += self._local.answer_due(each)
+                    errors += self._called.answer_due(each)
             finally:
                 each.clock = clock
         self._account.deliver_statuses()
