@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
+import pytest
 from fastapi import FastAPI, Request
 from fastapi.testclient import TestClient
 
-from convostate import Settings
+from convostate import Settings, UsageError
 from convostate.asgi import ConversationMiddleware
 from convostate.testing import SignedASGIApp, SignedTransport
 from tests.served import KEY, TOKEN
-
-if TYPE_CHECKING:
-    import pytest
 
 
 def make_app(**changes: Any) -> FastAPI:
@@ -71,3 +69,11 @@ def test_what_is_not_signed_is_refused_and_the_log_names_the_clients(
 def test_a_wrong_token_is_refused() -> None:
     client = TestClient(SignedASGIApp(make_app(), auth_token="f" * 32))
     assert client.post("/sms", data={"Body": "hi"}).status_code == 403
+
+
+def test_an_app_whose_settings_are_wrong_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CONVOSTATE_KEYS")
+    app = FastAPI()
+    app.add_middleware(ConversationMiddleware)  # which reads the environment in the event loop
+    with pytest.raises(UsageError, match="CONVOSTATE_KEYS is not set"):
+        TestClient(SignedASGIApp(app)).post("/sms", data={"Body": "hi"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -209,6 +210,32 @@ def test_another_webhook_url_can_be_named() -> None:
     result = chat("--webhook-url", "http://example.com/other", "app_echo:app", "hello")
 
     assert result.exit_code == 0
+
+
+TWO_PATHS = """
+def app(environ, start_response):
+    path = environ["PATH_INFO"]
+    start_response("200 OK" if path in ("/sms", "/voice") else "404 Not Found", [("Content-Type", "text/xml")])
+    return [b"<Response><Say>Press 1</Say></Response>" if path == "/voice" else b"<Response/>"]
+"""
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("running", [False, True], ids=["an app", "a running app"])
+def test_e8_calls_have_a_url_of_their_own(
+    running: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "app_two.py").write_text(TWO_PATHS, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("TWILIO_AUTH_TOKEN", "any")
+    with listening(importlib.import_module("app_two").app) as url:
+        app, origin = (url, url.removesuffix("/sms")) if running else ("app_two:app", "https://example.com")  # fmt: skip
+        named = chat(app, "--voice-url", f"{origin}/voice", "hello", "/call")
+        unnamed = chat(app, "hello", "/call")
+
+    assert (named.exit_code, unnamed.exit_code) == (0, 0)
+    assert "< Press 1" in named.stdout
+    assert "Press 1" not in unnamed.stdout
 
 
 @pytest.mark.usefixtures("folder")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +14,8 @@ from convostate.cli import main
 from convostate.settings import SETTINGS
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from click.testing import Result
     from redis import Redis
 
@@ -190,3 +193,22 @@ def test_every_setting_has_a_variable_that_doctor_knows() -> None:
     environ = {each.variable for each in SETTINGS}
 
     assert {"CONVOSTATE_INDEX_KEY", "CONVOSTATE_MAX_BODY_BYTES"} <= environ
+
+
+@pytest.mark.parametrize("beside", [True, False], ids=["here", "elsewhere"])
+def test_e13_a_store_of_your_own_is_found_in_the_working_directory(
+    beside: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "beside"
+    folder.mkdir()
+    name = f"own_store_{beside}"
+    (folder / f"{name}.py").write_text(
+        "from convostate.stores import MemoryStore as make\n", encoding="utf-8"
+    )
+    monkeypatch.chdir(folder if beside else tmp_path)
+    monkeypatch.setattr(sys, "path", [each for each in sys.path if each])
+
+    result = doctor(CONVOSTATE_STORE=f"{name}:make")
+
+    assert ("the store takes a turn" in result.stdout) is beside
+    assert ("names a module that cannot be imported" in result.stdout) is not beside

@@ -7,6 +7,7 @@ Exit status 0: fine; 1: what was checked is not; 2: it could not be checked.
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -68,6 +69,9 @@ def _fail(message: str) -> None:
 @click.pass_context
 def main(context: click.Context) -> None:
     """Conversation state for apps that answer Twilio texts."""
+    # A store of your own, CONVOSTATE_STORE=module:factory, is found where an app is.
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.insert(0, here)
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
 

@@ -73,6 +73,7 @@ def chat(
     number: str,
     texting: str,
     webhook_url: str | None,
+    voice_url: str | None,
     method: str,
     wrap: bool,
     start: bool,
@@ -96,7 +97,7 @@ def chat(
     typing = not messages and sys.stdin.isatty()
     module = name.partition(":")[0]
     with _shown(f"importing {module}", f"Fix what this says: python -c 'import {module}'"):
-        target = make_target(name, webhook_url, method, wrap=wrap)
+        target = make_target(name, webhook_url, voice_url, method, wrap=wrap)
     session = ChatSession(target, number, texting, as_json=as_json, echo=not typing)
     with target.simulator.caught_clients():
         if start:

@@ -32,6 +32,7 @@ def phone(
     open_page: bool,
     texting: str,
     webhook_url: str | None,
+    voice_url: str | None,
     method: str,
     wrap: bool,
 ) -> None:
@@ -52,7 +53,7 @@ def phone(
         os.environ.setdefault("TWILIO_ACCOUNT_SID", ACCOUNT_SID)
 
     def make(clock: Clock) -> Target:
-        return make_target(app, webhook_url, method, clock, wrap=wrap)
+        return make_target(app, webhook_url, voice_url, method, clock, wrap=wrap)
 
     def ready(url: str) -> None:
         click.echo(f"{app} can be texted at {url}  (Ctrl-C ends)")

@@ -49,6 +49,9 @@ _OPTIONS = (
     ),
     click.option("--webhook-url", help="The URL configured at Twilio, if it is not the app's own."),
     click.option(
+        "--voice-url", help="The URL configured at Twilio for calls.  [default: that of texts]"
+    ),
+    click.option(
         "--method",
         type=click.Choice(["POST", "GET"], case_sensitive=False),
         default="POST",
@@ -79,6 +82,7 @@ def use_throwaway_secrets(environ: MutableMapping[str, str] = os.environ) -> boo
 def make_target(
     name: str,
     webhook_url: str | None = None,
+    voice_url: str | None = None,
     method: str = "POST",
     clock: Clock | None = None,
     *,
@@ -89,6 +93,7 @@ def make_target(
     Args:
         name: The app, as `load` takes it, or the URL of a running one.
         webhook_url: The webhook's URL, if it is not the one that the app's settings name.
+        voice_url: What is requested about calls; the webhook's URL if absent.
         method: How webhooks are requested, ``POST`` or ``GET``.
         clock: The time; the present one, ticking, if absent.
         wrap: Whether an app that is not wrapped is, with the settings of the environment.
@@ -100,7 +105,15 @@ def make_target(
     chosen: Literal["POST", "GET"] = "GET" if method.upper() == "GET" else "POST"
     if is_url(name):
         _check_running(name, wrap=wrap)
-        return Target(TwilioSimulator(name, webhook_url=webhook_url, clock=clock, method=chosen))
+        return Target(
+            TwilioSimulator(
+                name,
+                webhook_url=webhook_url,
+                voice_url=voice_url or "",
+                clock=clock,
+                method=chosen,
+            )
+        )
     use_throwaway_secrets()
     app, module = load(name)
     middleware = find_middleware(app)
@@ -115,6 +128,7 @@ def make_target(
         app,
         secret.value,
         webhook_url or configured_url(settings),
+        voice_url=voice_url or "",
         clock=clock,
         method=chosen,
         raise_app_errors=False,

@@ -86,8 +86,11 @@ def _made_by(factory: str) -> Any:
     try:
         store = getattr(import_module(module), name)()
     except (ImportError, AttributeError, TypeError) as error:
+        what = "module that cannot be imported"
+        if not isinstance(error, ImportError):
+            what = "factory that cannot be called"
         raise UsageError(
-            f"CONVOSTATE_STORE names a factory that cannot be called ({type(error).__name__}). "
+            f"CONVOSTATE_STORE names a {what} ({type(error).__name__}). "
             "Set CONVOSTATE_STORE=package.module:factory, a function without arguments that returns a store"
         ) from error
     if not is_store(store):

@@ -59,6 +59,7 @@ class Signing:
         middleware = find_middleware(self._find_app())
         if (
             middleware is None
+            or not hasattr(middleware, "settings")  # it raises its own error when it is called
             or "HTTP_X_TWILIO_SIGNATURE" in environ
             or environ["REQUEST_METHOD"] not in ("GET", "POST")
             or not guards(middleware.settings, environ.get("PATH_INFO", "") or "/")
