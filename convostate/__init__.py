@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from convostate.conversations import AsyncConversations, Conversations
-    from convostate.environ import state_from, webhook_from
     from convostate.errors import (
         ConversationExistsError,
         ConvostateError,
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from convostate.replies import Answering
     from convostate.sealing.keys import Keyring
     from convostate.settings import Settings
-    from convostate.state import State
+    from convostate.state import State, state_from, webhook_from
     from convostate.twilio.webhook import PhonePair, Webhook
     from convostate.wsgi.middleware import ConversationMiddleware
 
@@ -65,8 +64,8 @@ _HOMES = {
     "Settings": "settings",
     "State": "state",
     "Webhook": "twilio.webhook",
-    "state_from": "environ",
-    "webhook_from": "environ",
+    "state_from": "state",
+    "webhook_from": "state",
 }
 
 

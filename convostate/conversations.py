@@ -16,7 +16,6 @@ from collections.abc import Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, Literal, get_args, overload
 
-from convostate.environ import TURN_KEY, webhook_from
 from convostate.errors import ConversationExistsError, OptedOutError, StoreError, UsageError
 from convostate.events import TurnObserver
 from convostate.replies import (
@@ -29,6 +28,7 @@ from convostate.replies import (
     work_queue,
 )
 from convostate.sealing.token import NONCE_BYTES
+from convostate.state import TURN_KEY, webhook_from
 from convostate.stores import async_store_for, store_for
 from convostate.stores.base import Backlog, Keep, Leave, Replay, blocking, listed_calls
 from convostate.turns import (

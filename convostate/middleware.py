@@ -7,15 +7,15 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
-from convostate.environ import WEBHOOK_KEY, layers
 from convostate.errors import RequestError, UsageError
 from convostate.events import Observed, TurnObserver
-from convostate.paths import guard
+from convostate.paths import everything, guard
 from convostate.refusals import RefusalLog
+from convostate.state import WEBHOOK_KEY
 from convostate.turns import Response, configure, empty_response
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, MutableMapping
+    from collections.abc import Callable, Iterator, MutableMapping
 
     from convostate.events import TurnEvent
     from convostate.settings import Settings
@@ -81,11 +81,11 @@ class Middleware:
         self._max_body_bytes = self.settings.max_body_bytes
         self._secrets = self.settings.secrets()
         self._refusals = RefusalLog(self._secrets)
+        self._on_turn = on_turn
         self._observer = TurnObserver(on_turn, self._config.names.log_id)
-        self._guards = guard(self.settings.paths)
-        self._defers: Callable[[str], bool] = lambda _path: False
-        if self.settings.defer_paths:
-            self._defers = guard(self.settings.defer_paths)
+        guards = guard(self.settings.paths)
+        self._guards = None if guards is everything else guards
+        self._defers = guard(self.settings.defer_paths) if self.settings.defer_paths else None
         self._warned_of_cookies = False
 
     def __repr__(self) -> str:
@@ -138,6 +138,15 @@ class Middleware:
                 "the app sets a cookie of its own beside the conversation's: "
                 "Twilio promises to keep one cookie only"
             )
+
+
+def layers(app: object) -> Iterator[object]:
+    """A stack of WSGI apps from the outside in, as far as they name the next one ``app`` or ``wsgi_app``."""
+    for _ in range(20):  # a stack, not a cycle
+        if app is None:
+            return
+        yield app
+        app = getattr(app, "wsgi_app", None) or getattr(app, "app", None)
 
 
 def find_middleware(app: object) -> Middleware | None:

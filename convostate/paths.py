@@ -41,7 +41,7 @@ def guard(patterns: tuple[str, ...]) -> Callable[[str], bool]:
     if all(pattern[0] == "!" for pattern in patterns):
         patterns = ("*", *patterns)
     if patterns[-1] == "*":
-        return lambda _path: True
+        return everything
     rules = _rules(patterns)
     folded_rules = _rules([_folded(pattern) for pattern in patterns])
 
@@ -56,6 +56,11 @@ def guard(patterns: tuple[str, ...]) -> Callable[[str], bool]:
 
     kept = lru_cache(maxsize=1024)(guarded)
     return lambda path: (kept if len(path) <= _KEPT_CHARS else guarded)(path)
+
+
+def everything(_path: str) -> bool:
+    """The test of patterns that guard all paths."""
+    return True
 
 
 def _rules(patterns: Iterable[str]) -> list[tuple[bool, Callable[[str], object]]]:

@@ -1,4 +1,4 @@
-"""State: the dict of one conversation, as the app sees it during one turn."""
+"""State: the dict of one conversation, as the app sees it during one turn, and where the app finds it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,19 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 from convostate.errors import ConvostateError, SealError, StateError, StoreError, UsageError
 from convostate.sealing import codec
 from convostate.sealing.token import most_data_bytes, sealed_bytes
+from convostate.twilio.webhook import Webhook
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from convostate.twilio.webhook import PhonePair
+
+STATE_KEY = "convostate.state"
+WEBHOOK_KEY = "convostate.webhook"
+TURN_KEY = "convostate.turn"
+"""The turn, for `Conversations.answer_later`."""
+CLOCK_KEY = "convostate.clock"
+"""A callable that gives Unix time, for tests; no HTTP client can set such a key."""
 
 _ENDED = UsageError(
     "This conversation has been ended in this turn. Write before end(), or call clear() instead of it"
@@ -216,7 +226,9 @@ class State(dict[Any, Any]):
         raise type(self.locked)(*self.locked.args)  # type: ignore[misc, union-attr]  # set, and takes its args
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        self._touch()
+        if self.locked is not None:  # `_touch`, in half the time
+            self._refuse()
+        self.touched = True
         super().__setitem__(key, value)
 
     def __delitem__(self, key: Any) -> None:
@@ -274,3 +286,44 @@ OVER = UsageError(
     "The turn is over and its state is written: this change would be lost. "
     "Change the state before the response ends, or use Conversations.turn()"
 )
+
+
+def webhook_from(environ: Mapping[str, Any]) -> Webhook:
+    """The verified webhook of this request.
+
+    Args:
+        environ: The request's WSGI environ, or its ASGI scope.
+
+    Raises:
+        UsageError: There is none; the message says why.
+    """
+    webhook = environ.get(WEBHOOK_KEY)
+    if type(webhook) is Webhook:
+        return webhook
+    if WEBHOOK_KEY in environ:
+        raise UsageError(
+            "This path is not guarded, so the request is not verified. Add the path to CONVOSTATE_PATHS"
+        )
+    raise UsageError(
+        "This request did not come through ConversationMiddleware. Wrap the app: ConversationMiddleware(app)"
+    )
+
+
+def state_from(environ: Mapping[str, Any]) -> State:
+    """The state of this request's conversation: a dict that is kept if the app succeeds.
+
+    Args:
+        environ: The request's WSGI environ, or its ASGI scope.
+
+    Raises:
+        UsageError: There is none; the message says whether the app is not wrapped, the path not
+            guarded, or the webhook without a phone pair.
+    """
+    state = environ.get(STATE_KEY)
+    if isinstance(state, State):
+        return state
+    webhook = webhook_from(environ)
+    raise UsageError(
+        f"This webhook (kind {webhook.kind}) names no pair of phones, so it belongs to no conversation. "
+        "Use webhook_from(environ), or ask for state only where webhook.pair is not None"
+    )

@@ -254,6 +254,16 @@ class Turn(Observed):
     """
 
     state: State
+    opt_out: OptOut | None = None
+    begun: Begun | None = None
+    lost: StoreError | None = None
+    begins = moves_expiry = True
+    started_ms = expires_ms = 0
+    read_only = store_decides = False
+    skew_s = 0.0
+    deferred: tuple[str, bytes] | None = None
+    deferred_by: object = None
+    digest = b""
 
     def __init__(
         self,
@@ -272,20 +282,10 @@ class Turn(Observed):
         self.config = config
         self.pair = pair
         self.kind = kind
-        self.opt_out: OptOut | None = None
-        self.begun: Begun | None = None
-        self.lost: StoreError | None = None
         self.longest_ms = config.lifetime_ms
-        self.begins = self.moves_expiry = True
-        self.started_ms = self.expires_ms = 0
-        self.read_only = self.store_decides = False
-        self.skew_s = 0.0
         self.running: list[Claim] = []
-        self.deferred: tuple[str, bytes] | None = None
-        self.deferred_by: object = None
         names = None if config.in_cookie else config.names
         listed_under = ""
-        self.digest = b""
         if call is None:
             assert pair is not None
             self.sealer = config.sealer

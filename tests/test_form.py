@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from convostate.errors import RequestError
+from convostate.twilio import form as module  # for what it keeps
 from convostate.twilio.form import EMPTY, MAX_FIELDS, names_of_query, parse_form, parse_query
 
 if TYPE_CHECKING:
@@ -200,8 +201,6 @@ PIECES = ["a", "&", "=", "+", "%20", "%2B", "%26", "%3D", "%C3%A9", "%c3%a9", "%
 @given(st.lists(st.sampled_from(PIECES), max_size=6).map("".join))
 @settings(max_examples=1000)
 def test_a_form_whose_shape_is_known_is_read_like_any_other(text: str) -> None:
-    from convostate.twilio import form as module  # for what it keeps
-
     raw = f"Body={text}&To=%2B15550100099".encode("latin-1")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_SHAPES", {})
@@ -220,8 +219,6 @@ def read_or_refused(raw: bytes) -> object:
 def test_the_shape_of_a_form_is_learned_once_twilio_has_signed_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from convostate.twilio import form as module  # for what it keeps
-
     monkeypatch.setattr(module, "_SHAPES", {})
 
     raw = b"To=%2B15550100099&ApiVersion=x&NumMedia=0&From=%2B15550100001&Label=a"
@@ -236,3 +233,32 @@ def test_the_shape_of_a_form_is_learned_once_twilio_has_signed_it(
     assert known.first == dict(
         zip(names, ["+15550100099", "x", "0", "+15550100001", "a"], strict=True)
     )
+
+
+@pytest.mark.parametrize("raw", [b"Body=a&To", b"To&Body=a", b"Body=a&To=b&", b"Body&=aTo=b"])
+def test_a_field_without_an_equals_sign_is_malformed_among_known_names_too(
+    raw: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_SHAPES", {})
+    for known in (b"Body=a&To=b", b"To=b&Body=a", b"Body=a&To=b&From=c"):
+        module.learn(parse_form(known))
+    with pytest.raises(RequestError, match="malformed"):
+        parse_form(raw)
+
+
+@pytest.mark.parametrize(
+    ("raw", "values"),
+    [
+        (b"Body=a=b&To=%2Bc", {"Body": "a=b", "To": "+c"}),
+        (b"Body=%252B+%2B&To=%2B%2B", {"Body": "%2B +", "To": "++"}),
+        (b"Body=%252b+%2b&To=%2b", {"Body": "%2b +", "To": "+"}),
+    ],
+    ids=["a bare equals sign", "plus signs and an escaped escape", "lower case"],
+)
+def test_a_value_is_read_alike_whether_or_not_the_names_are_known(
+    raw: bytes, values: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_SHAPES", {})
+    assert parse_form(raw).first == values
+    module.learn(parse_form(b"Body=a&To=b"))
+    assert parse_form(raw).first == values

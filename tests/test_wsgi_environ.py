@@ -94,7 +94,7 @@ def test_w11_every_other_key_of_the_servers_reaches_the_app() -> None:
     wrapped(app, inside=False)(environ, lambda *_: lambda _: None)
     seen = app.asked[0].environ
 
-    changed = {"wsgi.input", "convostate.state", "convostate.webhook"}
+    changed = {"wsgi.input", "convostate.state", "convostate.turn", "convostate.webhook"}
     assert {name: seen[name] for name in seen.keys() - changed} == {
         name: environ[name] for name in environ.keys() - changed
     }

@@ -23,10 +23,10 @@ from convostate.asgi.request import (
     verified_headers,
 )
 from convostate.asgi.response import UNCOLLECTED, Collector, send_response
-from convostate.environ import CLOCK_KEY, STATE_KEY, TURN_KEY, WEBHOOK_KEY
 from convostate.errors import RequestError, StoreError, UsageError
 from convostate.middleware import Middleware
 from convostate.sealing.token import NONCE_BYTES
+from convostate.state import CLOCK_KEY, STATE_KEY, TURN_KEY, WEBHOOK_KEY
 from convostate.stores import async_store_for
 from convostate.stores.aio import Tasks, as_async_store
 from convostate.stores.base import Replay
@@ -139,7 +139,7 @@ class ConversationMiddleware(Middleware):
 
     def _is_guarded(self, scope: Scope) -> bool:
         paths = routed_paths(scope)
-        if any(map(self._guards, paths)):
+        if self._guards is None or any(map(self._guards, paths)):
             return True
         signed = any(name == b"x-twilio-signature" for name, _ in scope["headers"])
         self._pass_by(scope, paths[-1], signed=signed)
@@ -176,7 +176,7 @@ class ConversationMiddleware(Middleware):
             idempotency_token,
             self._config,
             began_s,
-            defers=any(map(self._defers, routed_paths(scope))),
+            defers=self._defers is not None and any(map(self._defers, routed_paths(scope))),
         )
         if turn is None:
             await self.app(scope, receive, send)

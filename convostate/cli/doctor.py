@@ -12,9 +12,8 @@ from convostate.cli.findings import RETRY_SUFFIX, Finding, examine_names, examin
 from convostate.cli.loading import load
 from convostate.cli.routes import examine_routes
 from convostate.cli.store_check import examine_store
-from convostate.environ import layers
 from convostate.errors import ConvostateError, UsageError
-from convostate.middleware import Middleware, find_middleware, interface_of
+from convostate.middleware import Middleware, find_middleware, interface_of, layers
 from convostate.settings import Settings
 from convostate.stores import store_for
 

@@ -11,7 +11,7 @@ import inspect
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
-from convostate.environ import state_from
+from convostate.state import state_from
 
 try:
     from bottle import PluginError, request

@@ -17,9 +17,9 @@ import time
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
-from convostate.environ import CLOCK_KEY, STATE_KEY
 from convostate.errors import UsageError
 from convostate.frameworks.state_view import Backing, StateView, unkept_state
+from convostate.state import CLOCK_KEY, STATE_KEY
 
 try:
     from asgiref.sync import iscoroutinefunction, markcoroutinefunction

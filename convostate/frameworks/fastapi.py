@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from convostate.environ import state_from, webhook_from
-from convostate.state import State
+from convostate.state import State, state_from, webhook_from
 from convostate.twilio.webhook import Webhook
 
 try:

@@ -11,8 +11,8 @@ import copy
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from convostate.environ import STATE_KEY
 from convostate.frameworks.state_view import Backing, StateView, unkept_state
+from convostate.state import STATE_KEY
 from convostate.wsgi.middleware import ConversationMiddleware
 
 try:

@@ -13,8 +13,8 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Any
 
-from convostate.environ import STATE_KEY, state_from
 from convostate.frameworks.state_view import Backing, StateView, unkept_state
+from convostate.state import STATE_KEY, state_from
 
 try:
     from pyramid.exceptions import ConfigurationError

@@ -12,11 +12,10 @@ from collections.abc import ItemsView, KeysView, MutableMapping, ValuesView
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from convostate.environ import CLOCK_KEY, WEBHOOK_KEY
 from convostate.errors import StateError
 from convostate.sealing import codec
 from convostate.settings import LONGEST_IN_COOKIE
-from convostate.state import State
+from convostate.state import CLOCK_KEY, WEBHOOK_KEY, State
 from convostate.twilio.webhook import Webhook
 
 if TYPE_CHECKING:

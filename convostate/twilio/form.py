@@ -183,25 +183,19 @@ def parse_form(raw: bytes) -> Form:
     text = raw.decode("ascii")
     if _not_upper(text):
         _check_lower(text)
-    if _MARKS.startswith(marks) and (form := _parse_known(text)):
-        return form
+    # Names that came in this order before are read in a third of the time. Each field has one =, so that
+    # one cut does for both marks.
+    if _MARKS.startswith(marks) and marks.endswith(b"="):
+        plain = text.replace("&", "=").replace("+", " ").replace("%2B", "+")
+        parts = plain.split("=")
+        names, values = tuple(parts[::2]), parts[1::2]
+        shape = _SHAPES.get(names)
+        if shape is not None:
+            if "%" in plain:
+                values = [_unescape(value) if "%" in value else value for value in values]
+            return Form(dict(zip(names, values, strict=True)), None, shape)
     _check_length(text)
     return _read(text, bare_names=False)
-
-
-def _parse_known(text: str) -> Form | None:
-    """Read a form whose names came in this order before: a third of the time of `_read`, and the same result.
-
-    Its escapes are checked, and each field has one ``=``.
-    """
-    parts = text.replace("&", "=").replace("+", " ").replace("%2B", "+").split("=")
-    names, values = tuple(parts[::2]), parts[1::2]
-    shape = _SHAPES.get(names)
-    if shape is None or len(values) != len(names):
-        return None
-    if "%" in text:
-        values = [_unescape(value) if "%" in value else value for value in values]
-    return Form(dict(zip(names, values, strict=True)), None, shape)
 
 
 def parse_query(query: str) -> Form:

@@ -119,7 +119,7 @@ class PhonePair:
     __str__ = __repr__
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Webhook:
     """A request that Twilio has signed.
 
@@ -137,6 +137,11 @@ class Webhook:
     pair: PhonePair | None
     params: Mapping[str, str] = field(repr=False)
     url: str = field(repr=False)
+
+    def __init__(
+        self, kind: Kind, pair: PhonePair | None, params: Mapping[str, str], url: str
+    ) -> None:
+        vars(self).update(kind=kind, pair=pair, params=params, url=url)
 
     @property
     def account_sid(self) -> str:

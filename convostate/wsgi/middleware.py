@@ -6,18 +6,21 @@ path guarded? → read_request → authenticate → store.begin → open_turn
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from io import BytesIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from convostate.environ import CLOCK_KEY, STATE_KEY, TURN_KEY, WEBHOOK_KEY
 from convostate.errors import StoreError
+from convostate.events import turns_logger
 from convostate.middleware import Middleware
 from convostate.sealing.token import NONCE_BYTES
+from convostate.state import CLOCK_KEY, STATE_KEY, TURN_KEY, WEBHOOK_KEY
 from convostate.stores import store_for
 from convostate.stores.base import Replay, blocking
 from convostate.turns import (
+    MAX_RESPONSE_BYTES,
     Response,
     Turn,
     finish,
@@ -33,11 +36,11 @@ from convostate.turns import (
 from convostate.twilio.authenticate import authenticate
 from convostate.twilio.webhook import Webhook
 from convostate.wsgi.request import StreamError, arrival_of, read_request
-from convostate.wsgi.response import ResponseTooLargeError, collect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from _typeshed import OptExcInfo
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
     from convostate.events import TurnEvent
@@ -81,7 +84,7 @@ class ConversationMiddleware(Middleware):
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request."""
         path = environ.get("PATH_INFO", "")
-        if not self._guards(path):
+        if self._guards is not None and not self._guards(path):
             self._pass_by(environ, path, signed="HTTP_X_TWILIO_SIGNATURE" in environ)
             return self.app(environ, start_response)
         if type(environ.get(WEBHOOK_KEY)) is Webhook:  # verified by the middleware of an outer app
@@ -113,8 +116,9 @@ class ConversationMiddleware(Middleware):
                 environ.pop(key, None)
             environ[WEBHOOK_KEY] = webhook
             token = environ.get("HTTP_I_TWILIO_IDEMPOTENCY_TOKEN", "")
+            defers = self._defers is not None and self._defers(path)
             turn = webhook_turn(
-                webhook, request, signed, token, self._config, began_s, defers=self._defers(path)
+                webhook, request, signed, token, self._config, began_s, defers=defers
             )
             if turn is None:
                 return self.app(environ, start_response)
@@ -124,7 +128,7 @@ class ConversationMiddleware(Middleware):
 
     def _take(self, turn: Turn, environ: WSGIEnvironment) -> Response:
         """Take a turn, and report it if somebody wants to know."""
-        watched = self._observer.active
+        watched = self._on_turn is not None or turns_logger.isEnabledFor(logging.INFO)
         store = self._observer.timed(self.store, turn) if watched else self.store
         response: Response | None = None
         try:
@@ -155,7 +159,8 @@ class ConversationMiddleware(Middleware):
                 return unavailable
         environ[STATE_KEY] = open_turn(turn, now)
         environ[TURN_KEY] = turn
-        self._log_clocks(turn)
+        if turn.skew_s:
+            self._log_clocks(turn)
         app_began_s = time.perf_counter()
         try:
             response = collect(self.app, environ)
@@ -170,9 +175,8 @@ class ConversationMiddleware(Middleware):
             self._warn_of_cookies()
         if outcome is None or turn.begun is None:
             return response
-        reply = None
-        if turn.claim.fingerprint is not None:
-            reply = seal_reply(turn, response, now, nonces[NONCE_BYTES:])
+        recorded = turn.claim.fingerprint is not None
+        reply = seal_reply(turn, response, now, nonces[NONCE_BYTES:]) if recorded else None
         try:
             if turn.deferred is not None:
                 self._announce(turn, now)
@@ -183,6 +187,83 @@ class ConversationMiddleware(Middleware):
         return response
 
     def _log_clocks(self, turn: Turn) -> None:
-        if turn.skew_s:
-            ask = getattr(self.store, "clock_ahead_s", None)
-            log_clocks(turn, ask and ask(turn.claim))
+        ask = getattr(self.store, "clock_ahead_s", None)
+        log_clocks(turn, ask and ask(turn.claim))
+
+
+class ResponseTooLargeError(Exception):
+    """The app's response is more than Twilio takes. Never leaves this file."""
+
+
+class _Collector:
+    """One response while it is collected."""
+
+    __slots__ = ("chunks", "headers", "size", "status")
+
+    def __init__(self) -> None:
+        self.status: str | None = None
+        self.headers: list[tuple[str, str]] = []
+        self.chunks: list[bytes] = []
+        self.size = 0
+
+    def start_response(
+        self, status: str, headers: list[tuple[str, str]], exc_info: OptExcInfo | None = None, /
+    ) -> Callable[[bytes], None]:
+        if exc_info:
+            try:
+                if self.size:  # a server would have sent the headers by now
+                    raise exc_info[1].with_traceback(exc_info[2])  # type: ignore[union-attr]  # given by PEP 3333
+            finally:
+                exc_info = None  # keeps no frame alive
+        elif self.status is not None:
+            raise AssertionError("the app called start_response twice without exc_info")
+        if type(status) is not str or status[3:4] != " " or not status[:3].isdecimal():
+            raise AssertionError("the app's status is not a str such as '200 OK'")
+        if type(headers) is not list:
+            raise AssertionError("the app's headers are not a list")
+        for header in headers:
+            if (
+                type(header) is not tuple
+                or len(header) != 2
+                or not type(header[0]) is type(header[1]) is str
+            ):
+                raise AssertionError("a header of the app's is not a tuple of two str")
+        self.status, self.headers = status, headers.copy()
+        return self.write
+
+    def write(self, chunk: bytes, /) -> None:
+        if not isinstance(chunk, bytes):
+            raise AssertionError("the app's response body is not bytes")
+        self.size += len(chunk)
+        if self.size > MAX_RESPONSE_BYTES:
+            raise ResponseTooLargeError
+        if self.status is None and chunk:
+            raise AssertionError("the app sent a body before it called start_response")
+        self.chunks.append(chunk)
+
+
+def collect(app: WSGIApplication, environ: WSGIEnvironment) -> Response:
+    """Run the app, collect its whole response and close it.
+
+    TwiML is small, so this departs knowingly from PEP 3333's rule that middleware passes every block on at
+    once: only so can the state that the app leaves at the very end of its response go into the headers.
+
+    Raises:
+        ResponseTooLargeError: The response is longer than 65,536 bytes; it is closed.
+        AssertionError: The app breaks PEP 3333.
+        BaseException: Whatever the app raises, `close` included.
+    """
+    collector = _Collector()
+    iterable: Iterable[Any] = app(environ, collector.start_response)
+    try:
+        for chunk in iterable:
+            collector.write(chunk)
+    finally:
+        close = getattr(iterable, "close", None)
+        if close is not None:
+            close()
+    if collector.size > MAX_RESPONSE_BYTES:  # the app swallowed what write() raised
+        raise ResponseTooLargeError
+    if collector.status is None:
+        raise AssertionError("the app never called start_response")
+    return Response(collector.status, collector.headers, b"".join(collector.chunks))

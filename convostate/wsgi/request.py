@@ -11,8 +11,8 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote_to_bytes
 
-from convostate.environ import layers
 from convostate.errors import RequestError
+from convostate.middleware import layers
 from convostate.twilio.diagnosis import Arrival
 from convostate.twilio.signature import MAX_URL_CHARS, Request
 
