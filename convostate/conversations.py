@@ -30,7 +30,7 @@ from convostate.replies import (
 from convostate.sealing.token import NONCE_BYTES
 from convostate.state import TURN_KEY, webhook_from
 from convostate.stores import async_store_for, store_for
-from convostate.stores.base import Backlog, Keep, Leave, Replay, blocking, listed_calls
+from convostate.stores.base import Backlog, DeadLetter, Keep, Leave, Replay, blocking, listed_calls
 from convostate.turns import (
     Turn,
     check_free,
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from convostate.replies import Answering, Workers
     from convostate.settings import Settings
     from convostate.state import State
-    from convostate.stores.base import AsyncStore, Begun, Store
+    from convostate.stores.base import AsyncStore, Begun, Store, WorkStore
     from convostate.turns import TurnConfig
 
 IfExists = Literal["replace", "keep", "refuse"]
@@ -290,6 +290,17 @@ class _Conversations:
     async def _backlog(self, turn: Turn) -> Backlog:
         work = getattr(self.store, "work", None)
         return Backlog(0, False, 0, 0) if work is None else await work.backlog(turn.claim)
+
+    async def _dead_letters(self, retry: bool) -> list[tuple[PhonePair | None, DeadLetter]]:
+        found: list[tuple[PhonePair | None, DeadLetter]] = []
+        work: WorkStore | None = getattr(self.store, "work", None)
+        if work is None:
+            return found
+        for hint in await work.dead(self.queue()):
+            letters = await work.letters(hint, retry=retry, now=None)
+            pairs = [self.work_sealer().pair_of(hint.name, letter.entry) for letter in letters]
+            found += zip(pairs, letters, strict=True)
+        return found
 
     async def _erase(self, turn: Turn, *, replies: bool) -> None:
         check_free(turn.claim)
@@ -585,6 +596,24 @@ class Conversations(_Conversations):
         return await self._backlog(self._turn(ours, theirs, account_sid))
 
     @blocking
+    async def dead_letters(
+        self, *, retry: bool = False
+    ) -> list[tuple[PhonePair | None, DeadLetter]]:
+        """The texts that were not answered and the replies that were not sent, of all conversations.
+
+        Args:
+            retry: They are put back, to be answered and sent. A reply of reason ``unknown`` may have been
+                sent already.
+
+        Returns:
+            Whose each is, or None if it does not open, and what is known of it.
+
+        Raises:
+            StoreError: ``down``.
+        """
+        return await self._dead_letters(retry)
+
+    @blocking
     async def end(
         self,
         /,
@@ -762,6 +791,12 @@ class AsyncConversations(_Conversations):
     async def backlog(self, *, ours: str, theirs: str, account_sid: str | None = None) -> Backlog:
         """As `Conversations.backlog`."""
         return await self._backlog(self._turn(ours, theirs, account_sid))
+
+    async def dead_letters(
+        self, *, retry: bool = False
+    ) -> list[tuple[PhonePair | None, DeadLetter]]:
+        """As `Conversations.dead_letters`."""
+        return await self._dead_letters(retry)
 
     async def end(
         self,

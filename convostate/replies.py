@@ -142,6 +142,13 @@ class WorkSealer:
             raise SealError("malformed", f"it is not a {what}")
         return PhonePair(*content["pair"]), content[what]
 
+    def pair_of(self, name: str, entry: bytes) -> PhonePair | None:
+        """Whose a text or a reply is; None if it does not open."""
+        try:
+            return self.open(name, entry, "pair", None)[0]
+        except SealError:
+            return None
+
 
 def sealed_text(sealer: WorkSealer, turn: Turn, webhook: Webhook, now: float) -> tuple[str, bytes]:
     """The queue and the sealed text that the commit of a webhook's turn is to keep."""

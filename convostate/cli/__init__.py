@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from convostate.cli import chat, conversation, doctor, explain, keygen, open_token, phone, sign
+from convostate.cli import (
+    chat,
+    conversation,
+    doctor,
+    explain,
+    keygen,
+    open_token,
+    phone,
+    sign,
+    work,
+)
 from convostate.cli.words import is_text
 from convostate.errors import ConvostateError, UsageError
 
@@ -87,5 +97,7 @@ for command in (
     open_token.open_token,
     phone.phone,
     sign.sign,
+    work.dead,
+    work.work,
 ):
     main.add_command(command)

@@ -45,6 +45,26 @@ missing_ok_option = click.option(
 )
 
 
+def reachable_settings() -> Settings:
+    """The settings, if their store can be reached from here.
+
+    Raises:
+        UsageError: They are wrong, or it cannot.
+    """
+    settings = Settings.from_environ()
+    if settings.store == "cookie":
+        raise UsageError(
+            "The states are in Twilio's cookies; convostate open shows one. "
+            "To have them here, set CONVOSTATE_STORE=redis://…, for the app too"
+        )
+    if settings.store == "memory":
+        raise UsageError(
+            "Conversations in memory can be reached from the app's own process only. "
+            "Set CONVOSTATE_STORE=redis://…, for the app too"
+        )
+    return settings
+
+
 class _Conversation(NamedTuple):
     """One conversation, and where it is."""
 
@@ -64,17 +84,7 @@ class _Conversation(NamedTuple):
         """
         if not (ours and theirs) and (ours or not call):
             raise UsageError("Give OURS and THEIRS, or a call: --call CA…")
-        settings = Settings.from_environ()
-        if settings.store == "cookie":
-            raise UsageError(
-                "The states are in Twilio's cookies; convostate open shows one. "
-                "To have them here, set CONVOSTATE_STORE=redis://…, for the app too"
-            )
-        if settings.store == "memory":
-            raise UsageError(
-                "Conversations in memory can be reached from the app's own process only. "
-                "Set CONVOSTATE_STORE=redis://…, for the app too"
-            )
+        settings = reachable_settings()
         account_sid = account_or_default(account, settings)
         return cls(Conversations(settings), ours, theirs, call or "", account_sid)
 

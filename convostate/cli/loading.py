@@ -80,6 +80,23 @@ def load(word: str) -> Loaded:
     return Loaded(app, module)
 
 
+def load_object(word: str) -> Any:
+    """Import what ``module:name`` names.
+
+    Raises:
+        UsageError: There is no such thing.
+    """
+    found = _APP.fullmatch(word)
+    if found is None or "(" in found["name"]:
+        raise UsageError(f"{word} is not module:name. Write it so, such as shop.sms:conversations")
+    thing: Any = _import(found["module"])
+    for part in found["name"].split("."):
+        thing = getattr(thing, part, None)
+    if thing is None:
+        raise UsageError(f"There is no {found['name']} in {found['module']}. Check the name")
+    return thing
+
+
 def _is_here(name: str) -> bool:
     try:
         return (

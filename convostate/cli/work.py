@@ -1,0 +1,112 @@
+"""``convostate work`` and ``convostate dead``: texts that are answered later."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from convostate.cli.conversation import reachable_settings
+from convostate.cli.loading import load_object
+from convostate.conversations import AsyncConversations, Conversations
+from convostate.errors import UsageError
+from convostate.replies import GRACE_S, LoopWorkers, ThreadWorkers
+from convostate.stores.memory import MemoryStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_THREADS, _TASKS = 8, 1000
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+@click.command(short_help="Answer texts that were put off.")
+@click.argument("conversations")
+@click.option(
+    "--threads",
+    type=click.IntRange(1, 100_000),
+    metavar="N",
+    help=f"How many answers run at once; {_THREADS} in threads, {_TASKS} on an event loop.",
+)
+def work(conversations: str, threads: int | None) -> None:
+    """Answer the texts of CONVOSTATE_DEFER_PATHS with the function of CONVERSATIONS, until it is stopped.
+
+    CONVERSATIONS is module:name of a Conversations object, whose function runs in threads, or of an
+    AsyncConversations object, whose function runs on an event loop. Run as many such processes as you
+    like, on any host. SIGTERM lets answers that run end, for 20 seconds; a second one puts them back.
+    """
+    found = load_object(conversations)
+    if not isinstance(found, (Conversations, AsyncConversations)):
+        raise UsageError(
+            f"{conversations} is not a Conversations object. Write module:name, such as shop.sms:conversations"
+        )
+    if isinstance(getattr(found.store, "store", found.store), MemoryStore):
+        raise UsageError(
+            "Texts in memory can be answered in the app's own process only. Call conversations.start_workers() "
+            "there, or set CONVOSTATE_STORE=redis://…, for the app too"
+        )
+    answers = found.needed_answers()
+    if isinstance(found, Conversations):
+        workers = ThreadWorkers(answers, threads or _THREADS)
+        for number in _SIGNALS:
+            signal.signal(number, lambda *_: _stop(workers))
+        _greet(threads or _THREADS)
+        workers.run()
+        found.store.close()
+    else:
+        asyncio.run(_serve(found, threads or _TASKS))
+
+
+async def _serve(found: AsyncConversations, most: int) -> None:
+    workers = LoopWorkers(found.needed_answers(), most)
+    for number in _SIGNALS:
+        asyncio.get_running_loop().add_signal_handler(number, _stop, workers)
+    _greet(most)
+    await workers.dispatch()
+    await found.store.close()
+
+
+def _greet(most: int) -> None:
+    click.echo(f"answers up to {most} conversations at once; stop it with Ctrl+C")
+
+
+def _stop(workers: ThreadWorkers | LoopWorkers) -> None:
+    workers.stop(0 if workers.is_stopped else GRACE_S)
+
+
+@click.command(short_help="Show texts that were not answered and replies that were not sent.")
+@click.option("--retry", is_flag=True, help="Put them back: answer the texts, send the replies.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object a line.")
+@click.pass_context
+def dead(context: click.Context, retry: bool, as_json: bool) -> None:
+    """Show the dead letters of the last 24 hours: when, what, why, and whose.
+
+    A text is given up if its answer has failed four times, a reply if Twilio refuses it. The reason
+    ``unknown`` means that a reply may have been sent: with --retry it may be sent twice. Exit status
+    0: there is none, or they are put back, 1: there are some.
+    """
+    conversations = Conversations(reachable_settings())
+    letters = conversations.dead_letters(retry=retry)
+    for pair, letter in letters:
+        at = datetime.fromtimestamp(letter.at_s, timezone.utc).isoformat(timespec="seconds")
+        shown: dict[str, Any] = {
+            "at": at,
+            "what": "text" if letter.is_text else "reply",
+            "reason": letter.reason,
+            "ours": None if pair is None else pair.ours,
+            "theirs": None if pair is None else pair.theirs,
+        }
+        show: Callable[[dict[str, Any]], str] = json.dumps if as_json else _line
+        click.echo(show(shown))
+    if not as_json:
+        done = "put back" if retry else "given up"
+        click.echo(f"{len(letters)} {done}" if letters else "nothing is given up")
+    context.exit(1 if letters and not retry else 0)
+
+
+def _line(letter: dict[str, Any]) -> str:
+    return "  ".join(str(value or "?") for value in letter.values())
