@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from fnmatch import translate
 from functools import lru_cache
 from posixpath import normpath
@@ -21,6 +22,8 @@ _skipped = re.compile(r"[\x00-\x20\x7f-\xa0]|(?<=/)@@").sub
 # /voice/index, and what no other method takes, to methods of these names.
 _suffix = re.compile(r"\.[^./]+(?=/?\Z)").sub
 _default_view = re.compile(r"(?<=/)(?:index|default)/?\Z").sub
+# They give /voice to the index of what is under /voice/.
+_CALLING_INDEX = frozenset({"cherrypy", "tg"})
 # CherryPy's dispatcher takes any punctuation for an underscore.
 _FOLDED = str.maketrans(dict.fromkeys(set(punctuation) - {"/"}, "_"))
 _FOLDED_OF_PATTERN = {char: into for char, into in _FOLDED.items() if chr(char) not in "*?"}
@@ -36,12 +39,14 @@ def guard(patterns: tuple[str, ...]) -> Callable[[str], bool]:
     Returns:
         A function of PATH_INFO as the server gives it, which is true if any way to read the path is
         guarded: a router that is more generous than another finds no way around. Paths of more than 16,384
-        characters are guarded, because reading one would take longer than refusing it.
+        characters are guarded, because reading one would take longer than refusing it. In an app of CherryPy or
+        TurboGears ``/voice/*`` guards ``/voice`` too, unless another pattern matches that.
     """
     if all(pattern[0] == "!" for pattern in patterns):
         patterns = ("*", *patterns)
     if patterns[-1] == "*":
         return everything
+    has_index = not _CALLING_INDEX.isdisjoint(sys.modules)
     rules = _rules(patterns)
     folded_rules = _rules([_folded(pattern) for pattern in patterns])
 
@@ -49,6 +54,8 @@ def guard(patterns: tuple[str, ...]) -> Callable[[str], bool]:
         if len(path) > _MOST_CHARS:
             return True
         readings = dict.fromkeys(_readings(path))
+        if has_index and not any(matches(each) for each in readings for _, matches in rules):
+            readings |= dict.fromkeys(f"{each.rstrip('/')}/" for each in readings)
         folded = dict.fromkeys(reading.translate(_FOLDED) for reading in readings)
         return any(_decides(rules, each) for each in readings) or any(
             _decides(folded_rules, each) for each in folded

@@ -402,7 +402,7 @@ def test_a_refusal_in_the_middle_of_a_form_is_explained_without_it(
 @pytest.mark.parametrize(("parameter", "setting", "says"), [
     ("callTo", "CONVOSTATE_OWN_PARAMS", "a reason (parameter callTo): rename the parameter, or if it is the account's own, set CONVOSTATE_OWN_PARAMS=callTo"),
     ("call\n+15550100001", "CONVOSTATE_OWN_PARAMS", "a reason (parameter call?***01): rename the parameter, or if it is the account's own, add its name to CONVOSTATE_OWN_PARAMS"),
-    ("Fro", "", "a reason (parameter Fro): rename the parameter"), ("From", "", "a reason (parameter From)"), ("", "", "a reason"),
+    ("Fro", "", "a reason (parameter Fro): rename the parameter"), ("From", "", "a reason (parameter From)"), ("SpeechResult", "", "a reason (parameter SpeechResult)"), ("MediaUrl0", "", "a reason (parameter MediaUrl0)"), ("", "", "a reason"),
 ])  # fmt: skip
 def test_g9_a_refusal_names_its_parameter_and_what_to_rename_or_set(
     parameter: str, setting: str, says: str

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from io import BytesIO
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -111,6 +113,22 @@ def test_a_path_is_guarded(patterns: tuple[str, ...], path: str) -> None:
 ])  # fmt: skip
 def test_a_path_is_not_guarded(patterns: tuple[str, ...], path: str) -> None:
     assert not guard(patterns)(path)
+
+
+@pytest.mark.parametrize("module", ["cherrypy", "tg"])
+def test_o11_an_index_is_guarded_by_what_guards_all_below_it_where_a_router_calls_it(
+    module: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for other in ("cherrypy", "tg"):
+        monkeypatch.delitem(sys.modules, other, raising=False)
+    assert not guard(("/voice/*",))("/voice")
+    monkeypatch.setitem(sys.modules, module, ModuleType(module))
+
+    assert all(guard(("/voice/*",))(path) for path in ("/voice", "//Voice", "/x/../voice"))
+    assert guard(("/a/*/c/*",))("/a/b/c")
+    assert not guard(("/voice/*", "!/voice"))("/voice")
+    assert guard(("/voice/*", "!/voice"))("/voice/x")
+    assert not any(guard(("/voice/*",))(path) for path in ("/voices", "/"))
 
 
 @pytest.mark.parametrize("paths", ["sms", "/sms,voice", "?sms", "", " ", "/sms,,/x", ()])

@@ -25,7 +25,7 @@ TARGETS = [
     *("/sms.json", "/sms.json/", "/sms/.json", "/sms.a.json", "/sms.%0A", "/sms/index", "/sms/default", "/sms.index", "/SMS.JSON", "/s%6Ds.json", "/sms.json?x=1", "/sms%2Ejson"),
     *("/incoming_sms", "/incoming-sms", "/incoming.sms", "/incoming+sms", "/incoming%21sms", "/incoming~sms.json", "/incoming%5Fsms", "/incoming-sms/", "/Incoming-SMS"),
     *("/voice/index", "/voice/index/", "/voice/index.json", "/voice/index/x", "/voice/default", "/voice/%69ndex", "/voice/index%00"),
-    *("/voice/", "voice/", "/voice//", "//voice/", "/x/../voice/", "/VOICE/", "/voice/%0A", "/voice%FF/", "/voice/x"),
+    *("/voice", "//voice", "/VOICE", "/voice?x=1", "/voice%00", "/voice/", "voice/", "/voice//", "//voice/", "/x/../voice/", "/VOICE/", "/voice/%0A", "/voice%FF/", "/voice/x"),
 ]  # fmt: skip
 
 

@@ -64,6 +64,48 @@ def body_that_forges(**forged: str) -> tuple[Params, Params]:
     return true, {**kept, "Body": "hi", **forged, "ZZ": tail}
 
 
+def made_a_call(true: Params, name: str) -> tuple[Params, Params]:
+    """A text that holds a call's beginning and then this name, which swallows what is before the true receiver."""
+    true = changed(true, "FromCity")
+    caller = true["Body"].partition("From")[2].removesuffix(name)
+    tail = glued(true).partition(true["Body"])[2].removesuffix(f"To{true['To']}")
+    read = {name: true[name] for name in ("AccountSid", "To")}
+    return true, {
+        **read,
+        "Body": "hi",
+        "CallSid": CALL,
+        "Direction": "inbound",
+        "From": caller,
+        name: tail,
+    }
+
+
+STUDIO = {"body": "hi", "from": MALLORY, "to": US}
+
+
+@pytest.mark.parametrize("forged", [{"AccountSid": ACCOUNT, "From": VICTIM, "MessageSid": OTHER_SID, "To": US}, {"From": VICTIM, "MessageSid": OTHER_SID}])  # fmt: skip
+@pytest.mark.parametrize("names", [("body", "from", "to"), ("message", "phone"), ("caller", "text")])  # fmt: skip
+def test_a_flow_of_studio_s_is_not_a_query_and_another_form(
+    forged: Params, names: tuple[str, ...]
+) -> None:
+    """The names in a flow are its author's, so what a person writes there could spell a form of Twilio's own."""
+    written = next(name for name in names if name in ("body", "message", "text"))
+    true = dict.fromkeys(names, MALLORY) | {written: f"hi{glued(forged)}ZZ"}
+    head, tail = glued(true).split(true[written])
+    url, signature = f"{URL}?step=2", oracle_sign(f"{URL}?step=2", true)
+    read = {**forged, "ZZ": tail} if tail else {**forged, "ZZ": ""}
+    assert f"{url}{head}hi{glued(read)}" == url + glued(true)
+
+    assert status_of(posted(read, url=f"{url}{head}hi", signature=signature)) == 403
+    assert dict(prove(posted(true, url=url)).params) == true
+
+
+@pytest.mark.parametrize("query", ["next=context", "body=text&from=1", "step=somebody&to=%2B15550100099", "flow=ask_message&Body=hi"])  # fmt: skip
+def test_g1_g2_a_query_may_speak_of_texts(query: str) -> None:
+    for params in (text(f"call from +1 or to{US[1:4]}"), call(to=US, caller=MALLORY), STUDIO):
+        assert dict(prove(posted(params, url=f"{URL}?{query}")).params) == params
+
+
 FORGERIES: dict[str, tuple[Params, Params]] = {
     "a05 a boundary moved in the sender": case(sms("hi"), "From", Fro=f"m{MALLORY}"),
     "a05 a boundary moved in the receiver": case(sms("hi"), "To", T=f"o{US}"),
@@ -114,6 +156,9 @@ FORGERIES: dict[str, tuple[Params, Params]] = {
     "a06 a true sender that is a word, in a text made a call's": case(text(f"hiCallSid{CALL}From{VICTIM}G", From="Mallory"),
         "FromCity", Body="hi", CallSid=CALL, From=VICTIM, G="FromMalloryFromCity"),
     "a06 a true sender of four digits": case(text(f"hiFrom{VICTIM}FromA", From="1234"), Body="hi", From=VICTIM, FromA="From1234"),
+    **{f"a06 a true sender that is a word, in a text made a call from {caller}, swallowed by {name}":
+        made_a_call(text(f"hiCallSid{CALL}DirectioninboundFrom{caller}:victim{name}", From="HSBC UK"), name)
+       for caller in ("sip", "client") for name in ("Label", "SipDomain", "SpeechResult", "StirVerstat")},
     "a06 a withheld caller": case(call(From="anonymous", SipHeader_X=f"xFrom{VICTIM}"), "SipHeader_X", F="romanonymousSipHeader_Xx", From=VICTIM),
     "a06 a withheld caller, written otherwise":
         case(call(From="Restricted", SipHeader_X=f"xFrom{VICTIM}"), "SipHeader_X", F="romRestrictedSipHeader_Xx", From=VICTIM),

@@ -27,7 +27,8 @@ The guard also refuses a number or a SID that a parameter's name follows, an und
 of an identity field, a form that could be the URL of a GET webhook, or the reverse, and a form with more
 places than a person's text can hold.
 
-Limits: people's own words can move between their own parameters (`Body`, `ButtonText`). `To` of a call
+Limits: the names of parameters in a flow of Twilio Studio are its author's. If the flow calls a URL with a query, a
+text under an unusual name could spell a form of its own. People's own words can move between their own parameters (`Body`, `ButtonText`). `To` of a call
 from `client:` is what that client asked for, so it is not guarded. Parameters that match
 CONVOSTATE_OWN_PARAMS are trusted: `callFrom` with `client:x` may also be the `c` of a client that chooses
 the names of its parameters.
@@ -69,8 +70,10 @@ _message_sid = re.compile(
     f"MessageSid(?!IM){_SID}"
 )  # IM…: of Twilio Conversations, without a sender
 _any_message_sid = re.compile(f"(?:Message|Sms)Sid(?!IM){_SID}")
+_sms_sid = re.compile(f"Sms(?:Message)?Sid{_SID}").search
 _call_sid = re.compile(f"CallSid{_SID}")
 _direction = _PLACES[3]
+_text = re.compile("(?<![?&=])Body").search  # not the name of a query
 _GUARDED_SIDS = ("SmsMessageSid", "AccountSid", "MessageSid", "SmsSid", "CallSid")
 _sid_field = re.compile(f"(?:{'|'.join(_GUARDED_SIDS)}){_SID}").match
 _whole_sid = re.compile(_SID).fullmatch
@@ -120,6 +123,13 @@ _PLACES_OF_SENDERS = frozenset({"FromCity", "FromCountry", "FromState", "FromZip
 _begins_as_place = re.compile("(?:From)?(?:City|Country|State|Zip)").match
 _glued_sender = re.compile(r"From(?=\S)(?!From[CSZ])").search
 _glued_senders = re.compile(r"From(?=\S)(?!From[CSZ])").finditer
+# What the authors of flows call a text, behind the value of a query, and an address behind a text.
+_studio_text = re.compile(
+    "(?<=[^?&=])(?:answer|body|content|input|message(?!S)|msg|reply|text)", re.IGNORECASE
+).search
+_studio_addresses = re.compile(
+    r"(?<=[^?&=])(?:caller|contact|from|number|phone|sender|to)(?:[a-z]{1,20}:)?\+?[0-9]{5}"
+).finditer
 # The query that Twilio appends holds nothing else: https://url.spec.whatwg.org/#concept-urlencoded-serializer,
 # and what https://github.com/twilio/twilio-node/pull/1194 reports as unescaped.
 _query_only = re.compile(r"(?:[A-Za-z0-9.*_+=&~'()!@:$,-]|%[0-9A-F]{2})*").fullmatch
@@ -171,6 +181,7 @@ def check_split(signed: str, form: Form, own_params: Sequence[str] = ()) -> None
     reading.check_values()
     reading.check_places()
     reading.check_words()
+    reading.check_studio()
     reading.check_query()
 
 
@@ -209,6 +220,9 @@ class _Reading:
         self.signed, self.first, self.own_params = signed, form.first, own_params
         pairs = sorted(set(form.items()))
         at = self.begin = len(signed) - sum(len(name) + len(value) for name, value in pairs)
+        # The beginning of the form that Twilio signed may be in the query, if it is another one.
+        query = signed.find("?", 0, at)
+        self.start = at if query < 0 else query
         self.spans: list[tuple[int, int, int, str]] = []
         self.begins: dict[str, int] = {}
         for name, value in pairs:
@@ -377,11 +391,11 @@ class _Reading:
         signed, at = self.signed, place.at
         if self.from_client:
             return False
-        if self._is_text(at) and _any_message_sid.search(signed, self.begin, at):
+        if self._is_text(at) and _any_message_sid.search(signed, self.start, at):
             return True
         sender = self.begins.get("From", self.begin)
-        is_call = _call_sid.search(signed, self.begin, at) and _direction.search(
-            signed, self.begin, at
+        is_call = _call_sid.search(signed, self.start, at) and _direction.search(
+            signed, self.start, at
         )
         return is_call is not None and (
             own is None or own > at or _spoken_before_to(signed, sender, own) is not None
@@ -403,27 +417,32 @@ class _Reading:
             place.name == "MessageSid"
             and own is not None
             and own < at
-            and not _told_before_sid(signed, self.begin, own)
+            and not _told_before_sid(signed, self.start, own)
             and not _glued_sender(signed, own, at)
         ):
             return False  # nothing before the form's own could hold it
-        # A call from a client or from SIP is not a message's, or else its sender would show.
-        is_call = "CallSid" in self.first and _channel_of(self.first.get("From", "")) in _ANY_TEXT
+        # A call from a client or from SIP is not a message's, whose text is before the call's SID, and whose other SIDs
+        # are behind the first.
+        is_call = (
+            _channel_of(self.first.get("From", "")) in _ANY_TEXT
+            and "CallSid" in self.first
+            and not (self._is_text(self.begins["CallSid"]) and _sms_sid(signed, end))
+        )
         return (
             not is_call
             and self._is_text(at)
-            and (sender is None or signed.find("From", self.begin, at) >= 0)
+            and (sender is None or signed.find("From", self.start, at) >= 0)
         )
 
     def _could_be_called(self, place: _Place, client: bool) -> bool:
         """A call's SID and then its direction come before the caller; few free texts come before them."""
         signed, at, end = self.signed, place.at, place.end
         own = self.begins.get(place.name)
-        if own is not None and own < at and not client and not _told_before_call(signed, self.begin, own):  # fmt: skip
+        if own is not None and own < at and not client and not _told_before_call(signed, self.start, own):  # fmt: skip
             return False
         if place.name == "Direction":
             return (
-                _call_sid.search(signed, self.begin, at) is not None
+                _call_sid.search(signed, self.start, at) is not None
                 and signed.find("From", end) >= 0
             )
         if own is not None and "Direction" not in self.first:
@@ -432,7 +451,7 @@ class _Reading:
 
     def _is_text(self, at: int) -> bool:
         """Whether a message's text is before a place."""
-        return self.signed.find("Body", self.begin, at) >= 0
+        return _text(self.signed, self.start, at) is not None
 
     def _in_message(self, place: _Place) -> bool:
         """`From` begins behind the text of a message and before its SID."""
@@ -450,13 +469,13 @@ class _Reading:
     def _in_call(self, place: _Place, own: int | None) -> bool:
         """`From` begins behind a call's SID and direction."""
         signed, at = self.signed, place.at
-        if not _call_sid.search(signed, self.begin, at):
+        if not _call_sid.search(signed, self.start, at):
             return False
-        hider = own if own is not None and own < at else self.begin
+        hider = own if own is not None and own < at else self.start
         directions = _direction.finditer(signed, hider, at + 1)
         if place.is_client:
-            return hider > self.begin or any(directions)
-        return _told_before_from(signed, self.begin, hider) is not None or any(
+            return hider > self.start or any(directions)
+        return _told_before_from(signed, self.start, hider) is not None or any(
             found.end() == at or "" < _later_name(signed, found.end(), "Direction") < "From"
             for found in directions
         )
@@ -503,7 +522,7 @@ class _Reading:
         """Whether `From` at a place is a caller's before words that hold the form's own one."""
         forwarder = self.begins.get("ForwardedFrom", 0) + len("Forwarded")
         return at != forwarder and bool(
-            _call_sid.search(self.signed, self.begin, at)
+            _call_sid.search(self.signed, self.start, at)
             and _spoken_behind_from(self.signed, at, until)
         )
 
@@ -512,6 +531,17 @@ class _Reading:
         for place in self._places():
             if place.name == "AccountSid" and self._is_followed(place):
                 raise RequestError(403, "re-split", "AccountSid could begin a form in the URL")
+
+    def check_studio(self) -> None:
+        """A query and a form are not the form that a flow of Twilio Studio sends, whose author chooses the names."""
+        if not _studio_text(self.signed, self.start, self.begin):
+            return
+        ours = self.begins.values()
+        for found in _studio_addresses(self.signed, self.start):
+            if found.start() not in ours:
+                raise self.refuse(
+                    found.start(), "the query and the form could be one of Twilio Studio's"
+                )
 
     def check_query(self) -> None:
         """A URL and a form were not signed as one URL, whose query names another account, sender or SID."""

@@ -120,16 +120,14 @@ def _check_identity(request: Request, form: Form, signed: str) -> None:
                 parameter=twice,
             )
     sid = params.get("MessageSid") or params.get("SmsSid") or params.get("SmsMessageSid")
-    if not params.get("SmsSid", sid) == sid == params.get("SmsMessageSid", sid):
-        raise RequestError(
-            403, "identity", "the message has two SIDs", parameter="SmsSid or SmsMessageSid"
-        )
+    if other := [name for name in ("SmsSid", "SmsMessageSid") if params.get(name, sid) != sid]:
+        raise RequestError(403, "identity", "the message has two SIDs", parameter=other[0])
     if not _OF_MESSAGES.isdisjoint(params) and not _OF_CALLS.isdisjoint(params):
         raise RequestError(
             403,
             "identity",
             "a message has no field of a call",
-            parameter=next(iter(_OF_CALLS & params.keys())),
+            parameter=min(_OF_CALLS & params.keys()),
         )
     for name in _WORDS:
         if name in params and not _is_word(params[name]):

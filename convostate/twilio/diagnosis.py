@@ -16,7 +16,7 @@ from urllib.parse import quote, unquote
 
 from convostate.errors import RequestError
 from convostate.twilio.authenticate import FORM, authenticate
-from convostate.twilio.form import EMPTY, IDENTITY, Form, parse_form, parse_query
+from convostate.twilio.form import DOCUMENTED, EMPTY, Form, parse_form, parse_query
 from convostate.twilio.signature import signed_string, verify
 
 if TYPE_CHECKING:
@@ -191,8 +191,8 @@ def _named(error: RequestError) -> tuple[str, str]:
         return str(error), ""
     name = shown(error.parameter)
     reason = f"{error} (parameter {name})"
-    if not error.setting:
-        return reason, "" if error.parameter in IDENTITY else "rename the parameter"
+    if not error.setting:  # nobody can rename what Twilio names
+        return reason, "" if error.parameter in DOCUMENTED else "rename the parameter"
     declared = (
         f"set {error.setting}={name}"
         if name == error.parameter

@@ -295,7 +295,7 @@ def _check_names(names: dict[str, str]) -> None:
                 403,
                 "form",
                 "a name is another spelling of one that decides who talks to whom",
-                parameter=field,
+                parameter=name,
             )
 
 
