@@ -186,6 +186,11 @@ class _Conversations:
         """The name of the queue of this installation's work."""
         return work_queue(self.turn_config)
 
+    @property
+    def workers(self) -> ThreadWorkers | LoopWorkers | None:
+        """Those that `start_workers` started, or None if nobody did or they are stopped."""
+        return None if self._workers is None or self._workers.is_stopped else self._workers
+
     def needed_answers(self) -> Answers:
         """What answers.
 
@@ -202,7 +207,7 @@ class _Conversations:
         Raises:
             UsageError: They run already, or there would be none.
         """
-        if self._workers is not None and not self._workers.is_stopped:
+        if self.workers is not None:
             raise UsageError("The workers are started already. Call start_workers() once")
         if type(count) is not int or count < 1:
             raise UsageError("start_workers() takes how many answers run at once: 1 or more")
@@ -721,8 +726,11 @@ class AsyncConversations(_Conversations):
         """As `Conversations.answer_due`, in this task."""
         return await self.needed_answers().answer_due()
 
-    def start_workers(self, count: int = 1000) -> Workers:
-        """As `Conversations.start_workers`, in tasks of the running event loop."""
+    def start_workers(self, count: int = 1000) -> LoopWorkers:
+        """As `Conversations.start_workers`, in tasks of the running event loop.
+
+        After ``workers.stop()`` await ``workers.wait()``.
+        """
         self._workers = workers = LoopWorkers(self.needed_answers(), self._checked(count))
         workers.start()
         return workers

@@ -84,6 +84,14 @@ class AsgiTransport(WsgiTransport):
         errors: list[Exception] = self._loop.run(conversations.answer_due())
         return errors
 
+    def stop_workers(self, conversations: Any) -> bool:
+        """As there; on the loop of the app if they are its tasks."""
+        workers = conversations.workers
+        if not hasattr(workers, "wait"):
+            return super().stop_workers(conversations)
+        self._loop.run(_stop_workers(workers))
+        return True
+
     def check(self, app: Any) -> Any:
         """The app inside a validator."""
         return CheckedAsgi(app)
@@ -103,6 +111,11 @@ class AsgiTransport(WsgiTransport):
             raise_app_errors=True,
             stripped_prefix=self.stripped_prefix,
         )
+
+
+async def _stop_workers(workers: Any) -> None:
+    workers.stop()
+    await workers.wait()
 
 
 class AppLoop:

@@ -113,6 +113,13 @@ class WsgiTransport:
         errors: list[Exception] = conversations.answer_due()
         return errors
 
+    def stop_workers(self, conversations: Any) -> bool:
+        """Have the workers that the app has started come to their end; whether there were any."""
+        workers = conversations.workers
+        if workers is not None:
+            workers.stop()
+        return workers is not None
+
     def check(self, app: Any) -> Any:
         """The app inside a validator."""
         return Checked(app)

@@ -156,6 +156,7 @@ class TwilioSimulator:
         self._used = _Used()
         self._account.in_use = weakref.ref(self._used)
         self._phones: dict[tuple[str, str], Phone] = {}
+        self._worked = 0  # how many messages had arrived after the last `work`
 
     @property
     def account_sid(self) -> str:
@@ -208,13 +209,14 @@ class TwilioSimulator:
 
         Failed answers are retried after 1, 10 and 60 s, and texts wait for others as CONVOSTATE_BURST
         says: move the clock, and call this again. At the end the statuses of the messages are reported.
+        Workers that the app has started in this process are stopped: from then on only this call answers.
 
         Args:
             conversations: The `Conversations` with the answer function; by default those whose
                 `answer_later` the app has called.
 
         Returns:
-            The messages that were sent, in order.
+            The messages that were sent, in order; also by workers that had to be stopped.
 
         Raises:
             UsageError: The app runs elsewhere.
@@ -224,6 +226,8 @@ class TwilioSimulator:
             raise UsageError("The app runs elsewhere, and so do its workers. Run: convostate work")
         before, errors = len(self._account.arrived), list[Exception]()
         for each in self._called.answering if conversations is None else [conversations]:
+            if self._called.stop_workers(each):
+                before = self._worked
             clock, each.clock = each.clock, self.clock
             try:
                 with caught_clients(self._account):
@@ -231,6 +235,7 @@ class TwilioSimulator:
             finally:
                 each.clock = clock
         self._account.deliver_statuses()
+        self._worked = len(self._account.arrived)
         if errors and self._raise_app_errors:
             raise errors[0]
         return self._account.arrived[before:]

@@ -1,0 +1,66 @@
+"""A bot that thinks longer than Twilio waits: texts are kept at once, and answered later, several as one.
+
+In memory the answers run in this process. With CONVOSTATE_STORE=redis://… they run in others:
+``convostate work convostate.demo.assistant:conversations``.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from convostate import ConversationMiddleware, Conversations, Settings, webhook_from
+from convostate.demo.stand_in import think
+
+try:
+    from flask import Flask, Response, request
+    from twilio.rest import Client
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        "this demo needs Flask and twilio: pip install flask twilio", name=error.name
+    ) from error
+
+if TYPE_CHECKING:
+    from convostate import Answering
+
+DEFAULTS = {
+    "CONVOSTATE_STORE": "memory",
+    "CONVOSTATE_DEFER_PATHS": "/sms",
+    "CONVOSTATE_BURST": "1.5s",
+    "CONVOSTATE_TRIM": "history:2",
+}
+settings = Settings.from_environ(DEFAULTS | os.environ)
+
+
+def client_of(account_sid: str) -> Client:
+    """What sends for an account."""
+    return Client(account_sid, os.environ["TWILIO_AUTH_TOKEN"])
+
+
+app = Flask(__name__)
+app.wsgi_app = middleware = ConversationMiddleware(app.wsgi_app, settings)  # type: ignore[method-assign]
+conversations = Conversations(settings, store=middleware.store, client=client_of)
+
+
+@app.post("/sms")
+def sms() -> Response:
+    """Keep a text; STOP, START and HELP are answered by Twilio itself."""
+    webhook = webhook_from(request.environ)
+    if webhook.kind == "message" and webhook.opt_out_type is None:
+        conversations.answer_later(request.environ)
+    return Response("<Response/>", content_type="text/xml")
+
+
+@conversations.answers
+def answer(turn: Answering) -> None:
+    """Answer one text, or all that came while the last answer was thought of."""
+    history = turn.state.setdefault("history", [])
+    asked = "\n".join(text.body for text in turn.texts)
+    history.append({"role": "user", "content": asked})
+    said = think(history)
+    history.append({"role": "assistant", "content": said})
+    turn.reply(said)
+
+
+if settings.store == "memory":
+    conversations.start_workers()
