@@ -14,11 +14,11 @@ from convostate.cli import main
 from convostate.cli.store_check import examine_store
 from convostate.errors import StoreError
 from convostate.settings import Settings
-from convostate.stores import MemoryStore
+from convostate.stores import MemoryStore, RedisStore
 from convostate.stores.aio import InThreads, as_async_store
 from convostate.stores.base import Begun
 from tests.redis_servers import BINARIES, clients_of, redis_server, wait_until
-from tests.test_redis_tls_acl import documented_rights
+from tests.test_redis_tls_acl import documented_rights, rights_of_work
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,6 +77,45 @@ def test_each_right_that_is_missing_is_a_fault(server: RedisServer, missing: str
 @pytest.fixture
 def settings() -> Settings:
     return Settings(auth_token="the-token", keys=KEYS, store="memory")
+
+
+LATER = {"CONVOSTATE_DEFER_PATHS": "/sms"}
+
+
+def test_the_rights_for_texts_that_are_answered_later_are_enough_and_nothing_is_left(
+    server: RedisServer,
+) -> None:
+    server.admin.flushall()
+    assert faults(server, [*RIGHTS, *rights_of_work()], **LATER) == []
+    server.admin.select(2)
+    assert server.admin.keys("*}[amutxz]") == []
+    server.admin.select(0)
+    assert "CONVOSTATE_DEFER_PATHS" not in str(faults(server, RIGHTS))
+
+
+@pytest.mark.parametrize("missing", rights_of_work())
+def test_each_right_that_is_missing_for_texts_that_are_answered_later_is_a_fault(
+    server: RedisServer, missing: str
+) -> None:
+    rights = [right for right in rights_of_work() if right != missing]
+
+    (fault,) = faults(server, [*RIGHTS, *rights], **LATER)
+
+    assert fault["what"].startswith("texts cannot be answered later: the Redis in CONVOSTATE_STORE")
+    assert fault["advice"].startswith("Grant the rights")
+
+
+def test_a_server_without_a_log_is_noted_if_texts_are_answered_later(server: RedisServer) -> None:
+    settings = Settings(auth_token="the-token", keys=KEYS, store=server.url, defer_paths="/sms")
+    plain = RedisStore.from_url(server.url)
+    for store in (plain, as_async_store(plain)):
+        found = [one.what for one in examine_store(store, settings)]
+        assert any("can be answered later" in what for what in found), found
+        assert any("texts that wait for an answer are lost" in what for what in found)
+    quiet = Settings(auth_token="the-token", keys=KEYS, store=server.url)
+    assert not any(
+        "later" in one.what or "answer" in one.what for one in examine_store(plain, quiet)
+    )
 
 
 def test_a_turn_waits_for_another_one(settings: Settings) -> None:

@@ -137,6 +137,13 @@ def test_a_unix_socket_is_taken(tmp_path: Path) -> None:
         assert "db3" in server.admin.info("keyspace")
 
 
+def rights_of_work() -> list[str]:
+    """What the page on Redis shows for texts that are answered later, beside the rest."""
+    found = re.search(r"^ACL SETUSER \w+ (\+time .+)$", page("redis"), re.MULTILINE)
+    assert found is not None
+    return found[1].split()
+
+
 def documented_rights(*, asyncio: bool = False) -> list[str]:
     """The rights of the user that the page on Redis shows, and what an app on ASGI has beside them."""
     found = re.search(r"^ACL SETUSER \w+ on >\S+ (.+)$", page("redis"), re.MULTILINE)

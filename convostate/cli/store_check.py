@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from convostate.cli.findings import Finding
 from convostate.errors import ConvostateError, StoreError
 from convostate.sealing.codec import to_base64url
-from convostate.stores.base import Claim, End, Keep, Leave, Replay, Reply
+from convostate.stores.base import BlockingWork, Claim, End, Keep, Leave, Replay, Reply
 from convostate.testing.event_loop import blocking_store
 
 if TYPE_CHECKING:
@@ -49,9 +49,42 @@ def examine_store(store: Store | AsyncStore, settings: Settings) -> Iterator[Fin
         took_ms = (time.monotonic() - began) * 1000
         what = "the store takes a turn: begin, write, commit, repeat, wait, erase"
         yield Finding("ok", f"{what} in {took_ms:.1f} ms")
+        if settings.defer_paths:
+            yield from _examine_work(blocking, store)
         check = getattr(blocking, "check", None)
         if check is not None:
             yield from (Finding(*finding) for finding in check())
+
+
+def _examine_work(store: Any, given: Any) -> Iterator[Finding]:
+    """Have a text answered later, in a queue that nobody else has."""
+    work: Any = store.work if store is not given else BlockingWork(given.work)
+    claim, queue = Claim(_name(), _name(), defers=True), _name()
+    try:
+        with _turn(store, claim) as begun:
+            work.defer(begun, queue, _token(), None)
+            store.commit(begun, Leave(), Reply(_token(), redirects=False), time.time())
+        (hint,) = work.due(queue, 1, None)
+        taken = work.take(hint, 0, _LIFETIME_S, None)
+        work.renew(taken, _LIFETIME_S)
+        work.keep(taken, Keep(_token(), _LIFETIME_S), [reply := _token()], None)
+        work.settle(taken, [reply], "doctor", None)
+        work.rest(taken, 0, 0, None)
+        (dead,) = work.dead(queue)
+        work.letters(dead, retry=True, now=None)
+        (hint,) = work.due(queue, 1, None)
+        work.settle(work.take(hint, 0, _LIFETIME_S, None), [reply], "", None)
+        work.backlog(claim)
+        store.erase(claim, replies=True)
+        (hint,) = work.due(queue, 1, None) or [hint]
+        work.take(hint, 0, _LIFETIME_S, None)
+    except StoreError as error:
+        what, _, advice = str(error).rpartition(". ")
+        yield Finding("fault", f"texts cannot be answered later: {what}", advice)
+        return
+    yield Finding("ok", "a text can be answered later: defer, take, renew, keep, settle, rest")
+    if hasattr(given.work, "check"):
+        yield from (Finding(*finding) for finding in work.check())
 
 
 def _take_turns(store: Any, *, waits: bool) -> None:

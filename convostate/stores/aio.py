@@ -14,6 +14,7 @@ from convostate.stores.base import (
     WAIT_S,
     AsyncStore,
     Begun,
+    BlockingWork,
     Claim,
     Headers,
     Outcome,
@@ -21,7 +22,6 @@ from convostate.stores.base import (
     Reply,
     Store,
     WorkStore,
-    blocking,
     is_store,
     listed_calls,
     waited_too_long,
@@ -274,8 +274,7 @@ class _WorkInThreads:
     """The methods of a `WorkStore` that blocks, run in threads."""
 
     def __init__(self, work: WorkStore, in_thread: Callable[..., Coroutine[Any, Any, Any]]) -> None:
-        self._work, self._in_thread = work, in_thread
+        self._work, self._in_thread = BlockingWork(work), in_thread
 
     def __getattr__(self, name: str) -> Callable[..., Coroutine[Any, Any, Any]]:
-        method = partial(blocking(getattr(type(self._work), name)), self._work)
-        return partial(self._in_thread, method)
+        return partial(self._in_thread, getattr(self._work, name))

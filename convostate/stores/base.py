@@ -13,7 +13,7 @@ server's), ``busy`` (waited too long, or too many wait), ``lost`` (the lease is 
 from __future__ import annotations
 
 from abc import abstractmethod
-from functools import wraps
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar
 
 from convostate.errors import StoreError
@@ -25,6 +25,7 @@ __all__ = [
     "AsyncStore",
     "Backlog",
     "Begun",
+    "BlockingWork",
     "Claim",
     "DeadLetter",
     "End",
@@ -533,6 +534,20 @@ def blocking(
         raise AssertionError("a store that blocks has suspended")
 
     return run
+
+
+class BlockingWork:
+    """The methods of a `WorkStore` whose I/O blocks, as plain functions.
+
+    Args:
+        work: It.
+    """
+
+    def __init__(self, work: WorkStore) -> None:
+        self._work = work
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        return partial(blocking(getattr(type(self._work), name)), self._work)
 
 
 def is_store(given: object) -> bool:

@@ -60,6 +60,8 @@ class _BlockingStore:
 
     def __getattr__(self, name: str) -> Any:
         attribute = getattr(self._store, name)
+        if name == "work":
+            return _BlockingStore(attribute, self._loop)
         if not iscoroutinefunction(attribute):
             return attribute
         return lambda *args, **kwargs: self._loop.run(attribute(*args, **kwargs), _PATIENCE_S)

@@ -56,7 +56,7 @@ from convostate.stores.base import (
     too_many_wait,
     waited_too_long,
 )
-from convostate.stores.redis.client import Client, check_client, settled
+from convostate.stores.redis.client import Client, check_client, first_node, settled
 from convostate.stores.redis.connection import Connection, Script
 from convostate.stores.redis.errors import FAULTS, OneNodeError, store_error
 from convostate.stores.redis.url import client_maker
@@ -337,8 +337,8 @@ class RedisTurns:
             what, _, advice = str(store_error(error)).rpartition(". ")
             return [("fault", what, advice)]
         try:
-            info = _first(await settled(client.info()))
-            policies = _first(await settled(client.config_get("maxmemory-policy")))
+            info = first_node(await settled(client.info()))
+            policies = first_node(await settled(client.config_get("maxmemory-policy")))
             ahead_s = await self.clock_ahead_s(Claim("doctor".ljust(22, "-")))
         except Exception as error:  # noqa: BLE001  # of many kinds, and none of them is the store's failure
             advice = "Grant INFO, TIME and CONFIG GET to the user of CONVOSTATE_STORE while you run doctor"
@@ -516,13 +516,6 @@ def _unknown() -> StoreError:
         "down",
         "the Redis in CONVOSTATE_STORE answered too late to know whether the state is written",
     )
-
-
-def _first(answer: Any) -> Any:
-    """A cluster's answers come by node; one node stands for all."""
-    if isinstance(answer, dict) and answer and all(":" in str(node) for node in answer):
-        return next(iter(answer.values()))
-    return answer
 
 
 def _keys(claim: Claim, *, replies: bool) -> list[str]:

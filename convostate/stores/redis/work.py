@@ -34,6 +34,7 @@ from convostate.stores.base import (
     Taken,
     lost,
 )
+from convostate.stores.redis.client import first_node, settled
 from convostate.stores.redis.connection import Script
 from convostate.stores.redis.errors import FAULTS, store_error
 
@@ -181,6 +182,23 @@ class RedisWork:
         """See `WorkStore.backlog`."""
         _, texts, answering, replies, dead = await self._turns.ask(BACKLOG, claim, "")
         return Backlog(texts, bool(answering), replies, dead)
+
+    async def check(self) -> list[tuple[str, str, str]]:
+        """What ``convostate doctor`` prints about texts that are answered later."""
+        try:
+            client = await self._turns.client.current().redis()
+            info = first_node(await settled(client.info("persistence")))
+        except FAULTS:  # of which `RedisTurns.check` says what to grant
+            return []
+        if info.get("aof_enabled"):
+            return []
+        return [
+            (
+                "note",
+                "the server does not write what it keeps to a log: if it stops, texts that wait for an answer are lost",
+                "Run: redis-cli config set appendonly yes, and write it into redis.conf",
+            )
+        ]
 
     async def _ask(
         self, script: Script, taken: Taken, *args: Any, which: slice | str = ""
