@@ -7,13 +7,14 @@ another conversation. Each name is the first 16 bytes, as 22 characters of base6
 from __future__ import annotations
 
 import hashlib
-import hmac
 from typing import TYPE_CHECKING
 
 from convostate.sealing.codec import to_base64url
-from convostate.twilio.signature import without_port
+from convostate.twilio.signature import primed_hmac, without_port
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from convostate.sealing.keys import Key
 
 NAME_BYTES = 16  # 2^64 conversations until two share a name by chance
@@ -37,9 +38,10 @@ class Names:
     __slots__ = ("_fingerprint", "_index", "_log")
 
     def __init__(self, index_key: Key) -> None:
-        self._index = hmac.new(index_key.derive("index"), digestmod="sha256")
-        self._fingerprint = hmac.new(index_key.derive("fingerprint"), digestmod="sha256")
-        self._log = hmac.new(index_key.derive("log"), digestmod="sha256")
+        self._index, self._fingerprint, self._log = (
+            primed_hmac(index_key.derive(purpose), hashlib.sha256)
+            for purpose in ("index", "fingerprint", "log")
+        )
 
     def conversation(self, context: bytes) -> str:
         """The name of a conversation in a server-side store."""
@@ -59,7 +61,9 @@ class Names:
         return _name(self._fingerprint, f"{method} {without_port(signed)}".encode())
 
 
-def _name(primed: hmac.HMAC, message: bytes) -> str:
-    mac = primed.copy()
-    mac.update(message)
-    return to_base64url(mac.digest()[:NAME_BYTES])
+def _name(primed: Sequence[hashlib._Hash], message: bytes) -> str:
+    inner, outer = primed
+    inner, outer = inner.copy(), outer.copy()
+    inner.update(message)
+    outer.update(inner.digest())
+    return to_base64url(outer.digest()[:NAME_BYTES])

@@ -25,7 +25,7 @@ from convostate.errors import RequestError
 from convostate.twilio.form import Form
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 HMAC_SHA1 = "HMAC_SHA1"
 HMAC_SHA256 = "HMAC_SHA256"
@@ -72,20 +72,24 @@ class Request(NamedTuple):
         return f"<Request {self.method}, {len(self.body)} bytes>"
 
 
+def primed_hmac(key: bytes, digest: Callable[[bytes], hashlib._Hash]) -> Sequence[hashlib._Hash]:
+    """The inner and the outer hash of an HMAC under a key, each to be copied, updated and digested.
+
+    HMAC as RFC 2104 §2 writes it, because the standard library's takes four times as long to copy: 16 ms
+    against 64 ms for the tokens of 10,000 accounts.
+    """
+    key = digest(key).digest() if len(key) > _BLOCK_BYTES else key
+    key = key.ljust(_BLOCK_BYTES, b"\0")
+    return digest(bytes(byte ^ 0x36 for byte in key)), digest(bytes(byte ^ 0x5C for byte in key))
+
+
 class Signer:
     """One secret and its algorithm, primed so that a signature costs no key schedule."""
 
-    # HMAC as RFC 2104 §2 writes it, because the standard library's takes four times as long to copy: 16 ms
-    # against 64 ms for the tokens of 10,000 accounts.
     __slots__ = ("_inner", "_outer")
 
     def __init__(self, secret: str, algorithm: str = HMAC_SHA1) -> None:
-        digest = _DIGESTS[algorithm]
-        key = secret.encode("utf-8")
-        key = digest(key).digest() if len(key) > _BLOCK_BYTES else key
-        key = key.ljust(_BLOCK_BYTES, b"\0")
-        self._inner = digest(bytes(byte ^ 0x36 for byte in key))
-        self._outer = digest(bytes(byte ^ 0x5C for byte in key))
+        self._inner, self._outer = primed_hmac(secret.encode("utf-8"), _DIGESTS[algorithm])
 
     def __repr__(self) -> str:
         return "<Signer>"

@@ -46,6 +46,7 @@ from convostate.stores.redis.client import (
     Pool,
     Transport,
     connection_kwargs,
+    pack,
 )
 from convostate.stores.redis.connection import Connection, Script
 from convostate.stores.redis.errors import FAULTS, TIMEOUTS, StaleError, code_of
@@ -129,7 +130,7 @@ class AsyncioTransport:
     async def send(self, *command: Any) -> None:
         """Send a command."""
         async with timeout(TIMEOUT_S):
-            await self._connection.send_command(*command)
+            await self._connection.send_packed_command([pack(command)])
 
     async def read(self, seconds: float) -> Any:
         """Read a reply; None if there is none in time. A timeout that fires late begins anew."""
@@ -153,7 +154,7 @@ class AsyncioTransport:
     def send_and_close(self, *command: Any) -> None:
         """Send a last command and close: what is sent goes out before the end."""
         if self._connection.is_connected:
-            _do_now(self._connection.send_command(*command))
+            _do_now(self._connection.send_packed_command([pack(command)]))
         self.close()
 
     def _free(self) -> None:

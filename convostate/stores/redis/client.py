@@ -28,9 +28,23 @@ from convostate.errors import UsageError
 from convostate.stores.redis.errors import FAULTS, ExhaustedError, StaleError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Sequence
 
     from convostate.stores.redis.connection import Connection
+
+
+def packed(command: Sequence[str | bytes | int]) -> bytes:
+    """A command as Redis reads it."""
+    parts = [part if isinstance(part, bytes) else str(part).encode() for part in command]
+    return b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%b\r\n" % (len(p), p) for p in parts)
+
+
+try:
+    import hiredis
+except ImportError:
+    pack: Callable[[tuple[Any, ...]], bytes] = packed
+else:
+    pack = hiredis.pack_command  # what redis-py does around it takes five times as long
 
 TIMEOUT_S = 0.5  # connect and each reply; Twilio waits 15 s in all
 BLOCK_S = 0.25  # how long a waiting turn blocks at a time; below TIMEOUT_S
@@ -214,7 +228,7 @@ class BlockingTransport:
         """Send a command and read its reply."""
         connection = self._connection
         idle = self.is_idle
-        connection.send_command(*command)
+        connection.send_packed_command([pack(command)])
         if idle and not connection.can_read(STALE_S):
             raise StaleError
         reply = connection.read_response(disconnect_on_error=False)
@@ -234,7 +248,7 @@ class BlockingTransport:
         try:
             # `is_connected` is younger than redis-py 5.
             if getattr(self._connection, "_sock", None) is not None:
-                self._connection.send_command(*command)
+                self._connection.send_packed_command([pack(command)])
         except FAULTS:
             pass
         finally:
