@@ -52,9 +52,9 @@ class Board:
         turn: dict[str, Any] = self.look()["phones"][phone]["turns"][-1]
         return turn
 
-    def kept(self, phone: int = 0) -> dict[str, Any]:
-        kept: dict[str, Any] = self.look()["kept"][phone]
-        return kept
+    def stored(self, phone: int = 0) -> dict[str, Any]:
+        stored: dict[str, Any] = self.look()["stored"][phone]
+        return stored
 
     def bodies(self, kind: str, phone: int = 0) -> list[str]:
         entries = self.look()["phones"][phone]["entries"]

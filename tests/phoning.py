@@ -126,12 +126,12 @@ class Person:
         texts = [re.compile(r"\s*".join(map(re.escape, row.split()))) for row in rows]
         expect(self.page.locator("#rows .row")).to_have_text(texts)
 
-    def makes_trouble(self, name: str) -> None:
-        """Press one of the buttons under ``Make trouble``."""
-        trouble = self.page.locator("#trouble")
-        if trouble.get_attribute("open") is None:
-            trouble.locator("summary").click()
-        trouble.get_by_role("button", name=name).click()
+    def simulates(self, name: str) -> None:
+        """Press one of the buttons under ``Simulate faults``."""
+        faults = self.page.locator("#faults")
+        if faults.get_attribute("open") is None:
+            faults.locator("summary").click()
+        faults.get_by_role("button", name=name).click()
 
     def picks(self, number: str) -> None:
         """Take another phone."""

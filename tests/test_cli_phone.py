@@ -75,7 +75,7 @@ def test_a_port_that_is_taken_is_said() -> None:
         status, said = run("--port", str(taken.getsockname()[1]))
 
     assert (status, said.count("\n")) == (2, 1)
-    assert "Take another one: --port 8001" in said
+    assert "Choose another one: --port 8001" in said
 
 
 def test_wrap_wraps_for_now_and_without_it_there_is_no_state(tmp_path: Path) -> None:
@@ -89,7 +89,11 @@ def test_wrap_wraps_for_now_and_without_it_there_is_no_state(tmp_path: Path) -> 
         ask(url, "/do/text", text)
         wrapped = ask(url, "/look")
 
-    assert (plain["wrapped"], plain["store"], plain["kept"][0]["goes_on"]) == (False, "", False)
+    assert (plain["wrapped"], plain["store"], plain["stored"][0]["in_progress"]) == (
+        False,
+        "",
+        False,
+    )
     assert (wrapped["wrapped"], wrapped["store"]) == (True, "cookie")
     assert wrapped["phones"][0]["entries"][-1]["body"] == "2"
 
@@ -102,7 +106,7 @@ def test_an_app_whose_code_is_broken_is_shown_and_waited_for(tmp_path: Path) -> 
 
         assert seen["broken"].startswith(f'  File "{tmp_path / "bare.py"}", line 1')
         assert "SyntaxError" in seen["broken"]
-        assert "does not load" in refused["trouble"]
+        assert "does not load" in refused["error"]
         (tmp_path / "bare.py").write_text(BARE, encoding="utf-8")
         wait_until(lambda: len(ask(url, "/look").get("phones", [])) == 2, "the second start")
 

@@ -53,13 +53,15 @@ def test_the_app_can_be_asked_to_write_first_where_it_has_start() -> None:
         assert page.look()["starts"]
         assert page.do("start", phone=0).status_code == 200
         assert page.bodies("received") == ["Coming?"]
-        assert page.kept()["rows"][0]["text"] == "1"
+        assert page.stored()["rows"][0]["text"] == "1"
         page.text("yes")
         assert page.bodies("received") == ["Coming?", "step 1"]
 
         page.text("STOP")
-        assert page.bodies("note") == ["Twilio did not deliver the app's reply: a STOP stands."]
-        assert page.look()["kept"][0]["opted_out"]
+        assert page.bodies("note") == [
+            "Twilio did not deliver the app's reply: this person has sent STOP."
+        ]
+        assert page.look()["stored"][0]["opted_out"]
         page.do("start", phone=0)
         assert "OptedOutError" in page.bodies("note")[-1]
     with board() as page:

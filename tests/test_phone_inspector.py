@@ -1,4 +1,4 @@
-"""What the page shows of what is kept: sizes, leases, and never a secret."""
+"""What the page shows of what is stored: sizes, leases, and never a secret."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def test_the_size_is_that_of_the_cookie_as_it_is_sent() -> None:
         reply = page.session.phone(0).text("hi")
         (header,) = reply.headers.getlist("Set-Cookie")
 
-        assert turn["kept"]["size_bytes"] == len(header)
-        assert turn["kept"]["limit_bytes"] == 4096
+        assert turn["stored"]["size_bytes"] == len(header)
+        assert turn["stored"]["limit_bytes"] == 4096
 
 
 def test_no_sealed_cookie_is_shown_whole_and_no_secret_at_all() -> None:
@@ -47,15 +47,15 @@ def test_the_lease_is_seen_while_a_turn_runs(store: str, request: pytest.Fixture
     during: list[dict[str, Any]] = []
 
     def looking(state: Any, _: str) -> str:
-        during.append(page.session.inspector.kept(page.session.phone(0)))
+        during.append(page.session.inspector.stored(page.session.phone(0)))
         state["looked"] = True
         return "ok"
 
     with board(answering(looking), store=store) as page:
         page.text("hi")
-        after = page.kept()
+        after = page.stored()
 
     assert 0 < during[0]["lease_s"] <= 16
-    assert (during[0]["goes_on"], during[0]["waiting"]) == (False, 0)
-    assert (after["goes_on"], after["lease_s"], after["waiting"]) == (True, None, 0)
+    assert (during[0]["in_progress"], during[0]["waiting"]) == (False, 0)
+    assert (after["in_progress"], after["lease_s"], after["waiting"]) == (True, None, 0)
     assert (after["limit_bytes"], after["size_bytes"] > 0) == (None, True)

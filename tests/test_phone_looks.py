@@ -80,7 +80,7 @@ def overlapping(page: Page) -> list[str]:
     found: list[str] = page.evaluate(
         """() => {
             const parts = [...document.querySelectorAll(
-                ".brand, .phones, .clock-time, .clock-steps, .clock-edges, #clock-now, .chat-head, .composer, .timeline-scroll, .on-call, .kept, .turns"
+                ".brand, .phones, .clock-time, .clock-steps, .clock-edges, #clock-now, .chat-head, .composer, .timeline-scroll, .on-call, .stored, .turns"
             )].filter((e) => e.checkVisibility()).map((e) => [e, e.getBoundingClientRect()]);
             return parts.flatMap(([a, x], i) => parts.slice(i + 1)
                 .filter(([b, y]) => !a.contains(b) && !b.contains(a)
@@ -132,7 +132,7 @@ def test_the_number_keeps_its_line_beside_what_else_stands_there(chromium: Brows
     page = chromium.new_page(viewport={"width": 360, "height": 760})
     with phone_server("convostate.demo.reminder:app") as url:
         Person(page, url).text("STOP")
-        expect(page.get_by_text("STOP stands")).to_be_visible()
+        expect(page.get_by_text("Opted out")).to_be_visible()
         boxes = [page.locator(f"#{name}").bounding_box() for name in ("chat-number", "start")]
         height = page.locator(".chat-head").evaluate("(e) => e.offsetHeight")
     page.close()
@@ -196,7 +196,7 @@ def test_every_button_and_field_has_a_name(chromium: Browser, served: str) -> No
     page = chromium.new_page()
     Person(page, served)
     expect(page.locator("#chat-number")).not_to_be_empty()
-    page.locator("#trouble summary").click()
+    page.locator("#faults summary").click()
     nameless = page.evaluate(
         """() => [...document.querySelectorAll("button, input, textarea, select, summary")]
             .filter((e) => !e.closest("dialog") && !e.textContent.trim()
@@ -224,7 +224,7 @@ def test_e12_axe_finds_nothing_that_is_serious(
     person = Person(page, hotline)
     person.text("hi")
     expect(person.log.locator(".theirs")).not_to_have_count(0)
-    person.makes_trouble("Break the next signature")
+    person.simulates("Break the next signature")
     person.text("refused")
     expect(person.log.get_by_role("button", name="Why?").last).to_be_visible()
     page.get_by_role("button", name="Call", exact=True).click()

@@ -41,7 +41,7 @@ def page(chromium: Browser) -> Iterator[Page]:
 def test_without_an_app_two_phones_text_the_counter(page: Page) -> None:
     with phone_server() as url:
         ada = Person(page, url)
-        expect(page.get_by_text("Nothing said yet")).to_be_visible()
+        expect(page.get_by_text("No messages yet")).to_be_visible()
         ada.text("hi")
         ada.hears(FIRST)
         ada.text("hi again")
@@ -50,7 +50,7 @@ def test_without_an_app_two_phones_text_the_counter(page: Page) -> None:
         expect(page.locator(".meta").last).to_contain_text("Delivered")
 
         ada.picks(BOB)
-        expect(page.get_by_text("Nothing said yet")).to_be_visible()
+        expect(page.get_by_text("No messages yet")).to_be_visible()
         ada.text("hi")
         ada.hears(FIRST)
         ada.sees_state("messagecount 1 int new")
@@ -85,7 +85,7 @@ def test_the_state_after_every_turn_can_be_looked_at(page: Page) -> None:
             "<Response><Message>Hello Ada.</Message></Response>"
         )
         expect(page.locator(".headers")).to_contain_text("Max-Age=14400; Secure; HttpOnly; Path=/")
-        expect(page.locator("#kept-size")).to_have_text(re.compile(r"^\d{3} of 4,096 bytes$"))
+        expect(page.locator("#stored-size")).to_have_text(re.compile(r"^\d{3} of 4,096 bytes$"))
         expect(page.get_by_label("Size of the cookie")).to_be_visible()
         shoot(page, "turns")
 
@@ -114,12 +114,12 @@ def test_the_clock_moves_to_just_before_and_just_after_the_expiry(page: Page) ->
         expect(page.get_by_role("button", name=before)).to_be_disabled()
         ada.text("hi")
         ada.hears(FIRST)
-        expect(page.locator("#kept-left")).to_have_text(re.compile("^(4 h|3 h 59 min) left$"))
+        expect(page.locator("#stored-left")).to_have_text(re.compile("^(4 h|3 h 59 min) left$"))
 
         page.get_by_role("button", name="One hour ahead").click()
-        expect(page.locator("#kept-left")).to_have_text(re.compile("^(3 h|2 h 59 min) left$"))
+        expect(page.locator("#stored-left")).to_have_text(re.compile("^(3 h|2 h 59 min) left$"))
         page.get_by_role("button", name=before).click()
-        expect(page.locator("#kept-left")).to_have_text(re.compile("^(1 min|5\\d s) left$"))
+        expect(page.locator("#stored-left")).to_have_text(re.compile("^(1 min|5\\d s) left$"))
         expect(page.locator("#clock-offset")).to_contain_text("ahead of the real time")
         ada.text("still here?")
         ada.hears(FIRST, SECOND)
@@ -134,14 +134,14 @@ def test_the_clock_moves_to_just_before_and_just_after_the_expiry(page: Page) ->
         expect(page.locator("#clock-offset")).to_contain_text("· the real time")
 
 
-def test_a_duplicate_an_overlap_and_the_cookie_s_other_troubles(page: Page) -> None:
+def test_a_duplicate_an_overlap_and_the_cookie_s_other_faults(page: Page) -> None:
     with phone_server() as url:
         ada = Person(page, url)
-        ada.makes_trouble("Send twice")
+        ada.simulates("Send twice")
         ada.hears(FIRST, FIRST)
-        expect(ada.log).to_contain_text("the app ran twice, both times from the same cookie")
+        expect(ada.log).to_contain_text("The app ran twice, both times from the same cookie")
 
-        ada.makes_trouble("Overlap two texts")
+        ada.simulates("Overlap two texts")
         page.get_by_label("First text").fill("one")
         page.get_by_label("Second text").fill("two")
         page.get_by_role("button", name="Send both").click()
@@ -149,15 +149,15 @@ def test_a_duplicate_an_overlap_and_the_cookie_s_other_troubles(page: Page) -> N
         expect(ada.log).to_contain_text("what the other text changed is lost")
         shoot(page, "overlap-cookie")
 
-        ada.makes_trouble("Deliver the last again")
+        ada.simulates("Deliver the last text again")
         expect(ada.log.locator(".theirs .bubble")).to_have_count(5)
-        ada.makes_trouble("Swap with another phone")
+        ada.simulates("Swap with another phone")
         page.get_by_role("button", name="Swap", exact=True).click()
         ada.picks(BOB)
         expect(page.get_by_text("it was sealed for another pair of numbers")).to_be_visible()
         ada.text("whose is this?")
         ada.hears(FIRST)
-        ada.makes_trouble("Lose it")
+        ada.simulates("Lose it")
         ada.text("again")
         ada.hears(FIRST, FIRST)
 
@@ -170,25 +170,25 @@ def test_overlapping_texts_take_turns_on_redis(page: Page, redis: Redis) -> None
         ada.text("hi")
         ada.hears(FIRST)
         expect(page.locator("#store-tag")).to_have_text("Redis")
-        expect(page.locator("#kept-lease")).to_have_text("free")
-        ada.makes_trouble("Overlap two texts")
+        expect(page.locator("#stored-lease")).to_have_text("free")
+        ada.simulates("Overlap two texts")
         page.get_by_role("button", name="Send both").click()
         expect(ada.log.get_by_text(SECOND, exact=True)).to_have_count(1)
         expect(ada.log.get_by_text(THIRD, exact=True)).to_have_count(1)
         expect(ada.log).not_to_contain_text("lost")
 
-        ada.makes_trouble("Send twice")
-        expect(ada.log).to_contain_text("the app ran once")
+        ada.simulates("Send twice")
+        expect(ada.log).to_contain_text("The app ran once")
         ada.sees_state("messagecount 4 int")
-        expect(page.locator("#cookie-trouble button").first).to_be_disabled()
+        expect(page.locator("#cookie-faults button").first).to_be_disabled()
         shoot(page, "overlap-redis")
 
 
 def test_a_refused_signature_is_explained(page: Page) -> None:
     with phone_server() as url:
         ada = Person(page, url)
-        ada.makes_trouble("Break the next signature")
-        expect(ada.log).to_contain_text("The next text will carry a wrong signature.")
+        ada.simulates("Break the next signature")
+        expect(ada.log).to_contain_text("The next text will have an invalid signature.")
         ada.text("let me in")
         explanation = page.locator("#explanation")
         expect(explanation).to_contain_text("Checked as https://example.com/sms: no usual change")
@@ -209,13 +209,13 @@ def test_a_message_that_the_app_sends_first_arrives_and_stop_ends_it(page: Page)
         expect(page.locator("#store-tag")).to_have_text("in memory")
         ada.text("yes")
         expect(ada.log.locator(".theirs .bubble").last).to_contain_text("Confirmed")
-        ada.makes_trouble("Text STOP")
-        expect(page.get_by_text("STOP stands")).to_be_visible()
+        ada.simulates("Text STOP")
+        expect(page.get_by_text("Opted out")).to_be_visible()
         page.get_by_role("button", name="Let the app write first").click()
         expect(ada.log).to_contain_text("OptedOutError")
         shoot(page, "reminder")
-        ada.makes_trouble("Text START")
-        expect(page.get_by_text("STOP stands")).to_be_hidden()
+        ada.simulates("Text START")
+        expect(page.get_by_text("Opted out")).to_be_hidden()
 
 
 HOTLINE = """

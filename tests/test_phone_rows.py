@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from convostate.phone.rows import MOST_ROWS, compare, rows
+from convostate.phone.rows import MAX_ROWS, compare, rows
 
 
 def marks(before: dict[Any, Any], after: dict[Any, Any]) -> list[tuple[str, str, str]]:
@@ -85,8 +85,8 @@ def test_the_members_of_a_set_are_known_by_what_they_are() -> None:
 
 def test_an_endless_state_is_cut() -> None:
     cut = rows({"list": list(range(10_000))})
-    assert (len(cut), cut[-1]["text"]) == (MOST_ROWS + 1, "and more")
-    whole = rows({"list": list(range(MOST_ROWS - 1))})
-    assert (len(whole), whole[-1]["text"]) == (MOST_ROWS, str(MOST_ROWS - 2))
+    assert (len(cut), cut[-1]["text"]) == (MAX_ROWS + 1, "and more")
+    whole = rows({"list": list(range(MAX_ROWS - 1))})
+    assert (len(whole), whole[-1]["text"]) == (MAX_ROWS, str(MAX_ROWS - 2))
     (row,) = rows({"long": "x" * 10_000})
     assert len(row["text"]) < 500

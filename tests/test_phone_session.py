@@ -22,7 +22,7 @@ def test_two_phones_have_two_conversations() -> None:
 
         assert page.bodies("received") == [FIRST, SECOND]
         assert page.bodies("received", 1) == [FIRST]
-        assert [row["text"] for row in page.kept()["rows"]] == ["2"]
+        assert [row["text"] for row in page.stored()["rows"]] == ["2"]
 
 
 def test_each_turn_keeps_the_state_that_it_left() -> None:
@@ -33,7 +33,7 @@ def test_each_turn_keeps_the_state_that_it_left() -> None:
 
         assert [(r["text"], r["mark"]) for r in first["rows"]] == [("1", "added")]
         assert [(r["text"], r["mark"], r["was"]) for r in second["rows"]] == [("2", "changed", "1")]
-        assert (first["number"], second["number"], second["kept"]["goes_on"]) == (1, 2, True)
+        assert (first["number"], second["number"], second["stored"]["in_progress"]) == (1, 2, True)
         assert (first["how"], second["how"]) == (["begins a conversation"], [])
 
 
@@ -41,9 +41,9 @@ def test_the_clock_moves_to_both_sides_of_the_expiry() -> None:
     with board() as page:
         page.text("hi")
         page.do("move-clock-to", phone=0, edge="before")
-        assert page.kept()["goes_on"]
+        assert page.stored()["in_progress"]
         page.do("move-clock-to", phone=0, edge="after")
-        assert not page.kept()["goes_on"]
+        assert not page.stored()["in_progress"]
         assert page.do("move-clock-to", phone=0, edge="after").status_code == 409
 
         page.text("hi")
@@ -60,7 +60,7 @@ def test_a_lost_cookie_begins_anew_and_an_older_one_goes_back() -> None:
         page.do("stale-cookie", phone=0)
         page.text("hi")
         page.do("lose-cookie", phone=0)
-        assert not page.kept()["goes_on"]
+        assert not page.stored()["in_progress"]
         page.text("hi")
 
         assert page.bodies("received") == [FIRST, SECOND, SECOND, FIRST]
@@ -72,8 +72,8 @@ def test_a_swapped_cookie_does_not_open() -> None:
         page.text("hi")
         page.do("swap-cookie", phone=0, other=1)
 
-        assert page.kept(1)["lost"] == "forged"
-        assert (page.kept(0)["lost"], page.kept(0)["goes_on"]) == ("", False)
+        assert page.stored(1)["lost"] == "forged"
+        assert (page.stored(0)["lost"], page.stored(0)["in_progress"]) == ("", False)
         turn = page.text("hi", phone=1)
         assert page.bodies("received", 1) == [FIRST]
         assert any("forged" in line for line in turn["log"])
@@ -107,7 +107,7 @@ def test_an_app_that_is_not_wrapped_shows_no_state_and_takes_any_signature() -> 
         turn = page.text("hi")
 
         assert page.bodies("received") == ["hello"]
-        assert (turn["rows"], turn["kept"]["where"], turn["explanation"]) == ([], "", "")
+        assert (turn["rows"], turn["stored"]["where"], turn["explanation"]) == ([], "", "")
 
 
 def test_delivered_twice_on_a_cookie_runs_twice_and_in_memory_once() -> None:
@@ -172,7 +172,7 @@ def test_an_app_that_raises_is_shown_and_the_phone_goes_on() -> None:
         assert "inprocess.py" not in turn["traceback"]
         assert turn["errors"][0]["code"] == 11200
         assert [(row["text"], row["mark"]) for row in turn["rows"]] == [("1", "same")]
-        assert turn["verdict"].startswith("The app raised, so nothing was written")
+        assert turn["verdict"].startswith("The app raised an exception, so nothing was stored")
 
         turn = page.text("hi")
         assert (turn["traceback"], turn["rows"][0]["text"]) == ("", "2")
@@ -190,7 +190,7 @@ def test_an_ended_conversation_is_gone_and_what_was_there_is_struck_out() -> Non
         turn = page.text("bye")
         assert [(row["key"], row["mark"]) for row in turn["rows"]] == [("said", "removed")]
         assert "over" in turn["verdict"]
-        assert not page.kept()["goes_on"]
+        assert not page.stored()["in_progress"]
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def test_what_is_no_number_is_no_phone(number: str, texting: str) -> None:
     with board() as page:
         answer = page.do("add-phone", number=number, texting=texting)
         assert answer.status_code == 409
-        assert answer.get_json()["trouble"]
+        assert answer.get_json()["error"]
         assert len(page.look()["phones"]) == 2
 
 
@@ -235,7 +235,7 @@ def test_what_cannot_be_done_is_refused_with_a_word(
     with board() as page:
         answer = page.do(action, **told)
         assert answer.status_code == status
-        assert answer.get_json()["trouble"]
+        assert answer.get_json()["error"]
 
 
 @pytest.mark.parametrize(
@@ -246,7 +246,7 @@ def test_what_is_no_json_object_is_refused_with_a_word(sent: str) -> None:
         answer = page.client.post(
             "/do/text", data=sent, content_type="application/json", base_url=HERE
         )
-        assert (answer.status_code, answer.get_json()) == (400, {"trouble": "Send a JSON object."})
+        assert (answer.status_code, answer.get_json()) == (400, {"error": "Send a JSON object."})
 
 
 @pytest.mark.parametrize("surprise", [KeyError, TypeError, ValueError, OverflowError])

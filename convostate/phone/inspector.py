@@ -1,4 +1,4 @@
-"""What is kept of a conversation at this moment: looked up and opened as the middleware would do it."""
+"""The stored state of a conversation, looked up and opened as the middleware does."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ if TYPE_CHECKING:
     from convostate.testing.phone import Phone
     from convostate.testing.simulator import TwilioSimulator
 
-Kept = dict[str, Any]
+Stored = dict[str, Any]
 """As the page shows it:
 
-where        ``cookie``, ``memory``, ``redis``, another store's class, or "" where nothing can be seen
-goes_on      whether there is a conversation
+where        ``cookie``, ``memory``, ``redis``, another store's class, or "" if nothing is accessible
+in_progress  whether there is a conversation
 rows         its state
-size_bytes, limit_bytes     sealed; in a cookie with its attributes, of 4096; None where unknown
-started_at, expires_at      Unix seconds, None where there is no conversation
-lost         why what is there does not open, as a word, or ""
-lease_s, waiting            who is at it, of a store at the server; None where it does not tell
-trouble      why the store does not answer, or ""
+size_bytes, limit_bytes     sealed; in a cookie with its attributes, of 4096; None if unknown
+started_at, expires_at      Unix seconds, None without a conversation
+lost         the reason why the stored state does not open, or ""
+lease_s, waiting            of a server-side store; None if it does not report them
+error        why the store does not answer, or ""
 """
 
 
 class StateInspector:
-    """Looks at what an app's middleware keeps.
+    """Reads the state that an app's middleware stores.
 
     Args:
-        simulator: Whose app; one without a ConversationMiddleware shows nothing.
+        simulator: The simulator of the app. Without a ConversationMiddleware there is no state.
     """
 
     def __init__(self, simulator: TwilioSimulator) -> None:
@@ -60,11 +60,11 @@ class StateInspector:
 
     @property
     def server_side(self) -> bool:
-        """Whether the state is kept at the server."""
+        """Whether the store is server-side."""
         return self.middleware is not None and self.middleware.store.server_side
 
     def state(self, phone: Phone) -> State | None:
-        """The state that is kept of one phone's conversation, or None.
+        """The stored state of one phone's conversation, or None.
 
         Raises:
             StoreError: The store does not answer.
@@ -76,48 +76,48 @@ class StateInspector:
         state = read_state(turn, token, self._simulator.clock.now())
         return None if state.is_new else state
 
-    def kept(self, phone: Phone) -> Kept:
-        """What is kept of one phone's conversation."""
-        kept: Kept = {"where": self.where, "goes_on": False, "rows": [], "trouble": "", "lost": ""}
-        kept |= dict.fromkeys(
+    def stored(self, phone: Phone) -> Stored:
+        """The stored state of one phone's conversation, for the page."""
+        stored: Stored = {"where": self.where, "in_progress": False, "rows": []}
+        stored |= dict.fromkeys(("error", "lost"), "")
+        stored |= dict.fromkeys(
             ("size_bytes", "limit_bytes", "started_at", "expires_at", "lease_s", "waiting")
         )
         if self.middleware is None:
-            return kept
+            return stored
         turn = self._turn(phone)
         try:
-            token = self._token(self.middleware.store, turn.claim, phone, kept)
+            token = self._token(self.middleware.store, turn.claim, phone, stored)
         except StoreError as error:
-            return kept | {"trouble": str(error)}
-        return kept | _shown(read_state(turn, token, self._simulator.clock.now()))
+            return stored | {"error": str(error)}
+        state = read_state(turn, token, self._simulator.clock.now())
+        if not state.is_new:
+            return stored | {
+                "in_progress": True,
+                "rows": rows(state),
+                "started_at": state.started_at.timestamp(),
+                "expires_at": state.expires_at.timestamp(),
+            }
+        if isinstance(state.lost, SealError):
+            return stored | {"lost": state.lost.reason}
+        return stored | {"size_bytes": None}
 
     def _turn(self, phone: Phone) -> Turn:
         pair = PhonePair(self._simulator.account_sid, phone.texting, phone.number)
         return Turn(self._config, pair)
 
-    def _token(self, store: Store, claim: Claim, phone: Phone, kept: Kept) -> bytes | None:
+    def _token(self, store: Store, claim: Claim, phone: Phone, stored: Stored) -> bytes | None:
         now = self._simulator.clock.now()
         if not store.server_side:
             begun = store.begin(claim, phone.jar.header(self._simulator.webhook_url), now)
             token = begun.token if isinstance(begun, Begun) else None
             if token is not None and isinstance(store, CookieStore):
-                kept |= {"size_bytes": store.size_bytes(claim, token), "limit_bytes": COOKIE_BYTES}
+                size_bytes = store.size_bytes(claim, token)
+                stored |= {"size_bytes": size_bytes, "limit_bytes": COOKIE_BYTES}
             return token
         token = store.peek(claim, now)
-        kept["size_bytes"] = None if token is None else len(token)
-        look = getattr(store, "queue", None)
-        if look is not None:
-            kept |= look(claim)._asdict()
+        stored["size_bytes"] = None if token is None else len(token)
+        queue = getattr(store, "queue", None)
+        if queue is not None:
+            stored |= queue(claim)._asdict()
         return token
-
-
-def _shown(state: State) -> Kept:
-    lost = state.lost.reason if isinstance(state.lost, SealError) else ""
-    if state.is_new:
-        return {"lost": lost} if lost else {"size_bytes": None}
-    return {
-        "goes_on": True,
-        "rows": rows(state),
-        "started_at": state.started_at.timestamp(),
-        "expires_at": state.expires_at.timestamp(),
-    }

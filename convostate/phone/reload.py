@@ -1,35 +1,25 @@
-"""Reload: the state that is handed to the new process when the app's code has changed."""
+"""Reload: the state that is passed to the new process when the app's code has changed."""
 
 from __future__ import annotations
 
 import json
-import tempfile
 import threading
 import time
-from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from convostate.testing.clock import Clock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from pathlib import Path
 
     from convostate.phone.session import PhoneSession
 
 
-@contextmanager
-def place() -> Iterator[Path]:
-    """A file of this user's own, for as long as the phone runs."""
-    with tempfile.TemporaryDirectory(prefix="convostate-phone-") as folder:
-        yield Path(folder) / "handover.json"
-
-
 class Reload:
-    """What one process leaves to the next, in a file that only this user can read.
+    """The state that one process passes to the next, in a file that only this user can read.
 
     Args:
-        path: The file; it need not be there.
+        path: The file; it need not exist.
     """
 
     def __init__(self, path: Path) -> None:
@@ -41,41 +31,39 @@ class Reload:
         """Whether no process has run before this one."""
         return not self._path.exists()
 
-    def hold(self) -> None:
-        """Note that a process has run, where it has nothing to leave."""
-        if self.is_first:
-            self._path.touch(mode=0o600)
+    def mark(self) -> None:
+        """Record that a process has run, even if it has no state to pass on."""
+        self._path.touch(mode=0o600)
 
     def text(self) -> str:
-        """What was left, or "" where nothing was."""
+        """The saved state as JSON, or "" if there is none."""
         return self._path.read_text(encoding="utf-8") if self._path.exists() else ""
 
     def clock(self) -> Clock:
-        """A ticking clock, as far ahead of the real time as the one before."""
-        left = self.text()
-        ahead_s = float(json.loads(left)["ahead_s"]) if left else 0.0
+        """A ticking clock with the same offset from the real time as the one before."""
+        text = self.text()
+        ahead_s = float(json.loads(text)["ahead_s"]) if text else 0.0
         return Clock(time.time() + ahead_s, ticking=True)
 
-    def save(self, board: PhoneSession) -> None:
-        """Leave what there is."""
-        with self._lock:
-            # Collected in here: what another thread collected before must not be written after it.
-            left = {
-                "ahead_s": board.simulator.clock.now() - time.time(),
-                "twilio": board.simulator.export(),
-                "phones": board.transcript.export(),
+    def save(self, session: PhoneSession) -> None:
+        """Save the current state."""
+        with self._lock:  # also for reading the state: an older state must not replace a newer one
+            state = {
+                "ahead_s": session.simulator.clock.now() - time.time(),
+                "twilio": session.simulator.export(),
+                "phones": session.transcript.export(),
             }
-            written = self._path.with_suffix(".new")
-            written.touch(mode=0o600)
-            written.write_text(json.dumps(left), encoding="utf-8")
-            written.replace(self._path)
+            new = self._path.with_suffix(".new")
+            new.touch(mode=0o600)
+            new.write_text(json.dumps(state), encoding="utf-8")
+            new.replace(self._path)
 
-    def resume(self, board: PhoneSession) -> bool:
-        """Go on with what was left; whether anything was."""
+    def resume(self, session: PhoneSession) -> bool:
+        """Restore the saved state, and return whether there was one."""
         text = self.text()
         if not text:
             return False
-        left = json.loads(text)
-        board.simulator.restore(left["twilio"])
-        board.transcript.restore(left["phones"])
+        state = json.loads(text)
+        session.simulator.restore(state["twilio"])
+        session.transcript.restore(state["phones"])
         return True

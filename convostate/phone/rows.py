@@ -1,4 +1,4 @@
-"""A state as rows that a page can show, and what has changed from one to another."""
+"""A state as rows for the page, and the changes between two states."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from typing import Any
 from convostate.sealing.codec import MAX_DEPTH
 
 Row = dict[str, Any]
-"""path, depth, key, text, type, and once compared: mark (same, added, changed, removed), was."""
+"""path, depth, key, text, type; after `compare` also mark (same, added, changed, removed) and was."""
 
-MOST_ROWS = 300
-MOST_CHARS = 400  # of one value
+MAX_ROWS = 300
+MAX_CHARS = 400  # of one value
 
 
 def rows(state: dict[Any, Any]) -> list[Row]:
-    """Spell a state out, one row for each value; after 300 of them one that says there are more."""
-    found: list[Row] = []
-    _add(found, state, "", 0)
-    if len(found) > MOST_ROWS:
-        del found[MOST_ROWS:]
-        found.append({"path": "…", "depth": 0, "key": "…", "text": "and more", "type": ""})
-    return found
+    """The rows of a state, one for each value; a longer state ends with a row that says so."""
+    result: list[Row] = []
+    _add(result, state, "", 0)
+    if len(result) > MAX_ROWS:
+        del result[MAX_ROWS:]
+        result.append({"path": "…", "depth": 0, "key": "…", "text": "and more", "type": ""})
+    return result
 
 
-def _add(found: list[Row], container: Any, path: str, depth: int) -> None:
+def _add(result: list[Row], container: Any, path: str, depth: int) -> None:
     if isinstance(container, dict):
         items = [(str(key), value) for key, value in container.items()]
     elif isinstance(container, set):
@@ -32,47 +32,39 @@ def _add(found: list[Row], container: Any, path: str, depth: int) -> None:
     else:
         items = [(str(index), value) for index, value in enumerate(container)]
     for index, (key, value) in enumerate(items):
-        # the members of a set have no names: what they are tells them apart
+        # the members of a set have no keys: their values identify them
         here = f"{path}/{_text(value) if key == '·' else key}"
-        if len(found) > MOST_ROWS or depth > MAX_DEPTH:
+        if len(result) > MAX_ROWS or depth > MAX_DEPTH:
             return
-        found.append(
-            {"path": here, "depth": depth, "key": key, "text": _text(value), "type": _type(value)}
+        kind = "None" if value is None else type(value).__name__
+        result.append(
+            {"path": here, "depth": depth, "key": key, "text": _text(value), "type": kind}
         )
         if isinstance(value, dict | list | tuple | set):
-            _add(found, value, f"{here}#{index}" if key == "·" else here, depth + 1)
+            _add(result, value, f"{here}#{index}" if key == "·" else here, depth + 1)
 
 
 def _text(value: object) -> str:
     if isinstance(value, dict | list | tuple | set):
         return "1 item" if len(value) == 1 else f"{len(value)} items"
-    if isinstance(value, str):
-        text = value
-    elif isinstance(value, datetime):
+    if isinstance(value, datetime):
         text = value.isoformat(" ")
-    elif isinstance(value, bytes):
-        text = value.hex(" ")
     else:
-        text = str(value)
-    return text if len(text) <= MOST_CHARS else f"{text[:MOST_CHARS]}…"
-
-
-def _type(value: object) -> str:
-    return "None" if value is None else type(value).__name__
+        text = value.hex(" ") if isinstance(value, bytes) else str(value)
+    return text if len(text) <= MAX_CHARS else f"{text[:MAX_CHARS]}…"
 
 
 def compare(before: list[Row], after: list[Row]) -> list[Row]:
-    """Mark what is new in `after` and what it was, and list what is gone after it."""
-    known = {row["path"]: row for row in before}
-    marked = [_marked(row, known.get(row["path"])) for row in after]
-    there = {row["path"] for row in after}
-    gone: list[Row] = []
+    """Mark the changes in `after`, and append the rows that were removed."""
+    old = {row["path"]: row for row in before}
+    new = {row["path"] for row in after}
+    marked = [_marked(row, old.get(row["path"])) for row in after]
     for row in before:
-        above = row["path"].rpartition("/")[0]
-        if row["path"] not in there and (not above or above in there):
-            spelled = ".".join(row["path"][1:].split("/"))
-            gone.append({**row, "key": spelled, "depth": 0, "mark": "removed", "was": ""})
-    return marked + gone
+        parent = row["path"].rpartition("/")[0]
+        if row["path"] not in new and (not parent or parent in new):
+            key = ".".join(row["path"][1:].split("/"))
+            marked.append({**row, "key": key, "depth": 0, "mark": "removed", "was": ""})
+    return marked
 
 
 def _marked(row: Row, was: Row | None) -> Row:

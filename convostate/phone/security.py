@@ -1,11 +1,11 @@
-"""Who may ask: the page that this server gave out, on this machine, to whoever saw the printed URL.
+"""Access: only the page that this server sent, on this machine, to the user who saw the printed URL.
 
 The URL carries a token that is new at each start, as Jupyter's does. The first visit exchanges it for a
-cookie, so that it stays out of the address bar; another user of this machine has neither.
+cookie, so that it does not stay in the address bar. Another user of this machine has neither.
 
-A web page anywhere can make a browser send requests to 127.0.0.1, and a name anywhere can point there
+A web page anywhere can make a browser send requests to 127.0.0.1, and any host name can point there
 (DNS rebinding). So the Host must be a name of this machine, a request must come from this page or from
-the address bar, and what changes something must carry JSON, which no form of another site can send.
+the address bar, and an action must be JSON, which no form of another site can send.
 """
 
 from __future__ import annotations
@@ -20,9 +20,8 @@ from werkzeug.utils import redirect
 if TYPE_CHECKING:
     from werkzeug.wrappers import Request, Response
 
-_HERE = re.compile(r"(?:127\.0\.0\.1|localhost)(?::[0-9]{1,5})?", re.IGNORECASE)
-# Where a person may come from: this page, or nowhere (typed, or from a bookmark or a terminal).
-_SITES = {"same-origin", "none"}
+_LOCAL_HOST = re.compile(r"(?:127\.0\.0\.1|localhost)(?::[0-9]{1,5})?", re.IGNORECASE)
+_SITES = {"same-origin", "none"}  # this page; or typed, from a bookmark or a terminal
 
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -39,7 +38,7 @@ HEADERS = {
 
 
 def check(request: Request, token: str) -> None:
-    """Refuse whoever is not this page.
+    """Refuse every request that does not come from this page.
 
     Args:
         request: The request.
@@ -47,30 +46,32 @@ def check(request: Request, token: str) -> None:
 
     Raises:
         MisdirectedRequest: 421, the Host is not a name of this machine.
-        Forbidden: 403, another site asks, or somebody who has not seen the printed URL.
-        UnsupportedMediaType: 415, it is to change something and is not JSON.
+        Forbidden: 403, the request comes from another site, or without the token.
+        UnsupportedMediaType: 415, an action is not JSON.
     """
     host = request.environ.get("HTTP_HOST", "")
-    if _HERE.fullmatch(host) is None:
-        raise MisdirectedRequest("This page is at 127.0.0.1 only.")
+    if _LOCAL_HOST.fullmatch(host) is None:
+        raise MisdirectedRequest("This page is available at 127.0.0.1 only.")
     origin = request.headers.get("Origin")
-    if origin is not None and origin != f"http://{host}":
-        raise Forbidden("Another site asks.")
     site = request.headers.get("Sec-Fetch-Site", "none")
-    arriving = request.method == "GET" and request.headers.get("Sec-Fetch-Mode") == "navigate"
-    if site not in _SITES and not (arriving and request.path == "/"):
-        raise Forbidden("Another site asks.")
+    arrives = request.method == "GET" and request.headers.get("Sec-Fetch-Mode") == "navigate"
+    if (origin is not None and origin != f"http://{host}") or (
+        site not in _SITES and not (arrives and request.path == "/")
+    ):
+        raise Forbidden("This request comes from another site.")
     if request.method == "POST" and request.mimetype != "application/json":
         raise UnsupportedMediaType("Send JSON.")
-    if not (_is(request.cookies.get(_cookie(request), ""), token) or shows_token(request, token)):
+    if not (
+        _equal(request.cookies.get(_cookie(request), ""), token) or shows_token(request, token)
+    ):
         raise Forbidden(
-            "Open the URL that convostate phone has printed: it has a token that is new at each start."
+            "Open the URL that convostate phone has printed: its token is new at each start."
         )
 
 
 def shows_token(request: Request, token: str) -> bool:
-    """Whether it is a visit with the printed URL."""
-    return request.path == "/" and _is(request.args.get("token", ""), token)
+    """Whether the request is a visit with the printed URL."""
+    return request.path == "/" and _equal(request.args.get("token", ""), token)
 
 
 def welcome(request: Request, token: str) -> Response:
@@ -80,17 +81,10 @@ def welcome(request: Request, token: str) -> Response:
     return response
 
 
-def _is(given: str, token: str) -> bool:
-    return hmac.compare_digest(given.encode("utf-8", "replace"), token.encode())
+def _equal(value: str, token: str) -> bool:
+    return hmac.compare_digest(value.encode("utf-8", "replace"), token.encode())
 
 
 def _cookie(request: Request) -> str:
-    """Its name: browsers share cookies between the ports of a host."""
+    """The name of the cookie, with the port: browsers share cookies between the ports of a host."""
     return f"convostate-phone-{request.host.rpartition(':')[2]}"
-
-
-def protect(response: Response) -> Response:
-    """Say to the browser what the page may do."""
-    for name, value in HEADERS.items():
-        response.headers[name] = value
-    return response

@@ -1,8 +1,8 @@
-"""The phone's server: on loopback, and begun again when the app's code changes.
+"""The phone's server: on loopback, and restarted when the app's code changes.
 
-Two processes: one holds the socket and waits; the other one has the app and serves, and stops when a
-module that it has loaded changes. Then the first starts it anew, and what the phones know is handed
-over. A page that asks meanwhile waits in the socket's queue.
+There are two processes. The first holds the socket. The second loads the app and serves, and stops when
+a module that it has loaded changes; then the first starts it again, and it resumes the saved state.
+Requests that arrive meanwhile wait in the socket's queue.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import logging
 import os
 import secrets
 import socket
+import tempfile
 import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING
 from werkzeug.serving import is_running_from_reloader, run_simple
 
 from convostate.errors import ConvostateError, UsageError
-from convostate.phone.reload import Reload, place
+from convostate.phone.reload import Reload
 from convostate.phone.session import PhoneSession
 from convostate.phone.site import Site
 from convostate.phone.views import traceback_of
@@ -30,10 +31,12 @@ if TYPE_CHECKING:
     from convostate.testing.clock import Clock
 
 HOST = "127.0.0.1"
-WATCH_S = 0.4  # between two looks at the code's files
-_PLACE = "CONVOSTATE_PHONE_HANDOVER"  # tells the second process where the reload is
-_TOKEN = "CONVOSTATE_PHONE_TOKEN"  # noqa: S105  where the second process finds the page's token
-_SOCKET = "WERKZEUG_SERVER_FD"  # werkzeug's own: the number of the socket
+WATCH_S = 0.4  # between two checks of the code's files
+# Variables for the second process: the file of the saved state, the page's token, and werkzeug's
+# variable for the socket.
+_STATE_FILE = "CONVOSTATE_PHONE_STATE"
+_TOKEN = "CONVOSTATE_PHONE_TOKEN"  # noqa: S105  a name
+_SOCKET = "WERKZEUG_SERVER_FD"
 
 
 def serve(
@@ -46,25 +49,24 @@ def serve(
     *,
     open_page: bool,
 ) -> None:
-    """Serve the page until somebody stops it.
+    """Serve the page until the process is stopped.
 
     Args:
         name: The app, ``module:name``.
-        make: Loads it; called once in each process that serves.
-        numbers: The phones that are there in the beginning.
+        make: Loads the app; called once in each process that serves.
+        numbers: The numbers of the first phones.
         texting: The app's number.
-        port: 0 takes a free one.
-        ready: Told the page's URL when it can be asked for.
+        port: The port; 0 takes a free one.
+        ready: Called with the page's URL when it can be opened.
         open_page: Whether a browser is opened.
 
     Raises:
         UsageError: The port is taken; or, at the first start, there is no such app.
     """
-    logging.getLogger("werkzeug").setLevel(
-        logging.ERROR
-    )  # a line for each look would hide all else
+    # Without a line for each request for data.
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
     if is_running_from_reloader():
-        reload = Reload(Path(os.environ[_PLACE]))
+        reload = Reload(Path(os.environ[_STATE_FILE]))
         is_first = reload.is_first
         site = _site(name, make, numbers, texting, reload)
         if is_first:
@@ -75,20 +77,20 @@ def serve(
         _run(site, port)
     else:
         port = _free(port)
-        with place() as path:
-            os.environ[_PLACE] = str(path)
+        with tempfile.TemporaryDirectory(prefix="convostate-phone-") as folder:
+            os.environ[_STATE_FILE] = str(Path(folder) / "state.json")
             os.environ[_TOKEN] = secrets.token_urlsafe(24)
             _run(None, port)
 
 
 def _run(site: Site | None, port: int) -> None:
-    """Serve, or where there is no site, start the process that does."""
+    """Serve a site or, without one, start the process that serves."""
     run_simple(
         HOST,
         port,
-        site,  # type: ignore[arg-type]  # who starts the other process serves nothing
+        site,  # type: ignore[arg-type]  # the first process does not serve
         use_reloader=True,
-        reloader_interval=WATCH_S,  # type: ignore[arg-type]  # it takes parts of a second as well
+        reloader_interval=WATCH_S,  # type: ignore[arg-type]  # fractions work as well
         reloader_type="stat",
         threaded=True,
     )
@@ -107,28 +109,25 @@ def _site(
         if reload.is_first:
             raise
         return Site(None, name, os.environ[_TOKEN], broken=str(error))
-    except Exception as error:  # noqa: BLE001  # whatever is wrong with the app's code, it is about to be mended
-        reload.hold()
+    except Exception as error:  # noqa: BLE001  # the page shows any error of the app's code
+        reload.mark()
         return Site(None, name, os.environ[_TOKEN], broken=traceback_of(error))
-    board = PhoneSession(target)
-    if reload.resume(board):
-        gone = " What it kept in memory is gone." if board.inspector.where == "memory" else ""
-        for phone in range(len(board.transcript.phones)):
-            board.note(phone, f"The code has changed: the app was loaded again.{gone}")
+    session = PhoneSession(target)
+    if reload.resume(session):
+        lost = " Its state in memory is lost." if session.inspector.where == "memory" else ""
+        for phone in range(len(session.transcript.phones)):
+            session.note(phone, f"The code has changed: the app was loaded again.{lost}")
     else:
         for number in numbers:
-            board.add_phone(number, texting)
-    reload.save(board)
-    return Site(board, name, os.environ[_TOKEN], save=lambda: reload.save(board))
+            session.add_phone(number, texting)
+    reload.save(session)
+    return Site(session, name, os.environ[_TOKEN], save=lambda: reload.save(session))
 
 
 def _port_of_socket() -> int:
-    held = socket.socket(fileno=int(os.environ[_SOCKET]))
-    try:
-        port: int = held.getsockname()[1]
+    with socket.socket(fileno=os.dup(int(os.environ[_SOCKET]))) as duplicate:
+        port: int = duplicate.getsockname()[1]
         return port
-    finally:
-        held.detach()
 
 
 def _free(port: int) -> int:
@@ -138,7 +137,7 @@ def _free(port: int) -> int:
             probe.bind((HOST, port))
         except OSError as error:
             raise UsageError(
-                f"Port {port} is not free ({error.strerror}). Take another one: --port 8001"
+                f"Port {port} is not free ({error.strerror}). Choose another one: --port 8001"
             ) from error
         free: int = probe.getsockname()[1]
         return free

@@ -1,7 +1,7 @@
-"""Transcript: what was said and seen since the start, as JSON, for every page that looks.
+"""Transcript: everything since the start, as JSON for every open page.
 
-entries   what the phone shows, in order: texts, messages, notes of what was done
-turns     what came of each delivery, and the state after it, numbered from 1 on each phone
+entries   what the phone shows, in order: texts, messages, notes
+turns     the result of each delivery and the state after it, numbered from 1 on each phone
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 Entry = dict[str, Any]
 Turn = dict[str, Any]
-MOST_TURNS = 200  # of one phone; older ones go
+MAX_TURNS = 200  # of one phone; older ones are dropped
 
 
 class Transcript:
-    """Phones, each with its entries and turns; several threads may use it.
+    """Phones, each with its entries and turns; safe to use from several threads.
 
     Args:
-        masked: What must not be shown, whatever an app puts into its state, replies and errors. What
-            is shorter than eight characters is shown: it would blot out ordinary words.
+        masked: Secrets that no page may show, wherever an app puts them. A secret of fewer than eight
+            characters is shown, because masking it would hide ordinary words.
     """
 
     def __init__(self, masked: Iterable[str] = ()) -> None:
@@ -35,93 +35,83 @@ class Transcript:
         self._changed = threading.Condition()
 
     def add_phone(self, number: str, texting: str) -> int:
-        """Add a phone, unless it is there; which one it is."""
+        """Add a phone, unless it exists, and return its id."""
         with self._changed:
             for phone in self.phones:
                 if (phone["number"], phone["texting"]) == (number, texting):
                     return int(phone["id"])
-            made = {
-                "id": len(self.phones),
-                "number": number,
-                "texting": texting,
-                "entries": [],
-                "turns": [],
-                "next": 1,
-            }
-            self.phones.append(made)
-            self._tell()
+            phone = {"id": len(self.phones), "number": number, "texting": texting}
+            self.phones.append({**phone, "entries": [], "turns": [], "next": 1})
+            self.touch()
             return len(self.phones) - 1
 
-    def add_entry(self, phone: int, kind: str, at: float, **facts: Any) -> Entry:
-        """Add what the phone shows: ``sent``, ``received`` or ``note``."""
+    def add_entry(self, phone: int, kind: str, at: float, **values: Any) -> Entry:
+        """Add an entry of the kind ``sent``, ``received`` or ``note``."""
         with self._changed:
-            entries = self.phones[phone]["entries"]
-            entry: Entry = {"n": entries[-1]["n"] + 1 if entries else 0, "kind": kind, "at": at}
-            entries.append(entry | facts)
-            del entries[: -4 * MOST_TURNS]
-            self._tell()
-            return entries[-1]  # type: ignore[no-any-return]
+            entries: list[Entry] = self.phones[phone]["entries"]
+            number = entries[-1]["n"] + 1 if entries else 0
+            entries.append({"n": number, "kind": kind, "at": at, **values})
+            del entries[: -4 * MAX_TURNS]
+            self.touch()
+            return entries[-1]
 
-    def change_entry(self, entry: Entry, **facts: Any) -> None:
-        """Change what an entry says, such as whether it was delivered."""
+    def change_entry(self, entry: Entry, **values: Any) -> None:
+        """Change values of an entry, such as whether it was delivered."""
         with self._changed:
-            entry |= facts
-            self._tell()
+            entry |= values
+            self.touch()
 
     def add_turn(self, phone: int, turn: Turn) -> int:
-        """Add a turn; its number."""
+        """Add a turn, and return its number."""
         with self._changed:
-            kept = self.phones[phone]
-            number = turn["number"] = kept["next"]
-            kept["next"] += 1
-            kept["turns"].append(turn)
-            del kept["turns"][:-MOST_TURNS]
-            self._tell()
-            return int(number)
+            record = self.phones[phone]
+            number = turn["number"] = int(record["next"])
+            record["next"] += 1
+            record["turns"].append(turn)
+            del record["turns"][:-MAX_TURNS]
+            self.touch()
+            return number
 
     def last_rows(self, phone: int) -> list[dict[str, Any]]:
-        """The state after the last turn, as rows that are still there."""
+        """The rows of the state after the last turn, without removed ones."""
         with self._changed:
             turns = self.phones[phone]["turns"]
             rows = turns[-1]["rows"] if turns else []
             return [row for row in rows if row.get("mark") != "removed"]
 
     def touch(self) -> None:
-        """Have every page look again."""
+        """Make every page load the data again."""
         with self._changed:
-            self._tell()
+            self.version += 1
+            self._changed.notify_all()
 
-    def _tell(self) -> None:
-        self.version += 1
-        self._changed.notify_all()
-
-    def wait(self, seen: str, seconds: float, stirred: Callable[[], bool]) -> None:
+    def wait(self, seen: str, seconds: float, has_news: Callable[[], bool]) -> None:
         """Wait until there is something that a page has not seen.
 
         Args:
-            seen: The `mark` of what it has seen.
-            seconds: At most so long.
-            stirred: Asked twice a second: whether something has happened that nobody told of.
+            seen: The `mark` of the data that the page has.
+            seconds: The longest wait.
+            has_news: Called twice a second: whether something has happened that is not recorded yet.
         """
         with self._changed:
             for _ in range(int(seconds * 2)):
-                if seen != self.mark or stirred():
+                if seen != self.mark or has_news():
                     return
                 self._changed.wait(0.5)
 
     @property
     def mark(self) -> str:
-        """Names what there is to see."""
+        """The version of the data."""
         return f"{self.run}-{self.version}"
 
-    def to_json(self, **facts: Any) -> str:
-        """All of it, and `facts`; without what must not be shown."""
+    def to_json(self, **values: Any) -> str:
+        """The transcript and `values` as JSON, masked."""
         with self._changed:
-            text = json.dumps({**facts, "mark": self.mark, "phones": self.phones}, default=str)
+            text = json.dumps({**values, "mark": self.mark, "phones": self.phones}, default=str)
         return self.mask(text)
 
     def mask(self, text: str) -> str:
-        """Blot out what must not be shown."""
+        """Replace the secrets in a text."""
         for secret in self._masked:
             text = text.replace(secret, "•••")
         return text
@@ -133,11 +123,11 @@ class Transcript:
             return copied
 
     def restore(self, phones: list[dict[str, Any]]) -> None:
-        """Go on with what `export` gave; what was on its way then never arrived."""
+        """Continue with the result of `export`; texts that were on their way have not arrived."""
         for phone in phones:
             for entry in phone["entries"]:
                 if entry.get("delivery") == "sending":
                     entry |= {"delivery": "failed", "label": "Interrupted by a reload"}
         with self._changed:
             self.phones = phones
-            self._tell()
+            self.touch()

@@ -1,4 +1,4 @@
-"""What came of one text, as the page shows it."""
+"""The result of one text, as the page shows it."""
 
 from __future__ import annotations
 
@@ -22,54 +22,54 @@ from convostate.twilio.signature import Request as ReceivedRequest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from convostate.testing.delivery import Request
+    from convostate.testing.delivery import Request, Response
     from convostate.testing.fetch import Exchange
     from convostate.testing.message import Message
     from convostate.testing.reply import Reply
     from convostate.twilio.signature import Secrets
 
-_REFUSALS = (400, 403, 405, 413, 415)  # what a request that is not proven is answered with
-MOST_BODY_CHARS = 20_000  # of one response that the page shows
+_REFUSALS = (400, 403, 405, 413, 415)  # the statuses of refused requests
+MAX_BODY_CHARS = 20_000  # of one response
 _PACKAGE = Path(__file__).parent.parent
 _DEMOS = f"{_PACKAGE / 'demo'}{os.sep}"
-_BEFORE = (
+_BEFORE_APP = (
     f"{_PACKAGE}{os.sep}",
     *(f"{Path(inspect.getfile(module)).parent}{os.sep}" for module in (wsgiref, importlib)),
     "<frozen importlib",
 )
-_SHORTENED_COOKIE = 24  # characters of a sealed cookie's value; nobody reads the others
+_COOKIE_CHARS = 24  # of a sealed cookie's value
 
 
 class LogLines(logging.Handler):
-    """Keeps what the middleware logs while somebody listens."""
+    """Collects the middleware's log records."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self._heard: list[list[str]] = []
+        self._collectors: list[list[str]] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Take one line."""
-        for lines in list(self._heard):
+        """Collect one record."""
+        for lines in list(self._collectors):
             lines.append(record.getMessage())
 
     @contextmanager
     def listening(self) -> Iterator[list[str]]:
-        """Collect the lines that are logged meanwhile."""
+        """Collect the messages that are logged until the block ends."""
         lines: list[str] = []
-        self._heard.append(lines)
+        self._collectors.append(lines)
         try:
             yield lines
         finally:
-            self._heard = [heard for heard in self._heard if heard is not lines]
+            self._collectors = [each for each in self._collectors if each is not lines]
 
 
 def reply_view(reply: Reply, secrets: Secrets | None, log: list[str]) -> dict[str, Any]:
     """A reply as JSON.
 
     Args:
-        reply: What came of one delivery.
-        secrets: What the app's middleware accepts, or None where there is no middleware.
-        log: What it said meanwhile.
+        reply: The result of one delivery.
+        secrets: The secrets of the app's middleware, or None without a middleware.
+        log: The messages that the middleware has logged meanwhile.
     """
     error = reply.exception
     explanation = _explanation(reply, secrets)
@@ -79,9 +79,9 @@ def reply_view(reply: Reply, secrets: Secrets | None, log: list[str]) -> dict[st
         "exchanges": [_exchange(exchange) for exchange in reply.exchanges],
         "statuses": [_status(status) for status in reply.statuses],
         "traceback": reply.wsgi_errors if error is None else traceback_of(error),
-        "raised": _last_line(reply.wsgi_errors) if error is None else _one_line(error),
+        "raised": _last_line(reply.wsgi_errors) if error is None else one_line(error),
         "explanation": explanation,
-        # the explanation says the same, and at every refusal, not once a minute
+        # the explanation says the same, and for every refusal, not once a minute
         "log": [line for line in log if not (explanation and line.startswith("refused a request"))],
     }
 
@@ -93,13 +93,15 @@ def _exchange(exchange: Exchange) -> dict[str, Any]:
         "method": exchange.request.method,
         "url": f"{parts.scheme}://{parts.netloc}{parts.path}",
         "error": exchange.error,
-        "status": 0 if response is None else response.status,
-        "headers": []
-        if response is None
-        else [[name, _header(name, value)] for name, value in response.headers.items()],
-        "body": ""
-        if response is None
-        else response.body.decode("utf-8", "replace")[:MOST_BODY_CHARS],
+        **({"status": 0, "headers": [], "body": ""} if response is None else _response(response)),
+    }
+
+
+def _response(response: Response) -> dict[str, Any]:
+    return {
+        "status": response.status,
+        "headers": [[name, _header(name, value)] for name, value in response.headers.items()],
+        "body": response.body.decode("utf-8", "replace")[:MAX_BODY_CHARS],
     }
 
 
@@ -108,8 +110,8 @@ def _header(name: str, value: str) -> str:
         return value
     pair, semicolon, attributes = value.partition(";")
     key, _, sealed = pair.partition("=")
-    if len(sealed) > _SHORTENED_COOKIE:
-        sealed = f"{sealed[:_SHORTENED_COOKIE]}… ({len(sealed)} characters)"
+    if len(sealed) > _COOKIE_CHARS:
+        sealed = f"{sealed[:_COOKIE_CHARS]}… ({len(sealed)} characters)"
     return f"{key}={sealed}{semicolon}{attributes}"
 
 
@@ -122,31 +124,28 @@ def _status(reply: Reply) -> dict[str, Any]:
 
 
 def traceback_of(error: BaseException) -> str:
-    """From the app's first frame on: what was done before to get there is of no interest."""
+    """The traceback from the app's first frame on, without the frames that lead to the app."""
     shown = traceback.TracebackException.from_exception(error)
-    while shown.stack and _is_before_the_app(shown.stack[0].filename):
+    while shown.stack and _is_before_app(shown.stack[0].filename):
         del shown.stack[0]
     return "".join(shown.format())
 
 
-def _is_before_the_app(file: str) -> bool:
-    if file.startswith(_DEMOS):
-        return False
-    return file.startswith(_BEFORE)
+def _is_before_app(file: str) -> bool:
+    return file.startswith(_BEFORE_APP) and not file.startswith(_DEMOS)
 
 
-def _one_line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
+    """The last line of a traceback: the exception and its message."""
     return traceback.format_exception_only(error)[-1].strip()
 
 
 def _last_line(text: str) -> str:
-    """What a printed traceback ends with: the exception."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else ""
+    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
 
 
 def _explanation(reply: Reply, secrets: Secrets | None) -> str:
-    """Why the app's middleware refused the request, or ""."""
+    """Why the app's middleware has refused the request, or ""."""
     refused = [
         exchange.request
         for exchange in reply.exchanges
@@ -171,7 +170,45 @@ def _as_received(sent: Request) -> ReceivedRequest:
     )
 
 
-def message_view(sent: Message) -> dict[str, Any]:
-    """A message of the app's as JSON."""
-    body = sent.body or (f"[template {sent.content_sid}]" if sent.content_sid else "")
-    return {"body": body, "media": list(sent.media), "sid": sent.sid}
+def message_view(message: Message) -> dict[str, Any]:
+    """A message of the app as JSON."""
+    body = message.body or (f"[template {message.content_sid}]" if message.content_sid else "")
+    return {"body": body, "media": list(message.media), "sid": message.sid}
+
+
+def delivered_twice(runs: int, *, server_side: bool) -> str:
+    """The result of a text that was delivered twice, by how often the app ran."""
+    if runs == 1:
+        return "Delivered twice. The app ran once; the second delivery got the recorded reply."
+    if server_side:
+        return "Delivered twice. The app ran twice, because its first reply was not a success."
+    return "Delivered twice. The app ran twice, both times from the same cookie."
+
+
+def verdict(reply: Reply, *, in_progress: bool, where: str) -> str:
+    """What happened to the state, in a sentence."""
+    if not where or not reply.exchanges:
+        return ""
+    if reply.exception is not None:
+        return "The app raised an exception, so nothing was stored. This is the state from before."
+    if reply.status == 0:
+        return "No reply arrived."
+    if reply.status >= 400:
+        return (
+            f"The status is {reply.status}, so nothing was stored. This is the state from before."
+        )
+    if reply.state is None:
+        return "The app was not called. This is the stored state."
+    if in_progress or getattr(reply.state, "is_new", False):  # new and empty: nothing has ended
+        return ""
+    return "The conversation is over. The next text begins a new one."
+
+
+def span(seconds: float) -> str:
+    """A time span for people, with its direction."""
+    left, words = round(abs(seconds)), []
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
+        count, left = divmod(left, size)
+        if count:
+            words.append(f"{count} {unit}")
+    return f"{' '.join(words[:2]) or '0 s'} {'back' if seconds < 0 else 'ahead'}"

@@ -1,4 +1,4 @@
-// The conversation of the chosen phone, as bubbles. What is there stays, so that only news is read out.
+// The selected phone's conversation as bubbles. Existing bubbles stay, so that only new ones are read out.
 
 import { colour, initials } from "./phones.js";
 import { $, el, sayExact, sayPhone, sayTime } from "./view.js";
@@ -12,7 +12,7 @@ export function startChat(openTurn) {
   open = openTurn;
   const scroll = $("timeline-scroll");
   scroll.addEventListener("scroll", () => (atEnd = isAtEnd(scroll)));
-  // What is below may open or grow: the last words stay in sight.
+  // The panel below may open or grow: the last bubble stays visible.
   new ResizeObserver(() => atEnd && (scroll.scrollTop = scroll.scrollHeight)).observe(scroll);
 }
 
@@ -21,13 +21,13 @@ const isAtEnd = (scroll) => scroll.scrollHeight - scroll.scrollTop - scroll.clie
 export function showChat(page) {
   const phone = page.seen.phones[page.phone];
   const list = $("timeline");
-  // Entries are only added, unless the server was started anew and knows nothing of them.
+  // Entries are only added, unless the server was restarted and has lost them.
   const isAnother = (phone.entries.at(-1)?.n ?? -1) < Math.max(-1, ...drawn.keys());
   if (shown !== phone.id || isAnother) {
     shown = phone.id;
     atEnd = true;
     drawn = new Map();
-    // A whole conversation that comes up at once is not news.
+    // A whole conversation that appears at once is not read out.
     $("log").setAttribute("aria-live", "off");
     list.replaceChildren();
     requestAnimationFrame(() => $("log").setAttribute("aria-live", "polite"));
@@ -37,8 +37,8 @@ export function showChat(page) {
     $("chat-avatar").className = `avatar ${colour(phone)}`;
     document.title = `${sayPhone(phone.number)} · convostate phone`;
   }
-  $("opted-out").hidden = !page.seen.kept[page.phone]?.opted_out;
-  $("cookie-trouble").disabled = page.seen.server_side || !page.seen.store;
+  $("opted-out").hidden = !page.seen.stored[page.phone]?.opted_out;
+  $("cookie-faults").disabled = page.seen.server_side || !page.seen.store;
   $("empty").hidden = phone.entries.length > 0;
   drawEntries(list, phone);
   const looked = String(page.turn ?? phone.turns.at(-1)?.number ?? "");
@@ -51,21 +51,21 @@ function drawEntries(list, phone) {
   const scroll = $("timeline-scroll");
   let added = false;
   for (const entry of phone.entries) {
-    const what = JSON.stringify(entry);
-    const known = drawn.get(entry.n);
-    if (known?.[0] === what) continue;
-    const made = entry.kind === "note" ? note(entry) : bubble(entry);
-    if (known) known[1].replaceWith(made);
-    else list.append(made);
-    added ||= !known;
-    drawn.set(entry.n, [what, made]);
+    const json = JSON.stringify(entry);
+    const before = drawn.get(entry.n);
+    if (before?.[0] === json) continue;
+    const element = entry.kind === "note" ? note(entry) : bubble(entry);
+    if (before) before[1].replaceWith(element);
+    else list.append(element);
+    added ||= !before;
+    drawn.set(entry.n, [json, element]);
   }
   if (added && atEnd) scroll.scrollTop = scroll.scrollHeight;
 }
 
 function note(entry) {
-  const what = entry.clock ? `${entry.text} · ${sayTime(entry.at)}` : entry.text;
-  return el("li", { class: entry.clock ? "note note-clock" : "note" }, el("span", { text: what }));
+  const text = entry.clock ? `${entry.text} · ${sayTime(entry.at)}` : entry.text;
+  return el("li", { class: entry.clock ? "note note-clock" : "note" }, el("span", { text }));
 }
 
 const VIA = { app: "Sent by the app · ", call: "By phone · ", twilio: "Answered by Twilio · " };
@@ -88,7 +88,7 @@ function bubble(entry) {
   return el("li", { class: `said ${mine ? "mine" : "theirs"} ${entry.delivery}` }, ...parts, meta);
 }
 
-/** What was said; where a turn came of it, a way to that. */
+/** The text of a bubble; a button if there is a turn to show. */
 function words(entry) {
   if (!entry.turn) return el("div", { class: "bubble", text: entry.body });
   return el("button", {
@@ -101,7 +101,7 @@ function words(entry) {
   });
 }
 
-/** Media are linked, not loaded: this page fetches nothing from elsewhere. */
+/** Media are linked, not loaded: this page loads nothing from other servers. */
 function attachment(url) {
   let name = url;
   let host = "";
@@ -112,13 +112,13 @@ function attachment(url) {
     name = decodeURIComponent(parts.pathname.split("/").pop()) || parts.hostname;
     host = parts.hostname;
   } catch {
-    // It is shown as it is written.
+    // An invalid URL is shown as text.
   }
-  const words = [
+  const parts = [
     el("span", { class: "media-icon", "aria-hidden": "true", text: "▣" }),
     el("span", { class: "media-words" }, el("span", { text: name }), el("small", { text: host })),
   ];
   return safe
-    ? el("a", { class: "media", href: url, target: "_blank", rel: "noopener noreferrer" }, ...words)
-    : el("span", { class: "media" }, ...words);
+    ? el("a", { class: "media", href: url, target: "_blank", rel: "noopener noreferrer" }, ...parts)
+    : el("span", { class: "media" }, ...parts);
 }

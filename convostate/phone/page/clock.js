@@ -1,9 +1,9 @@
-// The clock: it ticks, and is moved by hand.
+// The clock, which ticks and can be moved.
 
 import { act } from "./server.js";
 import { $, sayDay, sayExact, saySpan } from "./view.js";
 
-let ahead = 0; // seconds that the simulated time is before this machine's
+let ahead = 0; // how many seconds the simulated time is ahead of this machine's
 let drawnAt = "";
 
 export const now = () => Date.now() / 1000 + ahead;
@@ -25,9 +25,9 @@ export function startClock(page) {
 
 export function showClock(page) {
   ahead = page.seen.now - Date.now() / 1000;
-  const kept = page.seen.kept[page.phone];
+  const stored = page.seen.stored[page.phone];
   for (const button of document.querySelectorAll("[data-edge]")) {
-    button.disabled = !kept?.goes_on;
+    button.disabled = !stored?.in_progress;
   }
   draw();
 }

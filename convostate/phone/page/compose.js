@@ -1,4 +1,4 @@
-// Writing texts, and making trouble with them.
+// Writing texts, and simulating faults.
 
 import { ask } from "./dialog.js";
 import { act } from "./server.js";
@@ -8,25 +8,18 @@ export function startCompose(page) {
   const message = $("message");
   const media = $("media");
 
-  const taken = () => {
-    const told = {
+  const send = (extra = {}) => {
+    const values = {
       phone: page.phone,
       body: message.value,
       media: media.value.trim() ? [media.value.trim()] : [],
     };
-    if (!told.body && !told.media.length) {
-      message.focus();
-      return null;
-    }
+    message.focus();
+    if (!values.body && !values.media.length) return;
     message.value = media.value = "";
     attach(false);
     grow();
-    return told;
-  };
-  const send = (facts = {}) => {
-    const told = taken();
-    message.focus();
-    if (told) act("text", { ...told, ...facts });
+    act("text", { ...values, ...extra });
   };
   const grow = () => {
     message.style.height = "auto";
@@ -80,11 +73,11 @@ function overlap(page) {
       { name: "phone", label: "The second comes from", options: [...mine, ...others] },
     ],
     ok: "Send both",
-    act: (told, refuse) => {
+    act: (values, refuse) => {
       $("message").value = "";
       const texts = [
-        { phone: page.phone, body: told.first },
-        { phone: Number(told.phone), body: told.second },
+        { phone: page.phone, body: values.first },
+        { phone: Number(values.phone), body: values.second },
       ];
       return act("overlap", { texts }, refuse);
     },
@@ -104,7 +97,7 @@ function swap(page) {
       },
     ],
     ok: "Swap",
-    act: (told, refuse) =>
-      act("swap-cookie", { phone: page.phone, other: Number(told.other) }, refuse),
+    act: (values, refuse) =>
+      act("swap-cookie", { phone: page.phone, other: Number(values.other) }, refuse),
   });
 }

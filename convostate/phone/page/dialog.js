@@ -1,11 +1,11 @@
-// Asking a person for something, in the page's one dialog.
+// The page's dialog.
 
 import { $, el } from "./view.js";
 
 /**
- * Ask for some fields and do something with them; the dialog stays while that is refused.
- * A field is {name, label, value} or, to choose from, {name, label, options: [[value, label]]}.
- * Gives what `act` gave, or null where the person changed their mind.
+ * Ask for some fields and call `act` with their values; the dialog stays open while `act` refuses them.
+ * A field is {name, label, value}, or {name, label, options: [[value, label]]} for a choice.
+ * Returns the result of `act`, or null if the dialog was cancelled.
  */
 export function ask({ title, text, fields, ok, act }) {
   const dialog = $("dialog");
@@ -13,21 +13,21 @@ export function ask({ title, text, fields, ok, act }) {
   $("dialog-title").textContent = title;
   $("dialog-text").textContent = text;
   $("dialog-ok").textContent = ok;
-  $("dialog-trouble").textContent = "";
+  $("dialog-error").textContent = "";
   $("dialog-fields").replaceChildren(...fields.map(field));
-  return new Promise((answer) => {
-    let given = null;
-    const refuse = (trouble) => ($("dialog-trouble").textContent = trouble);
+  return new Promise((resolve) => {
+    let result = null;
+    const refuse = (reason) => ($("dialog-error").textContent = reason);
     form.onsubmit = async (event) => {
       event.preventDefault();
-      const told = Object.fromEntries(new FormData(form));
+      const values = Object.fromEntries(new FormData(form));
       $("dialog-ok").disabled = true;
-      given = await act(told, refuse);
+      result = await act(values, refuse);
       $("dialog-ok").disabled = false;
-      if (given) dialog.close();
+      if (result) dialog.close();
     };
     $("dialog-cancel").onclick = () => dialog.close();
-    dialog.onclose = () => answer(given);
+    dialog.onclose = () => resolve(result);
     dialog.showModal();
     form.querySelector("input, select")?.select?.();
   });

@@ -1,4 +1,4 @@
-// The page: one phone is chosen, and one of its turns is looked at.
+// The page: one phone is selected, and one of its turns is shown.
 
 import { startCalls, showCalls } from "./calls.js";
 import { startChat, showChat } from "./chat.js";
@@ -6,11 +6,11 @@ import { startClock, showClock } from "./clock.js";
 import { startCompose } from "./compose.js";
 import { showPhones, startPhones } from "./phones.js";
 import { look, lookAgain } from "./server.js";
-import { showKept, tickKept } from "./kept.js";
+import { showStored, tickStored } from "./stored.js";
 import { showTurns, startTurns } from "./turns.js";
 import { $ } from "./view.js";
 
-/** What the page knows: the server's last answer, and what the person looks at. */
+/** The state of the page: the server's latest data, and what is selected. */
 const page = { seen: null, wanted: 0, phone: 0, turn: null, read: {} };
 
 function show(seen) {
@@ -27,7 +27,7 @@ function show(seen) {
   redraw();
 }
 
-/** A phone that has just been added may not have been seen yet: until then it is the last one. */
+/** The data may not contain a phone that has just been added: until then the last one is selected. */
 function findPhone() {
   page.phone = Math.min(page.wanted, page.seen.phones.length - 1);
 }
@@ -37,7 +37,7 @@ function redraw() {
   showChat(page);
   showCalls(page);
   showPhones(page);
-  showKept(page);
+  showStored(page);
   showTurns(page);
   showClock(page);
 }
@@ -69,7 +69,7 @@ function chooseTurn(turn) {
   redraw();
 }
 
-/** From a bubble: the turn as well, and on a small screen its pane. */
+/** Show a turn and, on a small screen, its pane. */
 function openTurn(turn) {
   chooseTurn(turn);
   choosePane("state");
@@ -85,7 +85,7 @@ startCompose(page);
 startPhones(page, choosePhone);
 startTurns(page, chooseTurn);
 setInterval(() => {
-  if (page.seen && tickKept(page)) lookAgain();
+  if (page.seen && tickStored(page)) lookAgain();
 }, 1000);
 look(show, (refused) => {
   if (refused) complain("This page is no longer open", refused);

@@ -1,4 +1,4 @@
-// The phones on the table, and adding one.
+// The list of phones, and adding one.
 
 import { ask } from "./dialog.js";
 import { act } from "./server.js";
@@ -25,13 +25,13 @@ export function startPhones(page, choose) {
         { name: "texting", label: "The app's number", value: last.texting },
       ],
       ok: "Add",
-      act: (told, refuse) => act("add-phone", told, refuse),
+      act: (values, refuse) => act("add-phone", values, refuse),
     });
     if (done) choose(done.done);
   });
 }
 
-/** A number that nobody has yet. */
+/** A number that no phone has yet. */
 function next(phones) {
   const taken = new Set(phones.map((phone) => phone.number));
   for (let index = 1; ; index += 1) {

@@ -1,51 +1,51 @@
-// Talking to the server: what there is to see, and what is to be done.
+// Requests to the server: its data, and actions.
 
 import { toast } from "./view.js";
 
 const wait = (milliseconds) => new Promise((resume) => setTimeout(resume, milliseconds));
 let mark = "";
-let looking = new AbortController();
+let request = new AbortController();
 
-/** Have the next look answered at once: something has changed that nobody tells of, such as the time. */
+/** Load the data again at once, after a change that the server does not report, such as an expiry. */
 export function lookAgain() {
   mark = "";
-  looking.abort();
+  request.abort();
 }
 
-/** Look for ever: `show` gets everything there is, each time that it has changed; `lose` why not. */
-export async function look(show, lose) {
-  let misses = 0;
+/** Load the data whenever it changes, for ever, and call `show` with it, or `fail` with the reason. */
+export async function look(show, fail) {
+  let failures = 0;
   for (;;) {
-    looking = new AbortController();
+    request = new AbortController();
     try {
-      const answer = await fetch(`look?seen=${encodeURIComponent(mark)}`, { signal: looking.signal });
-      const seen = await answer.json();
-      if (answer.status === 403) lose(seen.trouble);
-      if (!answer.ok) throw new Error(seen.trouble);
-      misses = 0;
-      if (seen.broken && seen.mark === mark) await wait(700);
-      mark = seen.mark;
-      show(seen);
+      const response = await fetch(`look?seen=${encodeURIComponent(mark)}`, { signal: request.signal });
+      const data = await response.json();
+      if (response.status === 403) fail(data.error);
+      if (!response.ok) throw new Error(data.error);
+      failures = 0;
+      if (data.broken && data.mark === mark) await wait(700);
+      mark = data.mark;
+      show(data);
     } catch (error) {
       if (error.name === "AbortError") continue;
-      // A reload takes a moment; only a longer silence is worth a word.
-      if (++misses > 3 && error instanceof TypeError) lose("");
-      await wait(Math.min(200 * misses, 2000));
+      // A reload takes a moment: only a longer failure is shown.
+      if (++failures > 3 && error instanceof TypeError) fail("");
+      await wait(Math.min(200 * failures, 2000));
     }
   }
 }
 
-/** Do something; its answer, or null where it was refused, which is then said. */
-export async function act(action, told = {}, refuse = toast) {
+/** Send an action. Returns the response, or null if it was refused; then `refuse` gets the reason. */
+export async function act(action, values = {}, refuse = toast) {
   try {
-    const answer = await fetch(`do/${action}`, {
+    const response = await fetch(`do/${action}`, {
       method: "POST",
       headers: { "Content-Type": "application/json" },
-      body: JSON.stringify(told),
+      body: JSON.stringify(values),
     });
-    const said = await answer.json();
-    if (answer.ok) return said;
-    refuse(said.trouble);
+    const data = await response.json();
+    if (response.ok) return data;
+    refuse(data.error);
   } catch {
     refuse("The phone's server does not answer. Is it still running?");
   }

@@ -1,4 +1,4 @@
-// The turns of the chosen phone: the state after each, what changed, and the reply that did it.
+// The turns of the selected phone: the state after each, its changes, and the reply.
 
 import { $, el, sayExact } from "./view.js";
 
@@ -58,7 +58,7 @@ function pill(turn, current) {
 function nothing() {
   return el("p", {
     class: "nothing quiet",
-    text: "Each text is a turn. After it, what your app remembers stands here, and what has changed is marked.",
+    text: "Each text is a turn. After it, this shows the state of your app and marks its changes.",
   });
 }
 
@@ -94,7 +94,7 @@ function explanation(text) {
     el("p", { text: `${text[0].toUpperCase()}${text.slice(1)}.` }),
     el("p", {
       class: "fine",
-      text: "The app's log says so too, at most once a minute. The sender gets an empty 403.",
+      text: "The app's log has the same message, at most once a minute. The sender gets an empty 403.",
     }),
   );
 }
@@ -149,8 +149,8 @@ function log(lines) {
   );
 }
 
-function statuses(told) {
-  if (!told.length) return null;
+function statuses(list) {
+  if (!list.length) return null;
   return el(
     "div",
     { class: "log-box" },
@@ -158,7 +158,7 @@ function statuses(told) {
     el(
       "ul",
       { class: "log" },
-      ...told.map((each) => el("li", { text: `${each.status}: the app answered ${each.answered}` })),
+      ...list.map((each) => el("li", { text: `${each.status}: the app answered ${each.answered}` })),
     ),
   );
 }

@@ -1,19 +1,19 @@
-// Making elements, and saying times and sizes. Text is always set as text, never as HTML.
+// Elements, and the format of times and numbers. Text is always set as text, never as HTML.
 
 export const $ = (id) => document.getElementById(id);
 
-/** Make an element: attributes by name, `class`, `text`, and listeners as `onclick` functions. */
-export function el(tag, facts = {}, ...children) {
-  const made = document.createElement(tag);
-  for (const [name, value] of Object.entries(facts)) {
+/** Create an element: attributes by name, `class`, `text`, and listeners as `onclick` functions. */
+export function el(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
     if (value === undefined || value === null || value === false) continue;
-    if (name === "text") made.textContent = value;
-    else if (name === "class") made.className = value;
-    else if (typeof value === "function") made.addEventListener(name.slice(2), value);
-    else made.setAttribute(name, value === true ? "" : value);
+    if (name === "text") element.textContent = value;
+    else if (name === "class") element.className = value;
+    else if (typeof value === "function") element.addEventListener(name.slice(2), value);
+    else element.setAttribute(name, value === true ? "" : value);
   }
-  made.append(...children.filter((child) => child !== null && child !== undefined));
-  return made;
+  element.append(...children.filter((child) => child !== null && child !== undefined));
+  return element;
 }
 
 const time = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hour12: false });
@@ -43,18 +43,18 @@ export function saySpan(seconds) {
   return words.filter((word) => !word.startsWith("0 ")).join(" ") || "0 s";
 }
 
-/** A number as people read it: +1 555 010 0001. */
+/** A phone number in groups: +1 555 010 0001. */
 export function sayPhone(number) {
   const parts = /^((?:[a-z]+:)?)\+1(\d{3})(\d{3})(\d{4})$/.exec(number);
   return parts ? `${parts[1]}+1 ${parts[2]} ${parts[3]} ${parts[4]}` : number;
 }
 
-let quiet;
-/** Say something for a while, to ears as well. */
+let timer;
+/** Show a message for a while, and have it read out. */
 export function toast(text) {
-  const shown = $("toast");
-  shown.textContent = text;
-  shown.hidden = false;
-  clearTimeout(quiet);
-  quiet = setTimeout(() => (shown.hidden = true), 6000);
+  const element = $("toast");
+  element.textContent = text;
+  element.hidden = false;
+  clearTimeout(timer);
+  timer = setTimeout(() => (element.hidden = true), 6000);
 }
