@@ -204,6 +204,19 @@ class Answers:
         self._sealer = owner.work_sealer()
         self.queue = owner.queue()
 
+    def watch(self, failed: Callable[[PhonePair, Exception], object]) -> None:
+        """Have somebody told what the function raises, and of whom; for tools, as an error may hold texts."""
+        call = self._call
+
+        async def watched(turn: Answering) -> None:
+            try:
+                await call(turn)
+            except Exception as error:
+                failed(turn.pair, error)
+                raise
+
+        self._call = watched
+
     def now(self) -> float | None:
         """A test's clock, or None for the store's own."""
         return None if self._owner.clock is time.time else self._owner.clock()

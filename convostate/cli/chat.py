@@ -6,6 +6,7 @@ import contextlib
 import json
 import re
 import sys
+import threading
 import traceback
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -35,6 +36,7 @@ _PERSON = "+15550100001"
 _SPAN = re.compile(r"(\d{1,6}) ?([smhd])")
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _LONGEST_WAIT_S = 400 * 86_400
+_LISTEN_S = 0.1  # between two looks at what has arrived
 
 COMMANDS = {
     "/wait 4h": "let time pass: 90s, 30m, 4h, 2d",
@@ -99,7 +101,7 @@ def chat(
     with _shown(f"importing {module}", f"Fix what this says: python -c 'import {module}'"):
         target = make_target(name, webhook_url, voice_url, method, wrap=wrap)
     session = ChatSession(target, number, texting, as_json=as_json, echo=not typing)
-    with target.simulator.caught_clients():
+    with target.simulator.caught_clients(), session.listening(prompt="> " if typing else ""):
         if start:
             with _shown(f"start() of {module}", "Fix what the traceback says"):
                 session.start(module)
@@ -107,6 +109,8 @@ def chat(
             _enter(session, line, forgiving=typing)
             if session.over:
                 break
+        if not typing:
+            session.await_answers()
     context.exit(1 if session.failed and not typing else 0)
 
 
@@ -132,19 +136,25 @@ class ChatSession:
         self._simulator = target.simulator
         self._remote = target.simulator.app is None
         self._texting = texting
+        self._phones: set[Phone] = set()
         self._phone = self._phone_of(number)
         self._as_json = as_json
         self._echo = echo
         self._warned_of_unguarded = False
         self._read: dict[Phone, int] = {}
         self._call: Call | None = None
+        self._lock = threading.RLock()  # a text with all that it leads to is printed together
+        self._answer_failed = False
         self.failed = False
         self.over = False
+        self._simulator.keep_answering(self._tell_failure)
 
     def _phone_of(self, number: str) -> Phone:
         if number == self._texting:
             raise UsageError("The app has this number. Text as another person: +15550100002")
-        return self._simulator.phone(number, texting=self._texting)
+        phone = self._simulator.phone(number, texting=self._texting)
+        self._phones.add(phone)
+        return phone
 
     def start(self, module: str) -> None:
         """Have the app write first.
@@ -170,11 +180,56 @@ class ChatSession:
         Raises:
             UsageError: It is not a command, or one that cannot be followed.
         """
-        if line.startswith("/") and not line.startswith("//"):
-            self._command(line)
-        else:
-            text = line.removeprefix("/")
-            self._show(text, lambda: self._phone.text(text))
+        with self._lock:
+            if line.startswith("/") and not line.startswith("//"):
+                self._command(line)
+            else:
+                text = line.removeprefix("/")
+                self._show(text, lambda: self._phone.text(text))
+
+    @contextlib.contextmanager
+    def listening(self, prompt: str) -> Iterator[None]:
+        """Print what arrives while nobody types, above the prompt if there is one."""
+        over = threading.Event()
+
+        def listen() -> None:
+            while not over.wait(_LISTEN_S):
+                self._deliver(prompt)
+
+        thread = threading.Thread(target=listen, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+    def _deliver(self, prompt: str = "") -> None:
+        with self._lock:
+            phone = self._phone
+            if len(phone.inbox) == self._read.get(phone, 0):
+                return
+            if prompt:
+                click.echo(
+                    "\r\033[K", nl=False
+                )  # the line with the prompt, and what is typed so far
+            self._print({"from": phone.texting, "to": phone.number, "messages": self._news()}, [])
+            if prompt:
+                line = sys.modules.get("readline")
+                typed = line.get_line_buffer() if line is not None else ""
+                click.echo(prompt + typed, nl=False)
+
+    def await_answers(self) -> None:
+        """Wait for the answers that are due to the texts so far; one that has failed is retried later."""
+        self._answer_failed, tick = False, threading.Event()
+        while not self._answer_failed and any(map(self._simulator.is_answering, self._phones)):
+            tick.wait(_LISTEN_S)
+        self._deliver()
+
+    def _tell_failure(self, _: object, error: Exception) -> None:
+        with self._lock:
+            self.failed = self._answer_failed = True
+            click.echo("".join(traceback.format_exception(error)), nl=False, err=True)
 
     def _command(self, line: str) -> None:
         name, _, argument = line.partition(" ")
@@ -213,6 +268,8 @@ class ChatSession:
         if seconds > _LONGEST_WAIT_S:
             raise UsageError("That is too long. Write /wait 400d at most")
         self._simulator.clock.advance(seconds=seconds)
+        if self._echo:
+            self.await_answers()
         only = "; only Twilio's cookies age: the app has a clock of its own" if self._remote else ""
         self._note(f"/wait {argument}", waited=f"{argument} later{only}")
 

@@ -79,10 +79,19 @@ class AsgiTransport(WsgiTransport):
 
     def answer_due(self, conversations: Any) -> list[Exception]:
         """As `WsgiTransport.answer_due`; on the app's loop if the conversations are for asyncio."""
-        if not inspect.iscoroutinefunction(conversations.answer_due):
-            return super().answer_due(conversations)
-        errors: list[Exception] = self._loop.run(conversations.answer_due())
+        errors: list[Exception] = self.result_of(conversations.answer_due())
         return errors
+
+    def result_of(self, given: Any) -> Any:
+        """As there; on the loop of the app."""
+        return self._loop.run(given) if inspect.iscoroutine(given) else given
+
+    def start_workers(self, conversations: Any) -> None:
+        """As there; on the loop of the app if they are to be its tasks."""
+        if inspect.iscoroutinefunction(conversations.answer_due):
+            self._loop.run(_start_workers(conversations))
+        else:
+            super().start_workers(conversations)
 
     def stop_workers(self, conversations: Any) -> bool:
         """As there; on the loop of the app if they are its tasks."""
@@ -111,6 +120,10 @@ class AsgiTransport(WsgiTransport):
             raise_app_errors=True,
             stripped_prefix=self.stripped_prefix,
         )
+
+
+async def _start_workers(conversations: Any) -> None:
+    conversations.start_workers()
 
 
 async def _stop_workers(workers: Any) -> None:

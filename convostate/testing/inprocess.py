@@ -61,6 +61,8 @@ class WsgiTransport:
         self._lock = threading.Lock()
         # The Conversations whose answer_later() the app has called, in order.
         self.answering: list[Any] = []
+        # Is told what their functions raise; None: nothing is answered but by answer_due().
+        self.failed: Callable[[Any, Exception], object] | None = None
 
     @property
     def settings(self) -> Any:
@@ -107,11 +109,30 @@ class WsgiTransport:
         conversations = getattr(seen.get("turn"), "deferred_by", None)
         if conversations is not None and conversations not in self.answering:
             self.answering.append(conversations)
+            if self.failed is not None:
+                conversations.clock = self._clock
+                with suppress(UsageError):  # no function answers here: convostate work has it
+                    conversations.needed_answers().watch(self.failed)
+                    if conversations.workers is None:
+                        self.start_workers(conversations)
 
     def answer_due(self, conversations: Any) -> list[Exception]:
         """Answer everything that is due, and return the errors."""
         errors: list[Exception] = conversations.answer_due()
         return errors
+
+    def is_answering(self, **pair: str) -> bool:
+        """Whether workers of this process have something to do for a pair."""
+        backlogs = [self.result_of(each.backlog(**pair)) for each in self.answering if each.workers]
+        return any(each.texts or each.answering or each.replies for each in backlogs)
+
+    def result_of(self, given: Any) -> Any:
+        """What a store or a Conversations object gives; awaited if it is for asyncio."""
+        return given
+
+    def start_workers(self, conversations: Any) -> None:
+        """Answer what is due as it comes."""
+        conversations.start_workers()
 
     def stop_workers(self, conversations: Any) -> bool:
         """Have the workers that the app has started come to their end; whether there were any."""

@@ -240,6 +240,22 @@ class TwilioSimulator:
             raise errors[0]
         return self._account.arrived[before:]
 
+    def keep_answering(self, failed: Callable[[Any, Exception], object]) -> None:
+        """Answer deferred texts as they arrive, in workers on this clock; for a person who tries the app.
+
+        Args:
+            failed: Is called with the pair of a conversation and what the answer function raised for it.
+        """
+        if self._called is not None:
+            self._called.failed = failed
+
+    def is_answering(self, phone: Phone) -> bool:
+        """Whether workers of this process have texts of a phone to answer, or replies to send to it."""
+        called, sid = self._called, self.account_sid
+        return called is not None and called.is_answering(
+            ours=phone.texting, theirs=phone.number, account_sid=sid
+        )
+
     def export(self) -> dict[str, Any]:
         """What Twilio keeps about people (cookies, STOPs), as JSON values.
 
