@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import multiprocessing
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -85,9 +86,9 @@ def write(store: str, threads: int, turns: int, first: int, ready: Any, results:
         for number, environ in zip(numbers, environs, strict=True):
             results.put(text(number, environ))
 
-    for thread in range(threads):
-        start = first + thread * turns
-        threading.Thread(target=writer, args=(range(start, start + turns),)).start()
+    starts = range(first, first + threads * turns, turns)
+    with ThreadPoolExecutor(threads) as pool:  # what is put after the end of `write` may be lost
+        list(pool.map(lambda start: writer(range(start, start + turns)), starts))
 
 
 def gather(store: str, processes: int, threads: int, turns: int) -> list[Text]:
