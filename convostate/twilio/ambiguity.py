@@ -39,6 +39,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from fnmatch import fnmatchcase
+from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -87,20 +88,6 @@ _STRICT = frozenset({*IDENTITY, "ForwardedFrom"}) - {"Body"}
 _NAMES = sorted(DOCUMENTED, reverse=True)  # of two that begin alike, the longer one first
 _name = re.compile(rf"(?P<known>{'|'.join(_NAMES)})|[A-Z][a-z]{{2,40}}")
 _PLACES_OF_ENDS = {f"{end}{part}" for end in ("From", "To") for part in ("City", "State", "Zip")}
-_later, _loose = (
-    {
-        above: re.compile("|".join(name for name in _NAMES if name > above and name not in passed))
-        for above in ("From", "To", "Direction", "Sid", *_GUARDED_SIDS)
-    }
-    for passed in (frozenset[str](), _STRICT)
-)
-# Words that are in no address by chance.
-_long_later = {
-    above: re.compile(
-        "|".join(n for n in _NAMES if n > above and (len(n) > 8 or n in _PLACES_OF_ENDS))
-    )
-    for above in ("From", "To")
-}
 _ANY_TEXT = frozenset(
     {"client", "sip", "sips"}
 )  # channels of calls, whose addresses may be any text
@@ -136,6 +123,20 @@ _query_only = re.compile(r"(?:[A-Za-z0-9.*_+=&~'()!@:$,-]|%[0-9A-F]{2})*").fullm
 # Of 256 KiB: 3 µs a place, and up to 0.2 ms for each that a name follows. A person's text has at most 1,600
 # characters, and so at most 177 places and 57 that a name follows.
 _MOST_PLACES, _MOST_DOUBTS = 2000, 64
+
+
+@cache  # compiled when first needed: all of them would be two thirds of the package's import
+def _later(above: str, *, loose: bool = False) -> re.Pattern[str]:
+    """The names that may follow a field's, `loose` without those that are checked on their own."""
+    passed = _STRICT if loose else frozenset()
+    return re.compile("|".join(n for n in _NAMES if n > above and n not in passed))
+
+
+@cache
+def _long_later(above: str) -> re.Pattern[str]:
+    """Those of them that are in no address by chance."""
+    names = (n for n in _NAMES if n > above and (len(n) > 8 or n in _PLACES_OF_ENDS))
+    return re.compile("|".join(names))
 
 
 def _is_plain(signed: str, first: dict[str, str], shape: Shape) -> bool:
@@ -300,11 +301,11 @@ class _Reading:
     @staticmethod
     def _is_lengthened(field: str, address: str) -> bool:
         channel, number = _channel_of(address), _begins_as_number(address)
-        if (number and _later[field].match(address, number.end())) or _place_of[field](address, 1):
+        if (number and _later(field).match(address, number.end())) or _place_of[field](address, 1):
             return True
         if channel in _ANY_TEXT:
-            return _long_later[field].search(address, 1) is not None
-        if channel and not number and _later[field].search(address, len(channel) + 1):
+            return _long_later(field).search(address, 1) is not None
+        if channel and not number and _later(field).search(address, len(channel) + 1):
             return True
         return field == "From" and _glued_sender(address, 1) is not None
 
@@ -363,7 +364,7 @@ class _Reading:
             return True
         if place.named:
             run = end + len(_printable.findall(signed, end, end + MAX_ADDRESS_CHARS)[0])
-            later = _later[name].finditer(signed, end, run + _LONGEST_NAME)
+            later = _later(name).finditer(signed, end, run + _LONGEST_NAME)
             return (name == "To" and run == len(signed)) or any(
                 found.start() <= run and found[0] <= most for found in later
             )
@@ -490,7 +491,9 @@ class _Reading:
                 return True
         name = place.name
         if name not in self.loose:
-            self.loose[name] = [found.start() for found in _loose[name].finditer(self.signed)]
+            self.loose[name] = [
+                found.start() for found in _later(name, loose=True).finditer(self.signed)
+            ]
         begins = self.loose[name]
         at = bisect_left(begins, place.end)
         return at < len(begins) and begins[at] <= until
