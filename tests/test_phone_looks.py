@@ -11,7 +11,9 @@ import pytest
 from playwright.sync_api import expect
 
 from convostate.phone.site import PAGE
+from tests.documentation import PAGES
 from tests.phoning import Person, browser, phone_server, shoot
+from tests.pictures import PICTURES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -287,3 +289,17 @@ def test_text_stands_out_from_its_ground(scheme: str, text: str, ground: str) ->
 
     # https://www.w3.org/TR/WCAG22/#contrast-minimum
     assert (lighter + 0.05) / (darker + 0.05) >= 4.5
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_the_pictures_of_the_docs_can_be_taken_again(
+    chromium: Browser, name: str, tmp_path: Path
+) -> None:
+    taken, shown = tmp_path / "picture.png", PAGES / "images" / f"{name}.png"
+
+    PICTURES[name](chromium, taken)
+
+    sizes = [
+        path.read_bytes()[16:24] for path in (taken, shown)
+    ]  # width, height: PNG section 11.2.2
+    assert sizes[0] == sizes[1]
