@@ -542,7 +542,7 @@ class Settings:
     max_state_bytes: Setting[int, int | str | None] = Setting(
         _number(256, MOST_STATE_BYTES, "1048576"),
         "The longest sealed state in a server-side store, in bytes; a longer one is an error of the app's. "
-        "One that is stored already may shrink, and not grow. A cookie's bound is fixed: about 2,900 bytes.",
+        "One that is stored already may shrink, and not grow. A cookie's bound is fixed: about 2,800 bytes.",
         default="1048576",
     )
     trim: Setting[Mapping[str, int], Mapping[str, int] | Mapping[int, int] | Texts | None] = (

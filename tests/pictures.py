@@ -48,8 +48,8 @@ def take_narrow(chromium: Browser, path: Path) -> None:
         for count, text in enumerate(("hello", "hello again"), 1):
             person.text(text)
             expect(person.log.locator(".theirs")).to_have_count(count)
-        person.makes_trouble("Break the next signature")
-        page.locator("#trouble summary").click()
+        person.simulates("Break the next signature")
+        page.locator("#faults summary").click()
         person.text("it's me")
         expect(page.get_by_text("Twilio 11200").first).to_be_visible()
         seen = [_shot(page)]

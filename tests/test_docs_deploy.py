@@ -85,11 +85,16 @@ def folder(tmp_path: Path) -> Path:
 @contextmanager
 def running(words: list[str], folder: Path, environ: dict[str, str]) -> Iterator[Server]:
     """Run a server's command on a free port, from the moment it listens."""
-    own = [re.sub(r"^(127\.0\.0\.1|0\.0\.0\.0):8000$", "127.0.0.1:0", word) for word in words]
-    assert "8000" not in " ".join(own)
+    own = [
+        re.sub(r"^((127\.0\.0\.1|0\.0\.0\.0):)?8000$", rf"\g<1>{free_port()}", word)
+        for word in words
+    ]
+    assert own != words
+    stdout = Path(own[0]).name == "granian"  # where it logs
     with subprocess.Popen(
         own,
-        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE if stdout else None,
+        stderr=subprocess.STDOUT if stdout else subprocess.PIPE,
         text=True,
         cwd=folder,
         env={"PATH": os.environ["PATH"], "PYTHONUNBUFFERED": "1", **environ},
@@ -161,29 +166,43 @@ def test_the_systemd_unit_starts_the_same_server(folder: Path) -> None:
         assert texts(server.url) == ["Text 1", "Text 2"]
 
 
-def test_uvicorn_serves_the_app(folder: Path) -> None:
-    [line] = re.findall(r"^uvicorn .*$", block("uvicorn", "sh"), re.MULTILINE)
-    name, *words = shlex.split(line.replace("--port 8000", "--port 0"))
-    assert "--port 8000" in line
-
-    with running([str(BIN / name), *words], folder, SETTINGS) as server:
-        wait_until(lambda: "startup complete" in "".join(server.log))
-        assert texts(server.url) == ["Text 1", "Text 2"]
+def asgi_command(server: str) -> list[str]:
+    """The command of the page that starts a server, from this environment."""
+    [line] = re.findall(rf"^{server} .*$", block("uvicorn", "sh", f"{server} --"), re.MULTILINE)
+    name, *words = shlex.split(line)
+    return [str(BIN / name), *words]
 
 
-def test_uvicorn_does_not_start_with_a_wrong_setting(folder: Path) -> None:
+@pytest.mark.parametrize("server", ["uvicorn", "hypercorn", "granian", "daphne"])
+def test_the_asgi_servers_serve_the_app(server: str, folder: Path) -> None:
+    with running(asgi_command(server), folder, SETTINGS) as started:
+        if server == "granian":  # it does not end while a worker is starting
+            wait_until(lambda: "Started worker-2" in "".join(started.log))
+        assert texts(started.url) == ["Text 1", "Text 2"]
+
+
+@pytest.mark.parametrize("server", ["uvicorn", "hypercorn", "granian"])
+def test_an_asgi_server_does_not_start_with_a_wrong_setting(server: str, folder: Path) -> None:
     done = subprocess.run(
-        [str(BIN / "uvicorn"), "--port", "0", "fastapi_app:app"],
+        [word.replace("8000", str(free_port())) for word in asgi_command(server)],
         cwd=folder,
         env={"PATH": os.environ["PATH"], **SETTINGS, "CONVOSTATE_LIFETIME": "9h"},
-        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
         timeout=PATIENCE_S,
         check=False,
     )
 
-    assert done.returncode
-    assert "CONVOSTATE_LIFETIME must be from 60 s to 4 h" in done.stderr
+    assert "CONVOSTATE_LIFETIME must be from 60 s to 4 h" in done.stdout
+
+
+def test_daphne_answers_500_and_logs_a_wrong_setting(folder: Path) -> None:
+    wrong = {**SETTINGS, "CONVOSTATE_LIFETIME": "9h"}
+    with running(asgi_command("daphne"), folder, wrong) as started:
+        phone = TwilioSimulator(started.url, TOKEN, "https://example.com/sms").phone(ADA)
+        assert phone.text("hi").status == 500
+        wait_until(lambda: "CONVOSTATE_LIFETIME must be from 60 s to 4 h" in "".join(started.log))
 
 
 def listens(port: int) -> bool:
@@ -253,6 +272,8 @@ def test_nginx_with_a_stripped_prefix(
         replies = [phone.text("hi"), phone.text("again")]
 
     assert [reply.error for reply in replies] == [error, error]
+    if not prefix_is_said:
+        assert "set CONVOSTATE_PUBLIC_URL=https://example.com/bots" in "".join(app.log)
     if error is None:
         assert [reply.messages for reply in replies] == [["Text 1"], ["Text 2"]]
         assert len(replies[0].headers["Set-Cookie"]) > 3800
