@@ -85,10 +85,12 @@ def folder(tmp_path: Path) -> Path:
 @contextmanager
 def running(words: list[str], folder: Path, environ: dict[str, str]) -> Iterator[Server]:
     """Run a server's command on a free port, from the moment it listens."""
+    port = str(free_port())
     own = [
-        re.sub(r"^((127\.0\.0\.1|0\.0\.0\.0):)?8000$", rf"\g<1>{free_port()}", word)
+        "127.0.0.1:" + port if word in ("127.0.0.1:8000", "0.0.0.0:8000") else word
         for word in words
     ]
+    own = [port if word == "8000" else word for word in own]
     assert own != words
     stdout = Path(own[0]).name == "granian"  # where it logs
     with subprocess.Popen(
