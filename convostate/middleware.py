@@ -5,12 +5,12 @@ from __future__ import annotations
 import inspect
 import logging
 import time
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from convostate.errors import RequestError, UsageError
 from convostate.events import Observed, TurnObserver
 from convostate.paths import everything, guard
-from convostate.refusals import RefusalLog
 from convostate.state import WEBHOOK_KEY
 from convostate.turns import Response, configure, empty_response
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, MutableMapping
 
     from convostate.events import TurnEvent
+    from convostate.refusals import RefusalLog
     from convostate.settings import Settings
     from convostate.turns import Turn
     from convostate.twilio.diagnosis import Arrival
@@ -80,13 +81,18 @@ class Middleware:
         self._public_url = self.settings.public_url
         self._max_body_bytes = self.settings.max_body_bytes
         self._secrets = self.settings.secrets()
-        self._refusals = RefusalLog(self._secrets)
         self._on_turn = on_turn
         self._observer = TurnObserver(on_turn, self._config.names.log_id)
         guards = guard(self.settings.paths)
         self._guards = None if guards is everything else guards
         self._defers = guard(self.settings.defer_paths) if self.settings.defer_paths else None
         self._warned_of_cookies = False
+
+    @cached_property
+    def _refusals(self) -> RefusalLog:
+        from convostate.refusals import RefusalLog  # noqa: PLC0415  # a tenth of the code, for refusals
+
+        return RefusalLog(self._secrets)
 
     def __repr__(self) -> str:
         return f"ConversationMiddleware({self.settings!r})"

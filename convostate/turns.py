@@ -36,7 +36,6 @@ from convostate.sealing.token import (
     most_data_bytes,
     sealed_bytes,
 )
-from convostate.sealing.trimming import trim
 from convostate.settings import LONGEST_AT_SERVER, LONGEST_IN_COOKIE, Settings
 from convostate.state import (
     OVER,
@@ -562,6 +561,8 @@ def _fitted(turn: Turn, data: bytes, most: int) -> bytes:
     Raises:
         StateError: It is too large even so.
     """
+    from convostate.sealing.trimming import trim  # noqa: PLC0415  # few states are too large
+
     config, longest = turn.config, turn.state.most_bytes or most
     content = codec.decode(data) or {}
     # A quarter is left free, so that not every turn trims.

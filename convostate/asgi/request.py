@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from convostate.errors import RequestError
-from convostate.twilio.diagnosis import Arrival
 from convostate.twilio.signature import MAX_URL_CHARS, Request
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
+
+    from convostate.twilio.diagnosis import Arrival
 
     Scope = MutableMapping[str, Any]
     Message = MutableMapping[str, Any]
@@ -146,6 +147,8 @@ def request_of(
 
 def arrival_of(scope: Scope, headers: dict[str, str], public_url: str | None) -> Arrival:
     """How a request reached the app, for the diagnosis of a refusal."""
+    from convostate.twilio.diagnosis import Arrival  # noqa: PLC0415  # few requests are refused
+
     query = scope.get("query_string", b"").decode("latin-1")
     return Arrival(
         _target(scope) + (f"?{query}" if query else ""),

@@ -13,11 +13,12 @@ from urllib.parse import quote, unquote_to_bytes
 
 from convostate.errors import RequestError
 from convostate.middleware import layers
-from convostate.twilio.diagnosis import Arrival
 from convostate.twilio.signature import MAX_URL_CHARS, Request
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
+
+    from convostate.twilio.diagnosis import Arrival
 
 _ABSOLUTE = re.compile(
     r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*"
@@ -143,6 +144,8 @@ def arrival_of(environ: WSGIEnvironment, public_url: str | None, app: object) ->
         public_url: As for `read_request`.
         app: The app inside the middleware.
     """
+    from convostate.twilio.diagnosis import Arrival  # noqa: PLC0415  # few requests are refused
+
     return Arrival(
         url_of(environ, "", environ.get("QUERY_STRING", "")),
         public_url or "",
