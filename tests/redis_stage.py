@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
+
+import pytest
 
 from convostate.errors import StoreError
 from convostate.sealing.token import conversation_context
@@ -14,6 +16,7 @@ from convostate.stores.base import Begun, Claim, Keep, Replay, Reply
 from convostate.testing.configured import ACCOUNT_SID
 from convostate.twilio.webhook import PhonePair
 from tests.conversing import ADA, US, World
+from tests.redis_servers import BINARIES, redis_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +26,17 @@ if TYPE_CHECKING:
 
 NAME = "conversation".ljust(22, "-")
 BASE = f"cs1:{{{NAME}}}"
+
+
+def each_server(scope: Literal["function", "module"] = "module") -> Any:
+    """A fixture for a module's `server`: one after another of every kind that is installed."""
+
+    @pytest.fixture(scope=scope, params=BINARIES, name="server")
+    def server(request: pytest.FixtureRequest) -> Iterator[RedisServer]:
+        with redis_server(binary=BINARIES[request.param]) as running:
+            yield running
+
+    return server
 
 
 def claim(fingerprint: str | None = None, name: str = NAME) -> Claim:

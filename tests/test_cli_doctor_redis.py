@@ -17,12 +17,11 @@ from convostate.settings import Settings
 from convostate.stores import MemoryStore, RedisStore
 from convostate.stores.aio import InThreads, as_async_store
 from convostate.stores.base import Begun
-from tests.redis_servers import BINARIES, clients_of, redis_server, wait_until
+from tests.redis_servers import clients_of, wait_until
+from tests.redis_stage import each_server
 from tests.test_redis_tls_acl import documented_rights, rights_of_work
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.redis_servers import RedisServer
 
 RIGHTS = documented_rights()
@@ -30,10 +29,7 @@ COMMANDS = [right for right in RIGHTS if right.startswith("+")]
 KEYS = Keyring.generate()
 
 
-@pytest.fixture(scope="module", params=BINARIES)
-def server(request: pytest.FixtureRequest) -> Iterator[RedisServer]:
-    with redis_server(binary=BINARIES[request.param]) as server:
-        yield server
+server = each_server()
 
 
 def faults(server: RedisServer, rights: list[str], **environ: str) -> list[dict[str, str]]:

@@ -14,8 +14,8 @@ from convostate.stores.base import Keep
 from convostate.stores.redis.errors import code_of
 from tests.conversing import ADA, US, World
 from tests.drivers import DRIVERS, driven
-from tests.redis_servers import BINARIES, redis_server, wait_until
-from tests.redis_stage import BASE, add_one, begin, claim, name_of, refused, token
+from tests.redis_servers import redis_server, wait_until
+from tests.redis_stage import BASE, add_one, begin, claim, each_server, name_of, refused, token
 from tests.toxics import proxied
 
 if TYPE_CHECKING:
@@ -29,10 +29,7 @@ def _driver(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     yield from driven(request.param, __name__, monkeypatch)
 
 
-@pytest.fixture(params=BINARIES)
-def server(request: pytest.FixtureRequest) -> Iterator[RedisServer]:
-    with redis_server(binary=BINARIES[request.param]) as server:
-        yield server
+server = each_server("function")
 
 
 @pytest.fixture

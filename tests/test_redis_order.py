@@ -14,7 +14,7 @@ from convostate.stores.redis.aio import AsyncioClient, Listener
 from convostate.stores.redis.store import BEGIN, COMMIT, HANDOVER_MS, OVER_S, WRITE
 from tests.conversing import PAIR, World
 from tests.drivers import DRIVERS, driven
-from tests.redis_stage import BASE, add_one, begin, claim, count_in, refused, token
+from tests.redis_stage import BASE, add_one, begin, claim, count_in, each_server, refused, token
 from tests.toxics import proxied
 
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     from tests.redis_servers import RedisServer
     from tests.toxics import Proxy
+
+
+server = each_server()
 
 
 @pytest.fixture(autouse=True, params=DRIVERS)

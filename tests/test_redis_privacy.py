@@ -9,12 +9,15 @@ import pytest
 
 from convostate.stores import RedisStore
 from tests.conversing import ADA, US, World
-from tests.redis_stage import add_one, fresh_world
+from tests.redis_stage import add_one, each_server, fresh_world
 
 if TYPE_CHECKING:
     from tests.redis_servers import RedisServer
 
 BODY = "the canary sings at 2200"
+
+
+server = each_server()
 
 
 @pytest.fixture

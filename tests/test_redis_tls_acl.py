@@ -20,8 +20,8 @@ from convostate.stores import RedisStore
 from tests.conversing import World
 from tests.documentation import page
 from tests.drivers import DRIVERS, driven, is_looped
-from tests.redis_servers import BINARIES, free_port, redis_server
-from tests.redis_stage import add_one, begin, claim, refused
+from tests.redis_servers import free_port, redis_server
+from tests.redis_stage import add_one, begin, claim, each_server, refused
 from tests.toxics import proxied
 
 if TYPE_CHECKING:
@@ -153,10 +153,7 @@ def documented_rights(*, asyncio: bool = False) -> list[str]:
     return found[1].split() + (more[1].split() if asyncio else [])
 
 
-@pytest.fixture(params=BINARIES)
-def server(request: pytest.FixtureRequest) -> Iterator[RedisServer]:
-    with redis_server(binary=BINARIES[request.param]) as server:
-        yield server
+server = each_server("function")
 
 
 def test_the_documented_rights_are_enough(server: RedisServer) -> None:

@@ -15,7 +15,7 @@ from tests.answering import Answer, Answering, message
 from tests.conversing import ADA, TOKEN, US, World, settings
 from tests.drivers import DRIVERS, driven
 from tests.redis_servers import IN_SCRIPTS, wait_until
-from tests.redis_stage import fresh_world, log_of, name_of
+from tests.redis_stage import each_server, fresh_world, log_of, name_of
 from tests.toxics import proxied
 
 if TYPE_CHECKING:
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
     from convostate import State, Webhook
     from tests.redis_servers import RedisServer
+
+
+server = each_server()
 
 
 @pytest.fixture(autouse=True, params=DRIVERS)

