@@ -96,8 +96,8 @@ def test_a_typed_line_that_is_no_text_is_not_sent(
 
     session = cast("ChatSession", Session())
     with nullcontext() if forgiving else pytest.raises(UsageError, match="Write it in UTF-8"):
-        _enter(session, "\udcff", forgiving=forgiving)
-    _enter(session, "ÿ", forgiving=forgiving)
+        _enter(session, "\udcff", interactive=forgiving)
+    _enter(session, "ÿ", interactive=forgiving)
 
     assert sent == ["ÿ"]
     assert ("This line is not valid UTF-8 text" in capsys.readouterr().err) == forgiving
@@ -127,7 +127,7 @@ def test_a_text_can_be_resent_and_stopped() -> None:
 
 
 def test_the_state_can_be_looked_at() -> None:
-    assert chat("/state").stdout == "-- no conversation goes on\n"
+    assert chat("/state").stdout == "-- no conversation is in progress\n"
     assert chat("hello", "/state").stdout == f"> hello\n{FIRST}-- {{'messagecount': 1}}\n"
 
 
@@ -139,11 +139,11 @@ def test_the_state_is_the_one_that_is_kept_now_and_of_the_one_who_texts() -> Non
     shown = [line for line in result.stdout.splitlines() if line.startswith("-- ")]
     assert shown == [
         f"-- texting as {BOB}",
-        "-- no conversation goes on",
+        "-- no conversation is in progress",
         "-- texting as +15550100001",
         "-- {'messagecount': 1}",
         "-- 4h later",
-        "-- no conversation goes on",
+        "-- no conversation is in progress",
     ]
 
 
@@ -153,8 +153,8 @@ def test_after_a_stop_the_state_says_that_it_stands_until_start() -> None:
 
     shown = [line for line in result.stdout.splitlines() if line.startswith("-- ")]
     assert [line for line in shown if "Twilio answers" not in line] == [
-        "-- no conversation goes on; a STOP stands, until START",
-        "-- {'messagecount': 1}; a STOP stands, until START",
+        "-- no conversation is in progress; opted out until START",
+        "-- {'messagecount': 1}; opted out until START",
         "-- {'messagecount': 2}",
     ]
     assert json.loads(as_json) == {"command": "/state", "state": None, "opted_out": True}
@@ -169,7 +169,7 @@ def test_a_stop_that_ends_no_conversation_leaves_its_state_to_be_seen() -> None:
         check=False,
     )
 
-    assert done.stdout.endswith("-- {'messagecount': 2}; a STOP stands, until START\n")
+    assert done.stdout.endswith("-- {'messagecount': 2}; opted out until START\n")
 
 
 def test_help_and_quit() -> None:

@@ -88,7 +88,7 @@ def test_an_error_that_twilio_reports_is_status_1_and_named() -> None:
 def test_what_a_failing_app_wrote_is_not_kept() -> None:
     result = chat("app_losing:app", "--wrap", "hello", "/state")
 
-    assert result.stdout == "> hello\n-- no conversation goes on\n"
+    assert result.stdout == "> hello\n-- no conversation is in progress\n"
 
 
 @pytest.mark.usefixtures("folder")
@@ -245,7 +245,7 @@ def test_an_app_that_is_not_wrapped_can_be_for_this_chat() -> None:
 
     assert bare.stdout == "> hello\n< 1\n> again\n< 1\n"
     assert wrapped.stdout == "> hello\n< 1\n> again\n< 2\n"
-    assert wrapped.stderr == "convostate: wrapped app_counting:app, for now\n"
+    assert wrapped.stderr == "convostate: wrapped app_counting:app for this run\n"
 
 
 def test_an_app_that_is_wrapped_is_not_wrapped_again() -> None:
@@ -286,7 +286,7 @@ def test_a_running_app_that_does_not_guard_the_path_is_noticed_once(paths: str |
 
     assert (result.exit_code, result.stdout) == (0, "> hello\n< yes\n> again\n< yes\n")
     assert result.stderr == (
-        "convostate: nothing shows that /sms is guarded, so the app may run without state. "
+        "convostate: /sms is probably not guarded, so the app may run without state. "
         "Add it to CONVOSTATE_PATHS of the running app, or wrap that app\n"
     )
 
@@ -312,7 +312,7 @@ def test_a_running_app_needs_its_own_token(url: str) -> None:
     wrong = chat(url, "hello", TWILIO_AUTH_TOKEN="another")
 
     assert (missing.exit_code, wrong.exit_code) == (2, 1)
-    assert "Set TWILIO_AUTH_TOKEN to the one it was started with" in missing.stderr
+    assert "Set TWILIO_AUTH_TOKEN to the app's token" in missing.stderr
     assert "11200 HTTP retrieval failure: the app answered 403" in wrong.stderr
 
 

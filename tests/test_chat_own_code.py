@@ -42,21 +42,18 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             "SyntaxError: ",
             (
                 "importing own_unfinished raises SyntaxError. "
-                "Fix what this says: python -c 'import own_unfinished'"
+                "Fix the error of: python -c 'import own_unfinished'"
             ),
         ),
         (
             ["own_unset:app", "hello"],
             "KeyError: 'NOT_SET'",
-            (
-                "importing own_unset raises KeyError. "
-                "Fix what this says: python -c 'import own_unset'"
-            ),
+            ("importing own_unset raises KeyError. Fix the error of: python -c 'import own_unset'"),
         ),
         (
             ["own_writing:app", "--start", "hello"],
             "KeyError: 'client'",
-            "start() of own_writing raises KeyError. Fix what the traceback says",
+            "start() of own_writing raises KeyError. Fix the error in the traceback",
         ),
     ],
 )

@@ -62,7 +62,7 @@ def test_show_is_status_1_if_there_is_no_conversation(environ: dict[str, str | N
     other_way_round = run(environ, "show", THEIRS, OURS)
     assert (other_way_round.exit_code, other_way_round.stdout) == (
         1,
-        f"{NONE}: one is with OURS and THEIRS swapped: give the app's own address first\n",
+        f"{NONE}: there is one with OURS and THEIRS swapped: give the app's own address first\n",
     )
 
 
@@ -87,9 +87,12 @@ OTHER_ACCOUNT = ["--account", "AC" + "1" * 32]
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([THEIRS, OURS], "one is with OURS and THEIRS swapped: give the app's own address first"),
+        (
+            [THEIRS, OURS],
+            "there is one with OURS and THEIRS swapped: give the app's own address first",
+        ),
         ([OURS, THEIRS, *OTHER_ACCOUNT], "check that OURS is the app's own address, THEIRS the"),
-        ([OURS, "+15550100002"], "the account the one that owns OURS"),
+        ([OURS, "+15550100002"], "the account the owner of OURS"),
     ],
 )
 def test_p14_a_conversation_that_is_not_there_is_status_1_and_what_may_be_wrong(

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from convostate import Keyring, UsageError
 from convostate.cli import main
-from convostate.cli.signing import read_params
+from convostate.cli.arguments import read_params
 
 
 def test_without_a_command_it_prints_its_help() -> None:
@@ -79,7 +79,7 @@ def test_a_url_that_names_no_host_is_one_line_that_does_not_show_it(words: list[
     result = CliRunner(env={"TWILIO_AUTH_TOKEN": "the-token"}).invoke(main, words)
 
     assert (result.exit_code, result.stdout) == (2, "")
-    assert result.stderr.startswith("convostate: This is no ")
+    assert result.stderr.startswith("convostate: This is not ")
     assert result.stderr.count("\n") == 1
     assert "hunter2" not in result.stderr
 

@@ -139,7 +139,7 @@ def test_a_worker_that_is_killed_is_succeeded_when_its_lease_has_ended(
 @pytest.mark.parametrize(
     ("name", "match"),
     [
-        ("tests.apps.later", "is not module:name"),
+        ("tests.apps.later", "is not an object"),
         ("tests.apps.nothing:conversations", "Cannot import"),
         ("tests.deferring:nothing", "There is no nothing"),
         ("tests.deferring:EMPTY", "is not a Conversations object"),

@@ -1,7 +1,7 @@
-"""The command line, one module for each command.
+"""The command line, one module for each subject.
 
 Results go to standard output. Errors go to standard error, in one line that begins with "convostate:".
-Exit status 0: fine; 1: what was checked is not; 2: it could not be checked.
+Exit status 0: success; 1: the check has failed; 2: the check was not possible.
 """
 
 from __future__ import annotations
@@ -12,18 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from convostate.cli import (
-    chat,
-    conversation,
-    doctor,
-    explain,
-    keygen,
-    open_token,
-    phone,
-    sign,
-    work,
-)
-from convostate.cli.words import is_text
+from convostate.cli import chat, conversation, doctor, phone, signing, tokens, work
+from convostate.cli.arguments import is_utf8
 from convostate.errors import ConvostateError, UsageError
 
 if TYPE_CHECKING:
@@ -37,9 +27,9 @@ class OneLineErrors(click.Group):
         """Parse the command line.
 
         Raises:
-            UsageError: An argument is not valid UTF-8: it could not be signed, sent or printed.
+            UsageError: An argument is not valid UTF-8, so it cannot be signed, sent or printed.
         """
-        if not all(is_text(word) for word in args):
+        if not all(is_utf8(text) for text in args):
             raise UsageError("An argument is not valid UTF-8. Write it in UTF-8")
         return super().parse_args(ctx, args)
 
@@ -79,7 +69,7 @@ def _fail(message: str) -> None:
 @click.pass_context
 def main(context: click.Context) -> None:
     """Conversation state for apps that answer Twilio texts."""
-    # A store of your own, CONVOSTATE_STORE=module:factory, is found where an app is.
+    # CONVOSTATE_STORE=module:factory is imported from the working directory, as an app is.
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.insert(0, here)
     if context.invoked_subcommand is None:
@@ -92,11 +82,11 @@ for command in (
     conversation.forget,
     conversation.show,
     doctor.doctor,
-    explain.explain,
-    keygen.keygen,
-    open_token.open_token,
+    signing.explain,
+    tokens.keygen,
+    tokens.open_token,
     phone.phone,
-    sign.sign,
+    signing.sign,
     work.dead,
     work.work,
 ):

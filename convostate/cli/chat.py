@@ -1,4 +1,4 @@
-"""``convostate chat``: an app in a terminal, a script or a pipe."""
+"""``convostate chat``: texting an app from a terminal, a script or a pipe."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from urllib.parse import urlsplit
 
 import click
 
-from convostate.cli.addresses import read_address
+from convostate.cli.arguments import is_utf8, read_address
 from convostate.cli.conversation import for_json
-from convostate.cli.loading import half_an_app, is_app, is_url
+from convostate.cli.loading import correct_app, is_app, is_url
 from convostate.cli.target import DEMO, make_target, target_options
-from convostate.cli.words import is_text
 from convostate.errors import ConvostateError, UsageError
 from convostate.phone.inspector import StateInspector
 from convostate.phone.views import traceback_of
@@ -36,13 +35,13 @@ _PERSON = "+15550100001"
 _SPAN = re.compile(r"(\d{1,6}) ?([smhd])")
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _LONGEST_WAIT_S = 400 * 86_400
-_LISTEN_S = 0.1  # between two looks at what has arrived
+_LISTEN_S = 0.1  # between two checks for new messages
 
 COMMANDS = {
     "/wait 4h": "let time pass: 90s, 30m, 4h, 2d",
-    "/as +15550100002": "go on as another person",
-    "/state": "show what is kept of this conversation now",
-    "/resend": "have Twilio deliver the last text once more",
+    "/as +15550100002": "continue as another person",
+    "/state": "show the stored state of this conversation",
+    "/resend": "deliver the last text again",
     "/stop": "text STOP",
     "/call": "call the app, or answer the call that it has placed",
     "/press 1": "press keys during a call",
@@ -54,7 +53,7 @@ COMMANDS = {
 
 
 def command_help() -> str:
-    """The commands of a chat, one a line."""
+    """The commands of a chat, one per line."""
     return "\n".join(f"{name:<17} {what}" for name, what in COMMANDS.items())
 
 
@@ -66,7 +65,7 @@ def command_help() -> str:
     "--as", "number", default=_PERSON, show_default=True, callback=read_address, help="Who texts."
 )
 @target_options
-@click.option("--start", is_flag=True, help="Have the app write first, by start() of its module.")
+@click.option("--start", is_flag=True, help="Let the app write first, with start() of its module.")
 @click.option("--json", "as_json", is_flag=True, help="Print each turn as a line of JSON.")
 @click.pass_context
 def chat(
@@ -84,9 +83,9 @@ def chat(
     """Text an app as if through Twilio: no account, tunnel or number needed.
 
     APP is module:name, the call of a factory such as 'shop:create_app()', or a file such as ./app.py;
-    without one it is the demo, a counter. URL is that of a running app. With messages it prints what they
-    lead to and ends; without, it takes them from the terminal or a pipe. Exit status 1: Twilio would have
-    reported an error.
+    the default is the demo, a counter. URL is the URL of a running app. With messages, it prints the
+    replies and ends; without, it reads messages from the terminal or a pipe. Exit status 1: Twilio would
+    have reported an error.
 
     With --start the app writes first: start(client, to=…, from_=…) of the app's module is called
     with a Twilio client whose messages arrive here.
@@ -94,19 +93,19 @@ def chat(
     name, messages = (DEMO, words)
     if words and (is_app(words[0]) or is_url(words[0])):
         name, messages = words[0], words[1:]
-    elif words and (better := half_an_app(words[0])):
-        raise UsageError(f"chat takes an app, a URL or texts. Write {better}")
+    elif words and (correction := correct_app(words[0])):
+        raise UsageError(f"chat takes an app, a URL or texts. Write {correction}")
     typing = not messages and sys.stdin.isatty()
     module = name.partition(":")[0]
-    with _shown(f"importing {module}", f"Fix what this says: python -c 'import {module}'"):
+    with _reported(f"importing {module}", f"Fix the error of: python -c 'import {module}'"):
         target = make_target(name, webhook_url, voice_url, method, wrap=wrap)
     session = ChatSession(target, number, texting, as_json=as_json, echo=not typing)
     with target.simulator.caught_clients(), session.listening(prompt="> " if typing else ""):
         if start:
-            with _shown(f"start() of {module}", "Fix what the traceback says"):
+            with _reported(f"start() of {module}", "Fix the error in the traceback"):
                 session.start(module)
         for line in messages or (_typed() if typing else _piped()):
-            _enter(session, line, forgiving=typing)
+            _enter(session, line, interactive=typing)
             if session.over:
                 break
         if not typing:
@@ -115,18 +114,18 @@ def chat(
 
 
 class ChatSession:
-    """What is said between some people and one app.
+    """A chat between some people and one app.
 
     Args:
-        target: The app, and the Twilio between.
-        number: Who texts first.
+        target: The app and the Twilio that texts it.
+        number: The number of the first person.
         texting: The app's number.
         as_json: Whether each turn is printed as a line of JSON.
-        echo: Whether what is typed is printed as well, because nobody saw it typed.
+        echo: Whether the input is printed as well, because the terminal does not show it.
 
     Attributes:
         failed: Whether Twilio would have reported an error.
-        over: Whether ``/quit`` was typed.
+        over: Whether ``/quit`` was entered.
     """
 
     def __init__(
@@ -141,13 +140,13 @@ class ChatSession:
         self._as_json = as_json
         self._echo = echo
         self._warned_of_unguarded = False
-        self._read: dict[Phone, int] = {}
+        self._printed: dict[Phone, int] = {}
         self._call: Call | None = None
-        self._lock = threading.RLock()  # a text with all that it leads to is printed together
+        self._lock = threading.RLock()  # a text and its replies are printed together
         self._answer_failed = False
         self.failed = False
         self.over = False
-        self._simulator.keep_answering(self._tell_failure)
+        self._simulator.keep_answering(self._report_failure)
 
     def _phone_of(self, number: str) -> Phone:
         if number == self._texting:
@@ -157,10 +156,10 @@ class ChatSession:
         return phone
 
     def start(self, module: str) -> None:
-        """Have the app write first.
+        """Let the app write first.
 
         Raises:
-            UsageError: It cannot.
+            UsageError: The app cannot.
         """
         phone = self._phone
         if self._remote:
@@ -172,13 +171,13 @@ class ChatSession:
             )
         self._target.start(self._simulator.rest_client(), to=phone.number, from_=phone.texting)
         turn = {"from": phone.texting, "to": phone.number}
-        self._print(turn | {"messages": self._news()}, [])
+        self._print(turn | {"messages": self._new_messages()}, [])
 
     def enter(self, line: str) -> None:
-        """Take one line: a text, or a command, which begins with a slash; ``//`` texts a slash.
+        """Handle one line: a text, or a command, which begins with a slash; ``//`` texts a slash.
 
         Raises:
-            UsageError: It is not a command, or one that cannot be followed.
+            UsageError: The command is unknown or not possible.
         """
         with self._lock:
             if line.startswith("/") and not line.startswith("//"):
@@ -189,7 +188,7 @@ class ChatSession:
 
     @contextlib.contextmanager
     def listening(self, prompt: str) -> Iterator[None]:
-        """Print what arrives while nobody types, above the prompt if there is one."""
+        """Print messages as they arrive, above the prompt if there is one."""
         over = threading.Event()
 
         def listen() -> None:
@@ -207,26 +206,24 @@ class ChatSession:
     def _deliver(self, prompt: str = "") -> None:
         with self._lock:
             phone = self._phone
-            if len(phone.inbox) == self._read.get(phone, 0):
+            if len(phone.inbox) == self._printed.get(phone, 0):
                 return
             if prompt:
-                click.echo(
-                    "\r\033[K", nl=False
-                )  # the line with the prompt, and what is typed so far
-            self._print({"from": phone.texting, "to": phone.number, "messages": self._news()}, [])
+                click.echo("\r\033[K", nl=False)  # clears the line with the prompt and the input
+            turn = {"from": phone.texting, "to": phone.number}
+            self._print(turn | {"messages": self._new_messages()}, [])
             if prompt:
-                line = sys.modules.get("readline")
-                typed = line.get_line_buffer() if line is not None else ""
-                click.echo(prompt + typed, nl=False)
+                readline = sys.modules.get("readline")
+                click.echo(prompt + (readline.get_line_buffer() if readline else ""), nl=False)
 
     def await_answers(self) -> None:
-        """Wait for the answers that are due to the texts so far; one that has failed is retried later."""
+        """Wait for the answers to all texts so far, or until one fails; it is retried later."""
         self._answer_failed, tick = False, threading.Event()
         while not self._answer_failed and any(map(self._simulator.is_answering, self._phones)):
             tick.wait(_LISTEN_S)
         self._deliver()
 
-    def _tell_failure(self, _: object, error: Exception) -> None:
+    def _report_failure(self, _: object, error: Exception) -> None:
         with self._lock:
             self.failed = self._answer_failed = True
             click.echo("".join(traceback.format_exception(error)), nl=False, err=True)
@@ -257,25 +254,25 @@ class ChatSession:
 
     def _on_call(self) -> Call:
         if self._call is None:
-            raise UsageError("Nobody is on the phone. Type /call")
+            raise UsageError("There is no call. Type /call")
         return self._call
 
     def _wait(self, argument: str) -> None:
         span = _SPAN.fullmatch(argument)
         if span is None:
-            raise UsageError("How long? Write /wait 90s, 30m, 4h or 2d")
+            raise UsageError("/wait takes a time. Write /wait 90s, 30m, 4h or 2d")
         seconds = int(span[1]) * _UNITS[span[2]]
         if seconds > _LONGEST_WAIT_S:
             raise UsageError("That is too long. Write /wait 400d at most")
         self._simulator.clock.advance(seconds=seconds)
         if self._echo:
             self.await_answers()
-        only = "; only Twilio's cookies age: the app has a clock of its own" if self._remote else ""
+        only = "; only Twilio's cookies age: the app has its own clock" if self._remote else ""
         self._note(f"/wait {argument}", waited=f"{argument} later{only}")
 
     def _as(self, argument: str) -> None:
         if not is_address(argument):
-            raise UsageError("As whom? Write /as +15550100002")
+            raise UsageError("/as takes a number. Write /as +15550100002")
         self._phone = self._phone_of(argument)
         self._note(f"/as {argument}", now=f"texting as {argument}")
 
@@ -292,22 +289,21 @@ class ChatSession:
         state, opted_out = inspector.state(self._phone), self._phone.opted_out
         if self._as_json:
             shown = None if state is None else for_json(state)
-            found = {"command": "/state", "state": shown, "opted_out": opted_out}
-            click.echo(json.dumps(found, default=repr))
+            result = {"command": "/state", "state": shown, "opted_out": opted_out}
+            click.echo(json.dumps(result, default=repr))
         else:
-            # "nothing is kept" would be wrong: a store at the server remembers STOPs and replies
-            words = "no conversation goes on" if state is None else str(dict(state))
-            click.echo(f"-- {words}{'; a STOP stands, until START' if opted_out else ''}")
+            words = "no conversation is in progress" if state is None else str(dict(state))
+            click.echo(f"-- {words}{'; opted out until START' if opted_out else ''}")
 
-    def _note(self, command: str, **what: str) -> None:
-        """Say what a command did."""
+    def _note(self, command: str, **result: str) -> None:
+        """Print the result of a command."""
         if self._as_json:
-            click.echo(json.dumps({"command": command, **what}, ensure_ascii=False))
+            click.echo(json.dumps({"command": command, **result}, ensure_ascii=False))
         else:
-            click.echo(f"-- {' '.join(what.values())}")
+            click.echo(f"-- {' '.join(result.values())}")
 
     def _show(self, text: str, act: Callable[[], Reply]) -> None:
-        """Do something that Twilio tells the app of, and print what it led to."""
+        """Send something to the app, and print the reply."""
         if self._echo and not self._as_json:
             click.echo(f"> {text}")
         reply = act()
@@ -315,17 +311,17 @@ class ChatSession:
             "from": self._phone.number,
             "to": self._phone.texting,
             "text": text,
-            "messages": reply.messages + self._news(),
+            "messages": reply.messages + self._new_messages(),
             "media": reply.media,
             "status": reply.status,
             "error": reply.error,
         }
-        heard = [*reply.said, *reply.played]
-        if heard or text.startswith("/call"):
-            turn["said"] = heard
+        said = [*reply.said, *reply.played]
+        if said or text.startswith("/call"):
+            turn["said"] = said
         if reply.from_twilio:
             turn["from_twilio"] = reply.from_twilio
-        self._print(turn, [*heard, *reply.media])
+        self._print(turn, [*said, *reply.media])
         if reply.exception is not None:
             click.echo("".join(traceback.format_exception(reply.exception)), nl=False, err=True)
         if self._call is not None and self._call.over:
@@ -333,7 +329,7 @@ class ChatSession:
             if not self._as_json:
                 click.echo("-- the call has ended")
         if self._remote and not self._warned_of_unguarded:
-            self._warn_of_unguarded(reply)
+            self._warn_if_unguarded(reply)
         for code in reply.errors:
             self.failed = True
             answered = f": the app answered {reply.status}" if reply.status >= 400 else ""
@@ -348,11 +344,11 @@ class ChatSession:
         if "from_twilio" in turn:
             click.echo(f"-- Twilio answers: {turn['from_twilio']}")
 
-    def _warn_of_unguarded(self, reply: Reply) -> None:
-        """Say once that an answer did not come through the middleware, which forbids caches in each.
+    def _warn_if_unguarded(self, reply: Reply) -> None:
+        """Warn once if a response lacks the middleware's Cache-Control.
 
-        An app in this process logs it. Asking a running one, by a request that nobody signed, would
-        run the app if the path is not guarded.
+        An app in this process logs a warning of its own. An unsigned request to a running app would
+        find out more, but it would run the app if the path is not guarded.
         """
         for exchange in reply.exchanges:
             response = exchange.response
@@ -362,17 +358,17 @@ class ChatSession:
                 self._warned_of_unguarded = True
                 path = urlsplit(exchange.url).path or "/"
                 click.echo(
-                    f"convostate: nothing shows that {path} is guarded, so the app may run without state. "
+                    f"convostate: {path} is probably not guarded, so the app may run without state. "
                     "Add it to CONVOSTATE_PATHS of the running app, or wrap that app",
                     err=True,
                 )
                 return
 
-    def _news(self) -> list[str]:
-        """What the app has sent to this phone of its own accord since the last look."""
+    def _new_messages(self) -> list[str]:
+        """The messages that the app has sent to this phone on its own and that are not printed yet."""
         inbox = self._phone.inbox
-        read, self._read[self._phone] = self._read.get(self._phone, 0), len(inbox)
-        return [message.body or f"[{message.content_sid}]" for message in inbox[read:]]
+        printed, self._printed[self._phone] = self._printed.get(self._phone, 0), len(inbox)
+        return [message.body or f"[{message.content_sid}]" for message in inbox[printed:]]
 
 
 def _speak(call: Call, words: str) -> Call:
@@ -380,11 +376,11 @@ def _speak(call: Call, words: str) -> Call:
 
 
 @contextlib.contextmanager
-def _shown(what: str, advice: str) -> Iterator[None]:
-    """Show what the app's own code raises: its traceback, and in a line what to do.
+def _reported(what: str, advice: str) -> Iterator[None]:
+    """Report an exception of the app's own code: its traceback, and a line of advice.
 
     Raises:
-        UsageError: It raised.
+        UsageError: The app's code has raised an exception.
     """
     try:
         yield
@@ -395,14 +391,14 @@ def _shown(what: str, advice: str) -> Iterator[None]:
         raise UsageError(f"{what} raises {type(error).__name__}. {advice}") from error
 
 
-def _enter(session: ChatSession, line: str, *, forgiving: bool) -> None:
-    """Enter a line; a person may mistype, or a store be down for a while, and go on."""
+def _enter(session: ChatSession, line: str, *, interactive: bool) -> None:
+    """Enter a line; an interactive chat continues after an error."""
     try:
-        if not is_text(line):
+        if not is_utf8(line):
             raise UsageError("This line is not valid UTF-8 text. Write it in UTF-8")
         session.enter(line)
     except ConvostateError as error:
-        if not forgiving:
+        if not interactive:
             raise
         click.echo(f"convostate: {error}", err=True)
 
@@ -411,7 +407,7 @@ def _piped() -> Iterator[str]:
     """The lines of standard input.
 
     Raises:
-        UsageError: One is not valid UTF-8 text.
+        UsageError: A line is not valid UTF-8 text.
     """
     for line in sys.stdin.buffer:
         try:
@@ -425,9 +421,9 @@ def _piped() -> Iterator[str]:
 
 
 def _typed() -> Iterator[str]:
-    with contextlib.suppress(ImportError):  # Windows has none
+    with contextlib.suppress(ImportError):  # Windows has no readline
         import readline  # noqa: F401, PLC0415  gives input() a history
-    click.echo("/help shows what else there is, Ctrl-D ends.", err=True)
+    click.echo("Type /help for commands, Ctrl-D to end.", err=True)
     with contextlib.suppress(EOFError):
         while True:
             if text := input("> "):

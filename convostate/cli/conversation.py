@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from functools import wraps
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from convostate.cli.addresses import account_or_default, read_address
+from convostate.cli.arguments import account_or_default, read_address
 from convostate.conversations import Conversations
 from convostate.errors import UsageError
 from convostate.settings import Settings
@@ -19,37 +20,15 @@ if TYPE_CHECKING:
 
 NO_CALL = "no call with that SID has a state on this account"
 NONE = "no conversation is in progress between these two on this account"
-_SWAPPED = "one is with OURS and THEIRS swapped: give the app's own address first"
-_CHECK = "check that OURS is the app's own address, THEIRS the person's, and the account the one that owns OURS"
-
-
-def _read_end(context: click.Context, argument: click.Parameter, value: str | None) -> str:
-    return "" if value is None else read_address(context, argument, value)
-
-
-def _names_a_conversation(command: Callable[..., None]) -> Callable[..., None]:
-    """The arguments that say which conversation is meant."""
-    for option in (
-        click.option("--json", "as_json", is_flag=True, help="Print a JSON object."),
-        click.option("--account", metavar="SID", help="The account; else TWILIO_ACCOUNT_SID."),
-        click.option("--call", metavar="SID", help="A call's; OURS and THEIRS may be left out."),
-        click.argument("theirs", callback=_read_end, required=False, metavar="THEIRS"),
-        click.argument("ours", callback=_read_end, required=False, metavar="OURS"),
-    ):
-        command = option(command)
-    return command
-
-
-missing_ok_option = click.option(
-    "--missing-ok", is_flag=True, help="Exit with 0 if there is no such conversation."
-)
+_SWAPPED = "there is one with OURS and THEIRS swapped: give the app's own address first"
+_CHECK = "check that OURS is the app's own address, THEIRS the person's, and the account the owner of OURS"
 
 
 def reachable_settings() -> Settings:
-    """The settings, if their store can be reached from here.
+    """The settings, if their store is accessible from this process.
 
     Raises:
-        UsageError: They are wrong, or it cannot.
+        UsageError: The settings are wrong, or the store is not accessible.
     """
     settings = Settings.from_environ()
     if settings.store == "cookie":
@@ -59,115 +38,114 @@ def reachable_settings() -> Settings:
         )
     if settings.store == "memory":
         raise UsageError(
-            "Conversations in memory can be reached from the app's own process only. "
+            "Conversations in memory are accessible in the app's own process only. "
             "Set CONVOSTATE_STORE=redis://…, for the app too"
         )
     return settings
 
 
 class _Conversation(NamedTuple):
-    """One conversation, and where it is."""
+    """One conversation of the store, or one call."""
 
     conversations: Conversations
-    ours: str
-    theirs: str
-    call_sid: str
-    account_sid: str
+    names: dict[str, str]
 
     @classmethod
     def of(cls, ours: str, theirs: str, call: str | None, account: str | None) -> _Conversation:
-        """The conversation that a command line names.
+        """The conversation that the arguments name.
 
         Raises:
-            UsageError: The settings are wrong, the store cannot be reached from here, or no conversation
-                or account is named.
+            UsageError: The settings are wrong, the store is not accessible, or no conversation or
+                account is named.
         """
         if not (ours and theirs) and (ours or not call):
             raise UsageError("Give OURS and THEIRS, or a call: --call CA…")
         settings = reachable_settings()
         account_sid = account_or_default(account, settings)
-        return cls(Conversations(settings), ours, theirs, call or "", account_sid)
-
-    @property
-    def _where(self) -> dict[str, str]:
-        ends = {"ours": self.ours, "theirs": self.theirs, "account_sid": self.account_sid}
-        return {**ends, "call_sid": self.call_sid}
+        names = {"ours": ours, "theirs": theirs, "account_sid": account_sid, "call_sid": call or ""}
+        return cls(Conversations(settings), names)
 
     def peek(self) -> State | None:
-        return self.conversations.peek(**self._where)
+        return self.conversations.peek(**self.names)
 
     def calls(self) -> list[State]:
         """The states of the pair's calls."""
-        if self.call_sid:
-            return []
-        return self.conversations.calls(
-            ours=self.ours, theirs=self.theirs, account_sid=self.account_sid
-        )
-
-    def end(self) -> None:
-        self.conversations.end(**self._where)
-
-    def forget(self) -> None:
-        self.conversations.forget(**self._where)
+        names = dict(self.names)
+        return [] if names.pop("call_sid") else self.conversations.calls(**names)
 
     def missing(self) -> str:
-        """What to say if there is none: what may be wrong as well."""
-        if self.call_sid:
+        """The message if there is no conversation, with a possible reason."""
+        if self.names["call_sid"]:
             return NO_CALL
-        swapped = self._replace(ours=self.theirs, theirs=self.ours)
-        return f"{NONE}: {_CHECK if swapped.peek() is None else _SWAPPED}"
+        swapped = {"ours": self.names["theirs"], "theirs": self.names["ours"]}
+        found = self.conversations.peek(**(self.names | swapped))
+        return f"{NONE}: {_CHECK if found is None else _SWAPPED}"
+
+
+def _read_optional(context: click.Context, argument: click.Parameter, value: str | None) -> str:
+    return "" if value is None else read_address(context, argument, value)
+
+
+def _names_conversation(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the arguments that name a conversation, as a `_Conversation`."""
+
+    @wraps(command)
+    def with_conversation(
+        ours: str, theirs: str, call: str | None, account: str | None, **options: Any
+    ) -> None:
+        command(conversation=_Conversation.of(ours, theirs, call, account), **options)
+
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="Print a JSON object."),
+        click.option("--account", metavar="SID", help="The account; else TWILIO_ACCOUNT_SID."),
+        click.option("--call", metavar="SID", help="A call's; OURS and THEIRS may be left out."),
+        click.argument("theirs", callback=_read_optional, required=False, metavar="THEIRS"),
+        click.argument("ours", callback=_read_optional, required=False, metavar="OURS"),
+    ):
+        with_conversation = option(with_conversation)
+    return with_conversation
+
+
+_missing_ok = click.option(
+    "--missing-ok", is_flag=True, help="Exit with 0 if there is no such conversation."
+)
 
 
 @click.command(short_help="Print the state of a conversation.")
-@_names_a_conversation
+@_names_conversation
 @click.pass_context
-def show(
-    context: click.Context,
-    ours: str,
-    theirs: str,
-    call: str | None,
-    account: str | None,
-    as_json: bool,
-) -> None:
+def show(context: click.Context, conversation: _Conversation, as_json: bool) -> None:
     """Print the state of the conversation between OURS and THEIRS, and of their calls, without waiting.
 
     Exit status 0: one is in progress, 1: there is none.
     """
-    conversation = _Conversation.of(ours, theirs, call, account)
     state, calls = conversation.peek(), conversation.calls()
     if as_json:
-        found = None if state is None else as_dict(state)
+        shown = None if state is None else as_dict(state)
         if calls:
-            found = {**(found or {}), "calls": [as_dict(each) for each in calls]}
-        click.echo(json.dumps(found, default=repr))
+            shown = {**(shown or {}), "calls": [as_dict(each) for each in calls]}
+        click.echo(json.dumps(shown, default=repr))
     else:
-        shown = [] if state is None else [as_text(state)]
-        shown += [f"a call\n{as_text(each)}" for each in calls]
-        click.echo("\n\n".join(shown) or conversation.missing())
+        texts = [] if state is None else [as_text(state)]
+        texts += [f"a call\n{as_text(each)}" for each in calls]
+        click.echo("\n\n".join(texts) or conversation.missing())
     context.exit(0 if state is not None or calls else 1)
 
 
 @click.command(short_help="End a conversation: the next text begins a new one.")
-@_names_a_conversation
-@missing_ok_option
+@_names_conversation
+@_missing_ok
 @click.pass_context
 def end(
-    context: click.Context,
-    ours: str,
-    theirs: str,
-    call: str | None,
-    account: str | None,
-    as_json: bool,
-    missing_ok: bool,
+    context: click.Context, conversation: _Conversation, as_json: bool, missing_ok: bool
 ) -> None:
     """End the conversation between OURS and THEIRS: the next text begins a new one.
 
-    A turn in flight cannot write any more: its webhook is answered 503. Exit status 0: it is ended,
+    A running turn can no longer write: its webhook is answered 503. Exit status 0: it is ended,
     1: there was none.
     """
-    conversation = _Conversation.of(ours, theirs, call, account)
     existed = conversation.peek() is not None
-    conversation.end()
+    conversation.conversations.end(**conversation.names)
     if as_json:
         click.echo(json.dumps({"ended": existed}))
     else:
@@ -175,27 +153,20 @@ def end(
     context.exit(0 if existed or missing_ok else 1)
 
 
-@click.command(short_help="Erase what is kept of a conversation, recorded replies too.")
-@_names_a_conversation
-@missing_ok_option
+@click.command(short_help="Erase a conversation, including recorded replies.")
+@_names_conversation
+@_missing_ok
 @click.pass_context
 def forget(
-    context: click.Context,
-    ours: str,
-    theirs: str,
-    call: str | None,
-    account: str | None,
-    as_json: bool,
-    missing_ok: bool,
+    context: click.Context, conversation: _Conversation, as_json: bool, missing_ok: bool
 ) -> None:
-    """Erase what is kept of the conversation between OURS and THEIRS: state, calls, recorded replies.
+    """Erase the conversation between OURS and THEIRS: state, calls, recorded replies.
 
-    A turn in flight cannot write any more. A STOP is still known, by a keyed name. Exit status 0: it is
-    erased, 1: there was none (recorded replies, if there were any, are erased all the same).
+    A running turn can no longer write. A STOP stays known, under a keyed name. Exit status 0: it is
+    erased, 1: there was none (recorded replies, if there were any, are erased anyway).
     """
-    conversation = _Conversation.of(ours, theirs, call, account)
     existed = conversation.peek() is not None or bool(conversation.calls())
-    conversation.forget()
+    conversation.conversations.forget(**conversation.names)
     if as_json:
         click.echo(json.dumps({"goes_on": existed, "forgotten": True}))
     else:
@@ -204,10 +175,7 @@ def forget(
 
 
 def as_dict(state: State) -> dict[str, Any]:
-    """A state for JSON; what JSON does not know is written as Python does.
-
-    Of its keys see `for_json`.
-    """
+    """A state for JSON; values without a JSON form are written as their `repr`."""
     return {
         "started_at": state.started_at.isoformat(timespec="seconds"),
         "expires_at": state.expires_at.isoformat(timespec="seconds"),
@@ -216,10 +184,10 @@ def as_dict(state: State) -> dict[str, Any]:
 
 
 def for_json(value: Any) -> Any:
-    """A state, or a part of one, without what `json` would change or refuse.
+    """A state, or a part of one, without keys that `json` would change or refuse.
 
-    A key that is an int becomes a string, because JSON has no others. If that string is a key as well,
-    the int is followed by its type: ``1 (int)``.
+    An int key becomes a string, because JSON has no other keys. If that string is a key as well, the
+    type follows the int: ``1 (int)``.
     """
     if isinstance(value, dict):
         return {_name(key, value): for_json(item) for key, item in value.items()}
@@ -238,7 +206,7 @@ def _name(key: Any, container: dict[Any, Any]) -> str:
 
 
 def as_text(state: State) -> str:
-    """A state for people, a line for each key."""
+    """A state for people, one line for each key."""
     lines = [
         f"started  {state.started_at:%Y-%m-%d %H:%M:%S} UTC",
         f"expires  {state.expires_at:%Y-%m-%d %H:%M:%S} UTC",

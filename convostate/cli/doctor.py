@@ -1,4 +1,4 @@
-"""``convostate doctor``: checks everything that can be checked before the first text."""
+"""``convostate doctor``: checks the settings, the store and the app before the first text."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Check the settings, the store and the app, and say what to do.")
 @click.argument("app", required=False)
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON object a finding.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object for each finding.")
 @click.pass_context
 def doctor(context: click.Context, app: str | None, as_json: bool) -> None:
-    """Check every setting, the store, and APP, which is imported: is it wrapped, what is guarded.
+    """Check every setting, the store, and whether APP, which is imported, is wrapped and guarded.
 
-    With APP its own settings and store are checked, without APP those of the environment. It prints the
-    URL to enter at Twilio for each guarded route, and what to do about each fault. Exit status 0: no
-    fault, 1: at least one.
+    With APP its own settings and store are checked, without APP those of the environment. The output has
+    the URL to enter at Twilio for each guarded route, and advice for each fault. Exit status 0: no fault,
+    1: at least one.
     """
     faults = 0
     for finding in _examine(app):
@@ -64,8 +64,8 @@ def _examine(name: str | None) -> Iterator[Finding]:
         suffix = RETRY_SUFFIX if store.server_side else ""
         yield from examine_routes(app, middleware.app, settings, suffix=suffix)
         return
-    wrong = yield from _examine_environment()
-    if fault is not None and fault != wrong:  # importing an app may report the same settings
+    unusable = yield from _examine_environment()
+    if fault is not None and fault != unusable:  # importing an app may report the same settings
         yield fault
     elif fault is None and name is not None:
         how = _WRAP_ASGI if interface_of(app) == "ASGI" else _WRAP
@@ -73,11 +73,11 @@ def _examine(name: str | None) -> Iterator[Finding]:
 
 
 def _find_middleware(app: Any) -> tuple[Middleware | None, Finding | None]:
-    """The middleware of an app, or what keeps it from being made."""
-    # Starlette and FastAPI make their middleware with the first request.
-    make: Callable[[], object] | None = getattr(app, "build_middleware_stack", None)
+    """The middleware of an app, or the error of its constructor."""
+    # Starlette and FastAPI build their middleware at the first request.
+    build: Callable[[], object] | None = getattr(app, "build_middleware_stack", None)
     try:
-        return find_middleware(app if make is None else make()), None
+        return find_middleware(app if build is None else build()), None
     except ConvostateError as error:
         return None, Finding.fault(error)
 
@@ -90,7 +90,7 @@ _WRAP_ASGI = (
 _INNER_SESSION = Finding(
     "fault",
     "SessionMiddleware is inside ConversationMiddleware and would replace the conversation's session",
-    "Add ConversationMiddleware before SessionMiddleware: what is added last is the outer one",
+    "Add ConversationMiddleware before SessionMiddleware: the one that is added last is outermost",
 )
 _INNER_PROXY_FIX = Finding(
     "fault",
@@ -101,24 +101,24 @@ _INNER_PROXY_FIX = Finding(
 
 
 def _load(name: str) -> tuple[Any, Finding | None]:
-    """The app, or what keeps it from being imported."""
+    """The app, or the error of importing it."""
     try:
         return load(name).app, None
     except ConvostateError as error:
         return None, Finding.fault(error)
-    except Exception as error:  # noqa: BLE001  # of the app's own code; its text may hold a secret
+    except Exception as error:  # noqa: BLE001  # of the app's own code; its message may hold a secret
         module = name.partition(":")[0]
         what = f"importing {module} raises {type(error).__name__}"
-        return None, Finding("fault", what, f"Fix what this prints: python -c 'import {module}'")
+        return None, Finding("fault", what, f"Fix the error of: python -c 'import {module}'")
 
 
 def _examine_environment() -> Generator[Finding, None, Finding | None]:
-    """Judge the settings of the environment; the fault that keeps them from being used, or None."""
+    """Examine the settings of the environment; returns the fault that makes them unusable, or None."""
     try:
         settings = Settings.from_environ(os.environ)
         store = store_for(settings)
     except UsageError as error:
-        faults = Settings.faults(os.environ) or [error]  # or the store is
+        faults = Settings.faults(os.environ) or [error]  # the settings are valid, the store is not
         yield from map(Finding.fault, faults)
         return Finding.fault(error)
     yield from _examine_setup(settings, store)
@@ -127,6 +127,6 @@ def _examine_environment() -> Generator[Finding, None, Finding | None]:
 
 
 def _examine_setup(settings: Settings, store: Store | AsyncStore) -> Iterator[Finding]:
-    yield Finding("ok", "the settings can be read")
+    yield Finding("ok", "the settings are valid")
     yield from examine_settings(settings, store)
     yield from examine_store(store, settings)

@@ -1,4 +1,4 @@
-"""What ``convostate doctor`` finds: each finding says what is, and a fault what to do."""
+"""The findings of ``convostate doctor`` about settings; a fault comes with advice."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _GUNICORN = (r"(?:-w|--workers)[= ]*([0-9]+)", r"--threads[= ]*([0-9]+)")
 
 
 class Finding(NamedTuple):
-    """One thing that was looked at.
+    """The result of one check.
 
     Attributes:
-        level: ``ok``; ``note``: worth knowing; ``fault``: it does not work like this.
-        what: What was found, in one line.
-        advice: What to do about it, or "".
+        level: ``ok``; ``note``: worth knowing; ``fault``: it does not work.
+        what: The result, in one line.
+        advice: What to do, or "".
     """
 
     level: Level
@@ -43,27 +43,27 @@ class Finding(NamedTuple):
 
     @classmethod
     def fault(cls, error: Exception) -> Finding:
-        """The message of an error, whose last sentence is what to do."""
+        """The message of an error, whose last sentence is the advice."""
         what, _, advice = str(error).rpartition(". ")
         return cls("fault", what, advice) if what else cls("fault", advice)
 
 
 def examine_names(environ: Mapping[str, str]) -> Iterator[Finding]:
-    """Find variables that are named like settings and are not."""
-    known = [each.variable for each in SETTINGS]
+    """Find variables with the name prefix of settings that are not settings."""
+    names = [each.variable for each in SETTINGS]
     for variable in environ:
-        if variable.startswith("CONVOSTATE_") and variable not in known:
-            near = difflib.get_close_matches(variable, known, n=1, cutoff=0.8)
-            advice = f"Rename it to {near[0]}" if near else "Remove it"
+        if variable.startswith("CONVOSTATE_") and variable not in names:
+            similar = difflib.get_close_matches(variable, names, n=1, cutoff=0.8)
+            advice = f"Rename it to {similar[0]}" if similar else "Remove it"
             yield Finding("fault", f"{variable} is not a known setting and is ignored", advice)
 
 
 def examine_settings(settings: Settings, store: Store | AsyncStore) -> Iterator[Finding]:
-    """Find what is worth knowing about settings that can be read.
+    """Find risks in valid settings.
 
     Args:
-        settings: Those of the app.
-        store: Its store, which it may have made itself.
+        settings: The app's settings.
+        store: The app's store, which may not come from the settings.
     """
     if settings.public_url is None:
         yield Finding(
@@ -74,7 +74,7 @@ def examine_settings(settings: Settings, store: Store | AsyncStore) -> Iterator[
     elif settings.public_url.startswith("http:"):
         yield Finding(
             "note",
-            "webhooks arrive over plain http, so their cookies and texts can be read on the way",
+            "webhooks arrive over plain http, so others on the network can read their cookies and texts",
             "Give Twilio an https URL, and set CONVOSTATE_PUBLIC_URL to it",
         )
     yield from examine_prefix(settings, settings.paths)
@@ -87,9 +87,9 @@ def examine_settings(settings: Settings, store: Store | AsyncStore) -> Iterator[
         several = len(unowned) > 1
         yield Finding(
             "fault",
-            f"{' and '.join(unowned)} belong{'' if several else 's'} to no account: beside "
-            f"CONVOSTATE_ACCOUNT_TOKENS {'they are' if several else 'it is'} tried only for requests "
-            "that name no account",
+            f"{' and '.join(unowned)} belong{'' if several else 's'} to no account: with "
+            f"CONVOSTATE_ACCOUNT_TOKENS set, {'they are' if several else 'it is'} tried only for "
+            "requests that name no account",
             f"Set TWILIO_ACCOUNT_SID=AC…, the account of {'these tokens' if several else 'that token'}",
         )
     if settings.store == "memory" or isinstance(store, MemoryStore):
@@ -99,7 +99,7 @@ def examine_settings(settings: Settings, store: Store | AsyncStore) -> Iterator[
             "Set CONVOSTATE_STORE=redis://…, or run one process",
         )
     if store.server_side:
-        if not iscoroutinefunction(store.begin):  # else a text that waits keeps no worker busy
+        if not iscoroutinefunction(store.begin):  # else a waiting text does not occupy a worker
             yield _capacity(settings, os.environ)
         yield Finding(
             "note",
@@ -109,31 +109,31 @@ def examine_settings(settings: Settings, store: Store | AsyncStore) -> Iterator[
 
 
 def _capacity(settings: Settings, environ: Mapping[str, str]) -> Finding:
-    """How much of a server one conversation can keep busy."""
+    """How many workers one conversation can occupy."""
     waiting = MAX_WAITING if settings.max_waiting is None else settings.max_waiting
     busy = waiting + 1
     options = environ.get("GUNICORN_CMD_ARGS", "")
     workers, threads = (re.search(option, options) for option in _GUNICORN)
     count = workers[1] if workers else environ.get("WEB_CONCURRENCY", "")
-    known = ""
+    rest = ""
     if count.isdecimal():
         total = int(count) * int(threads[1] if threads else 1)
-        known = f" of your {total}; {max(total - busy, 0)} {'is' if total - busy == 1 else 'are'} left for everyone else"
+        rest = f" of your {total}; {max(total - busy, 0)} {'is' if total - busy == 1 else 'are'} left for everyone else"
     places = "worker or thread" if busy == 1 else "workers or threads"
     return Finding(
         "note",
-        f"one person's texts can keep {busy} {places} busy{known}: 1 runs, {waiting} wait "
+        f"one person's texts can keep {busy} {places} busy{rest}: 1 runs, {waiting} wait "
         "(CONVOSTATE_MAX_WAITING)",
-        f"Run more than {busy}, counted as workers times threads, such as gunicorn --workers 2 --threads {busy}",
+        f"Run more than {busy} (workers times threads), such as gunicorn --workers 2 --threads {busy}",
     )
 
 
 def examine_prefix(settings: Settings, paths: Iterable[str]) -> Iterator[Finding]:
-    """Find paths that are in the public URL as well, so that they are checked as doubled ones.
+    """Find paths whose prefix is in the public URL as well, so that it counts twice.
 
     Args:
-        settings: Whose public URL.
-        paths: Guarded ones as the app has them.
+        settings: The settings with the public URL.
+        paths: The guarded paths of the app.
     """
     url = settings.public_url or ""
     prefix = urlsplit(url).path
@@ -141,6 +141,6 @@ def examine_prefix(settings: Settings, paths: Iterable[str]) -> Iterator[Finding
         if prefix and (path == prefix or path.startswith(f"{prefix}/")):
             yield Finding(
                 "note",
-                f"{path} is checked as {url}{path}: its beginning is in CONVOSTATE_PUBLIC_URL as well",
+                f"{path} is checked as {url}{path}: CONVOSTATE_PUBLIC_URL has its prefix as well",
                 f"Set CONVOSTATE_PUBLIC_URL={url.removesuffix(prefix)}, without {prefix}, unless a proxy strips it",
             )

@@ -1,6 +1,6 @@
-"""Finding the app that a word of the command line names: ``chat``, ``phone`` and ``doctor`` read it alike.
+"""Loading the app that an argument of ``chat``, ``phone`` or ``doctor`` names.
 
-As ``flask --app`` and gunicorn have it::
+The forms of ``flask --app`` and gunicorn are supported::
 
     module:app        package.module:maker.app        fac:create_app()        fac:create_app("test")
     my-app:app        src/app:app                     ./app.py                app.py:create_app
@@ -27,16 +27,16 @@ _APP = re.compile(
 )
 _FILE = re.compile(r"[\w./\\-]+\.py|\.{1,2}[/\\][\w./\\-]+")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S*")
-# What an app is called if the word does not say so; as flask looks for it.
+# The names to look for if there is none, in Flask's order.
 _NAMES, _FACTORIES = ("app", "application"), ("create_app", "make_app")
 
 
 class Loaded(NamedTuple):
-    """An app that was found.
+    """An app.
 
     Attributes:
         app: The app.
-        module: The module that it was found in.
+        module: Its module.
     """
 
     app: Any
@@ -44,7 +44,7 @@ class Loaded(NamedTuple):
 
 
 def is_url(word: str) -> bool:
-    """Whether a word is meant as the URL of a running app."""
+    """Whether a word is the URL of a running app."""
     return _URL.fullmatch(word) is not None
 
 
@@ -53,8 +53,8 @@ def is_app(word: str) -> bool:
     return not is_url(word) and bool(_APP.fullmatch(word) or _FILE.fullmatch(word))
 
 
-def half_an_app(word: str) -> str:
-    """What to write instead of a word that was probably meant as an app or a URL, or ""."""
+def correct_app(word: str) -> str:
+    """The correction of a word that is probably an incomplete app or URL, or ""."""
     if re.fullmatch(r"(localhost|[0-9]+(\.[0-9]+){3}):[0-9]+(/\S*)?", word):
         return f"http://{word} for the URL"
     module = word.partition(":")[0]
@@ -64,14 +64,14 @@ def half_an_app(word: str) -> str:
 
 
 def load(word: str) -> Loaded:
-    """Import an app, looking in the working directory first, as servers do.
+    """Import an app, from the working directory first, as servers do.
 
     Args:
         word: A module or file and, after a colon, a name or the call of a factory. Without a name it
-            is ``app``, ``application``, or what ``create_app()`` or ``make_app()`` gives.
+            is ``app``, ``application``, or the result of ``create_app()`` or ``make_app()``.
 
     Raises:
-        UsageError: There is no such app, or importing it fails for want of another module.
+        UsageError: There is no such app, or a module that it imports is missing.
     """
     found = _APP.fullmatch(word)
     name, expression = (found["module"], found["name"]) if found else (word, "")
@@ -81,20 +81,20 @@ def load(word: str) -> Loaded:
 
 
 def load_object(word: str) -> Any:
-    """Import what ``module:name`` names.
+    """Import the object of ``module:name``.
 
     Raises:
-        UsageError: There is no such thing.
+        UsageError: There is no such object.
     """
-    found = _APP.fullmatch(word)
-    if found is None or "(" in found["name"]:
-        raise UsageError(f"{word} is not module:name. Write it so, such as shop.sms:conversations")
-    thing: Any = _import(found["module"])
-    for part in found["name"].split("."):
-        thing = getattr(thing, part, None)
-    if thing is None:
-        raise UsageError(f"There is no {found['name']} in {found['module']}. Check the name")
-    return thing
+    match = _APP.fullmatch(word)
+    if match is None or "(" in match["name"]:
+        raise UsageError(
+            f"{word} is not an object. Write module:name, such as shop.sms:conversations"
+        )
+    value = _attribute(_import(match["module"]), match["name"])
+    if value is None:
+        raise UsageError(f"There is no {match['name']} in {match['module']}. Check the name")
+    return value
 
 
 def _is_here(name: str) -> bool:
@@ -102,7 +102,7 @@ def _is_here(name: str) -> bool:
         return (
             Path(f"{name.removesuffix('.py')}.py").is_file() or Path(name, "__init__.py").is_file()
         )
-    except OSError:  # longer than a name can be
+    except OSError:  # the name is too long
         return False
 
 
@@ -124,7 +124,7 @@ def _place(name: str) -> tuple[Path, str]:
     """The directory to import from, and the module's full name.
 
     Raises:
-        UsageError: It is a file, and there is none.
+        UsageError: The file does not exist.
     """
     if not (name.endswith(".py") or {"/", "\\"} & set(name)):
         return Path.cwd(), name
@@ -144,10 +144,10 @@ def _place(name: str) -> tuple[Path, str]:
 
 
 def _default(word: str, module: Any) -> Any:
-    """The app of a module that is named without one.
+    """The app of a module under one of the usual names.
 
     Raises:
-        UsageError: It has none of the usual names.
+        UsageError: The module has none of them.
     """
     for name in (*_NAMES, *_FACTORIES):
         if callable(getattr(module, name, None)):
@@ -156,38 +156,42 @@ def _default(word: str, module: Any) -> Any:
 
 
 def _evaluate(word: str, module: Any, expression: str) -> Any:
-    """The app that a name or the call of a factory gives.
+    """The app of a name or of the call of a factory.
 
     Raises:
-        UsageError: It is neither, or gives no app.
+        UsageError: There is no such name, or it is not an app.
     """
     name, _, call = expression.partition("(")
-    found: Any = module
-    for part in name.split("."):
-        found = getattr(found, part, None)
+    app = _attribute(module, name)
     if call:
-        args, named = _arguments(word, expression)
-        found = _called(word, found, args, named)
-    elif not _is_app(found) and _takes(found):
-        found = _called(word, found, [], {})  # a factory, as flask has it
-    if not _is_app(found):
+        args, kwargs = _arguments(word, expression)
+        app = _call(word, app, args, kwargs)
+    elif not _is_app(app) and _accepts(app):
+        app = _call(word, app, [], {})  # a factory, as in Flask
+    if not _is_app(app):
         raise UsageError(
             f"{word} is not a WSGI app. Write module:name, such as convostate.demo.counter:app"
         )
-    return found
+    return app
+
+
+def _attribute(module: Any, name: str) -> Any:
+    for part in name.split("."):
+        module = getattr(module, part, None)
+    return module
 
 
 def _arguments(word: str, expression: str) -> tuple[list[Any], dict[str, Any]]:
     """The arguments of a call.
 
     Raises:
-        UsageError: It is not one call of a name, or its arguments are not literals.
+        UsageError: It is not a single call of a name, or its arguments are not literals.
     """
     try:
         match ast.parse(expression, mode="eval").body:
             case ast.Call(func=ast.Name() | ast.Attribute(), args=args, keywords=keywords):
-                named = {str(each.arg): ast.literal_eval(each.value) for each in keywords}
-                return [ast.literal_eval(each) for each in args], named
+                kwargs = {str(each.arg): ast.literal_eval(each.value) for each in keywords}
+                return [ast.literal_eval(each) for each in args], kwargs
     except (SyntaxError, ValueError):
         pass
     raise UsageError(
@@ -195,28 +199,28 @@ def _arguments(word: str, expression: str) -> tuple[list[Any], dict[str, Any]]:
     )
 
 
-def _called(word: str, factory: Callable[..., Any], args: list[Any], named: dict[str, Any]) -> Any:
+def _call(word: str, factory: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]) -> Any:
     try:
-        return factory(*args, **named)
+        return factory(*args, **kwargs)
     except TypeError as error:
         if error.__traceback__ is not None and error.__traceback__.tb_next is not None:
             raise  # in the factory's own code
         raise UsageError(
-            f"{word} does not take these arguments. Write module:create_app() with those it takes"
+            f"{word} does not take these arguments. Write module:create_app() with valid ones"
         ) from error
 
 
-def _is_app(found: Any) -> bool:
-    """Whether it can be called as PEP 3333 or ASGI has it."""
-    return _takes(found, {}, None) or interface_of(found) == "ASGI"
+def _is_app(value: Any) -> bool:
+    """Whether it can be called as a WSGI or ASGI app."""
+    return _accepts(value, {}, None) or interface_of(value) == "ASGI"
 
 
-def _takes(found: Any, *args: object) -> bool:
-    """Whether it can be called with these arguments; what does not tell may be."""
+def _accepts(value: Any, *args: object) -> bool:
+    """Whether it can be called with these arguments; if it has no signature, whether it is callable."""
     try:
-        inspect.signature(found).bind(*args)
+        inspect.signature(value).bind(*args)
     except TypeError:
         return False
     except ValueError:  # written in C
-        return callable(found)
+        return callable(value)
     return True

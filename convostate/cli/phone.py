@@ -22,7 +22,11 @@ _PEOPLE = ("+15550100001", "+15550100002")
 @click.command(short_help="Text an app from phones on a web page.")
 @click.argument("app", default=DEMO)
 @click.option(
-    "--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0: a free one."
+    "--port",
+    default=8000,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    help="0: any free port.",
 )
 @click.option("--open", "open_page", is_flag=True, help="Open the page in a browser.")
 @target_options
@@ -38,17 +42,17 @@ def phone(
 ) -> None:
     """Text and call an app from phones on a web page: no account, tunnel or number needed.
 
-    APP is module:name, the call of a factory, or a file; without one it is the demo, a counter. The page
-    is for this machine and this user only: it opens with the printed URL, whose token is new at each
-    start. It shows what the app remembers after each text, has a clock to move, and makes trouble on
-    request. The app is loaded again when its code changes.
+    APP is module:name, the call of a factory, or a file; the default is the demo, a counter. The page is
+    for this machine and this user only: it opens with the printed URL, whose token is new at each start.
+    It shows the app's state after each text, has a clock to move, and simulates faults. The app is loaded
+    again when its code changes.
     """
     if is_url(app) or not (is_app(app) or app.replace(".", "").isidentifier()):
-        hint = " A running one can be texted with convostate chat" if is_url(app) else ""
+        hint = " Text a running app with convostate chat" if is_url(app) else ""
         raise UsageError(f"APP is written as module:name, such as {DEMO}.{hint}")
     from convostate.phone.server import serve  # noqa: PLC0415  # no other command needs a server
 
-    # Here, so that they outlive a reload. An app may make a Twilio client of its own: with these it can.
+    # Set in this process, so that they survive a reload. With them an app can make its own Twilio client.
     if use_throwaway_secrets():
         os.environ.setdefault("TWILIO_ACCOUNT_SID", ACCOUNT_SID)
 

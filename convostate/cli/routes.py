@@ -1,4 +1,4 @@
-"""The routes of an app: which are guarded, and what to enter for them at Twilio. For ``convostate doctor``."""
+"""The findings of ``convostate doctor`` about routes: which are guarded, and their URLs for Twilio."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
     from convostate.settings import Settings
 
-# Words that people name their webhooks by, whole: /callback is one, /callbacks-admin is not.
+# Typical words in the paths of webhooks, as whole words: /callback, but not /callbacks-admin.
 _WEBHOOK = re.compile(
     r"(?:^|[/_.-])(sms|mms|twilio|twiml|voice|calls?|whatsapp|texts?|messages?|message-status|"
     r"incoming|inbound|webhooks?|callback|reply)(?=[/_.-]|$)",
     re.IGNORECASE,
 )
-# What browsers and load balancers ask for.
+# Typical words in the paths that browsers and load balancers request.
 _BROWSER = re.compile(
     r"^/?$|(?:^|[/_.-])(log-?in|log-?out|sign-?in|sign-?up|admin|accounts?|health|healthz|healthcheck|livez|"
     r"readyz|ready|alive|ping|metrics|docs|redoc|openapi|static|assets|favicon|robots|about)(?=[/_.-]|$)",
@@ -66,18 +66,18 @@ def _starlette_routes(app: Any) -> Iterator[tuple[str, bool]]:
 
 
 def _has_pyramid_adapter(app: Any) -> bool:
-    kept = app.registry.introspector.get_category("request extensions", ())
-    return any(item["introspectable"].discriminator == "conversation" for item in kept)
+    items = app.registry.introspector.get_category("request extensions", ())
+    return any(item["introspectable"].discriminator == "conversation" for item in items)
 
 
 class Framework(NamedTuple):
     """A web framework.
 
     Attributes:
-        routes: Each route of an app, with placeholders as the framework spells them, and whether it
-            takes POST as far as that is known.
-        has_adapter: Whether the adapter of `convostate.frameworks` is in use.
-        without: What an app does without the adapter, and how to get it.
+        routes: Returns each route of an app, with the framework's placeholders, and whether it accepts
+            POST (true if unknown).
+        has_adapter: Whether the app uses the adapter of `convostate.frameworks`.
+        without: The difference without the adapter, and how to add it.
     """
 
     routes: Callable[[Any], Iterator[tuple[str, bool]]]
@@ -85,7 +85,7 @@ class Framework(NamedTuple):
     without: tuple[str, str] = ("", "")
 
 
-# By the package that an app's class, or a base of it, comes from.
+# By the package of the app's class or of one of its bases.
 _FRAMEWORKS = {
     "flask": Framework(
         _flask_routes,
@@ -97,7 +97,7 @@ _FRAMEWORKS = {
     ),
     "bottle": Framework(
         _bottle_routes,
-        lambda app: any(type(one).__name__ == "ConversationPlugin" for one in app.plugins),
+        lambda app: any(type(each).__name__ == "ConversationPlugin" for each in app.plugins),
         (
             "no handler gets the state as an argument: it is state_from(request.environ)",
             "To have one named conversation: install ConversationPlugin(), from convostate.frameworks.bottle",
@@ -127,13 +127,13 @@ _FRAMEWORKS = {
 def examine_routes(
     app: object, inner: object, settings: Settings, *, suffix: str
 ) -> Iterator[Finding]:
-    """Find which routes are guarded, which look like webhooks and are not, and the URL of each at Twilio.
+    """Find guarded routes and their URLs for Twilio, and routes that look like webhooks but are not guarded.
 
     Args:
-        app: What the server calls, or the framework's object.
-        inner: What the middleware calls.
-        settings: The middleware's.
-        suffix: What belongs behind each URL.
+        app: The app that the server calls, or the framework's object.
+        inner: The app inside the middleware.
+        settings: The middleware's settings.
+        suffix: The suffix of each URL.
     """
     framework, holder = _find_framework(app, inner)
     routes = {} if framework is None else dict(sorted(framework.routes(holder)))
@@ -149,7 +149,7 @@ def examine_routes(
 def _find_framework(*holders: Any) -> tuple[Framework | None, Any]:
     for holder in (*holders, *(getattr(each, "__self__", None) for each in holders)):
         packages = {cls.__module__.partition(".")[0] for cls in type(holder).__mro__}
-        for name in ("quart", *_FRAMEWORKS):  # a Quart derives from a Flask
+        for name in ("quart", *_FRAMEWORKS):  # Quart derives from Flask
             if name in packages:
                 return _FRAMEWORKS[name], holder
     return None, None
@@ -162,7 +162,7 @@ def _examine_guards(
     patterns = ", ".join(settings.paths)
     guarded = [route for route in routes if is_guarded(_example(route))]
     webhooks = [route for route in routes if _WEBHOOK.search(route)]
-    # One that takes no POST may be a webhook all the same, if its name says so.
+    # A route without POST may still be a webhook, if its name says so.
     pages = [
         route
         for route in guarded
@@ -174,11 +174,11 @@ def _examine_guards(
         if route not in pages:
             url = f"{origin}{_path(route)}{suffix}"
             yield Finding("ok", f"the URL of {route} to enter at Twilio: {url}")
-    # The patterns alone are examined with the settings.
+    # The patterns themselves are examined with the settings.
     yield from examine_prefix(settings, [route for route in guarded if route not in settings.paths])
     if pages:
-        called = [_pattern(route) for route in guarded if route not in pages]
-        advice = f"Set CONVOSTATE_PATHS={','.join(called)}" if called else _SET_PATHS
+        patterns_to_set = [_pattern(route) for route in guarded if route not in pages]
+        advice = f"Set CONVOSTATE_PATHS={','.join(patterns_to_set) or '/sms'}"
         yield Finding(
             "note",
             f"guarded as well: {', '.join(pages)}. Browsers and health checks get 403 there",
@@ -186,17 +186,15 @@ def _examine_guards(
         )
     for route in webhooks:
         if route not in guarded:
-            also = ",".join((*settings.paths, _pattern(route)))
+            extended = ",".join((*settings.paths, _pattern(route)))
             yield Finding(
                 "fault",
                 f"{route} looks like a webhook and is not guarded",
-                f"Set CONVOSTATE_PATHS={also}, or rename the route if browsers use it",
+                f"Set CONVOSTATE_PATHS={extended}, or rename the route if browsers use it",
             )
     if not guarded and not webhooks:
-        yield Finding("fault", "no route is guarded", f"{_SET_PATHS}, the path that Twilio calls")
-
-
-_SET_PATHS = "Set CONVOSTATE_PATHS=/sms"
+        advice = "Set CONVOSTATE_PATHS=/sms, the path that Twilio calls"
+        yield Finding("fault", "no route is guarded", advice)
 
 
 def _path(route: str) -> str:
@@ -204,7 +202,7 @@ def _path(route: str) -> str:
 
 
 def _example(route: str) -> str:
-    """A path that a route takes, with its placeholders filled."""
+    """A path that the route matches."""
     return _path(re.sub(r"<[^>]*>|\{[^}]*\}", "x", route))
 
 

@@ -1,20 +1,23 @@
-"""What `sign` and `explain` share: the secrets of the environment, URLs and parameters."""
+"""``convostate sign`` and ``convostate explain``: the signature of a request."""
 
 from __future__ import annotations
 
+import json
 import os
-from typing import TYPE_CHECKING
+import shlex
 
-from convostate.cli.words import is_text
+import click
+
+from convostate.cli.arguments import read_params, read_url
 from convostate.errors import RequestError, UsageError
 from convostate.sealing.keys import Keyring
 from convostate.settings import Settings
-from convostate.testing.fetch import Url
-from convostate.twilio.diagnosis import Arrival
+from convostate.testing.fetch import Secret
+from convostate.testing.params import encode
+from convostate.twilio.authenticate import FORM
+from convostate.twilio.diagnosis import Arrival, diagnose
 from convostate.twilio.form import parse_query
-
-if TYPE_CHECKING:
-    import click
+from convostate.twilio.signature import Request
 
 _VARIABLES = (
     "TWILIO_AUTH_TOKEN",
@@ -24,23 +27,88 @@ _VARIABLES = (
     "CONVOSTATE_SHARED_KEYS",
     "CONVOSTATE_OWN_PARAMS",
 )
+_url = click.argument("url", callback=read_url)
+_params = click.argument("params", nargs=-1, metavar="[NAME=VALUE]...", callback=read_params)
 
 
-def signing_settings() -> Settings:
-    """The settings that signatures need; others are not read.
+@click.command()
+@_url
+@_params
+@click.option("--curl", is_flag=True, help="Print a curl command that sends the signed request.")
+@click.option(
+    "--shared-key", "key_id", default="", help="Sign with this key of CONVOSTATE_SHARED_KEYS."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+def sign(url: str, params: list[tuple[str, str]], curl: bool, key_id: str, as_json: bool) -> None:
+    """Print the X-Twilio-Signature of a request.
+
+    With parameters it is a POST, without parameters a GET of the URL and its query. Write values
+    unescaped. The token is TWILIO_AUTH_TOKEN.
+    """
+    secret = _secret(_settings(), _account(url, params), key_id)
+    headers = dict(secret.headers(url, params))
+    signature = headers["X-Twilio-Signature"]
+    command = _curl(url, params, headers)
+    if as_json:
+        shown = {"signature": signature, "url": url, "params": params, "headers": headers}
+        click.echo(json.dumps({**shown, "curl": command} if curl else shown, ensure_ascii=False))
+        return
+    click.echo(signature)
+    if curl:
+        click.echo(command)
+
+
+@click.command(short_help="Say whether a request verifies, and if not, why.")
+@_url
+@click.argument("signature")
+@_params
+@click.option(
+    "--settings",
+    "scheme",
+    default="",
+    metavar="HEADER",
+    help="The request's X-Twilio-Webhooks-Signature-Settings, if it has one.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+@click.pass_context
+def explain(
+    context: click.Context,
+    url: str,
+    signature: str,
+    params: list[tuple[str, str]],
+    scheme: str,
+    as_json: bool,
+) -> None:
+    """Say whether the middleware accepts a request, with or without the URL's port, and if not, why.
+
+    With parameters it is a POST, without parameters a GET. The token is TWILIO_AUTH_TOKEN. If the URL begins
+    with CONVOSTATE_PUBLIC_URL, the advice assumes that setting. Exit status 0: it verifies, 1: it does not.
+    """
+    body = encode(params).encode("ascii")
+    query = url.partition("?")[2]
+    method, content_type = ("POST", FORM) if params else ("GET", "")
+    request = Request(method, url, query, content_type, body, signature, scheme)
+    diagnosis = diagnose(request, _settings().secrets(), lambda: _arrival(url))
+    shown = {name: getattr(diagnosis, name) for name in ("valid", "checked", "reason", "advice")}
+    click.echo(json.dumps(shown) if as_json else str(diagnosis))
+    context.exit(0 if diagnosis.valid else 1)
+
+
+def _settings() -> Settings:
+    """The settings of signatures; others are not read.
 
     Raises:
         UsageError: There is no token, or one is invalid.
     """
-    known = {name: os.environ[name] for name in _VARIABLES if name in os.environ}
-    return Settings.from_environ({**known, "CONVOSTATE_KEYS": Keyring.generate()})
+    values = {name: os.environ[name] for name in _VARIABLES if name in os.environ}
+    return Settings.from_environ({**values, "CONVOSTATE_KEYS": Keyring.generate()})
 
 
-def signing_secret(settings: Settings, account_sid: str, key_id: str = "") -> tuple[str, str]:
-    """The secret and the algorithm that Twilio signs with.
+def _secret(settings: Settings, account_sid: str, key_id: str) -> Secret:
+    """The secret that Twilio signs with.
 
     Args:
-        settings: Where the secrets are.
+        settings: The settings with the secrets.
         account_sid: The account that the webhook names, or "".
         key_id: The shared key to sign with, or "" for an auth token.
 
@@ -52,18 +120,18 @@ def signing_secret(settings: Settings, account_sid: str, key_id: str = "") -> tu
             raise UsageError(
                 "There is no such shared key. Set CONVOSTATE_SHARED_KEYS=<key_id>=<secret>"
             )
-        return settings.shared_keys[key_id], "HMAC_SHA256"
-    named = settings.account_tokens.get(account_sid, ())
-    tokens = [*named, *filter(None, [settings.auth_token]), *settings.auth_tokens]
+        return Secret(settings.shared_keys[key_id], key_id)
+    own = settings.account_tokens.get(account_sid, ())
+    tokens = [*own, *filter(None, [settings.auth_token]), *settings.auth_tokens]
     if not tokens:
         raise UsageError(
             "There is no auth token for this account. Set TWILIO_AUTH_TOKEN=<the account's auth token>"
         )
-    return tokens[0], "HMAC_SHA1"
+    return Secret(tokens[0])
 
 
-def arrival_at(url: str) -> Arrival | None:
-    """How a request for this URL arrives at an app with CONVOSTATE_PUBLIC_URL; None without that."""
+def _arrival(url: str) -> Arrival | None:
+    """How a request to this URL arrives at an app with CONVOSTATE_PUBLIC_URL; None without that."""
     public_url = os.environ.get("CONVOSTATE_PUBLIC_URL", "").strip().rstrip("/")
     target = url.removeprefix(public_url)
     if target == url or target[:1] not in ("", "/", "?"):
@@ -71,8 +139,8 @@ def arrival_at(url: str) -> Arrival | None:
     return Arrival(target, public_url)
 
 
-def account_in(url: str, params: list[tuple[str, str]]) -> str:
-    """The account that a request names, in its form or, of a GET, in its query; or ""."""
+def _account(url: str, params: list[tuple[str, str]]) -> str:
+    """The account that a request names in its form or, for a GET, in its query; or ""."""
     if params:
         return next((value for name, value in params if name == "AccountSid"), "")
     try:
@@ -81,24 +149,15 @@ def account_in(url: str, params: list[tuple[str, str]]) -> str:
         return ""
 
 
-def read_url(_: click.Context, __: click.Parameter, text: str) -> str:
-    """A URL as Twilio signs it: without user name, password and fragment."""
-    return Url.parse(text).sent
-
-
-def read_params(
-    _: click.Context, __: click.Parameter, texts: tuple[str, ...]
-) -> list[tuple[str, str]]:
-    """Parameters written as ``name=value``.
-
-    Raises:
-        UsageError: One has no ``=``, or is not valid UTF-8.
-    """
-    if not all(is_text(text) for text in texts):
-        raise UsageError("A parameter is not valid UTF-8. Write it in UTF-8")
-    pairs = [text.partition("=") for text in texts]
-    if not all(name and equals for name, equals, _ in pairs):
-        raise UsageError(
-            "A parameter has no name or no =. Write name=value, such as From=+15550100001"
-        )
-    return [(name, value) for name, _, value in pairs]
+def _curl(url: str, params: list[tuple[str, str]], headers: dict[str, str]) -> str:
+    words = ["curl"]
+    # curl would change these parts of the URL, which are signed unchanged
+    if set("[]{}") & set(url):
+        words.append("--globoff")
+    if "/." in url:
+        words.append("--path-as-is")
+    for name, value in headers.items():
+        words += ["-H", f"{name}: {value}"]
+    if params:
+        words += ["--data-raw", encode(params)]
+    return shlex.join([*words, url])

@@ -1,4 +1,4 @@
-"""An app to try out: found, given what it needs to start, and texted by a simulated Twilio."""
+"""The app of ``chat`` and ``phone``: it is loaded, gets missing secrets, and a simulated Twilio texts it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 import click
 
-from convostate.cli.addresses import read_address
+from convostate.cli.arguments import read_address
 from convostate.cli.loading import is_url, load
 from convostate.errors import UsageError
 from convostate.middleware import find_middleware, interface_of
@@ -47,7 +47,9 @@ _OPTIONS = (
         callback=read_address,
         help="The app's number.",
     ),
-    click.option("--webhook-url", help="The URL configured at Twilio, if it is not the app's own."),
+    click.option(
+        "--webhook-url", help="The URL configured at Twilio, if it differs from the app's."
+    ),
     click.option(
         "--voice-url", help="The URL configured at Twilio for calls.  [default: that of texts]"
     ),
@@ -58,7 +60,7 @@ _OPTIONS = (
         show_default=True,
         help="How Twilio requests webhooks.",
     ),
-    click.option("--wrap", is_flag=True, help="Wrap an app that is not wrapped, for this time."),
+    click.option("--wrap", is_flag=True, help="Wrap an app that is not wrapped, for this run."),
 )
 
 
@@ -70,7 +72,7 @@ def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def use_throwaway_secrets(environ: MutableMapping[str, str] = os.environ) -> bool:
-    """Set a sealing key and an auth token if the environment has none; whether a token was set."""
+    """Set a sealing key and an auth token if they are missing, and return whether a token was set."""
     if not environ.get("CONVOSTATE_KEYS"):
         environ["CONVOSTATE_KEYS"] = Keyring.generate()
     if any(environ.get(name) for name in _TOKENS):
@@ -88,15 +90,15 @@ def make_target(
     *,
     wrap: bool = False,
 ) -> Target:
-    """Load an app and put a Twilio before it: it signs with a secret that the app knows.
+    """Load an app, and make a Twilio that signs with one of the app's secrets.
 
     Args:
-        name: The app, as `load` takes it, or the URL of a running one.
-        webhook_url: The webhook's URL, if it is not the one that the app's settings name.
-        voice_url: What is requested about calls; the webhook's URL if absent.
-        method: How webhooks are requested, ``POST`` or ``GET``.
-        clock: The time; the present one, ticking, if absent.
-        wrap: Whether an app that is not wrapped is, with the settings of the environment.
+        name: The app, as for `load`, or the URL of a running app.
+        webhook_url: The webhook's URL, if it differs from that of the app's settings.
+        voice_url: The URL for calls; the webhook's URL if absent.
+        method: The method of webhooks, ``POST`` or ``GET``.
+        clock: The time; if absent, a ticking clock with the current time.
+        wrap: Whether to wrap an app that is not wrapped, with the settings of the environment.
 
     Raises:
         UsageError: There is no such app, or its settings are wrong.
@@ -121,7 +123,7 @@ def make_target(
     if wrapped:
         door = "convostate.asgi" if interface_of(app) == "ASGI" else "convostate.wsgi"
         app = middleware = importlib.import_module(door).ConversationMiddleware(app)
-        click.echo(f"convostate: wrapped {name}, for now", err=True)
+        click.echo(f"convostate: wrapped {name} for this run", err=True)
     settings = Settings.from_environ() if middleware is None else middleware.settings
     account_sid, secret = signing(settings)
     simulator = TwilioSimulator(
@@ -141,34 +143,32 @@ def make_target(
 
 
 def _check_running(url: str, *, wrap: bool) -> None:
-    """Refuse what a running app cannot be used with.
+    """Check that an app at a URL can be texted.
 
     Raises:
-        UsageError: The URL, an option or a variable.
+        UsageError: The URL, an option or a variable is wrong.
     """
     if not url.startswith(("http://", "https://")):
-        raise UsageError(
-            "A running app is reached by http or https. Write http://127.0.0.1:8000/sms"
-        )
+        raise UsageError("A running app has an http or https URL. Write http://127.0.0.1:8000/sms")
     if wrap:
         raise UsageError("A running app cannot be wrapped. Give module:name, or leave out --wrap")
     if not os.environ.get("TWILIO_AUTH_TOKEN"):
         raise UsageError(
-            "A running app has a token already. Set TWILIO_AUTH_TOKEN to the one it was started with"
+            "A running app has a token already. Set TWILIO_AUTH_TOKEN to the app's token"
         )
 
 
 def _masked() -> list[str]:
-    """Each secret of the environment by itself: what stands between ``,`` and ``=``."""
-    found = [part for name in _SECRETS for part in re.split("[,=]", os.environ.get(name, ""))]
-    return [*found, *_passwords(os.environ.get("CONVOSTATE_STORE", ""))]
+    """The secrets of the environment, separated at ``,`` and ``=``."""
+    values = [part for name in _SECRETS for part in re.split("[,=]", os.environ.get(name, ""))]
+    return [*values, *_passwords(os.environ.get("CONVOSTATE_STORE", ""))]
 
 
 def _passwords(url: str) -> list[str]:
-    """The passwords in the URL of a store, escaped and not."""
+    """The passwords in a store's URL, escaped and unescaped."""
     try:
         parts = urlsplit(url)
-    except ValueError:  # the app, too, will refuse it
+    except ValueError:  # the app refuses it as well
         return []
-    written = [parts.password or "", *re.findall("_password=([^&]*)", parts.query)]
-    return [word for password in written for word in (password, unquote(password))]
+    passwords = [parts.password or "", *re.findall("_password=([^&]*)", parts.query)]
+    return [*passwords, *map(unquote, passwords)]

@@ -1,4 +1,4 @@
-"""``convostate work`` and ``convostate dead``: texts that are answered later."""
+"""``convostate work`` and ``convostate dead``: deferred texts."""
 
 from __future__ import annotations
 
@@ -24,54 +24,55 @@ _THREADS, _TASKS = 8, 1000
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-@click.command(short_help="Answer texts that were put off.")
+@click.command(short_help="Answer deferred texts.")
 @click.argument("conversations")
 @click.option(
     "--threads",
     type=click.IntRange(1, 100_000),
     metavar="N",
-    help=f"How many answers run at once; {_THREADS} in threads, {_TASKS} on an event loop.",
+    help=f"How many answers run at once: by default {_THREADS} in threads, {_TASKS} on an event loop.",
 )
 def work(conversations: str, threads: int | None) -> None:
-    """Answer the texts of CONVOSTATE_DEFER_PATHS with the function of CONVERSATIONS, until it is stopped.
+    """Answer the texts of CONVOSTATE_DEFER_PATHS with the answer function of CONVERSATIONS.
 
     CONVERSATIONS is module:name of a Conversations object, whose function runs in threads, or of an
     AsyncConversations object, whose function runs on an event loop. Run as many such processes as you
-    like, on any host. SIGTERM lets answers that run end, for 20 seconds; a second one puts them back.
+    like, on any host. After SIGTERM the running answers have 20 seconds to end; a second SIGTERM returns
+    them to the queue.
     """
-    found = load_object(conversations)
-    if not isinstance(found, (Conversations, AsyncConversations)):
+    target = load_object(conversations)
+    if not isinstance(target, (Conversations, AsyncConversations)):
         raise UsageError(
             f"{conversations} is not a Conversations object. Write module:name, such as shop.sms:conversations"
         )
-    if isinstance(getattr(found.store, "store", found.store), MemoryStore):
+    if isinstance(getattr(target.store, "store", target.store), MemoryStore):
         raise UsageError(
             "Texts in memory can be answered in the app's own process only. Call conversations.start_workers() "
             "there, or set CONVOSTATE_STORE=redis://…, for the app too"
         )
-    answers = found.needed_answers()
-    if isinstance(found, Conversations):
+    answers = target.needed_answers()
+    if isinstance(target, Conversations):
         workers = ThreadWorkers(answers, threads or _THREADS)
         for number in _SIGNALS:
             signal.signal(number, lambda *_: _stop(workers))
-        _greet(threads or _THREADS)
+        _announce(threads or _THREADS)
         workers.run()
-        found.store.close()
+        target.store.close()
     else:
-        asyncio.run(_serve(found, threads or _TASKS))
+        asyncio.run(_serve(target, threads or _TASKS))
 
 
-async def _serve(found: AsyncConversations, most: int) -> None:
-    workers = LoopWorkers(found.needed_answers(), most)
+async def _serve(target: AsyncConversations, limit: int) -> None:
+    workers = LoopWorkers(target.needed_answers(), limit)
     for number in _SIGNALS:
         asyncio.get_running_loop().add_signal_handler(number, _stop, workers)
-    _greet(most)
+    _announce(limit)
     await workers.dispatch()
-    await found.store.close()
+    await target.store.close()
 
 
-def _greet(most: int) -> None:
-    click.echo(f"answers up to {most} conversations at once; stop it with Ctrl+C")
+def _announce(limit: int) -> None:
+    click.echo(f"answers up to {limit} conversations at once; stop it with Ctrl+C")
 
 
 def _stop(workers: ThreadWorkers | LoopWorkers) -> None:
@@ -79,15 +80,15 @@ def _stop(workers: ThreadWorkers | LoopWorkers) -> None:
 
 
 @click.command(short_help="Show texts that were not answered and replies that were not sent.")
-@click.option("--retry", is_flag=True, help="Put them back: answer the texts, send the replies.")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON object a line.")
+@click.option("--retry", is_flag=True, help="Answer the texts and send the replies again.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object per line.")
 @click.pass_context
 def dead(context: click.Context, retry: bool, as_json: bool) -> None:
-    """Show the dead letters of the last 24 hours: when, what, why, and whose.
+    """Show the dead letters of the last 24 hours: time, kind, reason, and numbers.
 
-    A text is given up if its answer has failed four times, a reply if Twilio refuses it. The reason
-    ``unknown`` means that a reply may have been sent: with --retry it may be sent twice. Exit status
-    0: there is none, or they are put back, 1: there are some.
+    A text becomes a dead letter if its answer has failed four times, a reply if Twilio refuses it. The
+    reason ``unknown`` means that the reply may have been sent: with --retry it may be sent twice. Exit
+    status 0: there are none, or they are retried, 1: there are some.
     """
     conversations = Conversations(reachable_settings())
     letters = conversations.dead_letters(retry=retry)

@@ -82,19 +82,19 @@ class AsgiTransport(WsgiTransport):
         errors: list[Exception] = self.result_of(conversations.answer_due())
         return errors
 
-    def result_of(self, given: Any) -> Any:
-        """As there; on the loop of the app."""
-        return self._loop.run(given) if inspect.iscoroutine(given) else given
+    def result_of(self, value: Any) -> Any:
+        """As `WsgiTransport.result_of`; a coroutine runs on the app's loop."""
+        return self._loop.run(value) if inspect.iscoroutine(value) else value
 
     def start_workers(self, conversations: Any) -> None:
-        """As there; on the loop of the app if they are to be its tasks."""
+        """As `WsgiTransport.start_workers`; workers for asyncio run on the app's loop."""
         if inspect.iscoroutinefunction(conversations.answer_due):
             self._loop.run(_start_workers(conversations))
         else:
             super().start_workers(conversations)
 
     def stop_workers(self, conversations: Any) -> bool:
-        """As there; on the loop of the app if they are its tasks."""
+        """As `WsgiTransport.stop_workers`; workers for asyncio stop on the app's loop."""
         workers = conversations.workers
         if not hasattr(workers, "wait"):
             return super().stop_workers(conversations)

@@ -61,7 +61,7 @@ class WsgiTransport:
         self._lock = threading.Lock()
         # The Conversations whose answer_later() the app has called, in order.
         self.answering: list[Any] = []
-        # Is told what their functions raise; None: nothing is answered but by answer_due().
+        # Called with the errors of their functions; None: texts are answered by answer_due() only.
         self.failed: Callable[[Any, Exception], object] | None = None
 
     @property
@@ -111,7 +111,7 @@ class WsgiTransport:
             self.answering.append(conversations)
             if self.failed is not None:
                 conversations.clock = self._clock
-                with suppress(UsageError):  # no function answers here: convostate work has it
+                with suppress(UsageError):  # the answer function is in another process
                     conversations.needed_answers().watch(self.failed)
                     if conversations.workers is None:
                         self.start_workers(conversations)
@@ -122,20 +122,20 @@ class WsgiTransport:
         return errors
 
     def is_answering(self, **pair: str) -> bool:
-        """Whether workers of this process have something to do for a pair."""
+        """Whether workers of this process have work for a pair."""
         backlogs = [self.result_of(each.backlog(**pair)) for each in self.answering if each.workers]
         return any(each.texts or each.answering or each.replies for each in backlogs)
 
-    def result_of(self, given: Any) -> Any:
-        """What a store or a Conversations object gives; awaited if it is for asyncio."""
-        return given
+    def result_of(self, value: Any) -> Any:
+        """The value that a store or a Conversations object returns, awaited if it is a coroutine."""
+        return value
 
     def start_workers(self, conversations: Any) -> None:
-        """Answer what is due as it comes."""
+        """Start workers that answer texts as they arrive."""
         conversations.start_workers()
 
     def stop_workers(self, conversations: Any) -> bool:
-        """Have the workers that the app has started come to their end; whether there were any."""
+        """Stop the workers that the app has started, and return whether there were any."""
         workers = conversations.workers
         if workers is not None:
             workers.stop()

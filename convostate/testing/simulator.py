@@ -241,10 +241,10 @@ class TwilioSimulator:
         return self._account.arrived[before:]
 
     def keep_answering(self, failed: Callable[[Any, Exception], object]) -> None:
-        """Answer deferred texts as they arrive, in workers on this clock; for a person who tries the app.
+        """Answer deferred texts as they arrive, in workers on this clock; for interactive use.
 
         Args:
-            failed: Is called with the pair of a conversation and what the answer function raised for it.
+            failed: Called with the pair of a conversation and the exception of its answer function.
         """
         if self._called is not None:
             self._called.failed = failed

@@ -1,4 +1,4 @@
-"""``convostate open``: prints what a sealed token holds, to whoever has its key."""
+"""``convostate keygen`` and ``convostate open``: sealing keys, and the states that they seal."""
 
 from __future__ import annotations
 
@@ -8,19 +8,28 @@ from datetime import timedelta
 
 import click
 
-from convostate.cli.addresses import account_or_default, read_address
+from convostate.cli.arguments import account_or_default, read_address
 from convostate.cli.conversation import as_dict, as_text
 from convostate.errors import SealError
 from convostate.sealing.codec import decode, from_base64url
+from convostate.sealing.keys import Keyring
 from convostate.sealing.token import Opened, Sealer, conversation_context
 from convostate.settings import LONGEST_AT_SERVER, Settings
 from convostate.state import OVER, State
 from convostate.twilio.webhook import PhonePair
 
 
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+def keygen(as_json: bool) -> None:
+    """Print a new sealing key, for CONVOSTATE_KEYS."""
+    key = Keyring.generate()
+    click.echo(json.dumps({"key": key}) if as_json else key)
+
+
 @click.command(name="open", short_help="Open a sealed token and print the state in it.")
 @click.argument("token")
-@click.option("--ours", required=True, callback=read_address, help="The application's address.")
+@click.option("--ours", required=True, callback=read_address, help="The app's address.")
 @click.option("--theirs", required=True, callback=read_address, help="The person's address.")
 @click.option("--account", metavar="SID", help="The account; else TWILIO_ACCOUNT_SID.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
@@ -28,7 +37,7 @@ from convostate.twilio.webhook import PhonePair
 def open_token(
     context: click.Context, token: str, ours: str, theirs: str, account: str | None, as_json: bool
 ) -> None:
-    """Open TOKEN, a cookie's value or the whole `name=value`, or a stored state in base64url.
+    """Open TOKEN: a cookie's value or the whole `name=value`, or a stored state in base64url.
 
     It opens with a key of CONVOSTATE_KEYS, and only for the conversation that it was sealed for.
     Exit status 0: it opens, 1: it does not.
@@ -52,15 +61,14 @@ def open_token(
         locked=OVER,
     )
     if as_json:
-        click.echo(
-            json.dumps({"opens": True, "ended": content is None, **as_dict(state)}, default=repr)
-        )
+        shown = {"opens": True, "ended": content is None, **as_dict(state)}
+        click.echo(json.dumps(shown, default=repr))
     else:
         click.echo("the conversation was ended" if content is None else as_text(state))
 
 
 def _open(raw: bytes, pair: PhonePair, settings: Settings) -> Opened:
-    """Open it as a cookie, then as a stored state; the error is the cookie's."""
+    """Open a token as a cookie, else as a stored state; an error is that of the cookie."""
     longest_ms = int(LONGEST_AT_SERVER / timedelta(milliseconds=1))
     now_ms = int(time.time() * 1000)
     context = conversation_context(pair)

@@ -1,0 +1,72 @@
+"""Arguments of the commands: addresses, accounts, URLs and parameters."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from convostate.errors import UsageError
+from convostate.testing.fetch import Url
+from convostate.twilio.webhook import is_address
+
+if TYPE_CHECKING:
+    import click
+
+    from convostate.settings import Settings
+
+
+def is_utf8(text: str) -> bool:
+    """Whether a text is valid UTF-8; Python represents an invalid byte by a lone surrogate."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def read_address(context: click.Context, parameter: click.Parameter, text: str) -> str:
+    """An address of a conversation.
+
+    Raises:
+        UsageError: It is not an address; the message does not show it.
+    """
+    if not is_address(text):
+        what = parameter.get_error_hint(context)
+        raise UsageError(f"{what} is not an address. Write it in E.164: +1555…")
+    return text
+
+
+def account_or_default(account: str | None, settings: Settings) -> str:
+    """The account of a conversation: the argument, else that of the settings.
+
+    Raises:
+        UsageError: There is neither, or it is not an account.
+    """
+    account_sid = account or settings.account_sid
+    if account_sid is None or not is_address(account_sid):
+        raise UsageError(
+            "A conversation belongs to an account. Set TWILIO_ACCOUNT_SID=AC…, or give --account AC…"
+        )
+    return account_sid
+
+
+def read_url(_: click.Context, __: click.Parameter, text: str) -> str:
+    """A URL as Twilio signs it: without user name, password and fragment."""
+    return Url.parse(text).sent
+
+
+def read_params(
+    _: click.Context, __: click.Parameter, texts: tuple[str, ...]
+) -> list[tuple[str, str]]:
+    """Parameters of the form ``name=value``.
+
+    Raises:
+        UsageError: A parameter has no name or no ``=``, or is not valid UTF-8.
+    """
+    if not all(is_utf8(text) for text in texts):
+        raise UsageError("A parameter is not valid UTF-8. Write it in UTF-8")
+    parts = [text.partition("=") for text in texts]
+    if not all(name and equals for name, equals, _ in parts):
+        raise UsageError(
+            "A parameter has no name or no =. Write name=value, such as From=+15550100001"
+        )
+    return [(name, value) for name, _, value in parts]
