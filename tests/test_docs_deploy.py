@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import configparser
 import json
@@ -11,7 +12,7 @@ import shlex
 import socket
 import subprocess
 import sys
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -340,6 +341,16 @@ def lambda_event(request: Request) -> dict[str, Any]:
     }
 
 
+@pytest.fixture
+def loop_of_the_thread() -> Iterator[None]:
+    """Mangum takes the event loop of its thread, makes one if there is none, and never closes it."""
+    with closing(asyncio.new_event_loop()) as loop:
+        asyncio.set_event_loop(loop)
+        yield
+        asyncio.set_event_loop(None)
+
+
+@pytest.mark.usefixtures("loop_of_the_thread")
 @pytest.mark.parametrize("function", ["lambda_function", "lambda_function_async"])
 @pytest.mark.parametrize(
     "public_url", ["https://abc.lambda-url.eu-central-1.on.aws", "https://example.com"]
