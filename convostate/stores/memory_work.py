@@ -57,7 +57,8 @@ class Work:
         """How long it must not be taken yet."""
         until = self.not_before
         if burst_s and self.texts and not (self.replies or self.batch):
-            until = min(self.texts[-1][0] + burst_s, self.texts[0][0] + LONGEST_BURST_S)
+            quiet = min(self.texts[-1][0] + burst_s, self.texts[0][0] + LONGEST_BURST_S)
+            until = max(until, quiet)
         return max(self.answering_s(), until - now)
 
 
@@ -176,9 +177,10 @@ class MemoryWork:
         with self._lock:
             kept = self._held(taken)
             work = kept.work
-            work.lease, work.tries, work.not_before = None, tries, moment + seconds
+            work.lease, work.tries = None, tries
+            work.not_before = moment + seconds if work.batch + tries else 0.0
             left = work.texts or work.replies
-            self._put_off(taken.hint, work.not_before if left else None)
+            self._put_off(taken.hint, moment + seconds if left else None)
             kept.wake_next()
 
     async def dead(self, queue: str) -> list[Hint]:

@@ -1,0 +1,203 @@
+"""Texts that are answered later, on several hosts, on a Cluster, and where a text comes between two steps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from convostate import ConversationMiddleware, Conversations, Keyring
+from convostate.stores import RedisStore
+from convostate.stores.redis import work as redis_work
+from convostate.stores.redis.aio import AsyncRedisStore
+from convostate.stores.redis.connection import Connection
+from convostate.stores.redis.store import RedisTurns
+from tests.conversing import ADA, KEY, TOKEN
+from tests.deferring import Deferring
+from tests.test_redis_cluster import cluster
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from redis import Redis
+
+
+@pytest.fixture
+def world(redis: Redis) -> Iterator[Deferring]:
+    redis.flushall()
+    made = Deferring("threads", RedisStore(redis))
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("script", ["REST", "TAKE"])
+def test_a_text_that_comes_while_a_worker_puts_its_hint_away_is_answered(
+    world: Deferring, redis: Redis, monkeypatch: pytest.MonkeyPatch, script: str
+) -> None:
+    """Between the step that finds nothing left, and SCHEDULE, which removes the hint."""
+    ada, ask = world.phone(), RedisTurns.ask
+    came: list[int] = []
+    ada.text("one")
+    if script == "TAKE":  # a hint whose text somebody else has answered
+        hints = redis.keys("*}z")[0]
+        (name,) = redis.zrange(hints, 0, -1)
+        world.work()
+        redis.zadd(hints, {name: 0})  # type: ignore[type-var]
+
+    async def interrupted(self: Any, which: Any, *args: Any, **named: Any) -> Any:
+        found = await ask(self, which, *args, **named)
+        if (
+            which is getattr(redis_work, script)
+            and not came
+            and found[1:] in ([b"done", 0], [b"nothing"])
+        ):
+            came.append(ada.text("two").status)
+        return found
+
+    monkeypatch.setattr(RedisTurns, "ask", interrupted)
+    sent = world.work()
+
+    assert came == [200]
+    assert sent[-1] == "one two"
+    assert world.backlog() == (0, False, 0, 0)
+    assert redis.keys("*}z") == []
+
+
+def test_a_burst_of_three_texts_on_three_hosts_is_one_turn_with_one_reply(redis: Redis) -> None:
+    redis.flushall()
+    world = Deferring("threads", RedisStore(redis), burst="1.5s")
+    hosts = [Deferring("threads", RedisStore(redis), burst="1.5s") for _ in range(3)]
+    answered: list[int] = []
+    answer = world.answer
+
+    def counted(turn: Any) -> None:
+        answered.append(len(turn.texts))
+        answer(turn)
+
+    world.answer = counted
+    for host, body in zip(hosts, ("I", "am", "here"), strict=True):
+        host.twilio.clock = world.twilio.clock
+        host.phone().text(body)
+        assert world.work() == []
+    world.twilio.clock.advance(seconds=2)
+
+    assert world.work() == ["I am here"]
+    assert answered == [3]
+    for made in (world, *hosts):
+        made.close()
+
+
+def test_two_processes_with_different_settings_share_the_work(redis: Redis) -> None:
+    """The path is the web's, burst and longest answer are the worker's, keys may be in rotation."""
+    redis.flushall()
+    new = Keyring.generate()
+    web = Deferring("threads", RedisStore(redis), burst="0s")
+    worker = Deferring(
+        "threads",
+        RedisStore(redis),
+        defer_paths=None,
+        burst="2s",
+        keys=f"{new},{KEY}",
+        index_key=KEY,
+    )
+    web.phone().text("hello")
+
+    assert web.twilio.work(worker.conversations) == []
+    web.twilio.clock.advance(seconds=2)
+    assert [message.body for message in web.twilio.work(worker.conversations)] == ["hello"]
+    web.phone().text("again")  # the state was sealed with a key that the web does not have
+    web.twilio.clock.advance(seconds=2)
+    assert [message.body for message in web.twilio.work(worker.conversations)] == ["hello again"]
+    for made in (web, worker):
+        made.close()
+
+
+def test_two_apps_on_one_redis_do_not_share_work(world: Deferring, redis: Redis) -> None:
+    other = Deferring("threads", RedisStore(redis), keys=Keyring.generate())
+    world.phone().text("hello")
+
+    assert world.twilio.work(other.conversations) == []
+    assert world.work() == ["hello"]
+    other.close()
+
+
+def test_redis_sees_no_number_and_no_text_and_every_key_expires(
+    world: Deferring, redis: Redis
+) -> None:
+    world.twilio.refuse_sends(63016, times=1)
+    world.phone().text("secret words")
+    world.work()
+    world.twilio.refuse_sends(20500, times=1)
+    world.phone().text("more secret words")
+    world.work()
+    world.phone().text("even more")
+
+    keys: Any = redis.keys("*")
+    assert {key[-1:] for key in keys} >= {b"m", b"u", b"t", b"x", b"z"}
+    for key in keys:
+        assert redis.pttl(key) > 0, key
+        dumped = key + redis.dump(key)
+        assert b"secret" not in dumped
+        assert ADA[1:].encode() not in dumped
+
+
+@pytest.mark.parametrize("door", ["threads", "loop"])
+def test_a_cluster_keeps_the_work_of_a_conversation_in_its_slot(door: str) -> None:
+    with cluster() as masters:
+        url = "redis+cluster://" + ",".join(f"127.0.0.1:{each.port}" for each in masters)
+        store: Any = (RedisStore if door == "threads" else AsyncRedisStore).from_url(url)
+        world = Deferring(door, store)
+        people = [f"+155501{number:05}" for number in range(40)]
+        for number in people:
+            world.phone(number).text("hello")
+        queues = [key for master in masters for key in master.admin.keys("*}z")]
+        assert len({*queues}) > 8
+        assert all(master.admin.keys("*}z") and master.admin.keys("*}m") for master in masters)
+
+        assert len(world.work()) == 40
+        for number in people:
+            assert world.phone(number).text("STOP").status == 200
+        assert [key for master in masters for key in master.admin.keys("*}[mutxa]")] == []
+        world.close()
+
+
+def test_a_webhook_takes_three_round_trips_and_other_turns_two(
+    world: Deferring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count, attempt = [0], Connection._attempt
+
+    async def counted(self: Any, *args: Any, **named: Any) -> Any:
+        count[0] += 1
+        return await attempt(self, *args, **named)
+
+    monkeypatch.setattr(Connection, "_attempt", counted)
+    world.phone().text("hello")
+    assert count == [3]
+    count[0] = 0
+    app = ConversationMiddleware(world._wsgi, world.settings, store=world.conversations.store)
+    assert app.settings.defer_paths == ("/sms",)
+    world.view = lambda _environ: None  # a text that the app answers itself
+    world.phone().text("hello")
+    assert count == [2]
+
+
+def test_a_waiting_webhook_and_a_running_answer_hold_no_connection_of_the_pool(
+    redis: Redis,
+) -> None:
+    redis.flushall()
+    port = redis.connection_pool.connection_kwargs["port"]
+    store = RedisStore.from_url(f"redis://127.0.0.1:{port}/0?max_connections=1")
+    world = Deferring("threads", store)
+    ada, answer = world.phone(), world.answer
+
+    def slow(turn: Any) -> None:
+        assert ada.text("meanwhile").status == 200
+        world.answer = answer
+        answer(turn)
+
+    world.answer = slow
+    ada.text("hello")
+
+    assert world.work() == ["hello", "hello meanwhile"]
+    assert Conversations(world.settings, store=store).settings.auth_token == TOKEN
+    world.close()
