@@ -81,13 +81,13 @@ def test_what_somebody_texts_cannot_break_the_twiml(twilio: TwilioSimulator) -> 
 
 def test_the_longest_words_and_lists_fit_into_a_cookie(twilio: TwilioSimulator) -> None:
     word = "\N{GRINNING FACE}" * 18
-    likes = [f"like {word}{n:02}" for n in range(profile.MOST + 2)]
-    orders = [f"order 999 {word}{n:02} 99999.99" for n in range(profile.MOST + 1)]
+    likes = [f"like {word}{n:02}" for n in range(profile.MAX_ITEMS + 2)]
+    orders = [f"order 999 {word}{n:02} 99999.99" for n in range(profile.MAX_ITEMS + 1)]
 
     replies = texts(twilio, f"name {word}", *likes, *orders, "orders")
 
     assert replies[-2] == "That is all I can carry. Say: orders"
-    assert replies[-1].count("\n") == profile.MOST + 1
+    assert replies[-1].count("\n") == profile.MAX_ITEMS + 1
 
 
 def test_a_webhook_that_is_no_text_gets_an_empty_response(twilio: TwilioSimulator) -> None:

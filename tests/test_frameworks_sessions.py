@@ -242,7 +242,7 @@ def test_g12_a_message_status_drops_what_it_cannot_keep_and_says_so_once(
         turns.status(lambda session: (put(before=1)(session), WRITES[write](session)))
 
     (line,) = (line for line in caplog.messages if "dropped" in line)
-    assert line.startswith("what was written into the session is dropped: this state is read-only")
+    assert line.startswith("writes to the session are dropped: this state is read-only")
     assert ("CONVOSTATE_STORE=redis://" in line) is (store == "cookie")
     assert turns.turn(every) == ({"name": "Ada"} if store == "cookie" else {})
 

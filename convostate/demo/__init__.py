@@ -1,1 +1,1 @@
-"""Example apps to run, text with and copy from; each module's `app` is a WSGI app."""
+"""Example apps to run, to text, and to copy from; the `app` of each module is a WSGI or ASGI app."""

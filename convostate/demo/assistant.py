@@ -1,6 +1,6 @@
-"""A bot that thinks longer than Twilio waits: texts are kept at once, and answered later, several as one.
+"""A bot that thinks longer than Twilio waits: it stores texts at once, and answers them later, together.
 
-In memory the answers run in this process. With CONVOSTATE_STORE=redis://… they run in others:
+With the memory store the answers run in this process. With CONVOSTATE_STORE=redis://… they run in others:
 ``convostate work convostate.demo.assistant:conversations``.
 """
 
@@ -33,7 +33,7 @@ settings = Settings.from_environ(DEFAULTS | os.environ)
 
 
 def client_of(account_sid: str) -> Client:
-    """What sends for an account."""
+    """The Twilio client of an account."""
     return Client(account_sid, os.environ["TWILIO_AUTH_TOKEN"])
 
 
@@ -44,7 +44,7 @@ conversations = Conversations(settings, store=middleware.store, client=client_of
 
 @app.post("/sms")
 def sms() -> Response:
-    """Keep a text; STOP, START and HELP are answered by Twilio itself."""
+    """Defer a text; Twilio itself answers STOP, START and HELP."""
     webhook = webhook_from(request.environ)
     if webhook.kind == "message" and webhook.opt_out_type is None:
         conversations.answer_later(request.environ)
@@ -53,7 +53,7 @@ def sms() -> Response:
 
 @conversations.answers
 def answer(turn: Answering) -> None:
-    """Answer one text, or all that came while the last answer was thought of."""
+    """Answer one text, or all texts that arrived during the last answer."""
     history = turn.state.setdefault("history", [])
     asked = "\n".join(text.body for text in turn.texts)
     history.append({"role": "user", "content": asked})

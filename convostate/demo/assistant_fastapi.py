@@ -1,6 +1,6 @@
 """A bot that thinks longer than Twilio waits, in FastAPI: a thousand answers wait on one event loop.
 
-In memory the answers run in this process. With CONVOSTATE_STORE=redis://… they run in others:
+With the memory store the answers run in this process. With CONVOSTATE_STORE=redis://… they run in others:
 ``convostate work convostate.demo.assistant_fastapi:conversations``.
 """
 
@@ -38,14 +38,14 @@ settings = Settings.from_environ(DEFAULTS | os.environ)
 
 
 def client_of(account_sid: str) -> Client:
-    """What sends for an account, over a connection of its own."""
+    """The Twilio client of an account, with a connection for each request."""
     http = AsyncTwilioHttpClient(pool_connections=False)
     return Client(account_sid, os.environ["TWILIO_AUTH_TOKEN"], http_client=http)
 
 
 @asynccontextmanager
 async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-    """While the app runs, answer in it what is kept in its memory."""
+    """With the memory store, answer texts in this process while the app runs."""
     if settings.store != "memory":
         yield
         return
@@ -62,7 +62,7 @@ conversations = AsyncConversations(settings, store=app.store, client=client_of)
 
 @bot.post("/sms")
 async def sms(request: Request) -> Response:
-    """Keep a text; STOP, START and HELP are answered by Twilio itself."""
+    """Defer a text; Twilio itself answers STOP, START and HELP."""
     webhook = webhook_from(request.scope)
     if webhook.kind == "message" and webhook.opt_out_type is None:
         conversations.answer_later(request.scope)
@@ -71,7 +71,7 @@ async def sms(request: Request) -> Response:
 
 @conversations.answers
 async def answer(turn: Answering) -> None:
-    """Answer one text, or all that came while the last answer was thought of."""
+    """Answer one text, or all texts that arrived during the last answer."""
     history = turn.state.setdefault("history", [])
     asked = "\n".join(text.body for text in turn.texts)
     history.append({"role": "user", "content": asked})

@@ -1,7 +1,7 @@
-"""An appointment reminder: the app writes first, and knows what the answer is about.
+"""An appointment reminder: the app writes first, and knows what the reply is about.
 
-`start` sends a reminder, from a worker, a cron job or a shell. By its name and its arguments
-``convostate chat convostate.demo.reminder:app --start`` finds it.
+`start` sends a reminder, from a worker, a cron job or a shell;
+``convostate chat convostate.demo.reminder:app --start`` calls it, too.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
 
     from convostate import State
 
-LONGEST = 40  # characters of a time that somebody proposes
+MAX_CHARS = 40  # of a time that a person proposes
 
 
 def ask(when: str) -> str:
-    """The question, to which the state belongs."""
+    """The question that begins the conversation."""
     return f"Your appointment is {when}. Reply yes to confirm or no to reschedule."
 
 
 def answer(state: State, text: str) -> str:
-    """Change the state as the text asks, and say so."""
-    # What XML cannot carry is not printable, and nor are line ends.
+    """Change the state as the text asks, and return the reply."""
+    # Characters that XML does not allow are not printable, nor are line ends.
     printable = "".join(char if char.isprintable() else " " for char in text)
-    word = " ".join(printable.split())[:LONGEST]
+    word = " ".join(printable.split())[:MAX_CHARS]
     match state.get("step"), word.lower():
         case "confirm", "yes":
             state["step"] = "confirmed"
@@ -51,12 +51,12 @@ def answer(state: State, text: str) -> str:
 
 
 def converse(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-    """Answer a text, and note that a reminder was delivered."""
+    """Answer a text, and record that a reminder was delivered."""
     webhook, state = webhook_from(environ), state_from(environ)
     start_response("200 OK", [("Content-Type", "text/xml; charset=utf-8")])
     if webhook.params.get("MessageStatus") == "delivered" and not state.is_new:
         state["delivered"] = True
-    # STOP, START and HELP are answered by Twilio itself.
+    # Twilio itself answers STOP, START and HELP.
     if webhook.kind != "message" or webhook.opt_out_type is not None:
         return [b"<Response/>"]
     reply = escape(answer(state, webhook.body))
@@ -64,7 +64,7 @@ def converse(environ: WSGIEnvironment, start_response: StartResponse) -> Iterabl
 
 
 settings = Settings.from_environ()
-if settings.store == "cookie":  # none can be set on a message that the app sends first
+if settings.store == "cookie":  # a message that the app sends first cannot set a cookie
     settings = replace(settings, store="memory")
 
 app = ConversationMiddleware(converse, settings)
@@ -74,13 +74,13 @@ conversations = Conversations(settings, store=app.store)
 def start(
     client: Client, *, to: str, from_: str, when: str = "tomorrow at 9:00", **message: Any
 ) -> str:
-    """Remind somebody of an appointment.
+    """Send a reminder of an appointment.
 
     Args:
         client: A ``twilio.rest.Client``.
-        to: Whom.
-        from_: The number that `app` serves.
-        when: The appointment.
+        to: The person's number.
+        from_: The app's number.
+        when: The time of the appointment.
         **message: More arguments of ``messages.create``, such as `status_callback`.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Bottle: a handler that names a `conversation` argument gets the State.
+"""Bottle: a handler with a `conversation` argument gets the State.
 
 app.install(ConversationPlugin())
 ...
@@ -27,46 +27,46 @@ if TYPE_CHECKING:
 
 
 class ConversationPlugin:
-    """Hands the State to the handlers that ask for it; all others stay as they are.
+    """Passes the State to handlers with the argument; other handlers are unchanged.
 
     Args:
         keyword: The name of the argument.
     """
 
     name = "conversation"
-    api = 2  # of Bottle's plugins
+    api = 2  # the version of Bottle's plugin API
 
     def __init__(self, keyword: str = "conversation") -> None:
         self.keyword = keyword
 
     def setup(self, app: Bottle) -> None:
-        """Make sure that no other plugin of the app fills the same argument.
+        """Check that no other plugin of the app passes the same argument.
 
         Raises:
-            PluginError: One does.
+            PluginError: Another plugin does.
         """
         for other in app.plugins:
             if isinstance(other, ConversationPlugin) and other.keyword == self.keyword:
                 raise PluginError(f"another ConversationPlugin fills the argument {self.keyword!r}")
 
     def apply(self, callback: Callable[..., Any], route: Route) -> Callable[..., Any]:
-        """Wrap a handler that names the argument.
+        """Wrap a handler that has the argument.
 
-        The handler raises UsageError on a path that is not guarded: there is no conversation.
+        On a path that is not guarded there is no conversation, and the handler raises UsageError.
         """
-        if not self._is_named_by(route):
+        if not self._is_argument_of(route):
             return callback
 
         @wraps(callback)
-        def with_conversation(*args: Any, **named: Any) -> Any:
-            named[self.keyword] = state_from(request.environ)
-            return callback(*args, **named)
+        def with_conversation(*args: Any, **kwargs: Any) -> Any:
+            kwargs[self.keyword] = state_from(request.environ)
+            return callback(*args, **kwargs)
 
         return with_conversation
 
-    def _is_named_by(self, route: Route) -> bool:
+    def _is_argument_of(self, route: Route) -> bool:
         # Bottle's get_callback_args() takes any function in a handler's closure for the handler
-        # itself, so it is asked only behind a decorator that hides the arguments.
+        # itself, so it is used only for a decorator that hides the arguments.
         arguments = inspect.signature(route.callback).parameters
         hidden = any(argument.kind is argument.VAR_KEYWORD for argument in arguments.values())
         return self.keyword in arguments or (hidden and self.keyword in route.get_callback_args())

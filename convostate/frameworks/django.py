@@ -6,9 +6,9 @@
         ...
     ]
 
-and in wsgi.py ``application = ConversationMiddleware(get_wsgi_application())``, in asgi.py that of
-`convostate.asgi` around ``get_asgi_application()``. Everywhere else, and in
-a webhook that names no pair of phones, the project's own sessions go on as before.
+and in wsgi.py ``application = ConversationMiddleware(get_wsgi_application())``; in asgi.py use that of
+`convostate.asgi` around ``get_asgi_application()``. All other requests, and webhooks that name no pair of
+phones, have the project's own sessions.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ if TYPE_CHECKING:
 
     from convostate.state import State
 
-_KEY = "_session_key"  # in the state, beside Django's own _session_expiry
+_KEY = "_session_key"  # in the state, next to Django's own _session_expiry
 _SECOND = timedelta(seconds=1)
 
 
 class _Items(StateView):
-    """The items of a session; its key, which Django does not count among them, is kept beside them."""
+    """The items of a session, and its key, which Django does not treat as an item."""
 
     def __init__(self, state: State, backing: Backing) -> None:
         super().__init__(state, backing)
@@ -56,8 +56,8 @@ class _Items(StateView):
 class ConversationSession(SessionBase):  # type: ignore[misc]  # Django has no types
     """A State as `request.session`.
 
-    Django's own base class works on the State, so everything that it documents is here. What it keeps
-    of its own accord is in the State too: the session's key and its expiry.
+    Django's own base class works on the State, so all its methods are available. It stores the session's
+    key and expiry in the State as well.
     """
 
     def __init__(
@@ -70,14 +70,14 @@ class ConversationSession(SessionBase):  # type: ignore[misc]  # Django has no t
 
     @property
     def state(self) -> State:
-        """The State, or a copy that takes writes if the State is read-only."""
+        """The State, or a writable copy if the State is read-only."""
         return self._session_cache.state
 
     @property
     def accessed(self) -> bool:
         """Whether the session was read or written."""
         if self._handed_back:
-            # SessionMiddleware asks for this first, and leaves alone a session without it.
+            # SessionMiddleware reads this first, and ignores a session without it.
             raise AttributeError("accessed")
         return self._accessed
 
@@ -87,7 +87,7 @@ class ConversationSession(SessionBase):  # type: ignore[misc]  # Django has no t
 
     @property
     def session_key(self) -> str | None:
-        """A random name of this conversation; None until save(), create() or cycle_key()."""
+        """A random key of this conversation; None until save(), create() or cycle_key()."""
         key: str | None = self._session_cache.key
         return key
 
@@ -103,12 +103,12 @@ class ConversationSession(SessionBase):  # type: ignore[misc]  # Django has no t
             self._session_cache.changed()
 
     def clear(self) -> None:
-        """Remove all items; the conversation goes on."""
+        """Remove all items; the conversation continues."""
         self._session_cache.clear()
         self.accessed = self.modified = True
 
     def exists(self, session_key: str) -> bool:
-        """Whether this conversation has that key."""
+        """Whether this conversation has the key."""
         return session_key is not None and session_key == self.session_key
 
     def create(self) -> None:
@@ -117,18 +117,18 @@ class ConversationSession(SessionBase):  # type: ignore[misc]  # Django has no t
         self.modified = True
 
     def save(self, must_create: bool = False) -> None:
-        """Give the session a key; its items are kept when the view succeeds."""
+        """Give the session a key; its items are stored when the view succeeds."""
         if must_create or self.session_key is None:
             self.create()
 
     def delete(self, session_key: str | None = None) -> None:
-        """Remove all items, unless the key is another one's."""
+        """Remove all items, unless the key is that of another session."""
         if session_key is None or session_key == self.session_key:
             self._session_cache.clear()
             self._session_key = None
 
     def set_expiry(self, value: int | datetime | timedelta | None) -> None:
-        """Shorten the lifetime: seconds after the last text, or a moment. 0 and None leave it as it is."""
+        """Shorten the lifetime: seconds after the last text, or a time. 0 and None change nothing."""
         super().set_expiry(self._now() + value if isinstance(value, timedelta) else value)
 
     def get_session_cookie_age(self) -> int:
@@ -163,7 +163,7 @@ class ConversationSession(SessionBase):  # type: ignore[misc]  # Django has no t
         return datetime.fromtimestamp(self._clock(), timezone.utc if settings.USE_TZ else None)
 
     def hand_back(self) -> None:
-        """Shorten the conversation's lifetime to the session's, and keep SessionMiddleware out of it."""
+        """Shorten the conversation's lifetime to the session's, and hide the session from SessionMiddleware."""
         state = self.state
         if state.locked is None and "_session_expiry" in state:
             age = timedelta(seconds=self.get_expiry_age())
@@ -175,7 +175,7 @@ class ConversationSession(SessionBase):  # type: ignore[misc]  # Django has no t
 
 
 class ConversationSessionMiddleware:
-    """Django middleware, to stand right after SessionMiddleware; for WSGI and for ASGI."""
+    """Django middleware, to be placed right after SessionMiddleware; for WSGI and ASGI."""
 
     sync_capable = async_capable = True
 
@@ -191,7 +191,7 @@ class ConversationSessionMiddleware:
         )
 
     def __call__(self, request: HttpRequest) -> Any:
-        """Serve one request: its response, or under ASGI a coroutine of it."""
+        """Serve one request: returns its response, or under ASGI a coroutine."""
         if self._is_async:
             return self._serve(request)
         session = self._hand_over(request)

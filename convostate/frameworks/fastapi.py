@@ -1,4 +1,4 @@
-"""FastAPI: the State and the Webhook as annotated dependencies, which add nothing to the OpenAPI document.
+"""FastAPI: the State and the Webhook as annotated dependencies, which do not appear in OpenAPI.
 
 @app.post("/sms")
 async def sms(state: ConversationState, webhook: ProvenWebhook) -> Response:

@@ -2,7 +2,7 @@
 
     ConvoState(app)  # settings from environment variables
 
-Everywhere else, and in a webhook that names no pair of phones, the app's own sessions go on as before.
+All other requests, and webhooks that name no pair of phones, have the app's own sessions.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class ConversationSession(StateView, SessionMixin):
     """A State as `flask.session`.
 
     Attributes:
-        new: No conversation was going on: this text begins one.
+        new: Whether this text begins the conversation.
     """
 
     def __init__(self, state: State, backing: Backing) -> None:
@@ -49,7 +49,7 @@ class ConversationSession(StateView, SessionMixin):
 
     @property
     def accessed(self) -> bool:
-        """Whether a view asked for the session. Flask says so from 3.1.3 on; before, a session had to know."""
+        """Whether a view used the session. Flask sets it from 3.1.3 on; before, the session reports it."""
         return self._accessed or bool(self._used)
 
     @accessed.setter
@@ -58,7 +58,7 @@ class ConversationSession(StateView, SessionMixin):
 
     @property
     def modified(self) -> bool:
-        """Whether an item was set or removed; changes within items are kept without it."""
+        """Whether an item was set or removed; changes within items are stored without it."""
         return self.state.touched
 
     @modified.setter
@@ -72,7 +72,7 @@ class ConversationSession(StateView, SessionMixin):
 
     @permanent.setter
     def permanent(self, permanent: bool) -> None:
-        # Apps set it before every request: if nothing is kept, that is not worth a line in the log.
+        # Apps set it before every request, so if nothing is stored this is not logged.
         if self.unkept is not None:
             dict.__setitem__(self.state, "_permanent", bool(permanent))
         elif self.state.locked is None:
@@ -84,8 +84,8 @@ class ConvoState:
 
     Args:
         app: The app, or None to call `init_app` later.
-        settings: None reads them from the environment variables.
-        store: A store of your own; None takes the one that the settings name.
+        settings: The settings; None reads them from the environment variables.
+        store: A store of your own; None uses the store that the settings name.
         on_turn: As for `ConversationMiddleware`.
 
     Raises:
@@ -121,14 +121,14 @@ class ConvoState:
 
 
 class _LatestSessions:
-    """A Flask app whose session interface serves conversations, also if it was set only later.
+    """A Flask app whose session interface serves conversations, even if it was set later.
 
-    An extension such as Flask-Session may bring its own after `ConvoState(app)`.
+    An extension such as Flask-Session may set its own after `ConvoState(app)`.
     """
 
     def __init__(self, flask_app: Flask) -> None:
         self._flask_app = flask_app
-        self.app = flask_app.wsgi_app  # by this name a stack of middleware is followed
+        self.app = flask_app.wsgi_app  # the name under which find_middleware() follows a stack
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if self._flask_app.session_interface is not self._flask_app.extensions["convostate"]:
@@ -137,8 +137,8 @@ class _LatestSessions:
 
 
 def _serve_conversations(app: Flask) -> None:
-    """Give the app a session interface that is its own one, save where there is a conversation."""
-    # A copy, because all apps share Flask's default one.
+    """Give the app a copy of its own session interface that serves conversations in webhooks."""
+    # A copy, because all apps share Flask's default interface.
     interface: Any = copy.copy(app.session_interface)
     open_own, save_own = interface.open_session, interface.save_session
     backing = _backing(app)
@@ -166,7 +166,7 @@ def _serve_conversations(app: Flask) -> None:
 
 
 def _backing(app: Flask) -> Backing:
-    """Flask's own serializer: JSON of the app's provider, with the tags of the app's sessions."""
+    """Flask's own serializer: the JSON of the app's provider, with the tags of its sessions."""
 
     def tags() -> TaggedJSONSerializer:
         own = getattr(app.session_interface, "serializer", None)

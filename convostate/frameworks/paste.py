@@ -5,7 +5,7 @@
     paths = /sms
     store = redis://localhost
 
-A setting that the section does not name comes from its environment variable.
+A setting that is not in the section comes from its environment variable.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 def main(
     app: WSGIApplication,
-    global_conf: Mapping[str, str],  # noqa: ARG001  PasteDeploy's own: [DEFAULT] belongs to all sections
+    global_conf: Mapping[str, str],  # noqa: ARG001  PasteDeploy passes [DEFAULT]
     **settings: Any,
 ) -> ConversationMiddleware:
     """Wrap an app with the settings of a ``[filter:…]`` section.
 
     Raises:
-        UsageError: A setting has another name or a wrong value.
+        UsageError: A setting is unknown or invalid.
     """
-    check_names(settings)  # here as well: `environ` is an argument of `from_environ`
+    check_names(settings)  # `environ` would be an argument of `from_environ`
     return ConversationMiddleware(app, Settings.from_environ(**settings))

@@ -1,11 +1,11 @@
-"""Pyramid: `request.conversation` is the State, and `request.session` too, if you like.
+"""Pyramid: `request.conversation` is the State; optionally, so is `request.session`.
 
     config.include("convostate.frameworks.pyramid")
     ...
     app = ConversationMiddleware(config.make_wsgi_app())
 
-With the setting ``convostate.session = true`` a webhook's `request.session` is the conversation's state;
-everywhere else it comes from the app's own session factory.
+With the setting ``convostate.session = true``, `request.session` of a webhook is the conversation's
+state; that of other requests comes from the app's own session factory.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from convostate.state import State
 
-_LAST = 1  # set_session_factory() acts in phase 0, wherever it stands in the configuration
+_LAST = 1  # after phase 0, in which set_session_factory() acts
 
 
 @implementer(ISession)
@@ -42,8 +42,8 @@ class ConversationSession(StateView):
     """A State as `request.session`.
 
     Attributes:
-        created: When the conversation began, in seconds of Unix time.
-        new: No conversation was going on: this text begins one.
+        created: When the conversation began, in Unix seconds.
+        new: Whether this text begins the conversation.
     """
 
     def __init__(self, state: State, backing: Backing) -> None:
@@ -55,7 +55,7 @@ class ConversationSession(StateView):
         return self.copy()  # for Pyramid's JSON renderer
 
     def invalidate(self) -> None:
-        """Remove all items; what is written afterwards is kept."""
+        """Remove all items; later writes are stored."""
         self.clear()
 
     def flash(self, msg: Any, queue: str = "", allow_duplicate: bool = True) -> None:
@@ -65,22 +65,22 @@ class ConversationSession(StateView):
             messages.append(msg)
 
     def pop_flash(self, queue: str = "") -> list[Any]:
-        """Empty a queue, and return what was in it."""
+        """Empty a queue, and return its messages."""
         messages: list[Any] = self.pop(f"_f_{queue}", [])
         return messages
 
     def peek_flash(self, queue: str = "") -> list[Any]:
-        """What is in a queue."""
+        """The messages of a queue."""
         messages: list[Any] = self.get(f"_f_{queue}", [])
         return messages
 
     def new_csrf_token(self) -> str:
-        """Make another token against forged requests."""
+        """Make a new token against cross-site request forgery."""
         token = self["_csrft_"] = secrets.token_hex(20)
         return token
 
     def get_csrf_token(self) -> str:
-        """The token against forged requests, made if there is none."""
+        """The token against cross-site request forgery; made if there is none."""
         token: str | None = self.get("_csrft_")
         return self.new_csrf_token() if token is None else token
 
@@ -111,7 +111,7 @@ def _serve_conversations(registry: Registry) -> None:
             return ConversationSession(state, backing)
         if own is None:
             raise ConfigurationError(
-                "No session factory is registered for pages that are no webhooks. "
+                "No session factory is registered for requests that are not webhooks. "
                 "Call config.set_session_factory(…)"
             )
         return own(request)

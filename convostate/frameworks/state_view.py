@@ -1,6 +1,6 @@
-"""StateView: a State under the names of a framework's session class.
+"""StateView: a State with the interface of a framework's session class.
 
-A framework's adapter has one `Backing` for each app, and makes a view of the State for each request.
+An adapter has one `Backing` for each app, and makes a view of the State for each request.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _SEQUENCES = frozenset({list, tuple, set})
 
 
 class Backing:
-    """What all sessions of one app have in common.
+    """The serializer of one app's sessions.
 
     Args:
         dumps: The framework's own serializer: a value to text.
@@ -44,58 +44,58 @@ class Backing:
         self._logged: set[str] = set()
 
     def log_unkept(self, reason: str) -> None:
-        """Log, once for each reason, that what a session was given is dropped."""
+        """Log, once for each reason, that writes to a session are dropped."""
         if reason not in self._logged:
             self._logged.add(reason)
-            logger.warning("what was written into the session is dropped: %s", reason)
+            logger.warning("writes to the session are dropped: %s", reason)
 
     def converted(self, value: Any, within: tuple[int, ...] = ()) -> Any:
-        """The value as it is kept: what the codec refuses, as the framework's serializer gives it back.
+        """The value in a form that the codec accepts, through the framework's serializer if necessary.
 
-        What the codec refuses even then becomes `codec.Serialized`, and what the serializer refuses as
-        well stays as it is, for the codec to name its place.
+        A value that the codec refuses even then becomes `codec.Serialized`. A value that the serializer
+        refuses as well is unchanged, so that the codec's error names its place.
 
         Args:
             value: The value.
             within: The ids of the containers around it.
         """
-        if _is_kept(value) or id(value) in within:
+        if _is_encodable(value) or id(value) in within:
             return value
         kind = type(value)
         parts = value
         if len(within) < codec.MAX_DEPTH:
-            way = (*within, id(value))
+            path = (*within, id(value))
             if kind is dict:
                 items = value.items()
-                parts = {self.converted_key(key): self.converted(item, way) for key, item in items}
+                parts = {self.converted_key(key): self.converted(item, path) for key, item in items}
             elif kind in _SEQUENCES:
-                parts = kind(self.converted(item, way) for item in value)
-            if _is_kept(parts):
+                parts = kind(self.converted(item, path) for item in value)
+            if _is_encodable(parts):
                 return parts
         try:
             text = self._dumps(value)
-            back = self._loads(text)
-        except Exception:  # noqa: BLE001  # a serializer's ways to refuse a value are its own
+            loaded = self._loads(text)
+        except Exception:  # noqa: BLE001  # a serializer may raise anything
             return value
-        return back if _is_kept(back) else codec.Serialized(text)
+        return loaded if _is_encodable(loaded) else codec.Serialized(text)
 
     def converted_key(self, key: Any) -> Any:
-        """The key as the framework's serializer gives it back, if the codec refuses it."""
-        if _is_kept({key: None}):
+        """The key in a form that the codec accepts, through the framework's serializer if necessary."""
+        if _is_encodable({key: None}):
             return key
         try:
-            (back,) = self._loads(self._dumps({key: None}))
+            (loaded,) = self._loads(self._dumps({key: None}))
         except Exception:  # noqa: BLE001  # as above
             return key
-        return back
+        return loaded
 
     def restored(self, value: Any) -> Any:
-        """The value with each `codec.Serialized` in it made again; the same object if there is none."""
+        """The value with each `codec.Serialized` in it deserialized; the same object if there is none."""
         kind = type(value)
         if kind is codec.Serialized:
             try:
                 return self._loads(value)
-            except Exception:  # noqa: BLE001  # written by another framework's session: it stays a str
+            except Exception:  # noqa: BLE001  # of another framework's session: it stays a str
                 return value
         if kind is dict:
             changed = {
@@ -111,9 +111,9 @@ class Backing:
 
 
 def unkept_state(environ: Mapping[str, Any]) -> State | None:
-    """A State of which nothing is kept, for a webhook that belongs to no conversation.
+    """A State that is not stored, as the session of a webhook that belongs to no conversation.
 
-    Its session, in an app that has none of its own. None if the request is not a webhook.
+    For apps without sessions of their own. None if the request is not a webhook.
     """
     if type(environ.get(WEBHOOK_KEY)) is not Webhook:
         return None
@@ -129,7 +129,7 @@ def unkept_state(environ: Mapping[str, Any]) -> State | None:
     )
 
 
-def _is_kept(value: Any) -> bool:
+def _is_encodable(value: Any) -> bool:
     try:
         codec.encode({"": value})
     except StateError:
@@ -138,32 +138,32 @@ def _is_kept(value: Any) -> bool:
 
 
 def _types_in(items: Mapping[Any, Any]) -> set[type]:
-    """The types of all values, those in lists, dicts, tuples and sets included."""
-    found, seen, todo = set(), set(), list(items.values())
+    """The types of all values, including those in lists, dicts, tuples and sets."""
+    types, seen, todo = set(), set(), list(items.values())
     for value in todo:  # which grows
         kind = type(value)
-        found.add(kind)
+        types.add(kind)
         if (kind is dict or kind in _SEQUENCES) and id(value) not in seen:
             seen.add(id(value))
             todo.extend(value.values() if kind is dict else value)
-    return found
+    return types
 
 
 class StateView(MutableMapping[Any, Any]):
-    """A mapping that reads and writes a State and holds nothing of its own.
+    """A mapping that reads and writes a State and stores nothing itself.
 
-    A view, because the State is made before the framework has its say, and a dict cannot take on
-    another class's attributes afterwards. Its items are kept as the framework's own session keeps them.
-    If the State is read-only, the view takes writes all the same: apps write their session before
-    every request. Nothing of it is kept, which is logged.
+    It is a view, because the State is made before the framework makes its session, and a dict cannot
+    change its class. Its items are converted as the framework's own session converts them. If the State
+    is read-only, the view still accepts writes, because apps write to their session before every
+    request. Such writes are not stored, which is logged.
 
     Args:
         state: The State.
-        backing: The app's.
+        backing: The app's serializer.
 
     Attributes:
-        state: The State, or a copy that takes writes.
-        unkept: Why nothing of it is kept, or None.
+        state: The State, or a writable copy.
+        unkept: Why the writes are not stored, or None.
     """
 
     state: State
@@ -172,7 +172,7 @@ class StateView(MutableMapping[Any, Any]):
         self.unkept = str(state.locked) if isinstance(state.locked, StateError) else None
         self.state = state if self.unkept is None else state.unkept()
         self._backing = backing
-        self._used: set[Any] = set()  # keys; of the others state_from() is strict
+        self._used: set[Any] = set()  # the keys whose values may be converted
         for key, value in state.items() if codec.Serialized in _types_in(state) else ():
             restored = backing.restored(value)
             if restored is not value:
@@ -181,10 +181,10 @@ class StateView(MutableMapping[Any, Any]):
         self.state.session = self
 
     def encoded(self) -> bytes:
-        """The state's items as CBOR, those that only this session can keep included.
+        """The state's items as CBOR, including items that only this session can convert.
 
         Raises:
-            StateError: An item cannot be kept.
+            StateError: An item cannot be stored.
         """
         items = self._items()
         try:
@@ -193,14 +193,14 @@ class StateView(MutableMapping[Any, Any]):
             return codec.encode(self._converted(items))
 
     def settle(self) -> None:
-        """Convert now what has to be converted: later the request's language, for one, is gone."""
+        """Convert items while the request is active: a conversion may need its language, for example."""
         if not codec.TYPES.issuperset(_types_in(self.state)):
             converted = self._converted(self.state)
             dict.clear(self.state)
             dict.update(self.state, converted)
 
     def _items(self) -> dict[Any, Any]:
-        """All that is kept of the session."""
+        """All items that are stored."""
         return self.state
 
     def _converted(self, items: dict[Any, Any]) -> dict[Any, Any]:
@@ -226,7 +226,7 @@ class StateView(MutableMapping[Any, Any]):
         return repr(self.state).replace("State", type(self).__name__, 1)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return dict, (dict(self),)  # a copy, or what a task queue is handed, is a plain dict
+        return dict, (dict(self),)  # a copy, also for a task queue, is a plain dict
 
     def __getitem__(self, key: Any) -> Any:
         self._used.add(key)
@@ -276,19 +276,19 @@ class StateView(MutableMapping[Any, Any]):
         return self
 
     def changed(self) -> None:
-        """Mark the state as changed; changes within items are kept without it."""
+        """Mark the state as changed; changes within items are stored without it."""
         self._writable.update()
 
     def clear(self) -> None:
-        """Remove all items; the conversation goes on."""
+        """Remove all items; the conversation continues."""
         self._writable.clear()
 
     def copy(self) -> dict[Any, Any]:
-        """A dict of the items, as `dict.copy` gives it."""
+        """A dict of the items, as `dict.copy` returns it."""
         return dict(self)
 
     def popitem(self) -> tuple[Any, Any]:
-        """Remove the item that was added last: `MutableMapping` takes the first, a dict the last."""
+        """Remove the item that was added last, as a dict does; `MutableMapping` removes the first."""
         return self._writable.popitem()
 
 
