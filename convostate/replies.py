@@ -204,16 +204,17 @@ class Answers:
         self._sealer = owner.work_sealer()
         self.queue = owner.queue()
 
-    def watch(self, failed: Callable[[PhonePair, Exception], object]) -> None:
-        """Have somebody told what the function raises, and of whom; for tools, as an error may hold texts."""
+    def watch(self, ended: Callable[[PhonePair, Exception | None], object]) -> None:
+        """Report to a tool that the function has returned or raised, and for whom; an error may hold texts."""
         call = self._call
 
         async def watched(turn: Answering) -> None:
             try:
                 await call(turn)
             except Exception as error:
-                failed(turn.pair, error)
+                ended(turn.pair, error)
                 raise
+            ended(turn.pair, None)
 
         self._call = watched
 

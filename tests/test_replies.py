@@ -18,7 +18,7 @@ from convostate import (
 )
 from convostate.replies import ANSWER_AGAIN_S, SEND_AGAIN_S, fate_of
 from convostate.stores import CookieStore, MemoryStore, RedisStore
-from convostate.stores.base import MOST_TEXTS, WAIT_S
+from convostate.stores.base import MOST_TEXTS, WAIT_S, BlockingWork
 from convostate.stores.redis.aio import AsyncRedisStore
 from tests.conversing import ADA, BOB, PAIR, US, settings
 from tests.deferring import Deferring
@@ -102,6 +102,29 @@ def test_a_text_that_comes_while_another_is_answered_waits_for_the_next_answer(m
     ada.text("one")
 
     assert world.work() == ["one", "one two"]
+
+
+def test_a_text_that_another_worker_could_not_take_is_answered_as_soon_as_the_answer_is_over(
+    make: Make,
+) -> None:
+    world = make("threads")
+    ada, now = world.phone(), world.twilio.clock.now()
+    other = BlockingWork(world.conversations.store.work)
+    log_and_reply = world.answer
+    looked: list[object] = []
+
+    def answer(turn: Answering) -> None:
+        if turn.texts[0].body == "one":
+            ada.text("two")
+            (hint,) = other.due(world.conversations.queue(), 10, now)
+            looked.append(other.take(hint, 0, 30, now))
+        log_and_reply(turn)
+
+    world.answer = answer
+    ada.text("one")
+
+    assert world.work() == ["one", "one two"]
+    assert looked == [None]
 
 
 def test_people_do_not_see_each_other(world: Deferring) -> None:

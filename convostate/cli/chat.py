@@ -146,7 +146,6 @@ class ChatSession:
         self._answer_failed = False
         self.failed = False
         self.over = False
-        self._simulator.keep_answering(self._report_failure)
 
     def _phone_of(self, number: str) -> Phone:
         if number == self._texting:
@@ -198,7 +197,8 @@ class ChatSession:
         thread = threading.Thread(target=listen, daemon=True)
         thread.start()
         try:
-            yield
+            with self._simulator.keep_answering(self._answered):
+                yield
         finally:
             over.set()
             thread.join()
@@ -223,7 +223,9 @@ class ChatSession:
             tick.wait(_LISTEN_S)
         self._deliver()
 
-    def _report_failure(self, _: object, error: Exception) -> None:
+    def _answered(self, _: object, error: Exception | None) -> None:
+        if error is None:
+            return
         with self._lock:
             self.failed = self._answer_failed = True
             click.echo("".join(traceback.format_exception(error)), nl=False, err=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any
 
 from convostate.errors import SealError, StoreError
-from convostate.middleware import find_middleware
 from convostate.phone.rows import rows
-from convostate.stores.base import Begun
+from convostate.replies import WorkSealer, work_queue
+from convostate.stores.base import Begun, BlockingWork, Hint
 from convostate.stores.cookie import COOKIE_BYTES, CookieStore
 from convostate.stores.memory import MemoryStore
 from convostate.turns import Turn, configure, read_state
@@ -16,7 +17,7 @@ from convostate.twilio.webhook import PhonePair
 if TYPE_CHECKING:
     from convostate.middleware import Middleware
     from convostate.state import State
-    from convostate.stores.base import Claim, Store
+    from convostate.stores.base import Claim, DeadLetter
     from convostate.testing.phone import Phone
     from convostate.testing.simulator import TwilioSimulator
 
@@ -31,6 +32,7 @@ started_at, expires_at      Unix seconds, None without a conversation
 lost         the reason why the stored state does not open, or ""
 lease_s, waiting            of a server-side store; None if it does not report them
 error        why the store does not answer, or ""
+later        of an app that answers texts later: `Backlog` as a dict, its ``dead`` with ``what``, ``body`` and ``reason``
 """
 
 
@@ -43,25 +45,28 @@ class StateInspector:
 
     def __init__(self, simulator: TwilioSimulator) -> None:
         self._simulator = simulator
-        self.middleware: Middleware | None = find_middleware(simulator.app)
+        self.middleware: Middleware | None = simulator.middleware
+        self._store: Any = None
         if self.middleware is not None:
-            _, _, self._config = configure(self.middleware.settings, self.middleware.store)
+            store = self.middleware.store
+            self._store = getattr(store, "store", store)  # what an asyncio form of it is made of
+            _, _, self._config = configure(self.middleware.settings, self._store)
+            self._sealer = WorkSealer(self.middleware.settings)
 
     @property
     def where(self) -> str:
         """The kind of store."""
         if self.middleware is None:
             return ""
-        store = self.middleware.store
-        if isinstance(store, CookieStore):
+        if isinstance(self._store, CookieStore):
             return "cookie"
-        name = "memory" if isinstance(store, MemoryStore) else type(store).__name__
-        return "redis" if name == "RedisStore" else name
+        name = "memory" if isinstance(self._store, MemoryStore) else type(self._store).__name__
+        return "redis" if name in ("RedisStore", "AsyncRedisStore") else name
 
     @property
     def server_side(self) -> bool:
         """Whether the store is server-side."""
-        return self.middleware is not None and self.middleware.store.server_side
+        return self.middleware is not None and self._store.server_side
 
     def state(self, phone: Phone) -> State | None:
         """The stored state of one phone's conversation, or None.
@@ -72,7 +77,7 @@ class StateInspector:
         if self.middleware is None:
             return None
         turn = self._turn(phone)
-        token = self._token(self.middleware.store, turn.claim, phone, {})
+        token = self._token(turn.claim, phone, {})
         state = read_state(turn, token, self._simulator.clock.now())
         return None if state.is_new else state
 
@@ -87,7 +92,9 @@ class StateInspector:
             return stored
         turn = self._turn(phone)
         try:
-            token = self._token(self.middleware.store, turn.claim, phone, stored)
+            token = self._token(turn.claim, phone, stored)
+            if self.defers:
+                stored["later"] = self.later(phone)
         except StoreError as error:
             return stored | {"error": str(error)}
         state = read_state(turn, token, self._simulator.clock.now())
@@ -102,12 +109,45 @@ class StateInspector:
             return stored | {"lost": state.lost.reason}
         return stored | {"size_bytes": None}
 
+    @property
+    def defers(self) -> bool:
+        """Whether the app may answer texts later."""
+        return self.middleware is not None and bool(self.middleware.settings.defer_paths)
+
+    def later(self, phone: Phone) -> dict[str, Any]:
+        """What is to be answered later in one phone's conversation, and what was given up.
+
+        Raises:
+            StoreError: The store does not answer.
+        """
+        claim, work = self._turn(phone).claim, self._store.work
+        if not iscoroutinefunction(self._store.begin):
+            work = BlockingWork(work)
+        backlog = self._simulator.result_of(work.backlog(claim))
+        dead: list[DeadLetter] = []
+        if backlog.dead:
+            hint = Hint(claim.name, work_queue(self._config))
+            dead = self._simulator.result_of(work.letters(hint, retry=False, now=None))
+        letters = [self._letter(claim.name, each) for each in dead]
+        return {**backlog._asdict(), "dead": letters}
+
+    def _letter(self, name: str, letter: DeadLetter) -> dict[str, str]:
+        what = "text" if letter.is_text else "reply"
+        try:
+            content = self._sealer.open(name, letter.entry, what, None)[1]
+        except SealError:
+            body = ""
+        else:
+            body = content[0].get("Body", "") if letter.is_text else content.get("body", "")
+        return {"what": what, "body": body, "reason": letter.reason}
+
     def _turn(self, phone: Phone) -> Turn:
         pair = PhonePair(self._simulator.account_sid, phone.texting, phone.number)
         return Turn(self._config, pair)
 
-    def _token(self, store: Store, claim: Claim, phone: Phone, stored: Stored) -> bytes | None:
-        now = self._simulator.clock.now()
+    def _token(self, claim: Claim, phone: Phone, stored: Stored) -> bytes | None:
+        now, store = self._simulator.clock.now(), self._store
+        token: bytes | None
         if not store.server_side:
             begun = store.begin(claim, phone.jar.header(self._simulator.webhook_url), now)
             token = begun.token if isinstance(begun, Begun) else None
@@ -115,9 +155,9 @@ class StateInspector:
                 size_bytes = store.size_bytes(claim, token)
                 stored |= {"size_bytes": size_bytes, "limit_bytes": COOKIE_BYTES}
             return token
-        token = store.peek(claim, now)
+        token = self._simulator.result_of(store.peek(claim, now))
         stored["size_bytes"] = None if token is None else len(token)
         queue = getattr(store, "queue", None)
         if queue is not None:
-            stored |= queue(claim)._asdict()
+            stored |= self._simulator.result_of(queue(claim))._asdict()
         return token

@@ -9,12 +9,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from convostate.errors import ConvostateError, UsageError
+from convostate.errors import ConvostateError, StoreError, UsageError
 from convostate.phone.inspector import StateInspector
 from convostate.phone.rows import Row, compare, rows
 from convostate.phone.transcript import Entry, Transcript
 from convostate.phone.views import (
     LogLines,
+    answer_view,
     delivered_twice,
     message_view,
     one_line,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from convostate.testing.phone import Phone
     from convostate.testing.reply import Reply
     from convostate.testing.simulator import TwilioSimulator
+    from convostate.twilio.webhook import PhonePair
 
 MAX_PHONES = 12
 MAX_ADDRESS_CHARS = 64  # that fit on the page
@@ -73,10 +75,13 @@ class PhoneSession:
         self._call_rows: dict[str, list[Row]] = {}
         self._collected = 0
         self._collecting = threading.Lock()
+        self._later: list[dict[str, Any]] = []  # of each phone, as last seen
+        self._answers: list[tuple[int, Exception | None]] = []  # that are not recorded yet
         self._log = LogLines()
         logging.getLogger("convostate").addHandler(self._log)
         self._until_closed = ExitStack()
         self._until_closed.enter_context(self.simulator.caught_clients())
+        self._until_closed.enter_context(self.simulator.keep_answering(self._answered))
 
     def phone(self, number: int) -> Phone:
         """A phone by its id in the transcript.
@@ -309,8 +314,9 @@ class PhoneSession:
         turn = reply_view(reply, self._secrets, log)
         stored = self.inspector.stored(handset)
         after = stored.pop("rows")
-        if "overlapped" in how and reply.state is not None and stored["in_progress"]:
-            # the state after this text; the stored one is the state after the last text
+        others_write = "overlapped" in how or self.inspector.defers
+        if others_write and reply.state is not None and stored["in_progress"]:
+            # the state after this text; the stored one may be the state after another, or an answer
             after = rows(reply.state)
         before = self.transcript.last_rows(phone)
         if isinstance(reply, Call):  # a call has a state of its own
@@ -351,8 +357,49 @@ class PhoneSession:
         delivery = {"delivery": "delivered", "label": "Delivered", "via": via, "turn": turn}
         self.transcript.add_entry(phone, "received", now, **message, **delivery)
 
+    def _answered(self, pair: PhonePair, error: Exception | None) -> None:
+        """Note that an answer has ended; what it left is stored a moment later."""
+        with self._collecting:
+            self._answers.append((self.transcript.add_phone(pair.theirs, pair.ours), error))
+
+    def _look_later(self) -> bool:
+        """Record the answers that are over, and return whether anything is to be seen that was not."""
+        if not self.inspector.defers:
+            return False
+        phones = [self.phone(number) for number in range(len(self.transcript.phones))]
+        try:
+            later = [self.inspector.later(phone) for phone in phones]
+        except StoreError:
+            return False
+        with self._collecting:
+            at_work = {number for number, each in enumerate(later) if each["answering"]}
+            over = [each for each in self._answers if each[0] not in at_work]
+            self._answers = [each for each in self._answers if each not in over]
+            changed, self._later = later != self._later, later
+        for phone, error in over:
+            self._record_answer(phone, error)
+        if changed:
+            self.transcript.touch()
+        return changed
+
+    def _record_answer(self, phone: int, error: Exception | None) -> None:
+        stored = self.inspector.stored(self.phone(phone))
+        failed = (
+            "The function raised an exception, so nothing was stored, and the texts come again."
+        )
+        turn = answer_view(error) | {
+            "body": "Answer",
+            "at": self.simulator.clock.now(),
+            "how": ["answered later"],
+            "rows": compare(self.transcript.last_rows(phone), stored.pop("rows")),
+            "stored": stored,
+            "verdict": "" if error is None else failed,
+        }
+        self.transcript.add_turn(phone, turn)
+
     def collect(self) -> None:
         """Add the messages that the app sent on its own; an unknown person gets a phone."""
+        self._look_later()
         with self._collecting:
             arrived = self.simulator.arrived
             new, self._collected = arrived[self._collected :], len(arrived)
@@ -362,15 +409,19 @@ class PhoneSession:
 
     @property
     def has_news(self) -> bool:
-        """Whether a message has arrived that is not collected yet."""
-        return len(self.simulator.arrived) != self._collected
+        """Whether a message has arrived that is not collected yet, or something waits that was not seen."""
+        return len(self.simulator.arrived) != self._collected or self._look_later()
 
     def all_stored(self) -> list[dict[str, Any]]:
         """The stored state of each phone's conversation, and whether the person has opted out."""
-        return [
-            self.inspector.stored(phone) | {"opted_out": phone.opted_out}
-            for phone in map(self.phone, range(len(self.transcript.phones)))
-        ]
+        found = []
+        for number, shown in enumerate(self.transcript.phones):
+            phone = self.phone(number)
+            stored = self.inspector.stored(phone) | {"opted_out": phone.opted_out}
+            if "later" in stored:
+                stored["later"]["sent"] = sum(e.get("via") == "app" for e in shown["entries"])
+            found.append(stored)
+        return found
 
     def all_calls(self) -> list[dict[str, Any]]:
         """For each phone: the verb at which its call waits, or "", and whether the app calls it."""

@@ -93,11 +93,12 @@ class Transcript:
             seconds: The longest wait.
             has_news: Called twice a second: whether something has happened that is not recorded yet.
         """
-        with self._changed:
-            for _ in range(int(seconds * 2)):
-                if seen != self.mark or has_news():
-                    return
-                self._changed.wait(0.5)
+        for _ in range(int(seconds * 2)):
+            if seen != self.mark or has_news():  # which may ask a store
+                return
+            with self._changed:
+                if seen == self.mark:
+                    self._changed.wait(0.5)
 
     @property
     def mark(self) -> str:

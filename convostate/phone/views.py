@@ -170,6 +170,15 @@ def _as_received(sent: Request) -> ReceivedRequest:
     )
 
 
+def answer_view(error: Exception | None) -> dict[str, Any]:
+    """An answer that the app has given later, as `reply_view`."""
+    view: dict[str, Any] = dict.fromkeys(("traceback", "raised", "explanation"), "")
+    view |= {name: [] for name in ("errors", "exchanges", "statuses", "log")}
+    if error is not None:
+        view |= {"traceback": traceback_of(error), "raised": one_line(error)}
+    return view | {"status": 0}
+
+
 def message_view(message: Message) -> dict[str, Any]:
     """A message of the app as JSON."""
     body = message.body or (f"[template {message.content_sid}]" if message.content_sid else "")

@@ -179,8 +179,10 @@ class MemoryWork:
             work = kept.work
             work.lease, work.tries = None, tries
             work.not_before = moment + seconds if work.batch + tries else 0.0
-            left = work.texts or work.replies
-            self._put_off(taken.hint, moment + seconds if left else None)
+            if work.texts or work.replies:  # which others may have put off until this lease ends
+                self._due[taken.hint.queue, taken.hint.name] = moment + seconds
+            else:
+                self._put_off(taken.hint, None)
             kept.wake_next()
 
     async def dead(self, queue: str) -> list[Hint]:

@@ -57,8 +57,8 @@ class AsgiTransport(WsgiTransport):
         lifespan = Lifespan(app)
         self._loop = AppLoop(lifespan) if loop is None else loop
         super().__init__(app, clock, **options)
-        if self._middleware is not None:
-            lifespan.close = self._middleware.store.close
+        if self.middleware is not None:
+            lifespan.close = self.middleware.store.close
 
     def send(self, request: Request, connect_s: float, read_s: float) -> Response:  # noqa: ARG002  there is no network
         """Run the app for one request."""
@@ -93,12 +93,12 @@ class AsgiTransport(WsgiTransport):
         else:
             super().start_workers(conversations)
 
-    def stop_workers(self, conversations: Any) -> bool:
+    def stop_workers(self, conversations: Any, *grace_s: float) -> bool:
         """As `WsgiTransport.stop_workers`; workers for asyncio stop on the app's loop."""
         workers = conversations.workers
         if not hasattr(workers, "wait"):
-            return super().stop_workers(conversations)
-        self._loop.run(_stop_workers(workers))
+            return super().stop_workers(conversations, *grace_s)
+        self._loop.run(_stop_workers(workers, *grace_s))
         return True
 
     def check(self, app: Any) -> Any:
@@ -126,8 +126,8 @@ async def _start_workers(conversations: Any) -> None:
     conversations.start_workers()
 
 
-async def _stop_workers(workers: Any) -> None:
-    workers.stop()
+async def _stop_workers(workers: Any, *grace_s: float) -> None:
+    workers.stop(*grace_s)
     await workers.wait()
 
 

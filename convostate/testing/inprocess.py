@@ -56,18 +56,18 @@ class WsgiTransport:
         self._app = self.check(app)
         self._clock = clock
         self._raise_app_errors = raise_app_errors
-        self._middleware = find_middleware(app)
+        self.middleware = find_middleware(app)
         self._running = 0
         self._lock = threading.Lock()
         # The Conversations whose answer_later() the app has called, in order.
         self.answering: list[Any] = []
-        # Called with the errors of their functions; None: texts are answered by answer_due() only.
-        self.failed: Callable[[Any, Exception], object] | None = None
+        # Called after each answer; None: texts are answered by answer_due() only.
+        self.ended: Callable[[Any, Exception | None], object] | None = None
 
     @property
     def settings(self) -> Any:
         """The settings of the app's middleware, or None if it has no middleware."""
-        return None if self._middleware is None else self._middleware.settings
+        return None if self.middleware is None else self.middleware.settings
 
     def send(self, request: Request, connect_s: float, read_s: float) -> Response:  # noqa: ARG002  there is no network
         """Run the app for one request."""
@@ -109,10 +109,10 @@ class WsgiTransport:
         conversations = getattr(seen.get("turn"), "deferred_by", None)
         if conversations is not None and conversations not in self.answering:
             self.answering.append(conversations)
-            if self.failed is not None:
+            if self.ended is not None:
                 conversations.clock = self._clock
                 with suppress(UsageError):  # the answer function is in another process
-                    conversations.needed_answers().watch(self.failed)
+                    conversations.needed_answers().watch(self.ended)
                     if conversations.workers is None:
                         self.start_workers(conversations)
 
@@ -134,11 +134,11 @@ class WsgiTransport:
         """Start workers that answer texts as they arrive."""
         conversations.start_workers()
 
-    def stop_workers(self, conversations: Any) -> bool:
-        """Stop the workers that the app has started, and return whether there were any."""
+    def stop_workers(self, conversations: Any, *grace_s: float) -> bool:
+        """Stop the workers of this process, and return whether there were any."""
         workers = conversations.workers
         if workers is not None:
-            workers.stop()
+            workers.stop(*grace_s)
         return workers is not None
 
     def check(self, app: Any) -> Any:
@@ -147,7 +147,7 @@ class WsgiTransport:
 
     def _wrap(self, app: Any) -> Any:
         """Another app in a middleware with the same settings and store."""
-        middleware = self._middleware
+        middleware = self.middleware
         if middleware is None:
             raise UsageError("This app has no state. Wrap it: ConversationMiddleware(app)")
         settings = with_every_path(middleware.settings)
@@ -156,7 +156,7 @@ class WsgiTransport:
     @contextmanager
     def _checked_inside(self) -> Iterator[None]:
         """Have the middleware call the app inside a validator until the block ends."""
-        middleware = self._middleware
+        middleware = self.middleware
         if middleware is None:
             yield
             return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import weakref
+from contextlib import contextmanager
 from dataclasses import astuple
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -27,7 +28,7 @@ from convostate.testing.phone import Phone, overlap
 from convostate.testing.rest_resources import HeldSends, Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from _typeshed.wsgi import WSGIApplication
@@ -240,14 +241,34 @@ class TwilioSimulator:
             raise errors[0]
         return self._account.arrived[before:]
 
-    def keep_answering(self, failed: Callable[[Any, Exception], object]) -> None:
+    @contextmanager
+    def keep_answering(self, ended: Callable[[Any, Exception | None], object]) -> Iterator[None]:
         """Answer deferred texts as they arrive, in workers on this clock; for interactive use.
 
         Args:
-            failed: Called with the pair of a conversation and the exception of its answer function.
+            ended: Called after each answer, with the pair of its conversation and the exception of the
+                answer function, or None.
         """
-        if self._called is not None:
-            self._called.failed = failed
+        called = self._called
+        if called is None:
+            yield
+            return
+        called.ended = ended
+        try:
+            yield
+        finally:
+            called.ended = None
+            for each in called.answering:
+                called.stop_workers(each, 0)
+
+    @property
+    def middleware(self) -> Any:
+        """The ConversationMiddleware of the app in this process, or None."""
+        return None if self._called is None else self._called.middleware
+
+    def result_of(self, value: Any) -> Any:
+        """The value that the app's store returns, awaited on the app's event loop if it is a coroutine."""
+        return value if self._called is None else self._called.result_of(value)
 
     def is_answering(self, phone: Phone) -> bool:
         """Whether workers of this process have texts of a phone to answer, or replies to send to it."""

@@ -1,6 +1,7 @@
 // The stored state of the selected phone's conversation: where, how large, for how long.
 
 import { now } from "./clock.js";
+import { showLater } from "./later.js";
 import { $, el, sayDay, sayNumber, saySpan, sayTime } from "./view.js";
 
 const PLACES = { cookie: "Twilio's cookie", memory: "in memory", redis: "Redis" };
@@ -56,6 +57,7 @@ function facts(stored) {
   if (stored.in_progress) shown.push(lifetime(stored));
   if (stored.size_bytes) shown.push(size(stored));
   if (stored.waiting !== null) shown.push(queue(stored));
+  if (stored.later) shown.push(showLater(stored.later));
   return shown;
 }
 

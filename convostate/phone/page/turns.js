@@ -82,7 +82,7 @@ function details(turn, store, opened) {
     store ? state(turn) : null,
     turn.log.length ? log(turn.log) : null,
     statuses(turn.statuses),
-    reply(turn, opened),
+    turn.exchanges.length ? reply(turn, opened) : null,
   ].filter(Boolean);
 }
 

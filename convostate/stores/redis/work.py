@@ -149,7 +149,10 @@ class RedisWork:
         left = await self._ask(
             REST, taken, tries, delay_us, _us(now), _KEEP_MS, _HANDOVER_MS, which=slice(0, 3)
         )
-        await self._look_again(taken.hint, delay_us if left[0] else None, now)
+        if left[0]:  # which others may have put off until this lease ends
+            await self._look_again(taken.hint._replace(ticket=""), delay_us, now)
+        else:
+            await self._look_again(taken.hint, None, now)
 
     async def dead(self, queue: str) -> list[Hint]:
         """See `WorkStore.dead`."""
