@@ -45,10 +45,11 @@ class Later:
             app = asgi.ConversationMiddleware(self._asgi, settings)
             self.conversations = AsyncConversations(settings, store=app.store, client=client)
 
-            @self.conversations.answers
             async def answer(turn: Answering) -> None:
                 await asyncio.to_thread(self.let_go.wait)
                 self._answer(turn)
+
+            self.conversations.answers(answer)
 
         simulator = TwilioSimulator(
             app, account_sid=ACCOUNT_SID, clock=Clock(ticking=True), raise_app_errors=False
