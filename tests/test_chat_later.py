@@ -34,15 +34,22 @@ def environ(**more: str) -> dict[str, str]:
     return {**unset(), **fast, **more}
 
 
-def chat(*words: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+def chat(
+    *words: str, folder: Path | None = None, burst: str = "0.5s"
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*CHAT, *words], env=environ(), capture_output=True, text=True, check=False, cwd=folder
+        [*CHAT, *words],
+        env=environ(CONVOSTATE_BURST=burst),
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=folder,
     )
 
 
 @pytest.mark.parametrize("demo", DEMOS)
 def test_texts_of_a_script_are_answered_together_at_its_end(demo: str) -> None:
-    done = chat(f"convostate.demo.{demo}:app", "one", "two", "three")
+    done = chat(f"convostate.demo.{demo}:app", "one", "two", "three", burst="3s")
 
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "> one\n> two\n> three\n< You asked: one / two / three\n"

@@ -23,7 +23,7 @@ APP = "tests.apps.assistant_served:app"
 def test_a_server_of_one_process_answers_bursts_through_twilios_client(
     server: str, demo: str
 ) -> None:
-    fast = {"DEMO": demo, "ASSISTANT_SECONDS": "0.1", "CONVOSTATE_BURST": "1s"}
+    fast = {"DEMO": demo, "ASSISTANT_SECONDS": "0.1", "CONVOSTATE_BURST": "3s"}
     with sent_here(US) as sent, serving(server, APP, **fast, **sent.environ) as running:
         twilio = TwilioSimulator(running.url)
         ada, bob = (twilio.phone(number, texting=US) for number in (ADA, BOB))
