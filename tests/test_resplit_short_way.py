@@ -22,6 +22,7 @@ NAMES = [
 VALUES = [
     "", "1", "+1", "+15550100001", "+15550100001x", "15550100001", "55555", "a", "From", "To", "Sid", "From+15550100001", "To+15550100001",
     f"SM{SID}", f"SM{SID}x", f"CallSidCA{SID}", f"sm{SID}", "x" * 34, "Mallory", "anonymous", "+٣٤٥٦٧", "client:alice",
+    "whatsapp:+15550100001", "whatsapp:+15550100001x", "whatsapp:15550100001", "whatsapp:", "whatsapp:From+15550100001",
 ]  # fmt: skip
 LETTERS = st.characters(codec="utf-8", exclude_characters="\0")
 FORMS = st.dictionaries(
@@ -42,6 +43,10 @@ def judged(form: Form, url: str = URL, body: str = "") -> bool:
 
 @example({"From": "+15550100001x"})
 @example({"To": "+15550100001x"})
+@example(
+    {"From": "whatsapp:+15550100001x", "To": "whatsapp:+15550100099", "MessageSid": f"SM{SID}"}
+)
+@example({"From": "whatsapp:+15550100001", "To": "whatsapp:+15550100099", "MessageSid": f"SM{SID}"})
 @example({"OriginalRepliedMessageSid": f"SM{SID}x"})
 @given(FORMS)
 @settings(max_examples=3000)

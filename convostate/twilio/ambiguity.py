@@ -142,7 +142,8 @@ def _long_later(above: str) -> re.Pattern[str]:
 def _is_plain(signed: str, first: dict[str, str], shape: Shape) -> bool:
     """Whether nothing but the names of the parameters spells a name: so it is with nearly every webhook.
 
-    The words are in the names and nowhere else, a SID is 34 characters long, and an address holds digits.
+    The words are in the names and nowhere else, a SID is 34 characters long, and an address is a number, which
+    has WhatsApp's channel in front or none.
     """
     if (
         signed.count("From") != shape.senders
@@ -155,7 +156,7 @@ def _is_plain(signed: str, first: dict[str, str], shape: Shape) -> bool:
         if len(first[name]) != _SID_CHARS:
             return False
     for name in shape.addresses:  # noqa: SIM110
-        if not first[name][1:].isdigit():
+        if not first[name].removeprefix("whatsapp:")[1:].isdigit():
             return False
     return True
 
