@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
+from playwright.sync_api import expect
 from twilio.rest import Client
 
 from convostate import AsyncConversations, ConversationMiddleware, Conversations, Settings, asgi
@@ -16,11 +17,15 @@ from convostate.testing import TwilioSimulator
 from convostate.testing.clock import Clock
 from convostate.testing.configured import ACCOUNT_SID
 from tests.phone_board import ADA, BOB, US, Board, board
+from tests.phoning import Person, browser, phone_server, shoot, silent_page
 from tests.redis_servers import wait_until
+from tests.test_phone_looks import AXE, overflowing, overlapping
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
+    from playwright.sync_api import Browser
     from redis import Redis
 
     from convostate import Answering
@@ -156,3 +161,103 @@ def test_an_app_that_answers_at_once_shows_nothing_of_it() -> None:
     with board(store="memory") as plain:
         plain.text("hello")
         assert "later" not in plain.look()["stored"][0]
+
+
+# In a browser.
+
+THINKER = """
+import os
+
+from twilio.rest import Client
+
+from convostate import ConversationMiddleware, Conversations, Settings
+
+settings = Settings.from_environ(store="memory", defer_paths="/sms", burst="1s")
+
+
+def client_of(account_sid):
+    return Client(account_sid, os.environ["TWILIO_AUTH_TOKEN"])
+
+
+def webhook(environ, start_response):
+    conversations.answer_later(environ)
+    start_response("200 OK", [("Content-Type", "text/xml")])
+    return [b"<Response/>"]
+
+
+app = ConversationMiddleware(webhook, settings)
+conversations = Conversations(settings, store=app.store, client=client_of)
+
+
+@conversations.answers
+def answer(turn):
+    turn.state["texts"] = [text.body for text in turn.texts]
+    if "raise" in turn.state["texts"]:
+        raise ZeroDivisionError("in the answer")
+    turn.reply(" and ".join(turn.state["texts"]))
+"""
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with browser() as started:
+        yield started
+
+
+@pytest.fixture
+def thinker(tmp_path: Path) -> Iterator[str]:
+    (tmp_path / "thinker.py").write_text(THINKER, encoding="utf-8")
+    with phone_server("thinker:app", folder=tmp_path) as url:
+        yield url
+
+
+@pytest.mark.slow
+def test_the_page_shows_texts_that_wait_and_their_answer_without_a_click(
+    chromium: Browser, thinker: str
+) -> None:
+    with silent_page(chromium) as page:
+        person = Person(page, thinker)
+        later = page.locator("#stored-later")
+        expect(later).to_have_text("0 sent")
+        person.text("one")
+        person.text("two")
+        expect(later).to_contain_text("wait")
+        person.hears("one and two")
+        expect(later).to_have_text("1 sent")
+        expect(page.locator(".turn-said")).to_have_text("Answer")
+        person.sees_state("texts 2 items list new", "0 one str new", "1 two str new")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (1280, "dark")])
+def test_e12_axe_finds_nothing_serious_in_dead_letters(
+    chromium: Browser, thinker: str, width: int, scheme: Literal["light", "dark"]
+) -> None:
+    page = chromium.new_page(
+        viewport={"width": width, "height": 900},
+        color_scheme=scheme,
+        reduced_motion="reduce",
+        bypass_csp=True,  # for axe itself, which is put into the page
+    )
+    person = Person(page, thinker)
+    person.text("raise")
+    panes = page.get_by_label("Panes")
+    for failures in (1, 2, 3):
+        expect(page.locator(".turn-list button")).to_have_count(failures + 1)
+        if width < 752:
+            panes.get_by_role("button", name="Phones").click()
+        page.get_by_role("button", name="+10 min").click()
+    if width < 752:
+        panes.get_by_role("button", name="State").click()
+    expect(page.locator("#dead li")).to_have_text("text “raise”: failed")
+    expect(page.locator("#traceback strong")).to_have_text("ZeroDivisionError: in the answer")
+    assert overflowing(page) == overlapping(page) == []
+    page.add_script_tag(path=AXE)
+    shoot(page, f"later-{width}-{scheme}")
+    found = page.evaluate(
+        """async () => (await axe.run(document, {runOnly: {type: "tag", values: [
+            "wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}})).violations
+            .map((v) => [v.impact, v.id, v.nodes.map((n) => n.target.join(" ")).join(", ")])"""
+    )
+    page.close()
+    assert [each for each in found if each[0] in ("serious", "critical")] == [], found
