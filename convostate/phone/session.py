@@ -384,9 +384,7 @@ class PhoneSession:
 
     def _record_answer(self, phone: int, error: Exception | None) -> None:
         stored = self.inspector.stored(self.phone(phone))
-        failed = (
-            "The function raised an exception, so nothing was stored, and the texts come again."
-        )
+        failed = "The function raised an exception, so nothing was stored. The texts are tried four times."
         turn = answer_view(error) | {
             "body": "Answer",
             "at": self.simulator.clock.now(),
