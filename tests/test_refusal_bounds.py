@@ -13,7 +13,8 @@ from convostate.twilio import diagnosis
 from convostate.twilio.signature import MAX_URL_CHARS, Signer
 from convostate.wsgi.request import read_request
 from tests.answering import Answering
-from tests.served import ACCOUNT, TOKEN, URL, bare, serve, signed, wrapped
+from tests.proving import posted, status_of
+from tests.served import ACCOUNT, TOKEN, URL, US, bare, serve, signed, text, wrapped
 from tests.test_refusal_log import line
 
 if TYPE_CHECKING:
@@ -78,6 +79,28 @@ def test_o12_the_log_line_of_a_refusal_takes_a_bounded_amount_of_work(
     assert len(caplog.records) == 1
     assert work.calls <= MOST_WORK.calls, work
     assert work.chars <= MOST_WORK.chars, work
+    assert work.hashed_bytes <= MOST_WORK.hashed_bytes, work
+
+
+CALL = {
+    "AccountSid": ACCOUNT,
+    "CallSid": f"CA{'0' * 32}",
+    "Direction": "inbound",
+    "From": "mallory",
+    "To": US,
+}
+
+
+@pytest.mark.parametrize("unit", ["Froma", "From+1555", "From+1555FromCity", f"From{'a' * 20}:x", f"CallSidCA{'0' * 32}Direction", f"AccountSidAC{'0' * 32}", "FromToSid"])  # fmt: skip
+@pytest.mark.parametrize("name", ["AddOns", "Body", "SpeechResult", "Zz"])
+@pytest.mark.parametrize("params", [text(), CALL])
+def test_o12_a_signed_form_of_256_kib_takes_a_bounded_amount_of_work(
+    params: dict[str, str], name: str, unit: str
+) -> None:
+    request = posted({**params, name: unit * (200_000 // len(unit))})
+    work = work_of(lambda: status_of(request))
+
+    assert work.calls <= MOST_WORK.calls, work
     assert work.hashed_bytes <= MOST_WORK.hashed_bytes, work
 
 

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+import hmac
+from base64 import b64encode
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from convostate.twilio.signature import HMAC_SHA256, Request, Secrets
+from convostate.twilio.signature import (
+    HMAC_SHA1,
+    HMAC_SHA256,
+    Request,
+    Secrets,
+    Signer,
+    primed_hmac,
+)
 from tests.proving import SETTINGS_HEADER, got, oracle_sign, posted, prove, status_of
 from tests.served import ADA, TOKEN, URL, text
 
@@ -148,3 +159,25 @@ def test_a_repeated_value_is_proven_only_as_one_of_a_set() -> None:
     )
     assert not accepted(request, "body", urlencode([*text().items(), ("Digits", "1")]).encode())
     assert not accepted(request, "body", urlencode([*pairs, ("From", ADA)]).encode())
+
+
+@pytest.mark.parametrize("digest", [hashlib.sha1, hashlib.sha256])
+def test_an_hmac_is_the_standard_librarys_for_every_length_of_key(digest: Any) -> None:
+    """Below, at and beyond the 64 bytes of a block, after which the key is hashed."""
+    for length in range(201):
+        key = bytes((7 * place + length) % 256 for place in range(length))
+        primed = primed_hmac(key, digest)
+        for message in (b"", key, b"x" * 1000):
+            inner, outer = (each.copy() for each in primed)  # the primed ones stay as they are
+            inner.update(message)
+            outer.update(inner.digest())
+            assert outer.digest() == hmac.new(key, message, digest).digest()
+
+
+@given(st.text(max_size=90), st.binary(max_size=300), st.sampled_from([HMAC_SHA1, HMAC_SHA256]))
+def test_a_signature_is_the_standard_librarys_hmac_in_base64(
+    secret: str, message: bytes, algorithm: str
+) -> None:
+    signer = Signer(secret, algorithm)
+    mac = hmac.digest(secret.encode(), message, algorithm.removeprefix("HMAC_"))
+    assert signer.sign(message) == signer.sign(message) == b64encode(mac)
