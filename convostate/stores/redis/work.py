@@ -87,7 +87,7 @@ class RedisWork:
         hints: list[Hint] = []
         failure: StoreError | None = None
         for shard in await self._shards(queue):
-            args = (most - len(hints), ANSWER_LEASE_S * _S, _us(now))
+            args = (most - len(hints), int(ANSWER_LEASE_S * _S), _us(now))
             try:
                 _, lent, *names = await self._turns.ask(DUE, Claim(shard), "z", *args)
             except StoreError as error:  # a server of a Cluster, and the others are well
