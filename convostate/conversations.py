@@ -14,6 +14,7 @@ import re
 import time
 from collections.abc import Mapping
 from contextlib import asynccontextmanager, contextmanager
+from threading import Event
 from typing import TYPE_CHECKING, Any, Literal, get_args, overload
 
 from convostate.errors import ConversationExistsError, OptedOutError, StoreError, UsageError
@@ -139,7 +140,7 @@ class _Conversations:
             )
         if self._answers is not None:
             raise UsageError(f"One function answers. Use {name}.answers once")
-        self._answers = Answers(self, self._caller(function), self._send_reply)
+        self._answers = Answers(self, self._caller(function), self._send_reply, self._pause)
         return function
 
     def answer_later(self, environ: Mapping[str, Any]) -> None:
@@ -219,6 +220,9 @@ class _Conversations:
         raise NotImplementedError
 
     async def _send_reply(self, account_sid: str, message: dict[str, Any]) -> object:
+        raise NotImplementedError
+
+    async def _pause(self, seconds: float) -> None:
         raise NotImplementedError
 
     @asynccontextmanager
@@ -399,6 +403,9 @@ class Conversations(_Conversations):
 
     async def _send_reply(self, account_sid: str, message: dict[str, Any]) -> object:
         return client_for(self._client, account_sid).messages.create(**message)
+
+    async def _pause(self, seconds: float) -> None:
+        Event().wait(seconds)
 
     @blocking
     async def answer_due(self) -> list[Exception]:
@@ -721,6 +728,11 @@ class AsyncConversations(_Conversations):
 
     async def _send_reply(self, account_sid: str, message: dict[str, Any]) -> object:
         return await client_for(self._client, account_sid).messages.create_async(**message)
+
+    async def _pause(self, seconds: float) -> None:
+        from asyncio import sleep  # noqa: PLC0415  # asyncio is not for everyone
+
+        await sleep(seconds)
 
     async def answer_due(self) -> list[Exception]:
         """As `Conversations.answer_due`, in this task."""

@@ -16,6 +16,7 @@ import threading
 import time
 import traceback
 from contextlib import suppress
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -23,7 +24,7 @@ from convostate.errors import SealError, StoreError, UsageError
 from convostate.sealing import codec
 from convostate.sealing.codec import prefixed
 from convostate.sealing.token import NONCE_BYTES, Opened, Sealer
-from convostate.stores.base import ANSWER_LEASE_S, WORK_S, blocking
+from convostate.stores.base import ANSWER_LEASE_S, WORK_S, blocking, lost
 from convostate.turns import Turn, finish, open_turn
 from convostate.twilio.webhook import FIRST_FAILING_STATUS, PhonePair, Webhook
 
@@ -172,6 +173,7 @@ class Run:
         sending: The reply that is on its way to Twilio, or None.
         ends: When the function, or the sending of one reply, has taken too long. Monotonic time.
         renew: When the lease is to be renewed.
+        held_until: Before then nobody else can have the conversation.
     """
 
     def __init__(self, hint: Hint) -> None:
@@ -179,6 +181,15 @@ class Run:
         self.taken: Taken | None = None
         self.sending: bytes | None = None
         self.ends = self.renew = float("inf")
+        self.held_until = 0.0
+
+
+class _FunctionError(Exception):
+    """The function has raised what its store would."""
+
+    def __init__(self, error: StoreError) -> None:
+        super().__init__()
+        self.error = error
 
 
 class Answers:
@@ -188,6 +199,7 @@ class Answers:
         owner: That object.
         call: Runs the function for one turn.
         send: Sends one message through the client for an account.
+        pause: Waits for so many seconds.
     """
 
     def __init__(
@@ -195,8 +207,9 @@ class Answers:
         owner: _Conversations,
         call: Callable[[Answering], Awaitable[None]],
         send: Callable[[str, dict[str, Any]], Awaitable[object]],
+        pause: Callable[[float], Awaitable[None]],
     ) -> None:
-        self._call, self._send = call, send
+        self._call, self._send, self._pause = call, send, pause
         self._owner = owner
         self.work: WorkStore = owner.store.work
         self.longest_s = owner.settings.longest_answer.total_seconds()
@@ -238,6 +251,7 @@ class Answers:
             What went wrong, if anything did; it is logged.
         """
         try:
+            run.held_until = time.monotonic() + lease_s
             run.taken = await self.work.take(run.hint, self._burst_s, lease_s, self.now())
             return None if run.taken is None else await self._handle(run, run.taken)
         except StoreError as error:  # the lease ends by itself, and another worker takes over
@@ -254,14 +268,25 @@ class Answers:
         except StoreError:
             raise
         except Exception as error:  # noqa: BLE001  # the function's, of any kind
-            await self.fail(taken, error)
-            return error
+            cause = error.error if isinstance(error, _FunctionError) else error
+            await self.fail(taken, cause)
+            return cause
         except BaseException:  # this worker is stopped, which is not the function's fault
             if run.sending is None:
                 await self.work.rest(taken, taken.tries - 1, 0, self.now())
             raise
-        await self.work.rest(taken, tries, wait_s, self.now())
+        await self._persist(run, partial(self.work.rest, taken, tries, wait_s, self.now()))
         return None
+
+    async def _persist(self, run: Run, ask: Callable[[], Awaitable[None]]) -> None:
+        """Ask a store that does not answer again, while nobody else can have the conversation."""
+        while True:
+            try:
+                return await ask()
+            except StoreError as error:
+                if error.reason != "down" or time.monotonic() + OUTAGE_S >= run.held_until:
+                    raise
+            await self._pause(OUTAGE_S)
 
     async def fail(self, taken: Taken, error: BaseException) -> None:
         """Have a batch tried again whose answer has failed, or give it up."""
@@ -308,6 +333,8 @@ class Answers:
             began_s = time.perf_counter()
             try:
                 await self._call(answering)
+            except StoreError as error:  # of a store that the function has asked
+                raise _FunctionError(error) from error
             finally:
                 answering.is_over = True
                 turn.app_s = time.perf_counter() - began_s
@@ -319,7 +346,7 @@ class Answers:
             replies = [
                 self._sealer.seal(name, pair, now, reply=message) for message in answering.messages
             ]
-            await self.work.keep(taken, outcome, replies, self.now())
+            await self._persist(run, partial(self.work.keep, taken, outcome, replies, self.now()))
         except StoreError as error:
             turn.came_to("unavailable", error.reason)
             raise
@@ -353,6 +380,8 @@ class Answers:
         """
         tries = taken.tries if taken.replies else 1
         for entry in replies:
+            if time.monotonic() >= run.held_until:
+                raise lost()
             reason = ""
             try:
                 pair, message = self._sealer.open(taken.hint.name, entry, "reply", self.now())
@@ -362,8 +391,6 @@ class Answers:
                 )
             except SealError as error:
                 reason = error.reason
-            except StoreError:
-                raise
             except Exception as error:  # noqa: BLE001  # the client's, of any kind
                 again, reason = fate_of(error)
                 if again and tries <= len(SEND_AGAIN_S):
@@ -371,7 +398,8 @@ class Answers:
                     return tries, SEND_AGAIN_S[tries - 1]
             if reason:
                 _log("a reply is a dead letter", reason)
-            await self.work.settle(taken, [entry], reason, self.now())
+            settled = partial(self.work.settle, taken, [entry], reason, self.now())
+            await self._persist(run, settled)
             tries = 1
         run.sending = None
         return 0, 0.0
@@ -480,9 +508,11 @@ class _Workers:
                 run.renew = now + RENEW_S
                 try:
                     await self._answers.work.renew(taken, ANSWER_LEASE_S)
+                    run.held_until = now + ANSWER_LEASE_S
                 except StoreError as error:
                     if error.reason != "lost":
                         raise
+                    run.held_until = 0.0
 
     async def _put_back(self) -> None:
         """Put back what still runs, as if it had not been tried."""
@@ -580,7 +610,9 @@ class LoopWorkers(_Workers):
 
     def _ended(self, run: Run) -> None:
         super()._ended(run)
-        self._tasks.pop(run, None)
+        task = self._tasks.pop(run, None)
+        if task is not None:
+            task.cancel()  # if it was abandoned
         self._wake.set()
 
     async def _put_back(self) -> None:

@@ -14,6 +14,7 @@ from convostate import (
     StateError,
     StoreError,
     UsageError,
+    replies,
     state_from,
 )
 from convostate.replies import ANSWER_AGAIN_S, SEND_AGAIN_S, fate_of
@@ -456,6 +457,87 @@ def test_a_turn_of_the_same_conversation_inside_the_function_is_refused(make: Ma
     world.phone().text("hello")
 
     assert world.work() == ["refused"]
+
+
+def test_what_a_store_raises_in_the_function_is_a_failure_of_the_function(world: Deferring) -> None:
+    answer = world.answer
+
+    def asks_another_store(_turn: Answering) -> None:
+        world.answer = answer
+        raise StoreError("down", "another store")
+
+    world.answer = asks_another_store
+    world.phone().text("hello")
+
+    assert world.work() == []
+    advance(world, ANSWER_AGAIN_S[0])
+    assert world.work() == ["hello"]
+
+
+@pytest.mark.parametrize("call", ["keep", "settle", "rest"])
+def test_a_store_that_does_not_answer_for_a_moment_costs_no_answer_and_doubles_no_reply(
+    world: Deferring, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    monkeypatch.setattr(replies, "OUTAGE_S", 0.0)
+    work = world.conversations.store.work
+    do, failures, ran = getattr(work, call), iter(range(3)), []
+    answer = world.answer
+
+    def counted(turn: Answering) -> None:
+        ran.append(1)
+        answer(turn)
+
+    async def failing(*args: Any) -> None:
+        if next(failures, None) is not None:
+            raise StoreError("down", "it does not answer")
+        await do(*args)
+
+    world.answer = counted
+    monkeypatch.setattr(work, call, failing)
+    world.phone().text("hello")
+
+    assert world.work() == ["hello"]
+    assert ran == [1]
+    assert world.phone().state == {"log": ["hello"]}
+    assert world.backlog() == (0, False, 0, 0)
+
+
+def test_nothing_is_sent_after_the_lease_has_ended(make: Make) -> None:
+    world = make()
+
+    def answer(turn: Answering) -> None:
+        turn.reply("one")
+        turn.reply("two")
+
+    async def send(_account_sid: str, message: dict[str, Any]) -> None:
+        sent.append(message["body"])
+        run.held_until = 0.0  # as when renewals are refused
+
+    sent: list[str] = []
+    world.answer = answer
+    answers = world.conversations._answers
+    answers._send = send
+    world.phone().text("hello")
+    clock = world.twilio.clock
+    world.conversations.clock = clock
+    work = world.conversations.store.work
+    (hint,) = finished(work.due(answers.queue, 1, clock()))
+    run = replies.Run(hint)
+    error = finished(answers.handle(run, 30))
+
+    assert sent == ["one"]
+    assert isinstance(error, StoreError)
+    assert error.reason == "lost"
+    assert world.backlog() == (0, True, 1, 0)
+
+
+def finished(work: Any) -> Any:
+    """The result of a coroutine that never suspends."""
+    try:
+        work.send(None)
+    except StopIteration as ended:
+        return ended.value
+    raise AssertionError("it has suspended")
 
 
 def test_an_answer_is_an_event(make: Make) -> None:
