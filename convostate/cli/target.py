@@ -6,7 +6,7 @@ import importlib
 import os
 import re
 import secrets
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 import click
@@ -103,19 +103,14 @@ def make_target(
     Raises:
         UsageError: There is no such app, or its settings are wrong.
     """
-    clock = Clock(ticking=True) if clock is None else clock
-    chosen: Literal["POST", "GET"] = "GET" if method.upper() == "GET" else "POST"
+    options: dict[str, Any] = {
+        "voice_url": voice_url or "",
+        "clock": clock or Clock(ticking=True),
+        "method": method.upper(),
+    }
     if is_url(name):
         _check_running(name, wrap=wrap)
-        return Target(
-            TwilioSimulator(
-                name,
-                webhook_url=webhook_url,
-                voice_url=voice_url or "",
-                clock=clock,
-                method=chosen,
-            )
-        )
+        return Target(TwilioSimulator(name, webhook_url=webhook_url, **options))
     use_throwaway_secrets()
     app, module = load(name)
     middleware = find_middleware(app)
@@ -130,13 +125,11 @@ def make_target(
         app,
         secret.value,
         webhook_url or configured_url(settings),
-        voice_url=voice_url or "",
-        clock=clock,
-        method=chosen,
         raise_app_errors=False,
         stripped_prefix=configured_prefix(settings),
         account_sid=account_sid,
         shared_key=(secret.key_id, secret.value) if secret.key_id else None,
+        **options,
     )
     start = getattr(module, "start", None)
     return Target(simulator, start if callable(start) else None, _masked(), wrapped)

@@ -105,21 +105,17 @@ class AsgiTransport(WsgiTransport):
         """The app inside a validator."""
         return CheckedAsgi(app)
 
-    def inside(self, act: Callable[[Any], bool]) -> AsgiTransport:
-        """As `WsgiTransport.inside`, on the app's own loop, because its store may belong to that."""
-
+    def _acting(self, act: Callable[[Any], bool]) -> Any:
         async def app(scope: Message, _receive: Any, send: Any) -> None:
             status = 204 if act(scope[STATE_KEY]) else 500
             await send({"type": "http.response.start", "status": status, "headers": []})
             await send({"type": "http.response.body"})
 
-        return AsgiTransport(
-            self._wrap(app),
-            self._clock,
-            loop=self._loop,
-            raise_app_errors=True,
-            stripped_prefix=self.stripped_prefix,
-        )
+        return app
+
+    def _around(self, app: Any, **options: Any) -> AsgiTransport:
+        # On the same loop, because the store may belong to it.
+        return AsgiTransport(app, self._clock, loop=self._loop, **options)
 
 
 async def _start_workers(conversations: Any) -> None:

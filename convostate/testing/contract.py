@@ -52,9 +52,9 @@ _HEAD = b"\x01" + bytes(8)  # version and key id of a token; see sealing.token
 SEALED = Reply(b"sealed", redirects=False)
 
 
-def _server_side(test: Any) -> Any:
-    """Mark a test that only a server-side store can pass."""
-    test.server_side = True
+def _any_store(test: Any) -> Any:
+    """Mark a test that is also for a store that is not server-side."""
+    test.any_store = True
     return test
 
 
@@ -79,7 +79,7 @@ class StoreContract:
         super().__init_subclass__(**kwargs)
         if not cls.server_side:
             for name, test in vars(StoreContract).items():
-                if hasattr(test, "server_side"):
+                if name.startswith("test_") and not hasattr(test, "any_store"):
                     setattr(cls, name, None)
 
     @pytest.fixture
@@ -202,23 +202,27 @@ class StoreContract:
 
     # Every store.
 
+    @_any_store
     def test_it_says_whether_it_is_server_side_and_how_long_a_token_may_be(
         self, store: Store
     ) -> None:
         assert store.server_side is self.server_side
         assert store.most_bytes is None or store.most_bytes > 1024
 
+    @_any_store
     def test_a_state_and_the_store_survive_a_close(self, store: Store) -> None:
         self.take_turn(store, self.keep("a"))
         store.close()
         store.close()
         assert self.kept(store) == self.token("a")
 
+    @_any_store
     def test_a_new_conversation_has_no_token(self, store: Store) -> None:
         claim = self.claim()
         begun = self.begin(store, claim)
         assert (begun.claim, begun.token, begun.opted_out) == (claim, None, False)
 
+    @_any_store
     def test_a_token_comes_back_byte_for_byte_until_another_replaces_it(self, store: Store) -> None:
         token = self.token("a", content=bytes(range(256)))
         headers = self.take_turn(store, Keep(token, 3600))
@@ -228,6 +232,7 @@ class StoreContract:
         self.take_turn(store, self.keep("b"))
         assert self.kept(store) == self.token("b")
 
+    @_any_store
     @pytest.mark.parametrize("kept_before", [True, False])
     def test_after_an_end_there_is_no_state(self, store: Store, kept_before: bool) -> None:
         if kept_before:
@@ -236,6 +241,7 @@ class StoreContract:
         # A store that cannot delete returns the sealed ending.
         assert self.kept(store) == (None if self.server_side else self.token("end"))
 
+    @_any_store
     def test_a_turn_that_leaves_the_state_or_is_aborted_changes_nothing(self, store: Store) -> None:
         self.take_turn(store, Leave())
         assert self.kept(store) is None
@@ -246,6 +252,7 @@ class StoreContract:
         store.abort(begun)
         assert [begun.token, self.kept(store)] == [self.token("a")] * 2
 
+    @_any_store
     def test_abort_may_be_called_twice_and_without_a_begin(self, store: Store) -> None:
         begun = self.begin(store)
         store.abort(begun)
@@ -255,7 +262,6 @@ class StoreContract:
 
     # Turns: one turn holds a conversation, its state has a lifetime, and a STOP outlasts the state.
 
-    @_server_side
     def test_a_state_is_gone_after_its_lifetime_and_not_before(self, store: Store) -> None:
         self.take_turn(store, self.keep("a", 60))
         self.advance(store, 59)
@@ -264,7 +270,6 @@ class StoreContract:
         self.advance(store, 2)
         assert self.kept(store) is store.peek(self.claim(), self.now) is None
 
-    @_server_side
     def test_it_reports_the_remaining_lifetime_or_leaves_that_to_the_token(
         self, store: Store
     ) -> None:
@@ -273,14 +278,12 @@ class StoreContract:
         assert 45 < (self.seen(store).left_s or 50) <= 50
         assert self.seen(store, self.claim(name="b")).left_s is None
 
-    @_server_side
     def test_every_commit_restarts_the_lifetime(self, store: Store) -> None:
         for mark in "ab":
             self.take_turn(store, self.keep(mark, 60))
             self.advance(store, 50)
         assert self.kept(store) == self.token("b")
 
-    @_server_side
     def test_a_state_that_expires_during_a_turn_is_written_by_its_commit(
         self, store: Store
     ) -> None:
@@ -290,7 +293,6 @@ class StoreContract:
         self.commit(store, begun, self.keep("b", 60))
         assert (begun.token, self.kept(store)) == (self.token("a"), self.token("b"))
 
-    @_server_side
     def test_two_conversations_do_not_see_or_block_each_other(self, store: Store) -> None:
         self.take_turn(store, self.keep("a"))
         held = self.begin(store)
@@ -298,7 +300,6 @@ class StoreContract:
         self.commit(store, held, self.keep("c"))
         assert self.kept(store, self.claim(name="b")) is None
 
-    @_server_side
     def test_a_turn_is_committed_once_and_not_after_an_abort(self, store: Store) -> None:
         begun = self.begin(store)
         self.commit(store, begun, self.keep("a"))
@@ -311,7 +312,6 @@ class StoreContract:
             self.commit(store, begun, self.keep("c"))
         assert self.kept(store) == self.token("a")
 
-    @_server_side
     def test_abort_after_commit_does_not_release_the_next_turn(self, store: Store) -> None:
         first = self.begin(store)
         self.commit(store, first, self.keep("a"))
@@ -320,7 +320,6 @@ class StoreContract:
         self.commit(store, second, self.keep("b"))
         assert self.kept(store) == self.token("b")
 
-    @_server_side
     def test_a_turn_writes_nothing_after_its_lease(self, store: Store) -> None:
         self.take_turn(store, self.keep("a"))
         claim = self.claim("request")
@@ -335,7 +334,6 @@ class StoreContract:
         assert self.replayed(store, claim) is None
         assert self.kept(store) == self.token("a")
 
-    @_server_side
     def test_a_write_during_a_turn_takes_effect_at_once_and_lasts(self, store: Store) -> None:
         self.take_turn(store, self.keep("before"))
         begun = self.begin(store)
@@ -350,7 +348,6 @@ class StoreContract:
         self.commit(store, begun, self.keep("c"))
         assert self.kept(store) == self.token("c")
 
-    @_server_side
     def test_a_stop_lasts_for_its_time(self, store: Store) -> None:
         self.take_turn(store, End(self.token("end"), 3600, opted_out=True))
         self.advance(store, OPT_OUT_S - 1)
@@ -359,7 +356,6 @@ class StoreContract:
         self.advance(store, 2)
         assert not self.seen(store).opted_out
 
-    @_server_side
     @pytest.mark.parametrize("kind", [Keep, End, Leave])
     def test_every_outcome_sets_leaves_and_lifts_a_stop(self, store: Store, kind: Any) -> None:
         results = []
@@ -371,7 +367,6 @@ class StoreContract:
 
     # Replies: a repeated request gets the recorded reply.
 
-    @_server_side
     def test_a_repeated_request_gets_the_recorded_reply(self, store: Store) -> None:
         replies = {name: bytes(range(256)) + name.encode() for name in "abcd"}
         for name, sealed in replies.items():
@@ -381,7 +376,6 @@ class StoreContract:
         assert self.replayed(store, self.claim("e")) is None
         assert self.replayed(store, self.claim("a", name="b")) is None
 
-    @_server_side
     def test_without_a_fingerprint_a_reply_or_a_commit_a_request_runs_again(
         self, store: Store
     ) -> None:
@@ -392,7 +386,6 @@ class StoreContract:
         store.abort(self.begin(store, self.claim("request")))
         assert self.replayed(store, self.claim("request")) is None
 
-    @_server_side
     def test_the_reply_of_a_turn_that_leaves_or_ends_the_state_is_recorded(
         self, store: Store
     ) -> None:
@@ -401,7 +394,6 @@ class StoreContract:
             self.take_turn(store, outcome, claim, SEALED)
             assert self.replayed(store, claim) == b"sealed"
 
-    @_server_side
     def test_a_reply_is_forgotten_after_its_time(self, store: Store) -> None:
         self.answer(store, self.claim("request"), b"sealed")
         self.advance(store, REPLY_S - 1)
@@ -410,7 +402,6 @@ class StoreContract:
         self.advance(store, 2)
         assert self.replayed(store, self.claim("request")) is None
 
-    @_server_side
     @pytest.mark.parametrize("others", [0, 1, 3])
     def test_a_redirect_to_the_same_url_runs_and_its_retry_does_not(
         self, store: Store, others: int
@@ -426,7 +417,6 @@ class StoreContract:
         # The reply that ends the redirects answers both requests.
         assert [self.replayed(store, claim) for claim in (second, first)] == [b"message"] * 2
 
-    @_server_side
     @pytest.mark.parametrize("expire", [False, True])
     def test_a_reply_that_replaced_another_is_erased_with_the_others(
         self, store: Store, expire: bool
@@ -449,7 +439,6 @@ class StoreContract:
 
     # Erasure: an erased conversation does not come back.
 
-    @_server_side
     def test_erase_removes_the_state_and_no_other_conversation(self, store: Store) -> None:
         for name in "ab":
             self.take_turn(store, self.keep(name), self.claim(name=name))
@@ -459,7 +448,6 @@ class StoreContract:
         assert self.kept(store, self.claim(name="a")) is None
         assert self.kept(store, self.claim(name="b")) == self.token("b")
 
-    @_server_side
     @pytest.mark.parametrize("write_first", [False, True])
     def test_a_running_turn_cannot_restore_an_erased_state(
         self, store: Store, write_first: bool
@@ -478,7 +466,6 @@ class StoreContract:
         assert self.kept(store) is None
         assert self.replayed(store, claim) is None
 
-    @_server_side
     @pytest.mark.parametrize("answered", [1, 2, 20])
     def test_replies_are_erased_only_on_request(self, store: Store, answered: int) -> None:
         claims = [self.claim(f"request{number}") for number in range(answered)]
@@ -490,7 +477,6 @@ class StoreContract:
             store.erase(claims[0], replies=replies)
             assert [self.replayed(store, claim) for claim in claims] == [expected] * answered
 
-    @_server_side
     def test_a_stop_survives_erasure(self, store: Store) -> None:
         self.take_turn(store, Keep(self.token("a"), 3600, opted_out=True))
         store.erase(self.claim(), replies=True)
@@ -499,7 +485,6 @@ class StoreContract:
 
     # Waiting: turns wait for each other, in order, for a limited time.
 
-    @_server_side
     def test_turns_run_in_order_and_see_the_state_of_the_turn_before(self, store: Store) -> None:
         held, order = self.begin(store), []
         with self.waiting_turns(store) as wait:
@@ -511,7 +496,6 @@ class StoreContract:
                 self.commit(store, begun, self.keep(str(number)))
         assert order == [self.token(str(number)) for number in range(self.max_waiting)]
 
-    @_server_side
     def test_beyond_max_waiting_the_store_is_busy(self, store: Store) -> None:
         held = self.begin(store)
         with self.waiting_turns(store) as wait:
@@ -523,7 +507,6 @@ class StoreContract:
                 store.abort(self.began(turn))
         assert self.kept(store) is None
 
-    @_server_side
     def test_a_turn_that_waits_too_long_finds_the_store_busy(self, store: Store) -> None:
         held = self.begin(store)
         with self.refused("busy"):
@@ -531,7 +514,6 @@ class StoreContract:
         self.commit(store, held, self.keep("a"))
         assert self.kept(store) == self.token("a")
 
-    @_server_side
     @pytest.mark.parametrize("ends_by", ["abort", "erase", "lease"])
     def test_the_next_turn_begins_however_the_turn_before_ends(
         self, store: Store, ends_by: str
@@ -554,7 +536,6 @@ class StoreContract:
         self.commit(store, begun, self.keep("c"))
         assert self.kept(store) == self.token("c")
 
-    @_server_side
     def test_a_repeated_delivery_waits_for_the_first_and_gets_its_reply(self, store: Store) -> None:
         claim = self.claim("request")
         held = self.begin(store, claim)
@@ -565,7 +546,6 @@ class StoreContract:
         assert replays == [Replay(b"sealed")] * self.max_waiting
         assert self.kept(store) == self.token("a")  # and the conversation is free
 
-    @_server_side
     def test_a_repeated_delivery_runs_if_the_first_failed(self, store: Store) -> None:
         claim = self.claim("request")
         held = self.begin(store, claim)
@@ -574,7 +554,6 @@ class StoreContract:
             store.abort(held)
             store.abort(self.began(again))
 
-    @_server_side
     def test_of_many_concurrent_turns_each_takes_effect_once(self, store: Store) -> None:
         turns = range(10)
 

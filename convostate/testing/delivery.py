@@ -6,7 +6,7 @@ import http.client
 import socket
 import ssl
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from werkzeug.datastructures import Headers
@@ -85,34 +85,6 @@ class DeliveryError(Exception):
         self.retry_word = retry_word
 
 
-class Transport(Protocol):
-    """Sends requests to an app, in this process or elsewhere."""
-
-    def send(self, request: Request, connect_s: float, read_s: float) -> Response:
-        """Send one request and wait for its response.
-
-        Args:
-            request: The request.
-            connect_s: Seconds to wait for a connection.
-            read_s: Seconds to wait for each part of the response.
-
-        Raises:
-            DeliveryError: There was no response.
-        """
-        ...
-
-    def inside(self, act: Callable[[Any], bool]) -> Transport:
-        """A transport to a copy of the app's middleware, in which `act` replaces the app.
-
-        Args:
-            act: Called with the State; returns whether its changes are stored.
-
-        Raises:
-            UsageError: The app runs elsewhere, or has no ConversationMiddleware.
-        """
-        ...
-
-
 class HttpTransport:
     """Sends every webhook to one server, whatever host its URL names.
 
@@ -136,7 +108,16 @@ class HttpTransport:
         self._https, self._host = scheme == "https", host
 
     def send(self, request: Request, connect_s: float, read_s: float) -> Response:
-        """Send one request over a connection of its own."""
+        """Send one request over a connection of its own, and wait for the response.
+
+        Args:
+            request: The request.
+            connect_s: Seconds to wait for a connection.
+            read_s: Seconds to wait for each part of the response.
+
+        Raises:
+            DeliveryError: There was no response.
+        """
         kind = http.client.HTTPSConnection if self._https else http.client.HTTPConnection
         connection = kind(self._host, self._port, timeout=connect_s)
         try:
@@ -146,7 +127,7 @@ class HttpTransport:
         finally:
             connection.close()
 
-    def inside(self, act: Callable[[Any], bool]) -> Transport:  # noqa: ARG002  it is never called
+    def inside(self, act: Callable[[Any], bool]) -> HttpTransport:  # noqa: ARG002  it is never called
         """Raise: this process cannot access that state."""
         raise UsageError(
             "The state is inside the server. Give the simulator the app itself to set or read it"

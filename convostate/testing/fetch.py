@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote, urljoin, urlsplit
 
 from convostate.errors import UsageError
-from convostate.testing.delivery import DeliveryError, Request, Response, Transport
+from convostate.testing.delivery import DeliveryError, Request, Response
 from convostate.testing.params import Params, encode
 from convostate.twilio.signature import sign
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from convostate.testing.delivery import HttpTransport
+    from convostate.testing.inprocess import WsgiTransport
     from convostate.testing.jar import Jar
 
 MAX_REDIRECTS = 10  # error 11215
@@ -192,14 +194,18 @@ class Fetcher:
     """
 
     def __init__(
-        self, transport: Transport, secret: Secret, *, post_after_302: bool = False
+        self,
+        transport: HttpTransport | WsgiTransport,
+        secret: Secret,
+        *,
+        post_after_302: bool = False,
     ) -> None:
         self._transport = transport
         self._secret = secret
         self._to_get = (303,) if post_after_302 else _TO_GET
 
     def inside(self, act: Callable[[Any], bool]) -> Fetcher:
-        """The same client, for turns in which `act` replaces the app; see `Transport.inside`."""
+        """The same client, for turns in which `act` replaces the app; see `WsgiTransport.inside`."""
         return Fetcher(self._transport.inside(act), self._secret)
 
     def fetch(self, job: FetchJob) -> list[Exchange]:

@@ -90,19 +90,31 @@ class WsgiTransport:
         return Response(code, Headers(headers), body, exception, seen.get("state"), text)
 
     def inside(self, act: Callable[[Any], bool]) -> WsgiTransport:
-        """A transport to a copy of the app's middleware, in which `act` replaces the app."""
+        """A transport to a copy of the app's middleware, in which `act` replaces the app.
 
+        Args:
+            act: Called with the State; returns whether its changes are stored.
+
+        Raises:
+            UsageError: The app has no ConversationMiddleware.
+        """
+        middleware = self.middleware
+        if middleware is None:
+            raise UsageError("This app has no state. Wrap it: ConversationMiddleware(app)")
+        settings = with_every_path(middleware.settings)
+        app = type(middleware)(self._acting(act), settings, store=middleware.store)
+        return self._around(app, raise_app_errors=True, stripped_prefix=self.stripped_prefix)
+
+    def _acting(self, act: Callable[[Any], bool]) -> Any:
         def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
             stores = act(environ[STATE_KEY])
             start_response("204 No Content" if stores else "500 Not Stored", [])
             return []
 
-        return WsgiTransport(
-            self._wrap(app),
-            self._clock,
-            raise_app_errors=True,
-            stripped_prefix=self.stripped_prefix,
-        )
+        return app
+
+    def _around(self, app: Any, **options: Any) -> WsgiTransport:
+        return WsgiTransport(app, self._clock, **options)
 
     def note_answering(self, seen: Mapping[str, Any]) -> None:
         """Record the Conversations that are to answer this text later, if any."""
@@ -144,14 +156,6 @@ class WsgiTransport:
     def check(self, app: Any) -> Any:
         """The app inside a validator."""
         return Checked(app)
-
-    def _wrap(self, app: Any) -> Any:
-        """Another app in a middleware with the same settings and store."""
-        middleware = self.middleware
-        if middleware is None:
-            raise UsageError("This app has no state. Wrap it: ConversationMiddleware(app)")
-        settings = with_every_path(middleware.settings)
-        return type(middleware)(app, settings, store=middleware.store)
 
     @contextmanager
     def _checked_inside(self) -> Iterator[None]:

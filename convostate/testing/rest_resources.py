@@ -205,16 +205,11 @@ def _accept(account: Account, form: Mapping[str, str], media: tuple[str, ...]) -
     )
     resource = _new_resource(account, "Messages", message.sid) | {
         "body": body,
-        "date_sent": None,
         "direction": "outbound-api",
-        "error_code": None,
-        "error_message": None,
         "from": from_ or None,  # a Messaging Service picks the sender later
         "messaging_service_sid": form.get("MessagingServiceSid"),
         "num_media": str(len(media)),
         "num_segments": str(params.segments(body)) if from_ else "0",
-        "price": None,
-        "price_unit": None,
         "status": "queued" if from_ else "accepted",
         "to": to,
     }
@@ -273,17 +268,11 @@ def _update(account: Account, sid: str, form: Mapping[str, str]) -> Answer:
 def call_resource(
     account: Account, sid: str, to: str, from_: str, direction: str
 ) -> dict[str, Any]:
-    """The REST API's resource of a call that has just begun."""
+    """The REST API's resource of a call that has just begun, without fields that are null."""
     return _new_resource(account, "Calls", sid) | {
-        "answered_by": None,
         "direction": direction,
-        "duration": None,
-        "end_time": None,
         "from": from_,
         "from_formatted": from_,
-        "parent_call_sid": None,
-        "price": None,
-        "start_time": None,
         "status": "queued",
         "to": to,
         "to_formatted": to,

@@ -21,7 +21,7 @@ from convostate.testing.configured import (
     configured_prefix,
     configured_url,
 )
-from convostate.testing.delivery import HttpTransport, Transport
+from convostate.testing.delivery import HttpTransport
 from convostate.testing.fetch import Fetcher, Secret, Url
 from convostate.testing.inprocess import WsgiTransport
 from convostate.testing.phone import Phone, overlap
@@ -116,7 +116,7 @@ class TwilioSimulator:
                 "There is no auth token to sign with. Set TWILIO_AUTH_TOKEN to the app's token, "
                 "or pass auth_token=…"
             )
-        transport: Transport
+        transport: HttpTransport | WsgiTransport
         self._called: WsgiTransport | None = None
         self._raise_app_errors = raise_app_errors
         prefix = stripped_prefix.rstrip("/")
