@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 import sysconfig
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
@@ -28,13 +29,13 @@ def environment() -> dict[str, str]:
 
 
 def _build() -> str:
-    """How this Python was compiled, which moves its speed by a third."""
-    flags = " ".join(str(sysconfig.get_config_var(name)) for name in ("CONFIG_ARGS", "PY_CFLAGS"))
-    return f"{platform.python_compiler()}, PGO {_is('--enable-optimizations' in flags)}, LTO {_is('-flto' in flags or '--with-lto' in flags)}"
-
-
-def _is(true: bool) -> str:
-    return "yes" if true else "no"
+    """How this Python was compiled, as far as it says: it moves its speed by a third."""
+    options = str(sysconfig.get_config_var("CONFIG_ARGS"))
+    found = [name for name in ("--enable-optimizations", "--with-lto") if name in options]
+    place = "a distribution's" if sys.base_prefix == "/usr" else "compiled"
+    return (
+        f"{place}, {platform.python_compiler()}, {' '.join(found) or 'no optimizations configured'}"
+    )
 
 
 def _version(package: str) -> str:
