@@ -88,9 +88,7 @@ _STRICT = frozenset({*IDENTITY, "ForwardedFrom"}) - {"Body"}
 _NAMES = sorted(DOCUMENTED, reverse=True)  # of two that begin alike, the longer one first
 _name = re.compile(rf"(?P<known>{'|'.join(_NAMES)})|[A-Z][a-z]{{2,40}}")
 _PLACES_OF_ENDS = {f"{end}{part}" for end in ("From", "To") for part in ("City", "State", "Zip")}
-_ANY_TEXT = frozenset(
-    {"client", "sip", "sips"}
-)  # channels of calls, whose addresses may be any text
+_ANY_TEXT = frozenset({"client", "sip", "sips"})  # of calls; the address behind it may be any text
 _LONGEST_NAME = max(map(len, _NAMES))
 _printable = re.compile("[!-~]*")
 # Parameters of calls that hold the caller's own words, or what the caller's telephone says.

@@ -49,9 +49,8 @@ def authenticate(request: Request, secrets: Secrets) -> tuple[Webhook, str]:
     signed_form, is_event = EMPTY, False
     if request.method not in ("GET", "POST"):
         raise RequestError(405, "method", "webhooks are GET or POST")
-    if request.method == "POST" and (
-        request.content_type == FORM or _is_form(request.content_type)
-    ):
+    is_form = request.content_type == FORM or _is_form(request.content_type)
+    if request.method == "POST" and is_form:
         if _HASH in request.query:
             raise RequestError(
                 415,

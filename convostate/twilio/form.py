@@ -76,6 +76,7 @@ _VALUE_BYTES = _FORM_BYTES.translate(None, b"&=")
 _MARKS = b"=&" * MAX_FIELDS  # of a form whose values hold no =
 # Twilio's names are words with dots, dashes and digits; parameters that a client application adds
 # may be freer. What would shift the boundary between name, value and URL is never part of a name.
+_UNWRITTEN = "it holds an escape that no encoder writes"
 _bad_in_name = re.compile(r"[&=?#%/;+\x00-\x1f\x7f]").search
 _NAME_TRIMMINGS = " \t\r\n[]\ufeff\u200b"
 
@@ -213,7 +214,7 @@ def parse_query(query: str) -> Form:
         raise _malformed("its query holds bytes that a URL escapes")
     _check_length(query)
     if _not_either(query):
-        raise _unwritten_escape()
+        raise _malformed(_UNWRITTEN)
     return _read(query, bare_names=True)
 
 
@@ -226,7 +227,7 @@ def _check_lower(text: str) -> None:
     """Every escape is in lower case, and one alone may be an upper-case one with one byte changed."""
     first = _lower_escape(text)
     if first is None or _lower_escape(text, first.end()) is None or _not_lower(text):
-        raise _unwritten_escape()
+        raise _malformed(_UNWRITTEN)
 
 
 def _check_length(text: str) -> None:
@@ -301,7 +302,3 @@ def _check_names(names: dict[str, str]) -> None:
 
 def _malformed(why: str) -> RequestError:
     return RequestError(400, "form", f"malformed form: {why}")
-
-
-def _unwritten_escape() -> RequestError:
-    return _malformed("it holds an escape that no encoder writes")

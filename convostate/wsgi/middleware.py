@@ -48,6 +48,12 @@ if TYPE_CHECKING:
     from convostate.stores import Store
     from convostate.twilio.signature import Request
 
+# The last two are an unsigned header's, spelled Content_Length: some servers tell them apart and some apps
+# do not.
+_DROPPED = (
+    STATE_KEY, TURN_KEY, "HTTP_TRANSFER_ENCODING", "HTTP_CONTENT_LENGTH", "HTTP_CONTENT_TYPE",
+)  # fmt: skip
+
 
 class ConversationMiddleware(Middleware):
     """Wraps a WSGI app: verifies each webhook, opens its conversation's state, seals what the app left.
@@ -104,15 +110,7 @@ class ConversationMiddleware(Middleware):
             environ = dict(environ)
             environ["wsgi.input"] = BytesIO(request.body)
             environ["CONTENT_LENGTH"] = str(len(request.body))
-            # The last two are an unsigned header's, spelled Content_Length: some servers tell them apart
-            # and some apps do not.
-            for key in (
-                STATE_KEY,
-                TURN_KEY,
-                "HTTP_TRANSFER_ENCODING",
-                "HTTP_CONTENT_LENGTH",
-                "HTTP_CONTENT_TYPE",
-            ):
+            for key in _DROPPED:
                 environ.pop(key, None)
             environ[WEBHOOK_KEY] = webhook
             token = environ.get("HTTP_I_TWILIO_IDEMPOTENCY_TOKEN", "")

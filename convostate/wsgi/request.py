@@ -20,9 +20,8 @@ if TYPE_CHECKING:
 
     from convostate.twilio.diagnosis import Arrival
 
-_ABSOLUTE = re.compile(
-    r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*"
-)  # RFC 9112 §3.2.2: an origin may stand before the path
+# RFC 9112 §3.2.2: an origin may stand before the path.
+_ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
 _SAFE = "/;=,:@!$&'()*+~"  # RFC 3986 §3.3: what a path segment holds unescaped
 
 
