@@ -382,7 +382,7 @@ class Answers:
         for entry in replies:
             if time.monotonic() >= run.held_until:
                 raise lost()
-            reason = ""
+            reason = where = ""
             try:
                 pair, message = self._sealer.open(taken.hint.name, entry, "reply", self.now())
                 self._go_on(run, entry)
@@ -393,11 +393,12 @@ class Answers:
                 reason = error.reason
             except Exception as error:  # noqa: BLE001  # the client's, of any kind
                 again, reason = fate_of(error)
+                where = f": {place_of(error)}" if reason == "unknown" else ""
                 if again and tries <= len(SEND_AGAIN_S):
                     _log("a reply could not be sent and is tried again", reason)
                     return tries, SEND_AGAIN_S[tries - 1]
             if reason:
-                _log("a reply is a dead letter", reason)
+                _log("a reply is a dead letter", reason + where)
             settled = partial(self.work.settle, taken, [entry], reason, self.now())
             await self._persist(run, settled)
             tries = 1

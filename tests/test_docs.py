@@ -111,10 +111,11 @@ def test_the_readme_is_a_screen_and_a_half() -> None:
 
 def test_the_site_lists_every_page() -> None:
     listed = (ROOT / "docs" / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:\n")[2]
-    nav = listed.partition("\nplugins:\n")[0]
+    nav, _, for_agents = listed.partition("\nplugins:\n")
 
     pages = [named(document) for document in DOCUMENTS[1:]]
     assert sorted(re.findall(r"[\w/-]+\.md", nav)) == sorted(pages)
+    assert sorted(re.findall(r"- ([\w/-]+\.md): \"", for_agents)) == sorted(pages)
 
 
 def test_the_reference_has_every_public_name() -> None:

@@ -306,11 +306,12 @@ def test_a_reply_that_twilio_never_takes_is_a_dead_letter_in_the_end(world: Defe
     ("error", "sent"), [(ConnectionRefusedError(), 1), (TimeoutError(), 0), (OSError(), 0)]
 )
 def test_a_request_that_may_have_arrived_is_not_sent_again(
-    world: Deferring, error: Exception, sent: int
+    world: Deferring, error: Exception, sent: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     world.twilio.refuse_sends(error, times=1)
     world.phone().text("one")
     assert world.work() == []
+    assert (f"(unknown: {type(error).__name__} at" in caplog.text) is (sent == 0)
     advance(world, SEND_AGAIN_S[0])
     assert len(world.work()) == sent
     assert world.backlog()[3] == 1 - sent
