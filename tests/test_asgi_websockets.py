@@ -93,6 +93,19 @@ def test_any_other_handshake_is_refused_before_the_app(
     assert "refused a request with 403" in caplog.text
 
 
+def test_a_surprise_in_the_verification_of_a_handshake_refuses_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def surprising(*_: Any) -> Any:
+        raise ValueError("+15550100001")
+
+    monkeypatch.setattr("convostate.asgi.middleware.authenticate", surprising)
+    called, sent = opened(handshake(sign(URL, (), TOKEN)))
+    assert (called, sent) == ([], ["websocket.close"])
+    assert "ValueError while verifying it" in caplog.text
+    assert "+15550100001" not in caplog.text
+
+
 def test_a_path_that_is_not_guarded_stays_the_app_s_own() -> None:
     sent: list[str] = []
 

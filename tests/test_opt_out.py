@@ -8,7 +8,7 @@ import pytest
 
 from convostate import ConversationMiddleware
 from convostate.testing import TwilioSimulator
-from tests.served import ADA, TOKEN, US, settings
+from tests.served import ADA, TOKEN, US, settings, wrapped
 
 if TYPE_CHECKING:
     from convostate.testing.phone import Phone
@@ -24,8 +24,7 @@ def telling(environ: Any, start_response: Any) -> list[bytes]:
 
 
 def phone(number: str = ADA, **changes: Any) -> Phone:
-    app = ConversationMiddleware(telling, settings(**changes))
-    return TwilioSimulator(app, TOKEN).phone(number, texting=US)
+    return TwilioSimulator(wrapped(telling, **changes), TOKEN).phone(number, texting=US)
 
 
 def said(reply: Reply) -> str:
@@ -34,6 +33,7 @@ def said(reply: Reply) -> str:
     return message.body
 
 
+pytestmark = pytest.mark.usefixtures("both_doors")
 STORES = pytest.mark.parametrize("store", ["cookie", "memory"])
 STOPS = [
     "STOP",

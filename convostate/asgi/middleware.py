@@ -150,19 +150,23 @@ class ConversationMiddleware(Middleware):
         began_s = time.perf_counter()
         headers = headers_of(scope)
         request: Request | None = None
+
+        def refuse(error: Exception) -> Response:
+            arrival = lambda: arrival_of(scope, headers, self._public_url)  # noqa: E731
+            return self._refuse(error, request, arrival, began_s)
+
         try:
             body = await read_body(headers, receive, self._max_body_bytes)
-            request = request_of(scope, headers, body, self._public_url)
-            webhook, signed = self._authenticate(request)
         except ClientGoneError:
             return
-        except RequestError as error:
-            await send_response(
-                self._refuse(
-                    error, request, lambda: arrival_of(scope, headers, self._public_url), began_s
-                ),
-                send,
-            )
+        except RequestError as error:  # anything else is the server's
+            await send_response(refuse(error), send)
+            return
+        try:
+            request = request_of(scope, headers, body, self._public_url)
+            webhook, signed = authenticate(request, self._secrets)
+        except Exception as error:  # noqa: BLE001  # what surprises the verification is not verified
+            await send_response(refuse(error), send)
             return
         scope = {**scope, "headers": verified_headers(scope, body), WEBHOOK_KEY: webhook}
         scope.pop(STATE_KEY, None)
@@ -185,25 +189,15 @@ class ConversationMiddleware(Middleware):
         cookies = headers.get("HTTP_COOKIE", "")
         await self._take(_Running(turn, store, scope, cookies, send), receive)
 
-    def _authenticate(self, request: Request) -> tuple[Webhook, str]:
-        try:
-            return authenticate(request, self._secrets)
-        except RequestError:
-            raise
-        except Exception as error:  # noqa: BLE001  # what surprises the verification is not verified
-            raise RequestError(
-                403, "surprise", f"{type(error).__name__} while verifying it"
-            ) from None
-
     def _authenticate_handshake(self, request: Request) -> Webhook:
         try:
-            return self._authenticate(request)[0]
+            return authenticate(request, self._secrets)[0]
         except RequestError:
             # Twilio signs some handshakes with a slash behind the path:
             # https://www.twilio.com/docs/usage/security#validating-requests-are-coming-from-twilio
             path, mark, query = request.url.partition("?")
             try:
-                return self._authenticate(request._replace(url=f"{path}/{mark}{query}"))[0]
+                return authenticate(request._replace(url=f"{path}/{mark}{query}"), self._secrets)[0]
             except RequestError:
                 pass
             raise
@@ -216,7 +210,7 @@ class ConversationMiddleware(Middleware):
         try:
             request = request_of(scope, headers, b"", self._public_url)
             webhook = self._authenticate_handshake(request)
-        except RequestError as error:
+        except Exception as error:  # noqa: BLE001  # as in a request
             self._refuse(
                 error, request, lambda: arrival_of(scope, headers, self._public_url), began_s
             )
