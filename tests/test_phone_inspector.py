@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from convostate.demo import counter_fastapi
 from tests.phone_board import HERE, answering, board
 
 
@@ -59,3 +60,14 @@ def test_the_lease_is_seen_while_a_turn_runs(store: str, request: pytest.Fixture
     assert (during[0]["in_progress"], during[0]["waiting"]) == (False, 0)
     assert (after["in_progress"], after["lease_s"], after["waiting"]) == (True, None, 0)
     assert (after["limit_bytes"], after["size_bytes"] > 0) == (None, True)
+
+
+def test_an_app_on_asgi_whose_middleware_is_added_shows_its_state() -> None:
+    with board(counter_fastapi.app, bare=True) as shown:
+        shown.text("hello")
+        stored = shown.stored()
+        rows = shown.turn()["rows"]
+
+    assert (stored["where"], stored["in_progress"]) == ("cookie", True)
+    assert stored["size_bytes"] > 0
+    assert [(row["key"], row["text"]) for row in rows] == [("messagecount", "1")]
