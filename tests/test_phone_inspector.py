@@ -63,7 +63,8 @@ def test_the_lease_is_seen_while_a_turn_runs(store: str, request: pytest.Fixture
 
 
 def test_an_app_on_asgi_whose_middleware_is_added_shows_its_state() -> None:
-    with board(counter_fastapi.app, bare=True) as shown:
+    app: Any = counter_fastapi.app
+    with board(app, bare=True) as shown:
         shown.text("hello")
         stored = shown.stored()
         rows = shown.turn()["rows"]
