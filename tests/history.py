@@ -330,18 +330,23 @@ class Crew:
             text[text.find("Traceback") :][-2000:] for text in texts if "Traceback" in text
         )
 
-    def end(self, patience_s: float) -> None:
-        """Have every writer finish its text, and end."""
+    def end(self, patience_s: float) -> int:
+        """Have every writer finish its text, and end; how many workers do not."""
         self.stop.touch()
         for process in self._processes:
             process.send_signal(signal.SIGCONT)
+        ends = time.monotonic() + patience_s
         try:
             for process in self._processes:
-                assert process.wait(patience_s) == 0, self.errors()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(max(0, ends - time.monotonic()))
+            codes = [process.poll() for process in self._processes]
         finally:
             for process in self._processes:
                 process.kill()
                 process.wait()
+        assert not any(codes), self.errors()
+        return codes.count(None)
 
 
 class Chaos(threading.Thread):
@@ -436,9 +441,10 @@ class Chaos(threading.Thread):
 
 
 class Verdict(NamedTuple):
-    """What was seen: `missing` to `falsely_lost` must be 0.
+    """What was seen: `missing` to `falsely_lost`, and `stuck`, must be 0.
 
     Attributes:
+        stuck: The workers that did not end within a minute.
         judged: The turns that waited while nothing was wrong, and might have been overtaken.
         overtakings: The turns that were overtaken, each with the one that overtook it.
     """
@@ -452,12 +458,17 @@ class Verdict(NamedTuple):
     lost: int
     unknown: int
     kills: int
+    stuck: int
     judged: int
     overtakings: list[tuple[Told, Told]]
 
 
 def judge(
-    told: list[Told], logs: list[list[str]], windows: list[tuple[float, float]], kills: int
+    told: list[Told],
+    logs: list[list[str]],
+    windows: list[tuple[float, float]],
+    kills: int,
+    stuck: int = 0,
 ) -> Verdict:
     """Compare what was acknowledged with what the conversations hold."""
     held = Counter(body for log in logs for body in log)
@@ -482,6 +493,7 @@ def judge(
         lost=len(lost),
         unknown=sum(one.what == "unknown" for one in told),
         kills=kills,
+        stuck=stuck,
         judged=judged,
         overtakings=overtakings,
     )
@@ -543,14 +555,14 @@ def run(
             chaos.ended.set()
             chaos.join()
             server.go_on()
-            crew.end(60)
+            stuck = crew.end(60)
         conversation = Conversations(SETTINGS, store=RedisStore.from_url(server.url))
         logs = []
         for number in range(conversations):
             state = conversation.peek(ours=US, theirs=person(number))
             logs.append(list(state["log"]) if state else [])
         conversation.store.close()
-        return judge(crew.told(), logs, chaos.windows, crew.kills), chaos
+        return judge(crew.told(), logs, chaos.windows, crew.kills, stuck), chaos
 
 
 def main() -> None:

@@ -26,6 +26,7 @@ def test_f30_o1_o2_o4_g10_with_everything_at_once_nothing_is_lost_doubled_or_ove
     assert verdict[1:6] == (0, 0, 0, 0, 0), verdict
     assert verdict.acknowledged >= 2500
     assert verdict.judged >= 200
+    assert verdict.stuck == 0
     assert len(chaos.counts) >= 5
 
 
