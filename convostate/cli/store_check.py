@@ -56,9 +56,9 @@ def examine_store(store: Store | AsyncStore, settings: Settings) -> Iterator[Fin
             yield from (Finding(*finding) for finding in check())
 
 
-def _examine_work(store: Any, given: Any) -> Iterator[Finding]:
-    """Have a text answered later, in a queue that nobody else has."""
-    work: Any = store.work if store is not given else BlockingWork(given.work)
+def _examine_work(store: Any, original: Any) -> Iterator[Finding]:
+    """Defer and answer a text, in a queue of its own."""
+    work: Any = store.work if store is not original else BlockingWork(original.work)
     claim, queue = Claim(_name(), _name(), defers=True), _name()
     try:
         with _turn(store, claim) as begun:
@@ -83,7 +83,7 @@ def _examine_work(store: Any, given: Any) -> Iterator[Finding]:
         yield Finding("fault", f"texts cannot be answered later: {what}", advice)
         return
     yield Finding("ok", "a text can be answered later: defer, take, renew, keep, settle, rest")
-    if hasattr(given.work, "check"):
+    if hasattr(original.work, "check"):
         yield from (Finding(*finding) for finding in work.check())
 
 

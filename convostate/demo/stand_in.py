@@ -1,6 +1,6 @@
-"""A stand-in for a language model: it is slow on purpose, and asks nobody.
+"""A stand-in for a language model: it is slow on purpose, and makes no requests.
 
-``ASSISTANT_SECONDS`` is how long it thinks, 3 seconds by default. A real one takes the same history:
+``ASSISTANT_SECONDS`` is how long it thinks, 3 seconds by default. A real model takes the same history:
 
     client = anthropic.Anthropic()
     asked = {"model": "…", "max_tokens": 300, "messages": history}
@@ -27,7 +27,7 @@ def think(history: list[Message]) -> str:
 
 
 async def think_async(history: list[Message]) -> str:
-    """As `think`, while other answers go on."""
+    """As `think`, without blocking other answers."""
     await asyncio.sleep(SECONDS)
     return _answer(history)
 

@@ -32,7 +32,7 @@ started_at, expires_at      Unix seconds, None without a conversation
 lost         the reason why the stored state does not open, or ""
 lease_s, waiting            of a server-side store; None if it does not report them
 error        why the store does not answer, or ""
-later        of an app that answers texts later: `Backlog` as a dict, its ``dead`` with ``what``, ``body`` and ``reason``
+later        if the app defers texts: `Backlog` as a dict, its ``dead`` with ``what``, ``body``, ``reason``
 """
 
 
@@ -49,7 +49,7 @@ class StateInspector:
         self._store: Any = None
         if self.middleware is not None:
             store = self.middleware.store
-            self._store = getattr(store, "store", store)  # what an asyncio form of it is made of
+            self._store = getattr(store, "store", store)  # inside an asyncio form
             _, _, self._config = configure(self.middleware.settings, self._store)
             self._sealer = WorkSealer(self.middleware.settings)
 
@@ -111,11 +111,11 @@ class StateInspector:
 
     @property
     def defers(self) -> bool:
-        """Whether the app may answer texts later."""
+        """Whether the app may defer texts."""
         return self.middleware is not None and bool(self.middleware.settings.defer_paths)
 
     def later(self, phone: Phone) -> dict[str, Any]:
-        """What is to be answered later in one phone's conversation, and what was given up.
+        """The deferred texts and dead letters of one phone's conversation.
 
         Raises:
             StoreError: The store does not answer.

@@ -75,8 +75,8 @@ class PhoneSession:
         self._call_rows: dict[str, list[Row]] = {}
         self._collected = 0
         self._collecting = threading.Lock()
-        self._later: list[dict[str, Any]] = []  # of each phone, as last seen
-        self._answers: list[tuple[int, Exception | None]] = []  # that are not recorded yet
+        self._later: list[dict[str, Any]] = []  # the latest backlog of each phone
+        self._answers: list[tuple[int, Exception | None]] = []  # answers that are not recorded yet
         self._log = LogLines()
         logging.getLogger("convostate").addHandler(self._log)
         self._until_closed = ExitStack()
@@ -316,7 +316,7 @@ class PhoneSession:
         after = stored.pop("rows")
         others_write = "overlapped" in how or self.inspector.defers
         if others_write and reply.state is not None and stored["in_progress"]:
-            # the state after this text; the stored one may be the state after another, or an answer
+            # the state after this text; the stored one may be the state after a later text or answer
             after = rows(reply.state)
         before = self.transcript.last_rows(phone)
         if isinstance(reply, Call):  # a call has a state of its own
@@ -358,12 +358,12 @@ class PhoneSession:
         self.transcript.add_entry(phone, "received", now, **message, **delivery)
 
     def _answered(self, pair: PhonePair, error: Exception | None) -> None:
-        """Note that an answer has ended; what it left is stored a moment later."""
+        """Remember that an answer has ended; its state is stored a moment later."""
         with self._collecting:
             self._answers.append((self.transcript.add_phone(pair.theirs, pair.ours), error))
 
     def _look_later(self) -> bool:
-        """Record the answers that are over, and return whether anything is to be seen that was not."""
+        """Record the answers that have ended, and return whether there is new data for the page."""
         if not self.inspector.defers:
             return False
         phones = [self.phone(number) for number in range(len(self.transcript.phones))]
@@ -372,11 +372,11 @@ class PhoneSession:
         except StoreError:
             return False
         with self._collecting:
-            at_work = {number for number, each in enumerate(later) if each["answering"]}
-            over = [each for each in self._answers if each[0] not in at_work]
-            self._answers = [each for each in self._answers if each not in over]
+            answering = {number for number, each in enumerate(later) if each["answering"]}
+            ended = [each for each in self._answers if each[0] not in answering]
+            self._answers = [each for each in self._answers if each not in ended]
             changed, self._later = later != self._later, later
-        for phone, error in over:
+        for phone, error in ended:
             self._record_answer(phone, error)
         if changed:
             self.transcript.touch()
@@ -384,7 +384,7 @@ class PhoneSession:
 
     def _record_answer(self, phone: int, error: Exception | None) -> None:
         stored = self.inspector.stored(self.phone(phone))
-        failed = "The function raised an exception, so nothing was stored. The texts are tried four times."
+        failed = "The answer function raised an exception, so nothing was stored. There are four attempts."
         turn = answer_view(error) | {
             "body": "Answer",
             "at": self.simulator.clock.now(),
@@ -407,19 +407,19 @@ class PhoneSession:
 
     @property
     def has_news(self) -> bool:
-        """Whether a message has arrived that is not collected yet, or something waits that was not seen."""
+        """Whether a message is not collected yet, or a backlog has changed."""
         return len(self.simulator.arrived) != self._collected or self._look_later()
 
     def all_stored(self) -> list[dict[str, Any]]:
         """The stored state of each phone's conversation, and whether the person has opted out."""
-        found = []
+        result = []
         for number, shown in enumerate(self.transcript.phones):
             phone = self.phone(number)
             stored = self.inspector.stored(phone) | {"opted_out": phone.opted_out}
             if "later" in stored:
                 stored["later"]["sent"] = sum(e.get("via") == "app" for e in shown["entries"])
-            found.append(stored)
-        return found
+            result.append(stored)
+        return result
 
     def all_calls(self) -> list[dict[str, Any]]:
         """For each phone: the verb at which its call waits, or "", and whether the app calls it."""

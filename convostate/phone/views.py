@@ -171,7 +171,7 @@ def _as_received(sent: Request) -> ReceivedRequest:
 
 
 def answer_view(error: Exception | None) -> dict[str, Any]:
-    """An answer that the app has given later, as `reply_view`."""
+    """The answer to deferred texts, in the form of `reply_view`."""
     view: dict[str, Any] = dict.fromkeys(("traceback", "raised", "explanation"), "")
     view |= {name: [] for name in ("errors", "exchanges", "statuses", "log")}
     if error is not None:

@@ -100,14 +100,14 @@ class Call(Reply):
         if not keys or not set(keys) <= _KEYS:
             raise UsageError('A phone has the keys 0 to 9, * and #. Write press("1")')
         finish = verb.get("finishOnKey", "#")
-        most = verb.get("numDigits", "")
+        limit = verb.get("numDigits", "")
         digits, finished = "", ""
         for key in keys:
             if key in finish:
                 finished = key
                 break
             digits += key
-            if most.isdecimal() and len(digits) >= int(most):
+            if limit.isdecimal() and len(digits) >= int(limit):
                 break
         if not digits:
             return self.wait()

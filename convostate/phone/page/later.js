@@ -1,4 +1,4 @@
-// Texts that the app answers later: what waits, what runs, what was sent, what was given up.
+// Deferred texts: how many wait, are answered, were answered, or became dead letters.
 
 import { el } from "./view.js";
 
