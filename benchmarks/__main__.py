@@ -13,21 +13,18 @@ import click
 from benchmarks.cases import CASES, run
 from benchmarks.environment import environment
 from benchmarks.figures import INSTALL, as_json, table
-from benchmarks.figures import markdown as as_markdown
 from benchmarks.measure import SCALES
 
 
 @click.command(help=f"{__doc__}\n\nCases: {', '.join(CASES)}; without one, all of them.")
 @click.argument("cases", nargs=-1, type=click.Choice(CASES), metavar="[CASE]...")
 @click.option("--json", "only_json", is_flag=True, help="Print JSON instead of tables.")
-@click.option("--markdown", is_flag=True, help="End with what has a bound, as a table.")
 @click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw FILE.svg.")
 @click.option("--quick", "scale", flag_value="quick", help="Smaller counts: seconds a case.")
 @click.option("--once", "scale", flag_value="once", help="Tiny counts: does every case run?")
 def main(
     cases: tuple[str, ...],
     only_json: bool,
-    markdown: bool,
     plot: Path | None,
     scale: str | None,
 ) -> None:
@@ -46,8 +43,6 @@ def main(
     if only_json:
         shown = {name: as_json(result) for name, result in results.items()}
         print(json.dumps({"environment": where, "cases": shown}, ensure_ascii=False, indent=1))
-    if markdown:
-        print(f"\n{as_markdown(results, where)}")
     if plot is not None:
         from benchmarks.plot import draw  # noqa: PLC0415  # matplotlib is heavy, and an extra
 

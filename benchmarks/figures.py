@@ -6,7 +6,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
 INSTALL = 'pip install -e ".[bench]"'
 _VERDICT = {None: "", True: "within", False: "OVER"}
@@ -98,24 +98,6 @@ def _number(value: float) -> str:
     if value == int(value) or abs(value) >= 1000:
         return f"{value:,.0f}"
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
-
-
-def markdown(results: Mapping[str, Result], where: Mapping[str, str]) -> str:
-    """Every figure that has a bound, as a table for the documentation."""
-    lines = [
-        f"`python -m benchmarks` on {where['date']}, {where['python']}, {where['processor']}; {where['packages']}",
-        "",
-        "| case | what | measured | range | bound |",
-        "|---|---|---|---|---|",
-    ]
-    for name, result in results.items():
-        for one in result.figures:
-            if one.bound is not None and not one.missing:
-                measured, bound = (
-                    f"{_number(n)} {one.unit}".rstrip() for n in (one.value, one.bound)
-                )
-                lines.append(f"| `{name}` | {one.label} | {measured} | {_range(one)} | {bound} |")
-    return "\n".join(lines)
 
 
 def as_json(result: Result) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import pytest
 
 from benchmarks import callgrind
 from benchmarks.cases import CASES
-from benchmarks.figures import Figure, Result, counted, markdown, percentile, spread
+from benchmarks.figures import Figure, counted, percentile, spread
 from benchmarks.measure import SCALES, Contender, Process, compare, fastest
 
 ROOT = Path(__file__).parent.parent
@@ -144,26 +144,6 @@ def test_a_figure_is_compared_with_its_bound() -> None:
     assert counted("a", 2, bound=2).within
     assert not counted("a", 3, bound=2).within
     assert counted("a", 3).within is None
-
-
-def test_the_documentations_table_holds_what_has_a_bound() -> None:
-    figures = [
-        spread("ours ÷ theirs", [0.5, 0.6, 0.7], "µs", bound=0.75),
-        counted("lost", 0, bound=0),
-        counted("without a bound", 7, "µs"),
-    ]
-    where = {
-        "date": "2025-07-01",
-        "python": "CPython 3.12",
-        "processor": "2 P",
-        "packages": "a 1",
-    }
-    table = markdown({"overhead": Result("a title", figures)}, where).splitlines()
-    assert table[0] == "`python -m benchmarks` on 2025-07-01, CPython 3.12, 2 P; a 1"
-    assert table[4:] == [
-        "| `overhead` | ours ÷ theirs | 0.60 µs | 0.50 to 0.70 | 0.75 µs |",
-        "| `overhead` | lost | 0 |  | 0 |",
-    ]
 
 
 def test_the_fastest_and_the_percentiles_are_some_of_the_values() -> None:
