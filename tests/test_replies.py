@@ -11,6 +11,7 @@ import pytest
 from convostate import (
     ConversationMiddleware,
     Conversations,
+    OptedOutError,
     StateError,
     StoreError,
     UsageError,
@@ -372,6 +373,46 @@ def test_stop_leaves_nothing_that_could_be_sent(world: Deferring) -> None:
     advance(world, 3600)
     assert world.work() == []
     assert ada.state is None
+
+
+def test_start_lifts_a_stop_where_texts_are_answered_later(make: Make) -> None:
+    world = make()
+    ada, client = world.phone(), world.twilio.rest_client()
+    ada.text("STOP")
+    with pytest.raises(OptedOutError):
+        world.conversations.start(client, from_=US, to=ADA, body="hello")
+    ada.text("START")
+    world.work()
+
+    world.conversations.start(client, from_=US, to=ADA, body="hello")
+
+    assert ada.inbox[-1].body == "hello"
+
+
+def test_a_message_status_and_a_call_are_not_texts(world: Deferring) -> None:
+    errors: list[str] = []
+
+    def view(environ: Any) -> None:
+        state = state_from(environ)
+        with pytest.raises(UsageError) as caught:
+            world.conversations.answer_later(environ)
+        errors.append(str(caught.value))
+        if not state.is_new:
+            state["delivered"] = True  # these may write, and wait for an answer that is under way
+
+    def answer(turn: Answering) -> None:
+        turn.state["log"] = ["hello"]
+        turn.reply("hello", status_callback=world.twilio.webhook_url)
+
+    world.answer = answer
+    ada = world.phone()
+    ada.text("hello")
+    world.view = view
+    world.work()  # after which the statuses come
+    ada.call()
+
+    assert ["kind message-status" in errors[0], "kind call" in errors[-1]] == [True, True]
+    assert ada.state == {"log": ["hello"], "delivered": True}
 
 
 @pytest.mark.parametrize("method", ["end", "forget"])
