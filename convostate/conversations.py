@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     )
 
     from convostate.events import TurnEvent
-    from convostate.replies import Answering, Workers
+    from convostate.replies import Answering
     from convostate.settings import Settings
     from convostate.state import State
     from convostate.stores.base import AsyncStore, Begun, Store, WorkStore
@@ -420,7 +420,7 @@ class Conversations(_Conversations):
         """
         return await self.needed_answers().answer_due()
 
-    def start_workers(self, count: int = 4) -> Workers:
+    def start_workers(self, count: int = 4) -> ThreadWorkers:
         """Answer in threads of this process, until it ends or the workers are stopped.
 
         For an app of one process; otherwise run ``convostate work``.
@@ -742,8 +742,20 @@ class AsyncConversations(_Conversations):
         """As `Conversations.start_workers`, in tasks of the running event loop.
 
         After ``workers.stop()`` await ``workers.wait()``.
+
+        Args:
+            count: How many answers run at once.
+
+        Raises:
+            UsageError: As there; or no event loop runs.
         """
-        self._workers = workers = LoopWorkers(self.needed_answers(), self._checked(count))
+        answers, count = self.needed_answers(), self._checked(count)
+        try:
+            self._workers = workers = LoopWorkers(answers, count)
+        except RuntimeError:
+            raise UsageError(
+                "No event loop runs here. Call start_workers() where the app starts, such as in its lifespan"
+            ) from None
         workers.start()
         return workers
 

@@ -18,7 +18,7 @@ import traceback
 from contextlib import suppress
 from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from convostate.errors import SealError, StoreError, UsageError
 from convostate.sealing import codec
@@ -442,15 +442,7 @@ def place_of(error: BaseException) -> str:
     return f"{type(error).__name__}{where}"
 
 
-class Workers(Protocol):
-    """Answers what is due until it is stopped; made by `start_workers`, and by ``convostate work``."""
-
-    def stop(self, grace_s: float = GRACE_S) -> None:
-        """Take nothing more. Answers that run may go on for so long; then they are put back, untried."""
-        ...
-
-
-class _Workers:
+class Workers:
     """What the workers of threads and of an event loop have in common.
 
     Args:
@@ -535,7 +527,7 @@ class _Workers:
         raise NotImplementedError
 
 
-class ThreadWorkers(_Workers):
+class ThreadWorkers(Workers):
     """Workers for a function that blocks: a thread for each answer that runs."""
 
     def __init__(self, answers: Answers, most: int) -> None:
@@ -544,14 +536,17 @@ class ThreadWorkers(_Workers):
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self.run, name="convostate-work", daemon=True)
 
-    run = blocking(_Workers.dispatch)
+    run = blocking(Workers.dispatch)
 
     def start(self) -> None:
         """Run in a thread of their own."""
         self._thread.start()
 
     def stop(self, grace_s: float = GRACE_S) -> None:
-        """See `Workers.stop`; waits until it is done."""
+        """Take nothing more. Answers that run may go on for so long; then they are put back, untried.
+
+        It waits until that is done.
+        """
         self._stop_at = time.monotonic() + grace_s
         self._wake.set()
         if self._thread.is_alive() and threading.current_thread() is not self._thread:
@@ -575,7 +570,7 @@ class ThreadWorkers(_Workers):
         self._wake.clear()
 
 
-class LoopWorkers(_Workers):
+class LoopWorkers(Workers):
     """Workers for a coroutine function: a task of the running event loop for each answer that runs."""
 
     def __init__(self, answers: Answers, most: int) -> None:
@@ -595,7 +590,7 @@ class LoopWorkers(_Workers):
         self._task = self._create_task(self.dispatch())
 
     def stop(self, grace_s: float = GRACE_S) -> None:
-        """See `Workers.stop`; `wait` waits until it is done."""
+        """As `ThreadWorkers.stop`; `wait` waits until it is done."""
         self._stop_at = time.monotonic() + grace_s
         self._wake.set()
 
@@ -631,6 +626,3 @@ class LoopWorkers(_Workers):
 def client_for(client: Any, account_sid: str) -> Any:
     """The client that sends for an account: the given one, or what the given function makes."""
     return client if hasattr(client, "messages") else client(account_sid)
-
-
-__all__ = ["Answering", "Workers"]

@@ -240,6 +240,11 @@ def test_workers_are_started_once_and_again_after_a_stop(world: Deferring) -> No
     world.conversations.start_workers()
 
 
+def test_workers_of_a_loop_are_started_in_one() -> None:
+    with pytest.raises(UsageError, match="such as in its lifespan"):
+        Deferring("loop", MemoryStore()).conversations.start_workers()
+
+
 def test_workers_that_were_started_before_a_fork_are_named(
     world: Deferring, monkeypatch: pytest.MonkeyPatch
 ) -> None:
