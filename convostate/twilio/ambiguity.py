@@ -177,7 +177,9 @@ def check_split(signed: str, form: Form, own_params: Sequence[str] = ()) -> None
         RequestError: 403, with the name of the parameter in which the other webhook shows.
     """
     if form.shape is not None and _is_plain(signed, form.first, form.shape):
-        return
+        query = signed.find("?")
+        if query < 0 or not _studio_text(signed, query):
+            return
     reading = _Reading(signed, form, own_params)
     if not form.first:
         reading.check_url()
