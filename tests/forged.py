@@ -16,7 +16,7 @@ from tests.proving import SECRETS
 from tests.served import FORM, TOKEN, URL, US
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from random import Random
 
 VICTIM = "+15550100001"
@@ -151,21 +151,88 @@ def identity(params: Params) -> tuple[object, ...]:
     return kind, pair_of(kind, params), *(params.get(name) for name in sorted(IDENTITY - own))
 
 
-def believed(random: Random, tries: int) -> tuple[int, list[tuple[str, Params, Params]]]:
-    """How many forgeries were tried, and those that were believed: the product, what was signed, what was read."""
-    tried, found = 0, []
+def searched(random: Random) -> Iterator[tuple[str, Params, Params]]:
+    """The product, what was signed, and what is read, for texts that are thrown together."""
     for product, true in attacked(random):
-        signature, mine = sign(URL, true.items(), TOKEN), identity(true)
         for read in splits(true, random, 12):
-            if identity(read) == mine:
-                continue
-            tried += 1
-            body = urlencode(read).encode()
-            try:
-                authenticate(Request("POST", URL, "", FORM, body, signature, ""), SECRETS)
-            except RequestError:
-                continue
-            found.append((product, true, read))
+            yield product, true, read
+
+
+WORDS = ["Mallory", "132500SES", "1234", "US.1349", "anonymous", "Fromm", "a"]
+ENDERS = [
+    *("Label", "FromA", "FromCity", "G", "Zz", "SipDomain", "SpeechResult", "StirVerstat", "ToCity", "ToA", "Timestamp", "UserAgent", "WaId", "SipHeader_X", "ErrorUrl"),
+    *("E", "F", "Fro", "MediaUrl0", "NumMedia", "ParentCallSid", "ButtonText", "CallerName", "Digits", "S", "SmsT", "T", "x", "msg", "AddOns", "InteractiveData", "ForwardedFrom"),
+]  # fmt: skip
+PLANS = [
+    each.split()
+    for each in (
+        "From", "From MessageSid", "CallSid Direction From", "CallSid Direction From To", "From MessageSid To", "From MessageSid SmsMessageSid SmsSid To",
+        "MessageStatus", "To", "SmsSid", "MessageSid", "CallSid", "ForwardedFrom From", "CallSid CallStatus Direction From", "AccountSid From",
+    )
+]  # fmt: skip
+
+
+def planned(random: Random) -> Iterator[tuple[str, Params, Params]]:
+    """The same for texts that hold the fields of another webhook, and then a name that swallows what follows."""
+    by = Sender(random)
+    while True:
+        product = random.choice(ATTACKED)
+        true = FORMS[product](by)
+        frees = sorted(true.keys() & FREE)
+        true |= {name: random.choice(["", "x", "hi"]) for name in frees}
+        if product in ("client_call", "sip_call"):
+            true["From"] = f"{product.partition('_')[0]}:mallory"
+            frees = random.sample(CLIENT_NAMES if product == "client_call" else SIP_NAMES, 2)
+            true |= dict.fromkeys(frees, "x")
+        elif random.random() < 0.5 and "From" in true:
+            channel, colon, _ = true["From"].rpartition(":")
+            true["From"] = channel + colon + random.choice(WORDS)
+        if not frees:
+            continue
+        hider, ender = random.choice(frees), random.choice(ENDERS)
+        other = _other_webhook(random)
+        names = [name for name in random.choice(PLANS) if hider < name < ender]
+        if not names or ender in true:
+            continue
+        begin = random.choice(["", "hi", "Forwarded", "Sms"])
+        written = begin + glued({name: other[name] for name in names}) + ender
+        true[hider] = written
+        later = random.choice([name for name in true if name > ender] or ["~"])
+        before = {name: true[name] for name in true if name < hider}
+        behind = {name: true[name] for name in true if name >= later}
+        read = {**before, hider: begin, **{name: other[name] for name in names}, **behind}
+        tail = glued(true).removeprefix(glued(before) + hider + written)
+        read[ender] = tail[: len(tail) - len(glued(behind))]
+        if glued(read) == glued(true):
+            yield product, true, read
+
+
+def _other_webhook(random: Random) -> Params:
+    channel = random.choice(["", "whatsapp:", "rcs:", "messenger:", "sip:", "client:"])
+    sender = channel + random.choice([VICTIM, "victim", "15550100001", "victim@example.com"])
+    sids = dict.fromkeys(("MessageSid", "SmsSid", "SmsMessageSid"), f"SM{OTHER}")
+    return {"AccountSid": f"AC{OTHER}", "CallSid": f"CA{OTHER}", "CallStatus": "ringing", "Direction": random.choice(["inbound", "outbound-api"]),
+            "ForwardedFrom": VICTIM, "From": sender, "MessageStatus": "sent", "To": random.choice([US, channel + US]), **sids}  # fmt: skip
+
+
+def believed(
+    random: Random,
+    tries: int,
+    search: Callable[[Random], Iterator[tuple[str, Params, Params]]] = searched,
+) -> tuple[int, list[tuple[str, Params, Params]]]:
+    """How many forgeries were tried, and those that were believed: the product, what was signed, what was read."""
+    tried = 0
+    found: list[tuple[str, Params, Params]] = []
+    for product, true, read in search(random):
         if tried >= tries:
             return tried, found
+        if identity(read) == identity(true):
+            continue
+        tried += 1
+        body, signature = urlencode(read).encode(), sign(URL, true.items(), TOKEN)
+        try:
+            authenticate(Request("POST", URL, "", FORM, body, signature, ""), SECRETS)
+        except RequestError:
+            continue
+        found.append((product, true, read))
     raise AssertionError("webhooks come without end")

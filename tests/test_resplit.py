@@ -25,7 +25,15 @@ WHATSAPP, MALLORY_THERE, VICTIM_THERE = (
     f"whatsapp:{VICTIM}",
 )
 Params = dict[str, str]
-FREE = ("Body", "E", "Label", "Fro", "SipHeader_X", "SpeechResult")  # what a sender writes
+FREE = (
+    "AddOns",
+    "Body",
+    "E",
+    "Label",
+    "Fro",
+    "SipHeader_X",
+    "SpeechResult",
+)  # what a sender writes
 
 
 def sms(body: str, **changes: str) -> Params:
@@ -160,6 +168,12 @@ FORGERIES: dict[str, tuple[Params, Params]] = {
     **{f"a06 a true sender that is a word, in a text made a call from {caller}, swallowed by {name}":
         made_a_call(text(f"hiCallSid{CALL}DirectioninboundFrom{caller}:victim{name}", From="HSBC UK"), name)
        for caller in ("sip", "client") for name in ("Label", "SipDomain", "SpeechResult", "StirVerstat")},
+    "a06 a true sender that is a word, in an add-on's text made a call":
+        case(text("hi", From="Mallory", AddOns=f"xCallSid{CALL}DirectioninboundFromclient:victimStirVerstat"), "Body", "FromCity", "MessageSid", "NumMedia",
+             "SmsMessageSid", "SmsSid", AddOns="x", CallSid=CALL, Direction="inbound", From="client:victim",
+             StirVerstat=f"BodyhiFromMalloryFromCityMessageSid{SID}NumMedia0SmsMessageSid{SID}SmsSid{SID}"),
+    "a06 a true sender on a channel that begins with digits":
+        case(there("hiFromrcs:victimFromCityx", From="rcs:132500SES", To="rcs:us"), Body="hi", From="rcs:victim", FromCity="xFromrcs:132500SES"),
     "a06 a withheld caller": case(call(From="anonymous", SipHeader_X=f"xFrom{VICTIM}"), "SipHeader_X", F="romanonymousSipHeader_Xx", From=VICTIM),
     "a06 a withheld caller, written otherwise":
         case(call(From="Restricted", SipHeader_X=f"xFrom{VICTIM}"), "SipHeader_X", F="romRestrictedSipHeader_Xx", From=VICTIM),

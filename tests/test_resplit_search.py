@@ -12,7 +12,7 @@ import convostate.twilio.ambiguity as guard
 import convostate.twilio.authenticate
 from convostate.errors import RequestError
 from convostate.twilio.authenticate import authenticate
-from tests.forged import attacked, believed
+from tests.forged import attacked, believed, planned
 from tests.genuine import FORMS, webhooks
 from tests.proving import SECRETS
 
@@ -56,6 +56,15 @@ def test_the_genuine_corpus_has_every_product_and_nul_and_own_names() -> None:
 def test_a06_no_split_changes_who_talks_to_whom() -> None:
     tried, found = believed(Random(1), 4_000)
     assert (tried >= 4_000, found) == (True, [])
+
+
+def test_a06_no_text_that_holds_another_webhook_changes_who_talks_to_whom() -> None:
+    assert believed(Random(1), 3_000, planned) == (3_000, [])
+
+
+@pytest.mark.slow
+def test_a06_no_text_in_30_000_that_holds_another_webhook_changes_who_talks_to_whom() -> None:
+    assert believed(Random(20261126), 30_000, planned)[1] == []
 
 
 @pytest.mark.slow

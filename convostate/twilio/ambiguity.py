@@ -370,7 +370,7 @@ class _Reading:
         signed, name, end = self.signed, place.name, place.end
         if place.is_client:  # who chooses the names of parameters
             return True
-        if place.named:
+        if place.named or (place.channel and not _later_name(signed, end, name)):
             run = end + len(_printable.findall(signed, end, end + MAX_ADDRESS_CHARS)[0])
             later = _later(name).finditer(signed, end, run + _LONGEST_NAME)
             return (name == "To" and run == len(signed)) or any(
@@ -430,13 +430,9 @@ class _Reading:
             and not _glued_sender(signed, own, at)
         ):
             return False  # nothing before the form's own could hold it
-        # A call from a client or from SIP is not a message's, whose text is before the call's SID, and whose other SIDs
-        # are behind the first.
-        is_call = (
-            _channel_of(self.first.get("From", "")) in _ANY_TEXT
-            and "CallSid" in self.first
-            and not (self._is_text(self.begins["CallSid"]) and _sms_sid(signed, end))
-        )
+        # A call from a client or from SIP is not a message's, whose other SIDs are behind the first.
+        is_call = "CallSid" in self.first and not _sms_sid(signed, end)
+        is_call = is_call and _channel_of(self.first.get("From", "")) in _ANY_TEXT
         return (
             not is_call
             and self._is_text(at)
