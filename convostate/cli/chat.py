@@ -62,7 +62,12 @@ def command_help() -> str:
 )
 @click.argument("words", nargs=-1, metavar="[APP|URL] [MESSAGE]...")
 @click.option(
-    "--as", "number", default=_PERSON, show_default=True, callback=read_address, help="Who texts."
+    "--as",
+    "number",
+    default=_PERSON,
+    show_default=True,
+    callback=read_address,
+    help="The person's number.",
 )
 @target_options
 @click.option("--start", is_flag=True, help="Let the app write first, with start() of its module.")

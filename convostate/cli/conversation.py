@@ -98,7 +98,9 @@ def _names_conversation(command: Callable[..., None]) -> Callable[..., None]:
     for option in (
         click.option("--json", "as_json", is_flag=True, help="Print a JSON object."),
         click.option("--account", metavar="SID", help="The account; else TWILIO_ACCOUNT_SID."),
-        click.option("--call", metavar="SID", help="A call's; OURS and THEIRS may be left out."),
+        click.option(
+            "--call", metavar="SID", help="The SID of a call; OURS and THEIRS may be left out."
+        ),
         click.argument("theirs", callback=_read_optional, required=False, metavar="THEIRS"),
         click.argument("ours", callback=_read_optional, required=False, metavar="OURS"),
     ):
