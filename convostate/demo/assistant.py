@@ -62,5 +62,7 @@ def answer(turn: Answering) -> None:
     turn.reply(said)
 
 
-if settings.store == "memory":
+if (
+    settings.store == "memory"
+):  # here, so that any server of one process runs this demo; better where it starts
     conversations.start_workers()
