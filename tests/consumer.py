@@ -15,6 +15,7 @@ from redis import Redis
 
 import convostate
 from convostate import (
+    Answering,
     ConversationExistsError,
     ConversationMiddleware,
     Conversations,
@@ -133,6 +134,22 @@ def remind(client: Client, number: str) -> str | None:
     conversations.end(**who)
     conversations.forget(**who)
     return None if kept is None else str(kept["sid"])
+
+
+def answer_later(environ: WSGIEnvironment, conversations: Conversations) -> None:
+    """Texts that a worker answers."""
+
+    @conversations.answers
+    def answer(turn: Answering) -> None:
+        seen: list[str] = turn.state.setdefault("seen", [])
+        seen += [text.body for text in turn.texts]
+        turn.reply(f"{turn.pair}: {len(seen)}", media_url=["https://example.com/a.png"])
+
+    conversations.answer_later(environ)
+    workers = conversations.start_workers(4)
+    waiting: int = conversations.backlog(ours="+15550100099", theirs="+15550100001").texts
+    reasons: list[str] = [letter.reason for _, letter in conversations.dead_letters(retry=True)]
+    workers.stop(grace_s=waiting + len(reasons))
 
 
 def test_the_second_text_is_number_two() -> None:
