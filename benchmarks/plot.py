@@ -49,6 +49,6 @@ def draw(results: Mapping[str, Result], where: Mapping[str, str], path: Path) ->
     for side, spine in axes.spines.items():
         spine.set_visible(side == "left")
         spine.set_color(TEXT)
-    note = f"1 = what it is compared with; upright lines are bounds. {where['date']}, {where['python']}"
+    note = f"1 = what it is compared with; upright lines are bounds\n{where['date']}, {where['python']}"
     axes.set_xlabel(note, color=TEXT, fontsize=9)
     canvas.savefig(path, format="svg", transparent=True)
