@@ -80,21 +80,20 @@ def test_two_people_are_answered_side_by_side_and_one_person_in_order(world: Def
     steps.wait(f"{world.phone().number} hello", f"{BOB} hello")
 
 
-def test_an_answer_that_runs_keeps_its_conversation_by_renewal(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_the_lease_of_an_answer_that_runs_is_renewed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replies, "RENEW_S", 0.0)
-    monkeypatch.setattr(replies, "ANSWER_LEASE_S", 0.5)
     world, steps, renewed = Deferring("threads", MemoryStore()), Steps(), threading.Event()
-    work = world.conversations.store.work
-    renew, renewals = work.renew, iter(range(20))
+    store, ends = world.conversations.store, list[float]()
+    renew = store.work.renew
 
-    async def counted(*args: Any) -> None:
+    async def noted(*args: Any) -> None:
         await renew(*args)
-        if next(renewals, None) is None:  # 2 s have passed: four leases
+        (kept,) = store._conversations.values()
+        ends.append(kept.work.lease_ends)
+        if len(ends) == 3:
             renewed.set()
 
-    monkeypatch.setattr(work, "renew", counted)
+    monkeypatch.setattr(store.work, "renew", noted)
 
     def answer(turn: Answering) -> None:
         assert renewed.wait(PATIENCE_S)
@@ -108,6 +107,7 @@ def test_an_answer_that_runs_keeps_its_conversation_by_renewal(
         steps.wait("answered")
         workers.stop()
 
+    assert ends == sorted({*ends})
     assert world.phone().state == {"log": ["hello"]}
     assert [message.body for message in world.phone().inbox] == ["hello"]
 
