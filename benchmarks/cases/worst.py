@@ -103,6 +103,16 @@ CASES: dict[str, Case] = {
     ),
     "250 kB of path, 50 patterns": Case(partial(_long_path, "/a"), {"paths": PATTERNS}),
     "250 kB of escaped path, 50 patterns": Case(partial(_long_path, "%2f"), {"paths": PATTERNS}),
+    "another of 10,000 accounts": Case(
+        partial(_forged, f"AccountSid={max(ACCOUNTS)}&Body=hi".encode()),
+        {"account_tokens": ACCOUNTS},
+    ),
+    "verified: 200 kB of senders that are words": Case(
+        lambda: environ_of(sms(1, "Froma" * 40_000))
+    ),
+    "verified: 200 kB of calls": Case(
+        lambda: environ_of(sms(1, f"CallSidCA{'0' * 32}Direction" * 4000))
+    ),
     "verified: many senders in a text": Case(
         lambda: environ_of(sms(1, "From+1555" * (TEXT_CHARS // 9)))
     ),
