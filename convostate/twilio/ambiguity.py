@@ -146,8 +146,8 @@ def _long_later(above: str) -> re.Pattern[str]:
 def _is_plain(signed: str, first: dict[str, str], shape: Shape) -> bool:
     """Whether nothing but the names of the parameters spells a name: so it is with nearly every webhook.
 
-    The words are in the names and nowhere else, a SID is 34 characters long, and an address is a number, which
-    has WhatsApp's channel in front or none.
+    The words are in the names and nowhere else, a SID is 34 characters long, and an address is a number, bare
+    or of WhatsApp.
     """
     if (
         signed.count("From") != shape.senders
