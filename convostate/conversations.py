@@ -12,6 +12,7 @@ import inspect
 import os
 import re
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import asynccontextmanager, contextmanager
 from threading import Event
@@ -70,7 +71,7 @@ _COPY = UsageError(
 )
 
 
-class _Conversations:
+class _Conversations(ABC):
     """What both classes do, written once as coroutines; `Conversations` runs them over a store that blocks."""
 
     _store: AsyncStore
@@ -214,16 +215,16 @@ class _Conversations:
             raise UsageError("start_workers() takes how many answers run at once: 1 or more")
         return count
 
+    @abstractmethod
     def _caller(
         self, function: Callable[[Answering], Any]
-    ) -> Callable[[Answering], Awaitable[None]]:
-        raise NotImplementedError
+    ) -> Callable[[Answering], Awaitable[None]]: ...
 
-    async def _send_reply(self, account_sid: str, message: dict[str, Any]) -> object:
-        raise NotImplementedError
+    @abstractmethod
+    async def _send_reply(self, account_sid: str, message: dict[str, Any]) -> object: ...
 
-    async def _pause(self, seconds: float) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    async def _pause(self, seconds: float) -> None: ...
 
     @asynccontextmanager
     async def _take(self, turn: Turn) -> AsyncIterator[State]:

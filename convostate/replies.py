@@ -15,6 +15,7 @@ import os
 import threading
 import time
 import traceback
+from abc import ABC, abstractmethod
 from contextlib import suppress
 from functools import partial
 from types import MappingProxyType
@@ -442,7 +443,7 @@ def place_of(error: BaseException) -> str:
     return f"{type(error).__name__}{where}"
 
 
-class Workers:
+class Workers(ABC):
     """What the workers of threads and of an event loop have in common.
 
     Args:
@@ -520,11 +521,11 @@ class Workers:
     def _ended(self, run: Run) -> None:
         self.running.discard(run)
 
-    def _begin(self, run: Run) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _begin(self, run: Run) -> None: ...
 
-    async def _pause(self, seconds: float) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    async def _pause(self, seconds: float) -> None: ...
 
 
 class ThreadWorkers(Workers):

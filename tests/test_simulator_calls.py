@@ -10,6 +10,7 @@ import pytest
 from convostate import ConversationMiddleware, UsageError, state_from
 from convostate.stores import MemoryStore
 from convostate.testing import Call, TwilioSimulator
+from convostate.twilio.signature import sign
 from tests.served import TOKEN, settings
 
 if TYPE_CHECKING:
@@ -268,6 +269,31 @@ def test_a_step_that_fails_leads_to_the_fallback_url() -> None:
 
     assert (call.said, call.error) == (["Sorry"], 11200)
     assert app.asked[-1][2]["ErrorUrl"] == "https://example.com/missing"
+
+
+@pytest.mark.parametrize("what", ["call", "text"])
+def test_a_fallback_is_signed_as_its_webhook_is_which_a_call_over_https_has_without_a_port(
+    what: str,
+) -> None:
+    signed: list[tuple[str, str, str]] = []
+
+    def failing(environ: Any, start_response: Any) -> list[bytes]:
+        body = environ["wsgi.input"].read().decode()
+        signed.append((environ["PATH_INFO"], environ["HTTP_X_TWILIO_SIGNATURE"], body))
+        start_response("500 Oops", [("Content-Type", "text/plain")])
+        return [b""]
+
+    url = "https://example.com:8443/first"
+    phone = TwilioSimulator(
+        failing, "the-token", url, fallback_url="https://example.com:8443/sorry"
+    ).phone(ADA, texting=US)
+    phone.call() if what == "call" else phone.text("hi")
+
+    port = "" if what == "call" else ":8443"
+    assert [path for path, _, _ in signed] == ["/first", "/sorry"]
+    for path, signature, body in signed:
+        params = parse_qsl(body, keep_blank_values=True)
+        assert signature == sign(f"https://example.com{port}{path}", params, "the-token")
 
 
 @pytest.mark.parametrize("caller", ["anonymous", "+266696687", "sip:anonymous@anonymous.invalid"])
