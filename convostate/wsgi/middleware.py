@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from convostate.stores import Store
     from convostate.twilio.signature import Request
 
-# The last two are of headers that are spelled Content_Length, which some servers tell apart and no app does.
+# The last two are of headers spelled Content_Length: some servers tell them apart, some apps do not.
 _DROPPED = (
     STATE_KEY, TURN_KEY, "HTTP_TRANSFER_ENCODING", "HTTP_CONTENT_LENGTH", "HTTP_CONTENT_TYPE",
 )  # fmt: skip
