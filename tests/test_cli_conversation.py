@@ -42,8 +42,10 @@ def run(environ: dict[str, str | None], *words: str) -> Result:
 
 def begin(environ: dict[str, str | None]) -> None:
     settings = Settings.from_environ({name: value or "" for name, value in environ.items()})
-    with Conversations(settings).turn(ours=OURS, theirs=THEIRS) as state:
+    conversations = Conversations(settings)
+    with conversations.turn(ours=OURS, theirs=THEIRS) as state:
         state["step"] = "confirm"
+    conversations.store.close()
 
 
 def test_show_prints_the_state_that_goes_on(environ: dict[str, str | None]) -> None:
@@ -250,6 +252,7 @@ def test_p9_a_call_is_named_by_its_sid_and_shown_under_its_pair(
     conversations = Conversations(Settings.from_environ({k: v for k, v in environ.items() if v}))
     with conversations.turn(ours=OURS, theirs=THEIRS, call_sid=sid) as state:
         state["menu"] = 1
+    conversations.store.close()
 
     shown = run(environ, "show", "--call", sid)
     assert (shown.exit_code, "menu: 1" in shown.stdout) == (0, True)
