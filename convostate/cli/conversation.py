@@ -63,7 +63,9 @@ class _Conversation(NamedTuple):
         settings = reachable_settings()
         account_sid = account_or_default(account, settings)
         names = {"ours": ours, "theirs": theirs, "account_sid": account_sid, "call_sid": call or ""}
-        return cls(Conversations(settings), names)
+        conversations = Conversations(settings)
+        click.get_current_context().call_on_close(conversations.store.close)
+        return cls(conversations, names)
 
     def peek(self) -> State | None:
         return self.conversations.peek(**self.names)
