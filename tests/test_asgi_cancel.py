@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -117,7 +118,8 @@ class Installation:
         named = text(MessageSid=sid, SmsSid=sid, SmsMessageSid=sid)
         scope, body = scope_of(signed(named))
         half = len(body) // 2
-        await self.middleware(scope, slowly(receiving(body[:half], body[half:])), sent)
+        with suppress(BoomError):
+            await self.middleware(scope, slowly(receiving(body[:half], body[half:])), sent)
 
     async def count(self, number: int) -> int:
         """Deliver a text and return what the app answers."""
@@ -177,10 +179,7 @@ def test_f17_a_request_cancelled_at_any_await_has_happened_or_has_not(
             number += 1
             sent = SlowSent()
             there.app.fails = fails
-            try:
-                more = await cancelled(there.ask(number, sent), number)
-            except BoomError:
-                more = False
+            more = await cancelled(there.ask(number, sent), number)
             there.app.fails = False
             await there.settle()
             runs = there.app.runs
