@@ -46,10 +46,10 @@ from tests.redis_servers import RedisServer, redis_server
 from tests.toxics import Proxy, proxied
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 URL = "https://example.com/sms"
-BOUNDS: dict[str, Any] = {"max_waiting": 16, "lease_s": 3.0, "wait_s": 6.0}
+BOUNDS: dict[str, Any] = {"lease_s": 3.0, "wait_s": 6.0}
 OWN_TURN_EACH = 5  # of a writer's texts is followed by a turn that no webhook started
 CLOCKS_S = (0, 300, -300)
 PAUSE_S = 0.03  # of a writer whose text was answered 503
@@ -161,7 +161,9 @@ class Worker:
         return {"ours": US, "theirs": person(writer % self.orders["conversations"])}
 
     def run_threads(self) -> None:
-        store = RedisStore.from_url(self.orders["url"], **BOUNDS)
+        store = RedisStore.from_url(
+            self.orders["url"], **BOUNDS, max_waiting=self.orders["max_waiting"]
+        )
 
         def app(environ: Any, start_response: Any) -> list[bytes]:
             self.handle(state_from(environ), webhook_from(environ).body)
@@ -201,7 +203,9 @@ class Worker:
         store.close()
 
     async def run_loop(self) -> None:
-        store = AsyncRedisStore.from_url(self.orders["url"], **BOUNDS)
+        store = AsyncRedisStore.from_url(
+            self.orders["url"], **BOUNDS, max_waiting=self.orders["max_waiting"]
+        )
 
         async def app(scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001
             self.handle(state_from(scope), webhook_from(scope).body)
@@ -269,7 +273,15 @@ class Crew:
     """The workers, as processes that can be killed, stopped and replaced."""
 
     def __init__(
-        self, url: str, folder: Path, workers: int, writers: int, conversations: int
+        self,
+        url: str,
+        folder: Path,
+        workers: int,
+        writers: int,
+        conversations: int,
+        *,
+        drivers: Sequence[str],
+        max_waiting: int,
     ) -> None:
         self.folder, self.stop = folder, folder / "stop"
         self.kills = 0
@@ -278,7 +290,7 @@ class Crew:
                 "url": url, "log": str(folder / f"{worker}.log"), "stop": str(self.stop),
                 "worker": worker, "conversations": conversations,
                 "writers": list(range(worker * writers, (worker + 1) * writers)),
-                "driver": ("threads", "loop")[worker % 2],
+                "driver": drivers[worker % len(drivers)], "max_waiting": max_waiting,
             }
             for worker in range(workers)
         ]  # fmt: skip
@@ -528,7 +540,7 @@ def overtaken(
 def run(
     *, turns: int, workers: int, writers: int, conversations: int, seed: int, quiet_s: float,
     longest_s: float, say: Callable[[str], object] = lambda _: None,
-    seconds: float = float("inf"),
+    seconds: float = float("inf"), drivers: Sequence[str] = ("threads", "loop"), max_waiting: int = 16,
 ) -> tuple[Verdict, Chaos]:  # fmt: skip
     """Run a history until so many turns are acknowledged or so many seconds are over, and judge it."""
     with (
@@ -536,7 +548,10 @@ def run(
         proxied(server.port, seed) as proxy,
         tempfile.TemporaryDirectory() as folder,
     ):
-        crew = Crew(proxy.url, Path(folder), workers, writers, conversations)
+        crew = Crew(
+            proxy.url, Path(folder), workers, writers, conversations,
+            drivers=drivers, max_waiting=max_waiting,
+        )  # fmt: skip
         chaos = Chaos(server, proxy, crew, seed, quiet_s, longest_s)
         tick, began = threading.Event(), time.monotonic()
         while not crew.acknowledged():

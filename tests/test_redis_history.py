@@ -30,6 +30,18 @@ def test_f30_o1_o2_o4_g10_with_everything_at_once_nothing_is_lost_doubled_or_ove
     assert len(chaos.counts) >= 5
 
 
+@pytest.mark.slow
+def test_f19_64_writers_on_the_event_loops_of_three_processes_run_in_order() -> None:
+    verdict, chaos = run(
+        turns=1500, workers=3, writers=22, conversations=1, seed=1, quiet_s=1000, longest_s=1,
+        drivers=["loop"], max_waiting=66,
+    )  # fmt: skip
+    assert not chaos.counts
+    assert verdict[1:6] == (0, 0, 0, 0, 0), verdict
+    assert (verdict.lost, verdict.unknown, verdict.stuck) == (0, 0, 0)
+    assert verdict.judged >= 1000
+
+
 def test_f30_a_history_that_runs_out_of_time_is_judged() -> None:
     verdict, _ = run(
         turns=10**6,

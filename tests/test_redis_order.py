@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+import redis.asyncio
 
 from convostate.stores import RedisStore
 from convostate.stores.base import End, Keep, Leave, Outcome, Reply
-from convostate.stores.redis.aio import AsyncioClient, Listener
+from convostate.stores.redis.aio import RING, AsyncioClient, Listener
+from convostate.stores.redis.connection import Connection, Script
 from convostate.stores.redis.store import BEGIN, COMMIT, HANDOVER_MS, OVER_S, WRITE
 from tests.conversing import PAIR, World
 from tests.drivers import DRIVERS, driven
@@ -272,11 +274,11 @@ def test_o4_a_turn_of_a_loop_that_is_next_but_one_and_at_once_next_wakes(
 
     async def wait() -> bool:
         listener = Listener(AsyncioClient(lambda: None, theirs=True))
-        turn = turn_id(1, 1)
+        listener._since, turn = 0.5, turn_id(1, 1)
         messages = [turn + b"+", turn + message]
         for heard_before in messages[:early]:
             listener._wake(heard_before)
-        waiting = asyncio.create_task(listener.wait("key", turn, 60, 60))
+        waiting = asyncio.create_task(listener.wait("key", turn, 1, 60, 60))
         await asyncio.sleep(0)  # it waits
         for heard in messages[early:]:
             listener._wake(heard)
@@ -289,3 +291,52 @@ def test_o4_a_turn_of_a_loop_that_is_next_but_one_and_at_once_next_wakes(
     monkeypatch.setattr(Listener, "_listen", listen)
     monkeypatch.setattr("convostate.stores.redis.aio.POLL_S", 60)
     assert asyncio.run(asyncio.wait_for(wait(), 30)) == wakes
+
+
+@pytest.mark.parametrize(("since", "wakes"), [(2, True), (0.5, False)])
+@pytest.mark.parametrize("_driver", ["loop"], indirect=True)
+def test_o4_a_turn_of_a_loop_that_asked_before_the_subscription_asks_again(
+    since: float, wakes: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def listen(*_: object) -> None:
+        """Stand in for a subscription."""
+
+    async def wait() -> bool:
+        listener = Listener(AsyncioClient(lambda: None, theirs=True))
+        listener._since = since
+        waiting = asyncio.create_task(listener.wait("key", turn_id(1, 1), 1, 60, 60))
+        for _ in range(3):
+            await asyncio.sleep(0)
+        woken = waiting.done()
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        return woken
+
+    monkeypatch.setattr(Listener, "_listen", listen)
+    assert asyncio.run(asyncio.wait_for(wait(), 30)) == wakes
+
+
+@pytest.mark.parametrize("_driver", ["loop"], indirect=True)
+def test_o4_a_turn_of_a_loop_that_is_rung_before_the_subscription_is_proven_wakes(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turn, ask_server = turn_id(1, 1), Connection.run
+
+    async def ring_first(self: Connection, script: Script, *args: Any, **named: Any) -> list[Any]:
+        if script is RING:
+            server.admin.publish(args[1].decode("latin-1"), turn)
+        return await ask_server(self, script, *args, **named)
+
+    async def wait() -> None:
+        client = AsyncioClient(lambda: redis.asyncio.Redis(port=server.port), theirs=False)
+        client.node = b"\0\0node00"
+        listener = Listener(client)
+        await listener.wait("key", turn, 1e12, 60, 60)
+        listener.stop()
+        await asyncio.wait(list(client.tasks._running))
+        await client.close()
+
+    monkeypatch.setattr(Connection, "run", ring_first)
+    monkeypatch.setattr(Listener, "_wake_all", lambda _: None)
+    monkeypatch.setattr("convostate.stores.redis.aio.BLOCK_S", 60)
+    asyncio.run(asyncio.wait_for(wait(), 10))

@@ -260,7 +260,7 @@ class AsyncioClient(Client):
         self, connection: Connection, turn_id: bytes, wake: bytes, left_s: float, lease_s: float
     ) -> None:
         """Wait until the turn is woken, or for a moment."""
-        await self._listener.wait(connection.key, turn_id, left_s, lease_s)
+        await self._listener.wait(connection.key, turn_id, connection.asked_s, left_s, lease_s)
 
     async def sleep(self, seconds: float) -> None:
         """Wait."""
@@ -297,10 +297,13 @@ class Listener:
         self._task: asyncio.Task[None] | None = None
         self._transport: AsyncioTransport | None = None
         self._heard = self._not_before = float("-inf")
+        self._since: float | None = None  # when the subscription began, while it lasts
         self._asked = False  # for a sign of life
 
-    async def wait(self, key: str, turn_id: bytes, left_s: float, lease_s: float) -> None:
-        """Wait until a turn is woken, or should ask by itself."""
+    async def wait(
+        self, key: str, turn_id: bytes, asked_s: float, left_s: float, lease_s: float
+    ) -> None:
+        """Wait until a turn, which asked at `asked_s`, is woken, or should ask by itself."""
         now = time.monotonic()
         if (self._task is None or self._task.done()) and now >= self._not_before:
             self._heard = now  # as a rule it is allowed, and at once
@@ -309,11 +312,15 @@ class Listener:
         if now - self._heard > IDLE_S:
             poll_s = BLOCK_S
             self._ask()
+        elif self._since is None:
+            poll_s = BLOCK_S
         ring = self._rings[turn_id] = Ring()
         for message in (turn_id, turn_id + _SOON):
             if message in self._early:
                 self._early.discard(message)
                 self._wake(message)
+        if self._since is not None and asked_s < self._since:
+            ring.ring_here()  # its message may have come before the subscription
         try:
             # When the lease ends there may be nobody to wake it.
             await ring.wait(max(0.01, min(left_s, poll_s, lease_s + 0.005)))
@@ -337,13 +344,16 @@ class Listener:
             await transport.send("SUBSCRIBE", self._channel)
             if await transport.read(TIMEOUT_S) is None:
                 return
+            self._since = time.monotonic()
             self._wake_all()  # who was next before may have been
             # The path and the right to publish are shown by a message of one's own.
             connection = Connection(self._client, key)
             await connection.run(RING, [key], self._channel, self._client.node)
-            if await transport.read(PING_S) is None:
+            message = await transport.read(PING_S)
+            if message is None:
                 self._not_before = time.monotonic() + RETRY_S
                 return
+            self._take(message)  # it may be a turn's as well
             await self._hear(transport)
         except FAULTS as error:
             if code_of(error) == "NOPERM":
@@ -352,7 +362,7 @@ class Listener:
             pass
         finally:
             self._heard = float("-inf")
-            self._transport = None
+            self._transport = self._since = None
             if transport is not None:
                 transport.close()
             self._wake_all()  # from here on they ask more often
@@ -361,13 +371,16 @@ class Listener:
         while True:
             message = await transport.read(PING_S)
             if message is not None:
-                self._asked, self._heard = False, time.monotonic()
-                if message[0] == b"message":
-                    self._wake(message[2])
+                self._take(message)
             elif self._asked:  # forgotten on its way
                 return
             elif self._rings:
                 self._ask()
+
+    def _take(self, message: Any) -> None:
+        self._asked, self._heard = False, time.monotonic()
+        if message[0] == b"message":
+            self._wake(message[2])
 
     def _wake_all(self) -> None:
         for ring in self._rings.values():

@@ -8,6 +8,7 @@ may be a repetition.
 from __future__ import annotations
 
 import hashlib
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -71,16 +72,17 @@ class Connection:
         key: Of the conversation that its server holds.
         on_close: A script with its keys and arguments that the server is to run if the connection is
             closed before it is clear what the last one did; or None.
+        asked_s: When a script was last sent, by `time.monotonic`; 0 if none was.
         dead: Nothing more is to be expected of the server, until it answers again.
         late: A script of this turn may still arrive, over a connection that did not answer in time.
     """
 
     __slots__ = (
-        "_asked",
         "_blocked",
         "_client",
         "_retries",
         "_transport",
+        "asked_s",
         "dead",
         "key",
         "late",
@@ -91,7 +93,8 @@ class Connection:
         self._client = client
         self.key = key
         self._transport: Transport | None = None
-        self._asked = self._blocked = False
+        self.asked_s = 0.0
+        self._blocked = False
         self._retries = WAIT_RETRIES
         self.on_close: tuple[Script, Sequence[Any], Sequence[Any]] | None = None
         self.dead = self.late = False
@@ -172,7 +175,7 @@ class Connection:
     def close(self) -> None:
         """Close the connection, and have the server run `on_close`. Never waits for an event loop."""
         transport, self._transport = self._transport, None
-        if self.on_close is None or not self._asked:
+        if self.on_close is None or not self.asked_s:
             if transport is not None:
                 transport.close()
             return
@@ -205,7 +208,7 @@ class Connection:
         try:
             transport = await self._connected(fresh=again)
             sent = _AGAIN if again else _ON_IDLE if transport.is_idle else _ONCE
-            self._asked = True
+            self.asked_s = time.monotonic()
             reply = await self._ask(script, (len(keys), *keys, nonce, sent, *args), whole=again)
             _check_echo(reply, nonce)
         except BaseException as error:
