@@ -394,9 +394,11 @@ class Answers:
                 reason = error.reason
             except Exception as error:  # noqa: BLE001  # the client's, of any kind
                 again, reason = fate_of(error)
-                where = f": {place_of(error)}" if reason == "unknown" else ""
+                cause = error.__cause__ if isinstance(error, NoClientError) else error
+                if cause is not None and reason in ("unknown", "no-client"):
+                    where = f": {place_of(cause)}"
                 if again and tries <= len(SEND_AGAIN_S):
-                    _log("a reply could not be sent and is tried again", reason)
+                    _log("a reply could not be sent and is tried again", reason + where)
                     return tries, SEND_AGAIN_S[tries - 1]
             if reason:
                 _log("a reply is a dead letter", reason + where)
@@ -417,6 +419,8 @@ def fate_of(error: Exception) -> tuple[bool, str]:
     Twilio's answers: https://www.twilio.com/docs/usage/twilios-response. A request that may have arrived is
     not sent again.
     """
+    if isinstance(error, NoClientError):
+        return True, "no-client"
     status, code = getattr(error, "status", None), getattr(error, "code", None)
     if isinstance(status, int) and status >= FIRST_FAILING_STATUS:
         return status == 429 or status >= 500, str(code or status)
@@ -624,6 +628,22 @@ class LoopWorkers(Workers):
         self._wake.clear()
 
 
+class NoClientError(Exception):
+    """The function that makes a client for an account has raised, or has not made one."""
+
+
 def client_for(client: Any, account_sid: str) -> Any:
-    """The client that sends for an account: the given one, or what the given function makes."""
-    return client if hasattr(client, "messages") else client(account_sid)
+    """The client that sends for an account: the given one, or what the given function makes.
+
+    Raises:
+        NoClientError: It makes none.
+    """
+    if hasattr(client, "messages"):
+        return client
+    try:
+        made = client(account_sid)
+    except Exception as error:
+        raise NoClientError from error
+    if not hasattr(made, "messages"):
+        raise NoClientError
+    return made

@@ -318,6 +318,26 @@ def test_a_request_that_may_have_arrived_is_not_sent_again(
     assert world.backlog()[3] == 1 - sent
 
 
+@pytest.mark.parametrize("raises", [True, False])
+def test_a_reply_for_which_no_client_is_made_is_sent_once_there_is_one(
+    world: Deferring, raises: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = world.conversations._client
+
+    def make(_: str) -> None:
+        if raises:
+            raise LookupError
+
+    world.conversations._client = make
+    world.phone().text("one")
+    assert world.work() == []
+    assert ("(no-client: LookupError at" if raises else "(no-client)") in caplog.text
+    world.conversations._client = lambda _: client
+    advance(world, SEND_AGAIN_S[0])
+    assert world.work() == ["one"]
+    assert world.backlog() == (0, False, 0, 0)
+
+
 def test_clients_wrap_a_connection_that_was_not_made() -> None:
     from requests.exceptions import ConnectionError as RequestsError
     from urllib3.exceptions import MaxRetryError, NewConnectionError, ProtocolError
