@@ -76,10 +76,11 @@ class LoopedRedisStore:
         others = asyncio.all_tasks() - {asyncio.current_task()}
         if others:
             await asyncio.wait(others, timeout=5)
-        for _ in range(
-            5
-        ):  # a connection whose handshake failed is closed in the loop's next rounds
-            await asyncio.sleep(0)
+        loop: Any = self.loop
+        for _ in range(1000):  # a connection whose handshake failed is closed some rounds later
+            await asyncio.sleep(0.001)
+            if all(one._sock is None for one in loop._transports.values()):
+                break
 
 
 def _as_blocking(bounds: dict[str, Any]) -> dict[str, Any]:
