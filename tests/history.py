@@ -53,6 +53,7 @@ BOUNDS: dict[str, Any] = {"lease_s": 3.0, "wait_s": 6.0}
 OWN_TURN_EACH = 5  # of a writer's texts is followed by a turn that no webhook started
 CLOCKS_S = (0, 300, -300)
 PAUSE_S = 0.03  # of a writer whose text was answered 503
+BEAT_S, STILL_S = 0.02, 0.15  # a process that stands still for 0.3 s loses a hand-over
 MARGIN_S = 1.0  # a fault is felt for as long after its end
 SETTINGS = settings(store="redis://localhost", public_url="https://example.com")
 
@@ -68,7 +69,8 @@ class Told(NamedTuple):
     Times are monotonic seconds of this machine, and of the attempt that ran last.
 
     Attributes:
-        what: ``text`` or ``turn``: acknowledged; ``lost``, ``unknown``: the turn's StoreError.
+        what: ``text`` or ``turn``: acknowledged; ``lost``, ``unknown``: the turn's StoreError; ``still``:
+            the process did not run from `asked` to `ran`.
         writer: Who.
         body: What the state's list has once, or not.
         asked: When it began; how soon after that its BEGIN arrives is up to the machine.
@@ -124,6 +126,7 @@ class Worker:
         for client in (Client, AsyncioClient):
             watch_places(client)
         self._log = os.open(orders["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        threading.Thread(target=self.watch_stillness, daemon=True).start()
         self.last = dict.fromkeys(orders["writers"], 0)
         for told in read_log(Path(orders["log"])):
             if told.what == "text":
@@ -132,8 +135,20 @@ class Worker:
     def tell(self, what: str, writer: int, body: str) -> None:
         ran = self.ran.pop(body, None) or TRYING.get()
         placed = ran.placed or ran.ran or ran.asked
-        told = Told(what, writer, body, ran.asked, placed, ran.ran, self.orders["worker"])
+        self.write(Told(what, writer, body, ran.asked, placed, ran.ran, self.orders["worker"]))
+
+    def write(self, told: Told) -> None:
         os.write(self._log, (json.dumps(told) + "\n").encode())
+
+    def watch_stillness(self) -> None:
+        """Write down when the process stood still, by a fault or because others had the processor."""
+        tick, last = threading.Event(), time.monotonic()
+        while True:
+            tick.wait(BEAT_S)
+            now = time.monotonic()
+            if now - last > STILL_S:
+                self.write(Told("still", -1, "", last, last, now, self.orders["worker"]))
+            last = now
 
     def wants_more(self) -> bool:
         return not Path(self.orders["stop"]).exists()
@@ -486,7 +501,11 @@ def judge(
     held = Counter(body for log in logs for body in log)
     acknowledged = [one for one in told if one.what in ("text", "turn")]
     lost = [one for one in told if one.what == "lost"]
-    judged, overtakings = overtaken(acknowledged, windows, len(logs))
+    still: dict[int, list[tuple[float, float]]] = {}
+    for one in told:
+        if one.what == "still" and one.ran is not None:
+            still.setdefault(one.worker, []).append((one.asked, one.ran))
+    judged, overtakings = overtaken(acknowledged, windows, still, len(logs))
     out_of_order = 0
     for log in logs:
         last: dict[str, int] = {}
@@ -512,7 +531,10 @@ def judge(
 
 
 def overtaken(
-    acknowledged: list[Told], windows: list[tuple[float, float]], conversations: int
+    acknowledged: list[Told],
+    windows: list[tuple[float, float]],
+    still: dict[int, list[tuple[float, float]]],
+    conversations: int,
 ) -> tuple[int, list[tuple[Told, Told]]]:
     """Find the turns that had their place before another asked, and ran after it, while nothing was wrong.
 
@@ -528,7 +550,8 @@ def overtaken(
         ]
         latest: Told | None = None  # of those that have run so far, the one that had asked last
         for ran, turn in sorted(turns):
-            if turn.placed < ran and all(ran < began or turn.asked > end for began, end in windows):
+            wrong = [*windows, *still.get(turn.worker, ())]
+            if turn.placed < ran and all(ran < began or turn.asked > end for began, end in wrong):
                 judged += 1
                 if latest is not None and latest.asked > turn.placed:
                     found.append((turn, latest))

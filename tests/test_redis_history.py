@@ -71,6 +71,15 @@ def acknowledged(
         ([acknowledged("0.1")], ["0.1", "0.1"], "doubled"),
         ([acknowledged("0.1"), acknowledged("0.2")], ["0.2", "0.1"], "out_of_order"),
         ([acknowledged("0.1", 0, 9), acknowledged("1.1", 5, 6)], ["1.1", "0.1"], "overtaken"),
+        (
+            [
+                acknowledged("0.1", 0, 9),
+                acknowledged("1.1", 5, 6),
+                Told("still", -1, "", 5, 5, 6, 1),
+            ],
+            ["1.1", "0.1"],
+            "overtaken",
+        ),
         ([Told("lost", 0, "0.1.7", 0, 0, 1, 0)], ["0.1.7"], "falsely_lost"),
     ],
 )
@@ -84,8 +93,21 @@ def test_f30_the_judge_finds_what_is_wrong(told: list[Told], log: list[str], fau
         ([acknowledged("0.1", 0, 9), acknowledged("1.1", 5, 6)], [(7, 8)]),
         ([acknowledged("0.1", 0, 9, placed=5.5), acknowledged("1.1", 5, 6)], []),
         ([acknowledged("0.1", 0, 9), acknowledged("1.1", 5, None)], []),
+        (
+            [
+                acknowledged("0.1", 0, 9),
+                acknowledged("1.1", 5, 6),
+                Told("still", -1, "", 5, 5, 6, 0),
+            ],
+            [],
+        ),
     ],
-    ids=["disturbed", "placed after the other had asked", "answered with a recorded reply"],
+    ids=[
+        "disturbed",
+        "placed after the other had asked",
+        "answered with a recorded reply",
+        "stood still",
+    ],
 )
 def test_f30_the_judge_finds_nothing_in_what_is_right_or_disturbed(
     told: list[Told], windows: list[tuple[float, float]]
