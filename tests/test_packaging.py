@@ -41,7 +41,7 @@ def foreign(names: list[str]) -> list[str]:
     return [
         name
         for name in names
-        if not re.match(r"convostate-[\d.]+\.dist-info/", name)
+        if not re.match(r"convostate-[\w.]+\.dist-info/", name)
         and (
             not name.startswith("convostate/")
             or not (Path(name).suffix in SHIPPED or name == "convostate/py.typed")
