@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shlex
+import signal
 import socket
 import subprocess
 import sys
@@ -101,12 +102,18 @@ def running(words: list[str], folder: Path, environ: dict[str, str]) -> Iterator
         text=True,
         cwd=folder,
         env={"PATH": os.environ["PATH"], "PYTHONUNBUFFERED": "1", **environ},
+        start_new_session=True,
     ) as process:
         try:
             yield Server(process)
         finally:
             process.terminate()
-            process.wait(PATIENCE_S)
+            try:
+                process.wait(PATIENCE_S)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                if not stdout:  # a worker of granian's that is starting may never end
+                    raise
 
 
 def gunicorn(app: str = "bot:app") -> list[str]:
