@@ -103,7 +103,11 @@ def serving(name: str, app: str, **environ: str) -> Iterator[Server]:
             yield Server(process)
         finally:
             process.terminate()
-            process.wait(PATIENCE_S)
+            try:
+                process.wait(PATIENCE_S)
+            except subprocess.TimeoutExpired:
+                process.kill()  # else leaving the block waits for ever
+                raise
 
 
 def free_port() -> int:
