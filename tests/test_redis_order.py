@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -46,6 +47,7 @@ class Between:
 
     def __init__(self, proxy: Proxy, during: Callable[[], object]) -> None:
         self._during = during
+        self.done = threading.Event()  # on a slow machine the repetition overtakes it
         hold_back = proxy.hold_back
         proxy.plan("lose", COMMIT.sha)
 
@@ -53,6 +55,7 @@ class Between:
             if not proxy.planned and self._during is not None:
                 during, self._during = self._during, None  # type: ignore[assignment]
                 during()
+                self.done.set()
             hold_back()
 
         proxy.hold_back = before_reply  # type: ignore[method-assign]
@@ -78,8 +81,9 @@ def test_o2_a_commit_whose_answer_was_lost_is_done_whatever_was_committed_since(
         for _ in range(turns):
             assert add_one(others)
 
-    Between(proxy, go_on)
+    between = Between(proxy, go_on)
     store.commit(held, OUTCOMES[outcome](), None, 0)
+    assert between.done.wait(30)
     before = {"keep": 2, "end": 0, "leave": 1}[outcome]
     assert count_in(store.peek(claim(), 0)) == before + turns
 
@@ -105,8 +109,9 @@ def test_o2_with_a_reply_it_is_done_whatever_was_answered_since(
 ) -> None:
     store, others = RedisStore.from_url(proxy.url), RedisStore.from_url(server.url)
     held = begin(store, claim("request"))
-    Between(proxy, lambda: [add_one(others, f"other{number}") for number in range(5)])
+    between = Between(proxy, lambda: [add_one(others, f"other{number}") for number in range(5)])
     store.commit(held, Keep(token(1), 3600), Reply(b"sealed", redirects=False), 0)
+    assert between.done.wait(30)
     assert count_in(store.peek(claim(), 0)) == 6
 
 
