@@ -87,7 +87,10 @@ class Server:
     def send_text(self, body: str = "hello", cookie: str = "", **changes: str) -> None:
         sid = f"SM{os.urandom(16).hex()}"
         sids = dict.fromkeys(("MessageSid", "SmsSid", "SmsMessageSid"), sid)
-        environ = signed(text(body, **{**sids, **changes}), HTTP_COOKIE=cookie or None)
+        self.send_webhook(text(body, **{**sids, **changes}), cookie)
+
+    def send_webhook(self, params: dict[str, str], cookie: str = "") -> None:
+        environ = signed(params, HTTP_COOKIE=cookie or None)
         content = environ["wsgi.input"].read().decode()
         plain = {name: value for name, value in environ.items() if _is_json(value)}
         self.send(["serve", [plain, content]])
@@ -97,6 +100,14 @@ class Server:
         self.send_text(body, cookie, **changes)
         answer: list[Any] = self.answer()
         return answer
+
+    def call(self, call_sid: str) -> str:
+        """Send the webhook of a call from Ada; the body that comes back."""
+        self.send_webhook(
+            {"AccountSid": ACCOUNT, "CallSid": call_sid, "CallStatus": "in-progress",
+             "Direction": "inbound", "From": ADA, "To": US}
+        )  # fmt: skip
+        return str(self.answer()[2])
 
     def close(self) -> None:
         self.process.kill()
@@ -263,6 +274,33 @@ def test_what_one_release_starts_the_other_goes_on_with(fleet: Fleet) -> None:
     assert fleet.second.text()[2] == "8"
     assert fleet.second.do("write", PAIR, 20) == "{'n': 20}"
     assert fleet.first.text()[2] == "21"
+
+
+@BOTH_WAYS
+def test_calls_that_share_the_pairs_state_go_on_in_the_other_release(
+    released: Path, redis: Redis, order: slice
+) -> None:
+    url = f"redis://127.0.0.1:{redis.get_connection_kwargs()['port']}/0"
+    redis.flushall()
+    with servers(released, CONVOSTATE_STORE=url, CONVOSTATE_CALLS="shared") as made:
+        first, second = made[order]
+        assert first.text()[2] == "1"
+        assert second.call(f"CA{1:032x}") == "2"
+        assert first.call(f"CA{1:032x}") == "3"
+        assert second.call(f"CA{2:032x}") == "4"
+        assert first.text()[2] == "5"
+
+
+@BOTH_WAYS
+def test_a_call_of_its_own_and_a_call_of_0_1_0_do_not_disturb_each_other(
+    fleet: Fleet, order: slice
+) -> None:
+    old, new = fleet[:2] if order == slice(None) else fleet[1::-1]
+    assert old.text()[2] == "1"
+    assert [new.call(f"CA{1:032x}") for _ in range(2)] == ["1", "2"]
+    assert old.call(f"CA{1:032x}") == "2"
+    assert new.call(f"CA{1:032x}") == "3"
+    assert new.text()[2] == "3"
 
 
 @BOTH_WAYS
