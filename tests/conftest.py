@@ -6,6 +6,7 @@ import functools
 import inspect
 import os
 import sys
+import threading
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
@@ -56,6 +57,32 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     if whole and getattr(config.option, "numprocesses", 0) is None and not config.option.usepdb:
         config.option.numprocesses = min(4, os.cpu_count() or 1)
         config.option.dist = "loadfile"
+        config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # Files with a dear test go first: then no worker begins one when the others have ended.
+    dear = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in dear)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    # The coverage floor is for quick tests. Slow ones, and searches, repeat at length what these do,
+    # and tracing multiplies their time.
+    if not {"slow", "unmeasured"} & {mark.name for mark in item.iter_markers()}:
+        return (yield)
+    traced, traced_threads = sys.gettrace(), threading.gettrace()
+    measured = os.environ.pop("COVERAGE_PROCESS_START", None)
+    sys.settrace(None)
+    threading.settrace(None)
+    try:
+        return (yield)
+    finally:
+        threading.settrace(traced_threads)
+        sys.settrace(traced)
+        if measured is not None:
+            os.environ["COVERAGE_PROCESS_START"] = measured
 
 
 def refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from playwright.sync_api import expect, sync_playwright
 
 from tests.chatting import unset
+from tests.serving import end
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,7 +84,7 @@ def phone_server(*words: str, folder: Path | None = None, **environ: str) -> Ite
             assert found, printed
             yield found[0]
         finally:
-            process.terminate()
+            end(process)
 
 
 def ask(url: str, path: str, told: dict[str, Any] | None = None) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,10 +30,10 @@ PATIENCE_S = 20.0  # for a server to come up or a condition to come true; then s
 def wait_until(
     condition: Callable[[], object], what: str = "the condition", patience_s: float = PATIENCE_S
 ) -> None:
-    """Wait until something is true; it counts as false while it raises what a server may."""
+    """Wait until something is true; it counts as false while it raises what a server that starts or ends may."""
     tick = threading.Event()
     for _ in range(int(patience_s / 0.01)):
-        with contextlib.suppress(redis.RedisError, OSError):
+        with contextlib.suppress(redis.RedisError, OSError, HTTPException):
             if condition():
                 return
         tick.wait(0.01)
@@ -65,12 +67,14 @@ BINARY = next(iter(BINARIES.values()))
 
 
 def free_port() -> int:
-    """A port that nobody listens on; in the range in which a Cluster's bus port fits as well."""
+    """A port that nobody listens on, below those that Linux gives to connections: it stays free.
+
+    The one 10,000 above it is for the bus of a Cluster.
+    """
     while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port: int = probe.getsockname()[1]
-        if port < 55_000:
+        port = 10_000 + secrets.randbelow(10_000)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
             return port
 
 

@@ -16,7 +16,7 @@ from wsgiref.simple_server import make_server
 
 from werkzeug.utils import import_string
 
-from tests.redis_servers import wait_until
+from tests.redis_servers import free_port, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -102,19 +102,17 @@ def serving(name: str, app: str, **environ: str) -> Iterator[Server]:
         try:
             yield Server(process)
         finally:
-            process.terminate()
-            try:
-                process.wait(PATIENCE_S)
-            except subprocess.TimeoutExpired:
-                process.kill()  # else leaving the block waits for ever
-                raise
+            end(process)
 
 
-def free_port() -> int:
-    """A port that nobody listens on, for a server that does not take 0."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+def end(process: subprocess.Popen[str]) -> None:
+    """Stop a server; one that does not end is killed, or leaving its block would take for ever."""
+    process.terminate()
+    try:
+        process.wait(PATIENCE_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
 
 
 class Reply(NamedTuple):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -17,6 +15,8 @@ from tests.redis_stage import add_one, begin, refused
 from tests.toxics import proxied
 
 if TYPE_CHECKING:
+    import pytest
+
     from tests.redis_servers import RedisServer
 
 
@@ -70,23 +70,26 @@ def test_f27_open_it_costs_next_to_nothing_and_it_closes_by_itself(server: Redis
         assert add_one(store) == 1
         proxy.hole = True
         for _ in range(FAILURES):
-            with refused(within_s=0.8):
+            with refused():
                 begin(store)
-        with refused(within_s=0.05) as caught:  # 5 ms, and what a busy machine adds
-            begin(store)
-        assert "once a second" in str(caught[0])
+        assert "once a second" in refusal(store)
 
         proxy.hole = False
         wait_until(lambda: served(store), "a breaker that closes")
         assert store._turns.client.breaker.closed
 
 
-def served(store: RedisStore) -> bool:
+def refusal(store: RedisStore) -> str:
+    """What a turn is refused with, or ""."""
     try:
         add_one(store)
-    except StoreError:
-        return False
-    return True
+    except StoreError as error:
+        return str(error)
+    return ""
+
+
+def served(store: RedisStore) -> bool:
+    return not refusal(store)
 
 
 def test_f27_errors_that_a_living_server_answers_with_do_not_open_it() -> None:
@@ -99,38 +102,24 @@ def test_f27_errors_that_a_living_server_answers_with_do_not_open_it() -> None:
 
 
 def test_f27_threads_do_not_pile_up_before_a_dead_redis(server: RedisServer) -> None:
-    with proxied(server.port) as proxy, ThreadPoolExecutor(100) as pool:
-        proxy.hole = True
+    with proxied(server.port) as proxy, ThreadPoolExecutor(50) as pool:
         store = RedisStore.from_url(proxy.url)
-        tick, most, inside = threading.Event(), 0, []
-
-        def ask() -> None:
-            inside.append(1)
-            try:
-                served(store)
-            finally:
-                inside.pop()
-
-        started = time.monotonic()
-        futures = []
-        for _ in range(100):  # 50 a second for two seconds
-            futures.append(pool.submit(ask))
-            tick.wait(0.02)
-            if time.monotonic() - started > 1:
-                most = max(most, len(inside))
-        for future in futures:
-            future.result(5)
-    # In the first half second all of them wait for it; after that one at a time.
-    assert most < 12  # 25 without a breaker
+        store._turns.client.breaker = Breaker(clock=Clock())  # between two probes
+        proxy.hole = True
+        assert not any(pool.map(lambda _: served(store), range(50)))
+        said = pool.map(lambda _: refusal(store), range(50))
+        assert [one for one in said if "once a second" not in one] == []
 
 
-def test_f27_a_dead_redis_through_the_middleware_is_503_and_soon_at_once() -> None:
+def test_f27_a_dead_redis_through_the_middleware_is_503_and_soon_at_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     world = World(RedisStore.from_url(f"redis://127.0.0.1:{free_port()}/0"))
     for _ in range(FAILURES):
         assert world.phone.text("hi").status == 503
-    started = time.monotonic()
+    assert "once a second" not in caplog.text
     assert world.phone.text("hi").status == 503
-    assert time.monotonic() - started < 0.4  # below a time-out
+    assert "once a second" in caplog.text
 
 
 def test_a_child_process_shares_neither_connection_nor_breaker(server: RedisServer) -> None:

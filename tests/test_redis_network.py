@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,7 +13,7 @@ from convostate.stores import RedisStore
 from convostate.stores.base import Keep
 from convostate.stores.redis.store import ABORT, BEGIN, COMMIT, PEEK, WRITE
 from tests.conversing import World
-from tests.drivers import DRIVERS, driven
+from tests.drivers import DRIVERS, driven, failures
 from tests.redis_servers import free_port, wait_until
 from tests.redis_stage import BASE, add_one, begin, claim, count_in, log_of, refused, token
 from tests.toxics import deaf_port, proxied
@@ -29,8 +31,6 @@ def _driver(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     yield from driven(request.param, __name__, monkeypatch)
 
 
-# One timeout of 0.5 s, or two, and what a busy machine adds.
-BEGIN_S, COMMIT_S = 0.8, 1.3
 SCRIPTS = {"BEGIN": BEGIN, "COMMIT": COMMIT, "ABORT": ABORT}
 
 
@@ -48,9 +48,17 @@ def store(proxy: Proxy) -> RedisStore:
     return store
 
 
+@contextmanager
+def times_out(times: int, store: RedisStore) -> Iterator[None]:
+    """Check how often the block waits in vain."""
+    before = failures(store)
+    yield
+    assert failures(store) == before + times
+
+
 def test_f01_a_refused_connection_is_down_at_once() -> None:
     store = RedisStore.from_url(f"redis://127.0.0.1:{free_port()}/0")
-    with refused(within_s=0.3) as caught:
+    with refused() as caught:
         begin(store)
     assert "CONVOSTATE_STORE" in str(caught[0])
 
@@ -62,8 +70,10 @@ def test_f01_a_text_that_finds_no_redis_is_answered_503_and_the_app_not_called()
 
 
 def test_f02_a_connect_that_nobody_answers_ends_in_time() -> None:
-    with deaf_port() as port, refused(within_s=BEGIN_S):
+    began = time.monotonic()
+    with deaf_port() as port, refused():
         begin(RedisStore.from_url(f"redis://127.0.0.1:{port}/0"))
+    assert time.monotonic() - began < 30  # TCP itself would try for two minutes
 
 
 def test_f02_a_black_hole_ends_begin_commit_and_peek_in_time(
@@ -71,14 +81,13 @@ def test_f02_a_black_hole_ends_begin_commit_and_peek_in_time(
 ) -> None:
     held = begin(store)
     proxy.hole = True
-    with refused(within_s=COMMIT_S):
+    with times_out(1, store), refused():
         store.commit(held, token_outcome(), None, 0)
-    asked = proxy.requests
-    store.abort(held)
-    assert proxy.requests == asked, "a server that is gone was asked to abort"
-    with refused(within_s=BEGIN_S):
+    with times_out(0, store):
+        store.abort(held)
+    with times_out(1, store), refused():
         begin(store)
-    with refused(within_s=BEGIN_S):
+    with times_out(1, store), refused():
         store.peek(claim(), 0)
 
 
@@ -87,10 +96,8 @@ def test_f02_an_abort_into_a_black_hole_ends_in_time_and_does_not_raise(
 ) -> None:
     held = begin(store)
     proxy.hole = True
-    aborting = threading.Thread(target=store.abort, args=(held,), daemon=True)
-    aborting.start()
-    aborting.join(COMMIT_S)
-    assert not aborting.is_alive()
+    with times_out(1, store):
+        store.abort(held)
 
 
 @pytest.mark.parametrize("jitter", [False, True])
@@ -105,7 +112,7 @@ def test_f03_one_that_is_too_slow_is_down_in_time(
     store: RedisStore, proxy: Proxy, latency_s: float
 ) -> None:
     proxy.latency_s = latency_s
-    with refused(within_s=2.0):
+    with refused():
         begin(store)
 
 
