@@ -15,7 +15,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import asynccontextmanager, contextmanager
-from threading import Event
+from threading import Event, current_thread, main_thread
 from typing import TYPE_CHECKING, Any, Literal, get_args, overload
 
 from convostate.errors import ConversationExistsError, OptedOutError, StoreError, UsageError
@@ -25,7 +25,10 @@ from convostate.replies import (
     LoopWorkers,
     ThreadWorkers,
     WorkSealer,
+    check_client,
+    check_returned,
     client_for,
+    contained,
     sealed_text,
     work_queue,
 )
@@ -207,13 +210,23 @@ class _Conversations(ABC):
         """Whether workers can be started, and that many.
 
         Raises:
-            UsageError: They run already, or there would be none.
+            UsageError: They run already, there would be none, or they cannot send.
         """
         if self.workers is not None:
             raise UsageError("The workers are started already. Call start_workers() once")
         if type(count) is not int or count < 1:
             raise UsageError("start_workers() takes how many answers run at once: 1 or more")
+        self.check_client()
         return count
+
+    def check_client(self) -> None:
+        """Check that the client can send. A function that gives clients is not called: what it gives is checked later.
+
+        Raises:
+            UsageError: The client is of the other kind, or not a client.
+        """
+        if hasattr(self._client, "messages"):
+            check_client(self._client, is_async=isinstance(self, AsyncConversations))
 
     @abstractmethod
     def _caller(
@@ -398,12 +411,15 @@ class Conversations(_Conversations):
         self, function: Callable[[Answering], Any]
     ) -> Callable[[Answering], Awaitable[None]]:
         async def call(turn: Answering) -> None:
-            function(turn)
+            in_main = current_thread() is main_thread()  # where a handler of a signal may raise it
+            with contained(*[SystemExit] * in_main):
+                check_returned(function(turn))
 
         return call
 
     async def _send_reply(self, account_sid: str, message: dict[str, Any]) -> object:
-        return client_for(self._client, account_sid).messages.create(**message)
+        client = client_for(self._client, account_sid, is_async=False)
+        return client.messages.create(**message)
 
     async def _pause(self, seconds: float) -> None:
         Event().wait(seconds)
@@ -430,7 +446,7 @@ class Conversations(_Conversations):
             count: How many answers run at once.
 
         Raises:
-            UsageError: No function answers, or the workers are started already.
+            UsageError: No function answers, the workers are started already, or the client is asynchronous.
         """
         self._workers = workers = ThreadWorkers(self.needed_answers(), self._checked(count))
         workers.start()
@@ -722,13 +738,32 @@ class AsyncConversations(_Conversations):
     def _caller(
         self, function: Callable[[Answering], Any]
     ) -> Callable[[Answering], Awaitable[None]]:
-        from asyncio import wait_for  # noqa: PLC0415  # asyncio is not for everyone
+        from asyncio import CancelledError, create_task, gather, wait  # noqa: PLC0415  # asyncio is not for everyone
 
-        longest_s = self.settings.longest_answer.total_seconds()
-        return lambda turn: wait_for(function(turn), longest_s)
+        async def run(turn: Answering) -> None:
+            with contained(CancelledError, GeneratorExit):
+                check_returned(await function(turn))
+
+        async def call(turn: Answering) -> None:
+            task = create_task(run(turn))
+            try:
+                done, _ = await wait([task], timeout=self.settings.longest_answer.total_seconds())
+            finally:
+                if task.cancel():
+                    await gather(task, return_exceptions=True)
+            if not done:
+                raise TimeoutError
+            if (
+                task.cancelled()
+            ):  # by what the function awaits: the end of this worker is raised above
+                raise RuntimeError("CancelledError")
+            task.result()
+
+        return call
 
     async def _send_reply(self, account_sid: str, message: dict[str, Any]) -> object:
-        return await client_for(self._client, account_sid).messages.create_async(**message)
+        client = client_for(self._client, account_sid, is_async=True)
+        return await client.messages.create_async(**message)
 
     async def _pause(self, seconds: float) -> None:
         from asyncio import sleep  # noqa: PLC0415  # asyncio is not for everyone
@@ -748,7 +783,7 @@ class AsyncConversations(_Conversations):
             count: How many answers run at once.
 
         Raises:
-            UsageError: As there; or no event loop runs.
+            UsageError: As there, but the client blocks; or no event loop runs.
         """
         answers, count = self.needed_answers(), self._checked(count)
         try:

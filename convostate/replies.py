@@ -10,18 +10,19 @@ survives a process.
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 import threading
 import time
 import traceback
 from abc import ABC, abstractmethod
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from convostate.errors import SealError, StoreError, UsageError
+from convostate.errors import SealError, StateError, StoreError, UsageError
 from convostate.sealing import codec
 from convostate.sealing.codec import prefixed
 from convostate.sealing.token import NONCE_BYTES, Opened, Sealer
@@ -30,7 +31,7 @@ from convostate.turns import Turn, finish, open_turn
 from convostate.twilio.webhook import FIRST_FAILING_STATUS, PhonePair, Webhook
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
     from convostate.conversations import _Conversations
     from convostate.settings import Settings
@@ -45,6 +46,7 @@ OUTAGE_S = 1.0  # how long it waits while the store does not answer
 RENEW_S = 10.0  # well within a lease, so that one renewal may fail
 GRACE_S = 20.0  # for answers that run when their worker is stopped; Kubernetes kills it after 30
 MOST_AT_ONCE = 100  # hints that are asked for at once
+MOST_CHARS = 1600  # of a message: https://www.twilio.com/docs/api/errors/21617
 # After how many seconds a failed answer, or a reply that Twilio could not take, is tried again.
 ANSWER_AGAIN_S = (1, 10, 60)
 SEND_AGAIN_S = (1, 10, 60, 300, 900)
@@ -76,11 +78,11 @@ class Answering:
         """Have a message sent to the person when the function has returned and its state is kept.
 
         Args:
-            body: The text.
+            body: The text, of at most 1,600 characters.
             **message: Other arguments of ``messages.create``: `media_url`, `content_sid`, ….
 
         Raises:
-            UsageError: There is nothing to send, `to` or `from_` is given, or the turn is over.
+            UsageError: There is nothing to send, it is too long, `to` or `from_` is given, or the turn is over.
             StateError: An argument is of a type that cannot be kept.
         """
         if self.is_over:
@@ -95,6 +97,11 @@ class Answering:
         ):
             raise UsageError(
                 "turn.reply() has nothing to send. Give a body, media_url or content_sid"
+            )
+        if len(body) > MOST_CHARS:
+            raise UsageError(
+                f"turn.reply() has {len(body):,} characters, and Twilio sends at most {MOST_CHARS:,} in a message. "
+                "Shorten the text, or call turn.reply() for each part of it"
             )
         message = {"body": body, **message} if body else message
         codec.encode(message)
@@ -273,7 +280,7 @@ class Answers:
             await self.fail(taken, cause)
             return cause
         except BaseException:  # this worker is stopped, which is not the function's fault
-            if run.sending is None:
+            if run.sending is None and run.taken is not None:  # and `abandon` has not let go of it
                 await self.work.rest(taken, taken.tries - 1, 0, self.now())
             raise
         await self._persist(run, partial(self.work.rest, taken, tries, wait_s, self.now()))
@@ -441,10 +448,44 @@ def fate_of(error: Exception) -> tuple[bool, str]:
 
 
 def place_of(error: BaseException) -> str:
-    """What was raised and where, without its text, which may hold anything."""
+    """What was raised and where, without its text, which may hold anything; or the text of an error of this package."""
+    name = type(error).__name__
+    if isinstance(error, (StateError, UsageError)):
+        return f"{name}: {error}"
     frames = traceback.extract_tb(error.__traceback__)
-    where = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
-    return f"{type(error).__name__}{where}"
+    return f"{name} at {frames[-1].filename}:{frames[-1].lineno}" if frames else name
+
+
+@contextmanager
+def contained(*outside: type[BaseException]) -> Iterator[None]:
+    """Have what a function raises to end a thread or a process, such as SystemExit, fail its answer alone.
+
+    Args:
+        *outside: What is raised to stop the worker that runs it.
+    """
+    passed: tuple[type[BaseException], ...] = (Exception, KeyboardInterrupt, *outside)
+    try:
+        yield
+    except passed:
+        raise
+    except BaseException as error:  # noqa: BLE001
+        raise RuntimeError(type(error).__name__).with_traceback(error.__traceback__) from None
+
+
+def check_returned(returned: object) -> None:
+    """Check that a function has returned nothing: what it returned would be lost.
+
+    Raises:
+        UsageError: It has returned a reply, a coroutine, a generator, or the like.
+    """
+    if returned is None:
+        return
+    if inspect.iscoroutine(returned):
+        returned.close()  # or Python warns of it
+    raise UsageError(
+        f"The answer function returned a {type(returned).__name__}. Replies are sent by turn.reply(…), and "
+        "an async def belongs to AsyncConversations. Return nothing"
+    )
 
 
 class Workers(ABC):
@@ -477,17 +518,16 @@ class Workers(ABC):
                 room = min(self._most - len(self.running), MOST_AT_ONCE)
                 if room > 0 and self._stop_at is None:
                     for hint in await work.due(queue, room, self._answers.now()):
-                        run = Run(hint)
-                        self.running.add(run)
-                        self._begin(run)
+                        self._start(Run(hint))
                 self._down = False
-            except StoreError as error:
+            except Exception as error:  # noqa: BLE001  # or nobody would answer any more
                 pause_s = OUTAGE_S
                 if not self._down:
                     self._down = True
-                    logger.warning(
-                        "no work is taken while the store does not answer (%s)", error.reason
-                    )
+                    if isinstance(error, StoreError):
+                        _log("no work is taken while the store does not answer", error.reason)
+                    else:
+                        _log("no work is taken for a second", place_of(error))
             await self._pause(pause_s)
         await self._put_back()
 
@@ -521,6 +561,14 @@ class Workers(ABC):
                     await self._answers.work.rest(taken, taken.tries - 1, 0, self._answers.now())
                 except StoreError:
                     return
+
+    def _start(self, run: Run) -> None:
+        self.running.add(run)
+        try:
+            self._begin(run)
+        except BaseException:  # the system has no more threads: the hint comes again
+            self.running.discard(run)
+            raise
 
     def _ended(self, run: Run) -> None:
         self.running.discard(run)
@@ -629,21 +677,42 @@ class LoopWorkers(Workers):
 
 
 class NoClientError(Exception):
-    """The function that makes a client for an account has raised, or has not made one."""
+    """There is no client for an account, or one that cannot send."""
 
 
-def client_for(client: Any, account_sid: str) -> Any:
+def client_for(client: Any, account_sid: str, *, is_async: bool) -> Any:
     """The client that sends for an account: the given one, or what the given function makes.
 
     Raises:
-        NoClientError: It makes none.
+        NoClientError: It makes none, or one that `check_client` refuses.
     """
-    if hasattr(client, "messages"):
-        return client
     try:
-        made = client(account_sid)
+        made = client if hasattr(client, "messages") else client(account_sid)
+        check_client(made, is_async=is_async)
     except Exception as error:
         raise NoClientError from error
-    if not hasattr(made, "messages"):
-        raise NoClientError
     return made
+
+
+def check_client(client: Any, *, is_async: bool) -> None:
+    """Check that a client can send: from threads, or from an event loop if `is_async`.
+
+    Raises:
+        UsageError: It cannot.
+    """
+    owner, method = (
+        ("AsyncConversations", "create_async") if is_async else ("Conversations", "create")
+    )
+    if not hasattr(getattr(client, "messages", None), method):
+        raise UsageError(
+            f"{owner} needs a client with messages.{method}(), such as a twilio.rest.Client"
+        )
+    kind = getattr(getattr(client, "http_client", None), "is_async", None)
+    if kind is not None and kind is not is_async:
+        raise UsageError(
+            "AsyncConversations cannot send with a client that blocks. Make it with "
+            "http_client=AsyncTwilioHttpClient(pool_connections=False)"
+            if is_async
+            else "Conversations cannot send with an asynchronous client. Make it without http_client=…, or use "
+            "AsyncConversations"
+        )

@@ -6,6 +6,7 @@ import asyncio
 import inspect
 from typing import TYPE_CHECKING, Any
 
+from twilio.http.async_http_client import AsyncTwilioHttpClient
 from twilio.rest import Client
 
 from convostate import AsyncConversations, ConversationMiddleware, Conversations, asgi
@@ -22,6 +23,12 @@ if TYPE_CHECKING:
     from convostate.testing.phone import Phone
 
 EMPTY = "<Response/>"
+
+
+def client_for_asyncio(token: str = TOKEN) -> Client:
+    """A client that sends without blocking."""
+    http = AsyncTwilioHttpClient(pool_connections=False)
+    return Client(ACCOUNT_SID, token, http_client=http)
 
 
 def log_and_reply(turn: Answering) -> None:
@@ -49,20 +56,21 @@ class Deferring:
         self.answer: Callable[[Answering], Any] = log_and_reply
         self.conversations: Any
         self.app: Any
-        client = Client(ACCOUNT_SID, TOKEN)
         if door == "threads":
+            client = Client(ACCOUNT_SID, TOKEN)
             self.conversations = Conversations(self.settings, store=store, client=client)
             self.app = ConversationMiddleware(self._wsgi, self.settings, store=store)
             self.conversations.answers(lambda turn: self.answer(turn))  # noqa: PLW0108  # the answer of then
         else:
+            client = client_for_asyncio()
             self.conversations = AsyncConversations(self.settings, store=store, client=client)
             self.app = asgi.ConversationMiddleware(
                 self._asgi, self.settings, store=self.conversations.store
             )
 
-            async def answer(turn: Answering) -> None:
+            async def answer(turn: Answering) -> Any:
                 await asyncio.sleep(0)
-                self.answer(turn)
+                return self.answer(turn)
 
             self.conversations.answers(answer)
 

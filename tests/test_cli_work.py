@@ -19,7 +19,7 @@ from convostate.cli import main
 from convostate.stores import MemoryStore, RedisStore
 from convostate.testing.configured import ACCOUNT_SID
 from tests.conversing import ADA, BOB, KEY, TOKEN, US
-from tests.deferring import Deferring
+from tests.deferring import Deferring, client_for_asyncio
 from tests.redis_servers import wait_until
 
 if TYPE_CHECKING:
@@ -145,6 +145,7 @@ def test_a_worker_that_is_killed_is_succeeded_when_its_lease_has_ended(
         ("tests.deferring:EMPTY", "is not a Conversations object"),
         ("tests.test_cli_work:unanswered", "No function answers"),
         ("tests.test_cli_work:in_memory", "in the app's own process only"),
+        ("tests.test_cli_work:blocked", "cannot send with an asynchronous client"),
     ],
 )
 def test_wrong_words_say_what_to_write(
@@ -156,6 +157,9 @@ def test_wrong_words_say_what_to_write(
     monkeypatch.setattr(here, "unanswered", unanswered, raising=False)
     in_memory = Conversations(settings, store=MemoryStore())
     monkeypatch.setattr(here, "in_memory", in_memory, raising=False)
+    blocked = Conversations(settings, store=world.conversations.store, client=client_for_asyncio())
+    blocked.answers(world.answer)
+    monkeypatch.setattr(here, "blocked", blocked, raising=False)
 
     result = CliRunner().invoke(main, ["work", name])
 

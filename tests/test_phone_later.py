@@ -16,6 +16,7 @@ from convostate.phone.session import PhoneSession, Target
 from convostate.testing import TwilioSimulator
 from convostate.testing.clock import Clock
 from convostate.testing.configured import ACCOUNT_SID
+from tests.deferring import client_for_asyncio
 from tests.phone_board import ADA, BOB, US, Board, board
 from tests.phoning import Person, browser, phone_server, shoot, silent_page
 from tests.redis_servers import wait_until
@@ -39,15 +40,17 @@ class Later:
     def __init__(self, door: str, store: str) -> None:
         self.let_go = threading.Event()
         settings = Settings.from_environ(defer_paths="/sms", store=store)
-        client = Client(ACCOUNT_SID, os.environ["TWILIO_AUTH_TOKEN"])
+        token = os.environ["TWILIO_AUTH_TOKEN"]
         app: Any
         self.conversations: Any
         if door == "WSGI":
             app = ConversationMiddleware(self._wsgi, settings)
+            client = Client(ACCOUNT_SID, token)
             self.conversations = Conversations(settings, store=app.store, client=client)
             self.conversations.answers(lambda turn: self._answer(turn))  # noqa: PLW0108  # a def is wanted
         else:
             app = asgi.ConversationMiddleware(self._asgi, settings)
+            client = client_for_asyncio(token)
             self.conversations = AsyncConversations(settings, store=app.store, client=client)
 
             async def answer(turn: Answering) -> None:

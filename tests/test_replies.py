@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -18,9 +19,10 @@ from convostate import (
     replies,
     state_from,
 )
-from convostate.replies import ANSWER_AGAIN_S, SEND_AGAIN_S, fate_of
-from convostate.stores import CookieStore, MemoryStore, RedisStore
-from convostate.stores.base import MOST_TEXTS, WAIT_S, BlockingWork
+from convostate.replies import ANSWER_AGAIN_S, MOST_CHARS, SEND_AGAIN_S, fate_of
+from convostate.stores import CookieStore, MemoryStore, RedisStore, memory_work
+from convostate.stores.base import WAIT_S
+from convostate.stores.redis import store as redis_store
 from convostate.stores.redis.aio import AsyncRedisStore
 from tests.conversing import ADA, BOB, PAIR, US, settings
 from tests.deferring import Deferring
@@ -106,29 +108,6 @@ def test_a_text_that_comes_while_another_is_answered_waits_for_the_next_answer(m
     assert world.work() == ["one", "one two"]
 
 
-def test_a_text_that_another_worker_could_not_take_is_answered_as_soon_as_the_answer_is_over(
-    make: Make,
-) -> None:
-    world = make("threads")
-    ada, now = world.phone(), world.twilio.clock.now()
-    other = BlockingWork(world.conversations.store.work)
-    log_and_reply = world.answer
-    looked: list[object] = []
-
-    def answer(turn: Answering) -> None:
-        if turn.texts[0].body == "one":
-            ada.text("two")
-            (hint,) = other.due(world.conversations.queue(), 10, now)
-            looked.append(other.take(hint, 0, 30, now))
-        log_and_reply(turn)
-
-    world.answer = answer
-    ada.text("one")
-
-    assert world.work() == ["one", "one two"]
-    assert looked == [None]
-
-
 def test_people_do_not_see_each_other(world: Deferring) -> None:
     world.phone(ADA).text("from ada")
     world.phone(BOB).text("from bob")
@@ -185,13 +164,13 @@ def test_the_function_may_send_several_messages_in_order_with_media(world: Defer
     def answer(turn: Answering) -> None:
         turn.reply("first")
         turn.reply(media_url=["https://example.com/cat.jpg"])
-        turn.reply("third", status_callback="https://example.com/status")
+        turn.reply("x" * MOST_CHARS, status_callback="https://example.com/status")
 
     world.answer = answer
     ada = world.phone()
     ada.text("hello")
 
-    assert world.work() == ["first", "", "third"]
+    assert world.work() == ["first", "", "x" * MOST_CHARS]
     assert ada.inbox[1].media == ("https://example.com/cat.jpg",)
 
 
@@ -331,7 +310,7 @@ def test_a_reply_for_which_no_client_is_made_is_sent_once_there_is_one(
     world.conversations._client = make
     world.phone().text("one")
     assert world.work() == []
-    assert ("(no-client: LookupError at" if raises else "(no-client)") in caplog.text
+    assert f"(no-client: {'LookupError at' if raises else 'UsageError: '}" in caplog.text
     world.conversations._client = lambda _: client
     advance(world, SEND_AGAIN_S[0])
     assert world.work() == ["one"]
@@ -359,24 +338,11 @@ def test_a_burst_is_one_turn_with_one_reply(make: Make) -> None:
     assert world.work() == ["I am here"]
 
 
-def test_a_burst_without_an_end_is_answered_after_ten_seconds(make: Make) -> None:
-    world = make(burst="1.5s")
-    ada = world.phone()
-    for second in range(10):
-        ada.text(str(second))
-        assert world.work() == []
-        advance(world, 1)
-    assert world.work() == ["0 1 2 3 4 5 6 7 8 9"]
-
-
-def test_a_full_mailbox_answers_503_and_is_empty_again_after_the_answer(world: Deferring) -> None:
-    ada = world.phone()
-    for number in range(MOST_TEXTS):
-        assert ada.text(str(number)).status == 200
-    assert ada.text("too many").status == 503
-    assert world.phone(BOB).text("not mine").status == 200
-    assert len(world.work()) == 2
-    assert ada.text("again").status == 200
+def test_a_full_mailbox_answers_503(world: Deferring, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (memory_work, redis_store):
+        monkeypatch.setattr(module, "MOST_TEXTS", 2)
+    assert [world.phone().text(body).status for body in "abc"] == [200, 200, 503]
+    assert world.work() == ["a b"]
 
 
 def test_stop_leaves_nothing_that_could_be_sent(world: Deferring) -> None:
@@ -433,22 +399,6 @@ def test_a_message_status_and_a_call_are_not_texts(world: Deferring) -> None:
 
     assert ["kind message-status" in errors[0], "kind call" in errors[-1]] == [True, True]
     assert ada.state == {"log": ["hello"], "delivered": True}
-
-
-@pytest.mark.parametrize("method", ["end", "forget"])
-def test_end_and_forget_leave_nothing_that_could_be_sent(make: Make, method: str) -> None:
-    world = make()
-    ada = world.phone()
-    world.twilio.refuse_sends(20500, times=1)
-    ada.text("hello")
-    world.work()
-    ada.text("hello?")
-
-    getattr(world.conversations, method)(**PAIR)
-
-    assert world.backlog() == (0, False, 0, 0)
-    advance(world, 3600)
-    assert world.work() == []
 
 
 @pytest.mark.parametrize("how", ["STOP", "end", "forget"])
@@ -521,19 +471,47 @@ def test_a_turn_of_the_same_conversation_inside_the_function_is_refused(make: Ma
     assert world.work() == ["refused"]
 
 
-def test_what_a_store_raises_in_the_function_is_a_failure_of_the_function(world: Deferring) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        StoreError("down", "another store"),
+        asyncio.CancelledError(),
+        type("Timeout", (BaseException,), {})(),
+    ],
+)
+def test_what_would_stop_a_worker_is_a_failure_of_the_function_that_raises_it(
+    world: Deferring, error: BaseException
+) -> None:
+    """It asks another store, awaits a task that is cancelled, or runs out of gevent's time."""
     answer = world.answer
 
-    def asks_another_store(_turn: Answering) -> None:
+    def fails(_turn: Answering) -> None:
         world.answer = answer
-        raise StoreError("down", "another store")
+        raise error
 
-    world.answer = asks_another_store
+    world.answer = fails
     world.phone().text("hello")
 
     assert world.work() == []
     advance(world, ANSWER_AGAIN_S[0])
     assert world.work() == ["hello"]
+
+
+def test_what_a_function_returns_is_not_lost_in_silence(
+    make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = make()
+
+    async def forgotten() -> None: ...
+
+    for returned in ("the reply", forgotten()):
+        world.answer = lambda _turn: returned  # noqa: B023  # it is called in this round
+        world.phone(BOB if returned == "the reply" else ADA).text("hello")
+        assert world.work() == []
+        assert (
+            f"UsageError: The answer function returned a {type(returned).__name__}" in caplog.text
+        )
+    assert world.backlog(ADA) == world.backlog(BOB) == (1, False, 0, 0)
 
 
 @pytest.mark.parametrize("call", ["keep", "settle", "rest"])
@@ -679,6 +657,7 @@ def test_a_cookie_store_does_not_keep_texts() -> None:
     [
         ({}, "nothing to send"),
         ({"body": 5}, "nothing to send"),
+        ({"body": "x" * (MOST_CHARS + 1)}, "has 1,601 characters"),
         ({"body": "x", "to": BOB}, "somebody else"),
         ({"body": "x", "from_": US}, "somebody else"),
     ],

@@ -16,6 +16,7 @@ from convostate.stores import MemoryStore
 from convostate.testing import TwilioSimulator
 from convostate.testing.configured import ACCOUNT_SID
 from tests.conversing import ADA, TOKEN, US, settings
+from tests.deferring import client_for_asyncio
 
 if TYPE_CHECKING:
     from convostate import Answering
@@ -57,7 +58,7 @@ def test_a_flask_view_puts_its_text_off_and_what_it_writes_to_its_session_is_dro
 
 def test_a_fastapi_route_puts_its_text_off_and_its_session_is_read_only() -> None:
     store = MemoryStore()
-    conversations = AsyncConversations(SETTINGS, store=store, client=Client(ACCOUNT_SID, TOKEN))
+    conversations = AsyncConversations(SETTINGS, store=store, client=client_for_asyncio())
 
     @conversations.answers
     async def answer(turn: Answering) -> None:

@@ -63,6 +63,25 @@ def test_a_text_that_comes_while_a_worker_puts_its_hint_away_is_answered(
     assert redis.keys("*}z") == []
 
 
+def test_a_dead_letter_is_listed_although_somebody_looks_before_it_is_there(
+    world: Deferring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the step that lists the conversation and SETTLE."""
+    ask = RedisTurns.ask
+
+    async def interrupted(self: Any, which: Any, *args: Any, **named: Any) -> Any:
+        if which is redis_work.SETTLE:
+            assert world.conversations.dead_letters() == []
+        return await ask(self, which, *args, **named)
+
+    monkeypatch.setattr(RedisTurns, "ask", interrupted)
+    world.twilio.refuse_sends(63016, times=1)
+    world.phone().text("hello")
+    world.work()
+
+    assert [letter.reason for _, letter in world.conversations.dead_letters()] == ["63016"]
+
+
 def test_a_burst_of_three_texts_on_three_hosts_is_one_turn_with_one_reply(redis: Redis) -> None:
     redis.flushall()
     world = Deferring("threads", RedisStore(redis), burst="1.5s")

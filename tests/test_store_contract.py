@@ -12,8 +12,15 @@ import pytest
 
 from convostate.stores import CookieStore, MemoryStore, RedisStore, Store
 from convostate.stores.aio import InThreads, as_async_store
+from convostate.stores.base import BlockingWork
+from convostate.stores.memory_work import MemoryWork
 from convostate.stores.redis.aio import AsyncRedisStore
-from convostate.testing import AsyncStoreContract, StoreContract
+from convostate.testing import (
+    AsyncStoreContract,
+    AsyncWorkStoreContract,
+    StoreContract,
+    WorkStoreContract,
+)
 from tests.redis_servers import BINARIES, let_time_pass
 from tests.redis_stage import each_server
 
@@ -34,7 +41,10 @@ class TestCookieStore(StoreContract):
         return CookieStore()
 
 
-class TestMemoryStore(StoreContract):
+class OfMemory:
+    """How the contracts' tests make a memory store and reach behind it."""
+
+    max_waiting = 2
     wait_s = 1.5
 
     @pytest.fixture
@@ -50,6 +60,14 @@ class TestMemoryStore(StoreContract):
         with store._lock:
             begun.lease.ends = time.monotonic()  # type: ignore[attr-defined]  # the store's own
             store._conversations[begun.claim.name].wake_next(always=True)
+
+
+class TestMemoryStore(OfMemory, StoreContract):
+    pass
+
+
+class TestMemoryWork(OfMemory, WorkStoreContract):
+    pass
 
 
 server = each_server()
@@ -68,10 +86,17 @@ def test_o19_every_server_in_a_wheel_is_there_and_is_what_its_name_says(
 
 
 class OnRedis:
-    """How the contract's tests reach behind a store to its server."""
+    """How the contracts' tests make a store and reach behind it to its server."""
 
+    max_waiting = 2
     wait_s = 1.5
     admin: Redis
+
+    @pytest.fixture
+    def store(self, server: RedisServer) -> Store:
+        self.admin = server.admin
+        self.admin.flushall()
+        return RedisStore.from_url(server.url, max_waiting=self.max_waiting, wait_s=self.wait_s)
 
     def advance(self, store: Store, seconds: float) -> None:
         super().advance(store, seconds)  # type: ignore[misc]  # the contract's
@@ -87,20 +112,30 @@ class OnRedis:
 
 
 class TestRedisStore(OnRedis, StoreContract):
-    @pytest.fixture
-    def store(self, server: RedisServer) -> Store:
-        self.admin = server.admin
-        self.admin.flushall()
-        return RedisStore.from_url(server.url, max_waiting=self.max_waiting, wait_s=self.wait_s)
+    pass
 
 
-class TestAsyncRedisStore(OnRedis, AsyncStoreContract):
+class TestRedisWork(OnRedis, WorkStoreContract):
+    pass
+
+
+class OnRedisInALoop(OnRedis):
+    store = AsyncStoreContract.store
+
     @pytest.fixture
     def async_store(self, server: RedisServer) -> AsyncStore:
         self.admin = server.admin
         self.admin.flushall()
         url, wait_s = server.url, self.wait_s
         return AsyncRedisStore.from_url(url, max_waiting=self.max_waiting, wait_s=wait_s)
+
+
+class TestAsyncRedisStore(OnRedisInALoop, AsyncStoreContract):
+    pass
+
+
+class TestAsyncRedisWork(OnRedisInALoop, AsyncWorkStoreContract):
+    pass
 
 
 class TestCookieStoreOnALoop(AsyncStoreContract):
@@ -111,7 +146,8 @@ class TestCookieStoreOnALoop(AsyncStoreContract):
         return as_async_store(CookieStore())
 
 
-class InMemory(AsyncStoreContract):
+class InMemory:
+    max_waiting = 2
     wait_s = 1.5
 
     @pytest.fixture
@@ -119,22 +155,30 @@ class InMemory(AsyncStoreContract):
         return MemoryStore(max_waiting=self.max_waiting, wait_s=self.wait_s)
 
     def waiting(self, store: Any, claim: Claim) -> int:
-        return TestMemoryStore.waiting(self, store.store, claim)  # type: ignore[arg-type]
+        return OfMemory.waiting(self, store.store, claim)  # type: ignore[arg-type]
 
     def expire_lease(self, store: Any, begun: Begun) -> None:
-        TestMemoryStore.expire_lease(self, store.store, begun)  # type: ignore[arg-type]
+        OfMemory.expire_lease(self, store.store, begun)  # type: ignore[arg-type]
 
 
-class TestMemoryStoreOnALoop(InMemory):
+class TestMemoryStoreOnALoop(InMemory, AsyncStoreContract):
     @pytest.fixture
     def async_store(self, memory: MemoryStore) -> AsyncStore:
         return as_async_store(memory)
 
 
-class TestABlockingStoreInThreads(InMemory):
+class InMemoryInThreads(InMemory):
     @pytest.fixture
     def async_store(self, memory: MemoryStore) -> AsyncStore:
         return InThreads(memory)
+
+
+class TestABlockingStoreInThreads(InMemoryInThreads, AsyncStoreContract):
+    pass
+
+
+class TestBlockingWorkInThreads(InMemoryInThreads, AsyncWorkStoreContract):
+    pass
 
 
 NEEDED = {
@@ -199,6 +243,95 @@ def test_a_store_that_promises_and_does_not_keep_it_fails_the_contract(tmp_path:
     said = judged(tmp_path, FORGETFUL)
 
     assert failures(said) > 20, said
+
+
+class Unbounded(MemoryWork):
+    def post(self, kept: Any, *text: Any) -> bool:
+        full, kept.work = kept.work, None
+        posted = super().post(kept, *text)
+        if full is not None:
+            kept.work.texts[:0] = full.texts
+        return posted
+
+
+class Reversing(MemoryWork):
+    async def take(self, *args: Any) -> Any:
+        taken = await super().take(*args)
+        return taken and taken._replace(texts=taken.texts[::-1])
+
+
+class NotCounting(MemoryWork):
+    async def take(self, *args: Any) -> Any:
+        taken = await super().take(*args)
+        return taken and taken._replace(tries=1)
+
+
+class NotWaiting(MemoryWork):
+    async def take(self, hint: Any, _burst_s: float, *args: Any) -> Any:
+        return await super().take(hint, 0, *args)
+
+
+class LendingTwice(MemoryWork):
+    async def due(self, queue: str, most: int, now: float | None) -> Any:
+        hints = await super().due(queue, most, now)
+        self._due.update({(queue, hint.name): 0 for hint in hints})
+        return hints
+
+
+class Doubling(MemoryWork):
+    async def keep(self, taken: Any, *args: Any) -> None:
+        texts = list(self._held(taken).work.texts)
+        await super().keep(taken, *args)
+        self._held(taken).work.texts = texts
+
+
+class Hurrying(MemoryWork):
+    async def rest(self, taken: Any, tries: int, _seconds: float, now: float | None) -> None:
+        await super().rest(taken, tries, 0, now)
+
+
+class BuryingNothing(MemoryWork):
+    async def settle(self, taken: Any, entries: Any, _reason: str, now: float | None) -> None:
+        await super().settle(taken, entries, "", now)
+
+
+class RetryingNothing(MemoryWork):
+    async def letters(self, hint: Any, *, retry: bool, now: float | None) -> Any:  # noqa: ARG002
+        return await super().letters(hint, retry=False, now=now)
+
+
+class NeverLosing(MemoryWork):
+    def _held(self, taken: Any) -> Any:
+        return self._find(taken.hint.name, 0)
+
+
+class Remembering(MemoryWork):
+    async def take(self, hint: Any, burst_s: float, lease_s: float, _now: float | None) -> Any:
+        return await super().take(hint, burst_s, lease_s, WorkStoreContract.now)
+
+
+BREACHES = {
+    Unbounded: "test_a_full_mailbox_takes_nothing_more_until_it_is_emptied",
+    Reversing: "test_texts_are_answered_together_and_later_ones_by_the_next_answer",
+    NotCounting: "test_a_failed_answer_is_tried_again_with_the_same_texts_when_it_is_time",
+    NotWaiting: "test_an_answer_waits_until_the_person_is_silent_but_not_forever",
+    LendingTwice: "test_a_hint_is_lent_to_one_caller_and_comes_again",
+    Doubling: "test_texts_are_answered_together_and_later_ones_by_the_next_answer",
+    Hurrying: "test_a_failed_answer_is_tried_again_with_the_same_texts_when_it_is_time",
+    BuryingNothing: "test_dead_letters_are_listed_until_they_are_retried_before_later_texts",
+    RetryingNothing: "test_dead_letters_are_listed_until_they_are_retried_before_later_texts",
+    NeverLosing: "test_a_worker_whose_lease_has_ended_can_do_nothing_and_its_try_counts",
+    Remembering: "test_nothing_is_kept_for_longer_than_a_day",
+}
+
+
+@pytest.mark.parametrize("broken", BREACHES)
+def test_a_store_whose_work_breaks_a_rule_fails_the_contract(broken: type[MemoryWork]) -> None:
+    contract, store = TestMemoryWork(), MemoryStore(wait_s=TestMemoryWork.wait_s)
+    store.work = broken(store._lock, store._find)
+
+    with pytest.raises((AssertionError, ValueError, pytest.fail.Exception)):
+        getattr(contract, BREACHES[broken])(store, BlockingWork(store.work))
 
 
 WITHOUT = """

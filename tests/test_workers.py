@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from twilio.rest import Client
 
 from convostate import UsageError, replies
-from convostate.stores import MemoryStore
-from tests.conversing import BOB
-from tests.deferring import Deferring, log_and_reply
+from convostate.stores import MemoryStore, memory_work
+from convostate.testing.configured import ACCOUNT_SID
+from tests.conversing import BOB, TOKEN
+from tests.deferring import Deferring, client_for_asyncio, log_and_reply
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -243,6 +246,54 @@ def test_workers_are_started_once_and_again_after_a_stop(world: Deferring) -> No
 def test_workers_of_a_loop_are_started_in_one() -> None:
     with pytest.raises(UsageError, match="such as in its lifespan"):
         Deferring("loop", MemoryStore()).conversations.start_workers()
+
+
+@pytest.mark.parametrize(
+    ("door", "client", "match"),
+    [
+        ("threads", client_for_asyncio(), "Make it without http_client"),
+        ("loop", Client(ACCOUNT_SID, TOKEN), "http_client=AsyncTwilioHttpClient"),
+        (
+            "loop",
+            SimpleNamespace(messages=SimpleNamespace(create=print)),
+            r"needs .*create_async\(\)",
+        ),
+    ],
+)
+def test_workers_are_not_started_with_a_client_of_the_other_kind(
+    door: str, client: Any, match: str
+) -> None:
+    world = Deferring(door, MemoryStore())
+    world.conversations._client = client
+    with pytest.raises(UsageError, match=match):
+        world.conversations.start_workers()
+    world.conversations._client = lambda _account_sid: client  # it is asked when there is a reply
+    world.phone().text("hello")
+    assert world.work() == []
+    assert world.backlog() == (0, False, 1, 0)
+
+
+def test_a_system_without_threads_for_the_moment_is_logged_once_and_nothing_is_lost(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(replies, "OUTAGE_S", 0.0)
+    monkeypatch.setattr(memory_work, "LENT_S", 0.0)
+    world, steps, failures = Deferring("threads", MemoryStore()), Steps(), iter(range(3))
+    begin = replies.ThreadWorkers._begin
+
+    def failing(self: Any, run: Any) -> None:
+        if next(failures, None) is not None:
+            raise RuntimeError("can't start new thread")
+        begin(self, run)
+
+    monkeypatch.setattr(replies.ThreadWorkers, "_begin", failing)
+    world.answer = lambda _turn: steps.note("answered")
+    world.phone().text("hello")
+    workers = world.conversations.start_workers(1)
+    steps.wait("answered")
+    workers.stop()
+
+    assert caplog.text.count("no work is taken for a second (RuntimeError at") == 1
 
 
 def test_workers_that_were_started_before_a_fork_are_named(

@@ -51,6 +51,7 @@ def work(conversations: str, threads: int | None) -> None:
             "there, or set CONVOSTATE_STORE=redis://…, for the app too"
         )
     answers = target.needed_answers()
+    target.check_client()
     if isinstance(target, Conversations):
         workers = ThreadWorkers(answers, threads or _THREADS)
         for number in _SIGNALS:

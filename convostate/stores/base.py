@@ -62,6 +62,7 @@ WORK_S = (
 )  # how long texts, replies and dead letters are kept, whatever the state's lifetime
 MOST_TEXTS = 100  # of one conversation that wait for an answer
 ANSWER_LEASE_S = 30  # of a worker, which renews it every 10 s; a worker that dies costs this much
+LENT_S = 2  # for which nobody else gets a hint: a worker takes the conversation within some ms
 LONGEST_BURST_S = 10  # for which an answer waits for more texts, however fast they come
 
 # How many texts of one conversation may wait at once. A text that waits keeps a WSGI worker from
@@ -455,15 +456,15 @@ class WorkStore(Protocol):
     """
 
     async def defer(self, begun: Begun, queue: str, text: bytes, now: float | None) -> None:
-        """Have the commit of a turn that follows put a text into the mailbox; the queue learns of it before.
+        """Have the turn's commit, which records a reply, put a text into the mailbox; the queue learns of it before.
 
-        So whatever dies, no text is in the mailbox that no worker looks for. A commit with `MOST_TEXTS`
-        in the mailbox is ``busy``, and writes nothing.
+        So whatever dies, no text is in the mailbox that no worker looks for. If the mailbox has `MOST_TEXTS`,
+        the commit is ``busy`` and writes nothing.
         """
         ...
 
     async def due(self, queue: str, most: int, now: float | None) -> list[Hint]:
-        """Conversations that may have something to be done, each lent for `ANSWER_LEASE_S` to one caller."""
+        """Conversations that may have something to be done, each lent to one caller for `LENT_S`."""
         ...
 
     async def take(

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from convostate.stores.base import (
-    ANSWER_LEASE_S,
+    LENT_S,
     LONGEST_BURST_S,
     MOST_TEXTS,
     WORK_S,
@@ -97,7 +97,7 @@ class MemoryWork:
         with self._lock:
             found = [each for each, at in self._due.items() if each[0] == queue and at <= moment]
             for each in found[:most]:
-                self._due[each] = moment + ANSWER_LEASE_S
+                self._due[each] = moment + LENT_S
             return [Hint(name, queue, self._due[queue, name]) for _, name in found[:most]]
 
     async def take(

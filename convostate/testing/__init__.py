@@ -20,7 +20,12 @@ if TYPE_CHECKING:
     from convostate.testing.clients.webtest import SignedTestApp
     from convostate.testing.clients.werkzeug import SignedClient
     from convostate.testing.clock import Clock
-    from convostate.testing.contract import AsyncStoreContract, StoreContract
+    from convostate.testing.contract import (
+        AsyncStoreContract,
+        AsyncWorkStoreContract,
+        StoreContract,
+        WorkStoreContract,
+    )
     from convostate.testing.message import Message
     from convostate.testing.phone import Phone
     from convostate.testing.reply import Reply
@@ -28,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AsyncStoreContract",
+    "AsyncWorkStoreContract",
     "Call",
     "Clock",
     "Message",
@@ -40,10 +46,12 @@ __all__ = [
     "SignedTransport",
     "StoreContract",
     "TwilioSimulator",
+    "WorkStoreContract",
 ]
 
 _HOMES = {
     "AsyncStoreContract": "contract",
+    "AsyncWorkStoreContract": "contract",
     "Call": "call",
     "Clock": "clock",
     "Message": "message",
@@ -56,6 +64,7 @@ _HOMES = {
     "SignedTransport": "clients.httpx",
     "StoreContract": "contract",
     "TwilioSimulator": "simulator",
+    "WorkStoreContract": "contract",
 }
 
 

@@ -16,6 +16,7 @@ other use threads.
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
@@ -24,11 +25,17 @@ import pytest
 
 from convostate.errors import StoreError, UsageError
 from convostate.stores.base import (
+    LENT_S,
+    LONGEST_BURST_S,
+    MOST_TEXTS,
     OPT_OUT_S,
     REPLY_S,
+    WORK_S,
     AsyncStore,
     Begun,
+    BlockingWork,
     Claim,
+    DeadLetter,
     End,
     Headers,
     Keep,
@@ -36,6 +43,7 @@ from convostate.stores.base import (
     Outcome,
     Replay,
     Reply,
+    Taken,
 )
 from convostate.testing.event_loop import blocking_store
 
@@ -58,29 +66,19 @@ def _any_store(test: Any) -> Any:
     return test
 
 
-class StoreContract:
-    """The tests of a store. Derive a class with a fixture ``store`` that makes an empty store.
+class _Contract:
+    """What the contracts need of a store, and steps that their tests take.
 
     Attributes:
-        server_side: The store's `server_side`. If False, the tests that only a server-side store can
-            pass are not collected.
         max_waiting: How many turns of one conversation may wait at once in the fixture's store.
         wait_s: How long a turn may wait there, in seconds; the tests need more than 0.5.
         now: Unix time in seconds, as `advance` moves it.
     """
 
-    server_side = True
     max_waiting = 2
     wait_s = 8.0
     now = 1_800_000_000.0
     _cookies = ""
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        if not cls.server_side:
-            for name, test in vars(StoreContract).items():
-                if name.startswith("test_") and not hasattr(test, "any_store"):
-                    setattr(cls, name, None)
 
     @pytest.fixture
     def store(self) -> Store:
@@ -199,6 +197,24 @@ class StoreContract:
         with pytest.raises(StoreError) as caught:
             yield
         assert caught.value.reason == reason
+
+
+class StoreContract(_Contract):
+    """The tests of a store. Derive a class with a fixture ``store`` that makes an empty store.
+
+    Attributes:
+        server_side: The store's `server_side`. If False, the tests that only a server-side store can
+            pass are not collected.
+    """
+
+    server_side = True
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if not cls.server_side:
+            for name, test in vars(StoreContract).items():
+                if name.startswith("test_") and not hasattr(test, "any_store"):
+                    setattr(cls, name, None)
 
     # Every store.
 
@@ -573,11 +589,317 @@ class StoreContract:
         assert token[-1] == done
 
 
-class AsyncStoreContract(StoreContract):
-    """The same tests for an asyncio store. Derive a class with a fixture ``async_store``.
+class WorkStoreContract(_Contract):
+    """The tests of the attribute ``work`` of a store, a `WorkStore`. Derive a class as from `StoreContract`."""
 
-    The methods `advance`, `expire_lease` and `waiting` get a blocking view of that store.
-    """
+    queue = "queue".ljust(22, "-")
+    _texts = 0
+
+    @pytest.fixture
+    def work(self, store: Any) -> Any:
+        """The store's `WorkStore` as the tests call it, with plain functions."""
+        return BlockingWork(store.work)
+
+    def deferring(self, name: str = "a") -> Claim:
+        """The claim of a new text, whose reply is recorded."""
+        self._texts += 1
+        return self.claim(f"text{self._texts}", name)._replace(defers=True)
+
+    def text(
+        self, store: Store, work: Any, text: bytes, name: str = "a", outcome: Outcome | None = None
+    ) -> None:
+        """Take a turn that defers a text."""
+        begun = self.begin(store, self.deferring(name))
+        work.defer(begun, self.queue, text, self.now)
+        self.commit(store, begun, outcome or Leave(), SEALED)
+
+    def take(self, work: Any, *, burst_s: float = 0, lease_s: float = 60) -> list[Taken]:
+        """Take all conversations that are due."""
+        hints = work.due(self.queue, 10, self.now)
+        taken = [work.take(hint, burst_s, lease_s, self.now) for hint in hints]
+        return [each for each in taken if each is not None]
+
+    def rest(self, work: Any, taken: Taken, tries: int = 0, seconds: float = 0) -> None:
+        """Let go of a conversation."""
+        work.rest(taken, tries, seconds, self.now)
+
+    def finish(
+        self, work: Any, taken: Taken, *replies: bytes, outcome: Outcome | None = None
+    ) -> None:
+        """Keep an answer."""
+        work.keep(taken, outcome or Leave(), list(replies), self.now)
+
+    def check_lost(self, work: Any, taken: Taken) -> None:
+        """Check that a worker can do nothing any more."""
+        for call in (
+            lambda: work.renew(taken, 60),
+            lambda: self.finish(work, taken, b"late", outcome=self.keep("late")),
+            lambda: work.settle(taken, taken.texts or taken.replies, "late", self.now),
+            lambda: self.rest(work, taken),
+        ):
+            with self.refused("lost"):
+                call()
+
+    def test_a_text_is_answered_with_the_state_that_it_found(self, store: Store, work: Any) -> None:
+        self.take_turn(store, self.keep("a"))
+        self.text(store, work, bytes(range(256)))
+
+        [taken] = self.take(work)
+        assert (taken.texts, taken.replies, taken.tries) == ([bytes(range(256))], [], 1)
+        assert (taken.hint.name, taken.hint.queue) == (self.claim().name, self.queue)
+        assert (taken.begun.token, taken.begun.opted_out) == (self.token("a"), False)
+        assert work.backlog(self.claim()) == (1, True, 0, 0)
+
+    def test_only_a_commit_defers_a_text(self, store: Store, work: Any) -> None:
+        for end in ("abort", "lease"):
+            begun = self.begin(store, self.deferring())
+            work.defer(begun, self.queue, b"text", self.now)
+            assert self.take(work) == []  # the turn is still running
+            if end == "lease":
+                self.expire_lease(store, begun)
+                with self.refused("lost"):
+                    self.commit(store, begun, Leave(), SEALED)
+            store.abort(begun)
+            self.advance(store, 60)
+            assert self.take(work) == []
+            assert work.backlog(self.claim()).texts == 0
+
+    def test_texts_are_answered_together_and_later_ones_by_the_next_answer(
+        self, store: Store, work: Any
+    ) -> None:
+        self.text(store, work, b"one")
+        self.text(store, work, b"two")
+        [taken] = self.take(work)
+        self.text(store, work, b"three")
+        assert taken.texts == [b"one", b"two"]
+        assert self.take(work) == []  # another worker has it, although its text has just arrived
+
+        self.finish(work, taken)
+        self.rest(work, taken)
+        [taken] = self.take(work)
+        assert (taken.texts, taken.tries) == ([b"three"], 1)
+
+    def test_a_failed_answer_is_tried_again_with_the_same_texts_when_it_is_time(
+        self, store: Store, work: Any
+    ) -> None:
+        self.text(store, work, b"one")
+        [taken] = self.take(work)
+        self.text(store, work, b"two")
+        self.rest(work, taken, tries=1, seconds=10)
+        self.text(store, work, b"three")
+        for seconds in (0, 9):
+            self.advance(store, seconds)
+            assert self.take(work) == []
+
+        self.advance(store, 2)
+        [taken] = self.take(work)
+        assert (taken.texts, taken.tries) == ([b"one"], 2)
+
+    def test_a_worker_whose_lease_has_ended_can_do_nothing_and_its_try_counts(
+        self, store: Store, work: Any
+    ) -> None:
+        self.text(store, work, b"text")
+        [dead] = self.take(work)
+        work.renew(dead, 0.05)
+        tick = threading.Event()
+        for _ in range(int(PATIENCE_S / 0.01)):
+            if not work.backlog(self.claim()).answering:
+                break
+            tick.wait(0.01)
+        self.check_lost(work, dead)
+        assert work.backlog(self.claim()) == (1, False, 0, 0)
+        assert store.peek(self.claim(), self.now) is None
+
+        self.advance(store, 60)
+        [taken] = self.take(work)
+        assert (taken.texts, taken.tries) == ([b"text"], 2)
+        self.check_lost(work, dead)
+
+    def test_a_hint_is_lent_to_one_caller_and_comes_again(self, store: Store, work: Any) -> None:
+        for name in "ab":
+            self.text(store, work, b"text", name)
+        hints = [hint for most in (1, 10) for hint in work.due(self.queue, most, self.now)]
+        assert sorted(hint.name for hint in hints) == [self.claim(name=name).name for name in "ab"]
+        assert work.due(self.queue, 1, self.now) == []
+
+        self.advance(store, LENT_S + 1)
+        assert len(work.due(self.queue, 1, self.now)) == 1
+        assert work.due("another".ljust(22, "-"), 10, self.now) == []
+
+    @pytest.mark.parametrize("kind", [Keep, End, Leave])
+    def test_an_answer_writes_the_state_and_is_sent_before_the_next_one(
+        self, store: Store, work: Any, kind: Any
+    ) -> None:
+        self.take_turn(store, self.keep("a"))
+        self.text(store, work, b"one")
+        [taken] = self.take(work)
+        self.text(store, work, b"two")
+        outcome = Leave() if kind is Leave else kind(self.token("b"), 3600)
+        self.finish(work, taken, b"first", b"second", outcome=outcome)
+        kept = {Keep: self.token("b"), End: None, Leave: self.token("a")}[kind]
+        assert store.peek(self.claim(), self.now) == kept
+        assert work.backlog(self.claim()) == (1, True, 2, 0)
+
+        self.rest(work, taken)
+        [taken] = self.take(work)
+        assert (taken.texts, taken.replies) == ([], [b"first", b"second"])
+        work.settle(taken, [b"first"], "", self.now)
+        self.rest(work, taken, tries=1, seconds=10)
+        assert self.take(work) == []
+        self.advance(store, 11)
+        [taken] = self.take(work)
+        assert (taken.texts, taken.replies, taken.tries) == ([], [b"second"], 2)
+        work.settle(taken, [b"second"], "", self.now)
+        self.rest(work, taken)
+        [taken] = self.take(work)
+        assert (taken.texts, taken.replies, taken.tries) == ([b"two"], [], 1)
+
+    def test_dead_letters_are_listed_until_they_are_retried_before_later_texts(
+        self, store: Store, work: Any
+    ) -> None:
+        self.text(store, work, b"one")
+        [taken] = self.take(work)
+        work.settle(taken, [b"one"], "failed", self.now)
+        self.text(store, work, b"two")
+        self.rest(work, taken)
+        [taken] = self.take(work)
+        self.finish(work, taken, b"reply")
+        work.settle(taken, [b"reply"], "21610", self.now)
+        self.rest(work, taken)
+        assert work.dead("another".ljust(22, "-")) == []
+
+        self.text(store, work, b"three")
+        for retry in (False, True):
+            [hint] = work.dead(self.queue)
+            letters = work.letters(hint, retry=retry, now=self.now)
+            assert [letter._replace(at_s=0) for letter in letters] == [
+                DeadLetter(True, "failed", 0, b"one"),
+                DeadLetter(False, "21610", 0, b"reply"),
+            ]
+            assert all(abs(letter.at_s - self.now) < 1 for letter in letters)
+        assert work.dead(self.queue) == []
+        assert work.backlog(self.claim()) == (2, False, 1, 0)
+        [taken] = self.take(work)
+        assert taken.replies == [b"reply"]
+        work.settle(taken, [b"reply"], "", self.now)
+        self.rest(work, taken)
+        [taken] = self.take(work)
+        assert taken.texts == [b"one", b"three"]
+
+    def test_an_answer_waits_until_the_person_is_silent_but_not_forever(
+        self, store: Store, work: Any
+    ) -> None:
+        for number in range(LONGEST_BURST_S):
+            self.text(store, work, b"%d" % number)
+            assert self.take(work, burst_s=1.5) == []
+            self.advance(store, 1)
+        [taken] = self.take(work, burst_s=1.5)
+        assert taken.texts == [b"%d" % number for number in range(LONGEST_BURST_S)]
+        self.finish(work, taken)
+        self.rest(work, taken)
+
+        self.text(store, work, b"one")
+        self.advance(store, 1)
+        assert self.take(work, burst_s=1.5) == []
+        self.advance(store, 1)
+        assert len(self.take(work, burst_s=1.5)) == 1
+
+    def test_a_full_mailbox_takes_nothing_more_until_it_is_emptied(
+        self, store: Store, work: Any
+    ) -> None:
+        for number in range(MOST_TEXTS):
+            self.text(store, work, b"%d" % number)
+        with self.refused("busy"):
+            self.text(store, work, b"too many", outcome=self.keep("a"))
+        self.text(store, work, b"another's", "b")
+        assert store.peek(self.claim(), self.now) is None
+        assert work.backlog(self.claim()).texts == MOST_TEXTS
+
+        for taken in self.take(work):
+            self.finish(work, taken)
+            self.rest(work, taken)
+        self.text(store, work, b"again")
+
+    @pytest.mark.parametrize("how", ["stop", "end", "forget"])
+    def test_nothing_is_left_to_be_sent_after_a_stop_and_an_erasure(
+        self, store: Store, work: Any, how: str
+    ) -> None:
+        for text in (b"one", b"two"):
+            self.text(store, work, text)
+            [taken] = self.take(work)
+            self.finish(work, taken, b"reply to " + text, outcome=self.keep(text.decode()))
+            if text == b"one":
+                work.settle(taken, [b"reply to one"], "21610", self.now)
+                self.rest(work, taken)
+        self.text(store, work, b"three")
+        assert work.backlog(self.claim()) == (1, True, 1, 1)
+
+        if how == "stop":
+            self.text(store, work, b"STOP", outcome=End(self.token("end"), 60, opted_out=True))
+        else:
+            store.erase(self.claim(), replies=how == "forget")
+        assert work.backlog(self.claim()) == (0, False, 0, 0)
+        self.check_lost(work, taken)
+        self.advance(store, 60)
+        assert self.take(work) == []
+        assert [work.letters(hint, retry=True, now=self.now) for hint in work.dead(self.queue)] in (
+            [],
+            [[]],
+        )
+        assert self.kept(store) is None
+
+    def test_other_turns_wait_for_an_answer_and_new_texts_do_not(
+        self, store: Store, work: Any
+    ) -> None:
+        self.text(store, work, b"one")
+        [taken] = self.take(work)
+        with self.waiting_turns(store) as wait:
+            [turn] = wait()
+            self.text(store, work, b"two")
+            assert not turn.done()
+            self.finish(work, taken, outcome=self.keep("a"))
+            self.rest(work, taken)
+            begun = self.began(turn)
+            assert begun.token == self.token("a")
+            assert self.take(work) == []  # a worker does not wait, but looks again
+            store.abort(begun)
+        self.advance(store, 1)
+        [taken] = self.take(work)
+        assert taken.texts == [b"two"]
+
+    def test_nothing_is_kept_for_longer_than_a_day(self, store: Store, work: Any) -> None:
+        self.text(store, work, b"one")
+        [taken] = self.take(work)
+        self.finish(work, taken, b"refused", b"reply")
+        work.settle(taken, [b"refused"], "21610", self.now)
+        self.rest(work, taken)
+        self.text(store, work, b"two")
+        self.advance(store, WORK_S - 60)
+        [taken] = self.take(work)
+        assert taken.replies == [b"reply"]
+        self.rest(work, taken)
+
+        self.advance(store, WORK_S + 60)
+        assert self.take(work) == []
+        hints = work.dead(self.queue)
+        assert [work.letters(hint, retry=False, now=self.now) for hint in hints] in ([], [[]])
+
+    def test_it_goes_by_its_own_clock_if_it_is_given_no_time(self, store: Store, work: Any) -> None:
+        self.now = time.time()
+        begun = self.begin(store, self.deferring())
+        work.defer(begun, self.queue, b"text", None)
+        self.commit(store, begun, Leave(), SEALED)
+        [hint] = work.due(self.queue, 10, None)
+        taken = work.take(hint, 0, 60, None)
+        assert taken.texts == [b"text"]
+        work.settle(taken, [b"text"], "failed", None)
+        work.rest(taken, 0, 0, None)
+        [letter] = work.letters(hint, retry=False, now=None)
+        assert abs(letter.at_s - self.now) < 3600
+
+
+class _AsyncContract(_Contract):
+    """For the tests of an asyncio store."""
 
     @pytest.fixture
     def async_store(self) -> AsyncStore:
@@ -592,3 +914,19 @@ class AsyncStoreContract(StoreContract):
         """The store as the tests call it: its coroutines run on an event loop in a thread."""
         with blocking_store(async_store) as store, closing(store):
             yield store
+
+
+class AsyncStoreContract(_AsyncContract, StoreContract):
+    """The same tests for an asyncio store. Derive a class with a fixture ``async_store``.
+
+    The methods `advance`, `expire_lease` and `waiting` get a blocking view of that store.
+    """
+
+
+class AsyncWorkStoreContract(_AsyncContract, WorkStoreContract):
+    """The tests of the attribute ``work`` of an asyncio store. Derive a class as from `AsyncStoreContract`."""
+
+    @pytest.fixture
+    def work(self, store: Any) -> Any:
+        """The store's `WorkStore` as the tests call it."""
+        return store.work

@@ -34,6 +34,7 @@ class SimulatedClient(Client):  # type: ignore[misc, unused-ignore]
 
     def __init__(self, account: Account) -> None:
         super().__init__(account.sid, account.token)
+        self.http_client.is_async = None  # it is not used: both kinds of calls are answered here
         self._simulated = account
 
     def request(self, *args: Any, **kwargs: Any) -> Response:

@@ -20,7 +20,7 @@ from zlib import crc32
 from convostate.errors import StoreError
 from convostate.sealing.token import HEAD_BYTES
 from convostate.stores.base import (
-    ANSWER_LEASE_S,
+    LENT_S,
     LONGEST_BURST_S,
     WORK_S,
     Backlog,
@@ -87,7 +87,7 @@ class RedisWork:
         hints: list[Hint] = []
         failure: StoreError | None = None
         for shard in await self._shards(queue):
-            args = (most - len(hints), int(ANSWER_LEASE_S * _S), _us(now))
+            args = (most - len(hints), LENT_S * _S, _us(now))
             try:
                 _, lent, *names = await self._turns.ask(DUE, Claim(shard), "z", *args)
             except StoreError as error:  # a server of a Cluster, and the others are well
@@ -140,8 +140,10 @@ class RedisWork:
     ) -> None:
         """See `WorkStore.settle`."""
         if reason:  # before there is a dead letter, so that none is without
-            await self._list(taken.hint, now)
+            await self._list(taken.hint)
         await self._ask(SETTLE, taken, reason, _us(now), _KEEP_MS, _MOST_LETTERS, *entries)
+        if reason:  # and after: who looked in between has found none, and taken it off the list
+            await self._list(taken.hint)
 
     async def rest(self, taken: Taken, tries: int, seconds: float, now: float | None) -> None:
         """See `WorkStore.rest`."""
@@ -170,7 +172,7 @@ class RedisWork:
         args = ("1" if retry else "0", _KEEP_MS)
         _, *letters = await self._turns.ask(LETTERS, claim, "", *args, after_timeout=retry)
         if retry or not letters:
-            await self._list(hint, now, listed=False)
+            await self._list(hint, listed=False)
         return [
             DeadLetter(
                 each[:1] == b"t",
@@ -225,10 +227,10 @@ class RedisWork:
         args = _schedule(hint.name, hint.ticket, delay_us, now)
         await self._turns.ask(SCHEDULE, Claim(shard), "z", *args, after_timeout=True)
 
-    async def _list(self, hint: Hint, now: float | None, *, listed: bool = True) -> None:
-        """List a conversation among those with dead letters, or not any more."""
+    async def _list(self, hint: Hint, *, listed: bool = True) -> None:
+        """List a conversation among those with dead letters, or not any more; by the server's time, as `dead` asks."""
         shard = _shard_of(hint.name, await self._shards(hint.queue))
-        args = _schedule(hint.name, "", 0 if listed else None, now)
+        args = _schedule(hint.name, "", 0 if listed else None, None)
         await self._turns.ask(SCHEDULE, Claim(shard), "x", *args, after_timeout=True)
 
     async def _shards(self, queue: str) -> list[str]:
