@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import sys
 import sysconfig
 from datetime import datetime, timezone
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 PACKAGES = (
-    "convostate", "cryptography", "cbor2", "werkzeug", "flask", "twilio", "redis", "hiredis", "Flask-Session",
-    "django", "gunicorn",
+    "convostate", "cryptography", "cbor2", "werkzeug", "flask", "twilio", "redis", "hiredis", "flask_session",
+    "fastapi", "starsessions", "gunicorn",
 )  # fmt: skip
 
 
@@ -24,7 +26,7 @@ def environment() -> dict[str, str]:
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "processor": f"{os.cpu_count()} × {_processor()}",
         "load": " ".join(f"{load:.2f}" for load in os.getloadavg()),
-        "packages": ", ".join(f"{name} {_version(name)}" for name in PACKAGES),
+        "packages": ", ".join(f"{name} {version(name)}" for name in PACKAGES if find_spec(name)),
     }
 
 
@@ -33,22 +35,13 @@ def _build() -> str:
     options = str(sysconfig.get_config_var("CONFIG_ARGS"))
     found = [name for name in ("--enable-optimizations", "--with-lto") if name in options]
     place = "a distribution's" if sys.base_prefix == "/usr" else "compiled"
-    return (
-        f"{place}, {platform.python_compiler()}, {' '.join(found) or 'no optimizations configured'}"
-    )
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"
+    built = " ".join(found) or "no optimizations configured"
+    return f"{place}, {platform.python_compiler()}, {built}"
 
 
 def _processor() -> str:
     try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        found = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     except OSError:
-        return platform.processor()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
+        found = None
+    return found[1] if found else platform.processor()

@@ -7,8 +7,6 @@ nothing else.
 
 from __future__ import annotations
 
-import json
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from twilio.request_validator import RequestValidator
@@ -18,11 +16,9 @@ from benchmarks.webhooks import KEY, KINDS, TOKEN, Signed
 from benchmarks.worker import Work
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, MutableMapping
+    from collections.abc import MutableMapping
 
     from flask import Flask
-
-LIFETIME_S = 4 * 3600  # as long as Twilio keeps a cookie
 
 
 def validator(kind: str = "sms") -> Work:
@@ -57,58 +53,16 @@ def verified(state: MutableMapping[str, Any] | None = None) -> Flask:
     return flask_app(view)
 
 
-def stateless(store: str = "") -> Flask:  # noqa: ARG001
+def stateless() -> Flask:
     """RequestValidator, and no session at all."""
     return verified({})
 
 
-def flask_session(store: str = "") -> Flask:  # noqa: ARG001
+def flask_session() -> Flask:
     """Flask's own session: a signed, readable cookie."""
     made = verified()
     made.secret_key = KEY
     return made
-
-
-def _in_cookie(
-    load: Callable[[str], dict[str, Any]], dump: Callable[[dict[str, Any]], str]
-) -> Flask:
-    """Flask's session in a cookie of another format."""
-    from flask.sessions import SecureCookieSession, SessionInterface  # noqa: PLC0415
-
-    class CookieSession(SessionInterface):
-        def open_session(self, app: Any, request: Any) -> SecureCookieSession:  # noqa: ARG002
-            text = request.cookies.get("session")
-            return SecureCookieSession(load(text) if text else None)
-
-        def save_session(self, app: Any, session: Any, response: Any) -> None:  # noqa: ARG002
-            text = dump(dict(session))
-            response.set_cookie("session", text, LIFETIME_S, httponly=True, samesite="Lax")
-
-    made = verified()
-    made.session_interface = CookieSession()
-    return made
-
-
-def django_cookie(store: str = "") -> Flask:  # noqa: ARG001
-    """The format of `django.contrib.sessions.backends.signed_cookies`, signed."""
-    from django.conf import settings  # noqa: PLC0415
-    from django.core import signing  # noqa: PLC0415
-
-    settings.configure(SECRET_KEY=KEY)
-    salt = "django.contrib.sessions.backends.signed_cookies"
-    load = partial(signing.loads, salt=salt, max_age=LIFETIME_S)
-    return _in_cookie(load, partial(signing.dumps, salt=salt, compress=True))
-
-
-def fernet_cookie(store: str = "") -> Flask:  # noqa: ARG001
-    """JSON, encrypted and signed: https://cryptography.io/en/latest/fernet/."""
-    from cryptography.fernet import Fernet  # noqa: PLC0415
-
-    fernet = Fernet(KEY + "=")
-    return _in_cookie(
-        lambda text: json.loads(fernet.decrypt(text, ttl=LIFETIME_S)),
-        lambda session: fernet.encrypt(json.dumps(session).encode()).decode(),
-    )
 
 
 def flask_session_redis(store: str) -> Flask:
@@ -122,6 +76,6 @@ def flask_session_redis(store: str) -> Flask:
     return made
 
 
-def contender(name: str, kind: str = "sms", store: str = "") -> Work:
+def contender(name: str, **options: str) -> Work:
     """The factory of the Flask apps above: one call is one webhook."""
-    return answering(globals()[name](store), kind)
+    return answering(globals()[name](**options))

@@ -124,8 +124,7 @@ def run(scale: Scale) -> Iterator[Figure]:
         yield from beside(
             Contender("bare FastAPI", me, {"name": "bare"}),
             Contender("convostate, Redis", me, {"name": "wrapped", "store": server.url}),
-            [Contender("starsessions on Redis", me, {"name": "starsessions", "store": server.url})],
-            {"starsessions on Redis": BOUND},
+            Contender("starsessions on Redis", me, {"name": "starsessions", "store": server.url}),
+            BOUND,
             scale,
-            "cpu",
         )

@@ -1,4 +1,4 @@
-"""Many conversations on one Redis: what each weighs, and whether a turn takes longer among many.
+"""Many conversations on one Redis: what each weighs.
 
 One turn is run by the middleware, so that its keys are what they are; then those keys are copied
 (DUMP, RESTORE) under other names of the same length until there are enough.
@@ -11,37 +11,30 @@ from base64 import urlsafe_b64encode
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.apps import make, serve
-from benchmarks.figures import Figure, counted, less, over, spread
-from benchmarks.measure import APP, Contender, Scale, compare
+from benchmarks.figures import Figure, counted
 from benchmarks.webhooks import environ_of, sms
 from tests.redis_servers import redis_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-TITLE = "conversations on one redis-server: the bytes of each, and a turn among them"
+    from benchmarks.measure import Scale
+
+TITLE = "conversations on one redis-server: the bytes of each"
 BOUND_BYTES = 400  # a small state at rest
 BOUND_REPLY_BYTES = 490  # more, while a reply is recorded
 REST_MS = 3_600_000  # keys that outlive this are the conversation's; replies live 10 minutes
 
 
 def run(scale: Scale) -> Iterator[Figure]:
-    """Weigh a population, then compare a turn in it and in an empty server."""
+    """Weigh a population at rest, then its recorded replies."""
     count = scale.conversations
-    with redis_server() as crowded, redis_server() as empty:
-        rest, reply = keys_of_a_turn(crowded.url, crowded.admin)
-        at_rest = weigh(crowded.admin, rest, count)
+    with redis_server() as server:
+        rest, reply = keys_of_a_turn(server.url, server.admin)
+        at_rest = weigh(server.admin, rest, count)
         yield counted(f"{count:,} at rest: each", at_rest, "bytes", BOUND_BYTES)
-        more = weigh(crowded.admin, reply, count)
+        more = weigh(server.admin, reply, count)
         yield counted("more, while a reply is recorded", more, "bytes", BOUND_REPLY_BYTES)
-        contenders = [
-            Contender("bare", APP, {"app": "bare"}),
-            Contender("crowded", APP, {"app": "wrapped", "store": crowded.url}),
-            Contender("empty", APP, {"app": "wrapped", "store": empty.url}),
-        ]
-        us, _ = compare(contenders, scale, "wall")
-    ratio = over(less(us["crowded"], us["bare"]), less(us["empty"], us["bare"]))
-    yield spread(f"a turn among {count:,} ÷ among 200", ratio, "×")
 
 
 def keys_of_a_turn(url: str, client: Any) -> tuple[dict[str, Any], dict[str, Any]]:

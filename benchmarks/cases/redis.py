@@ -27,7 +27,7 @@ def run(scale: Scale) -> Iterator[Figure]:
     with redis_server() as server:
         ours = Contender(OURS, APP, {"app": "flask wrapped", "store": server.url})
         rival = Contender(THEIRS, RIVAL, {"name": "flask_session_redis", "store": server.url})
-        yield from beside(BARE, ours, [rival], {THEIRS: BOUND}, scale, "wall")
+        yield from beside(BARE, ours, rival, BOUND, scale, "wall")
         wrapped = Contender(OURS, APP, {"app": "wrapped", "store": server.url})
         calls = scale.calls
         with Process(wrapped) as process:
