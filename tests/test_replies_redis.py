@@ -1,7 +1,8 @@
-"""Texts that are answered later, on several hosts, on a Cluster, and where a text comes between two steps."""
+"""Texts that are answered later: several hosts, each kind of server, and what comes between two steps."""
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,10 +15,14 @@ from convostate.stores.redis.connection import Connection
 from convostate.stores.redis.store import RedisTurns
 from tests.conversing import ADA, KEY, TOKEN
 from tests.deferring import Deferring
+from tests.redis_servers import redis_server
 from tests.test_redis_cluster import cluster
+from tests.test_redis_sentinel import sentinel_of
+from tests.test_redis_tls_acl import documented_rights, rights_of_work, tls_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from redis import Redis
 
@@ -177,6 +182,42 @@ def test_a_cluster_keeps_the_work_of_a_conversation_in_its_slot(door: str) -> No
         for number in people:
             assert world.phone(number).text("STOP").status == 200
         assert [key for master in masters for key in master.admin.keys("*}[mutxa]")] == []
+        world.close()
+
+
+@contextmanager
+def reached(how: str, door: str, folder: Path) -> Iterator[str]:
+    """The URL of a server."""
+    if how == "TLS":
+        with tls_server(folder) as (port, certificate):
+            yield f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={certificate}"
+    elif how == "Sentinel":
+        with redis_server() as master, sentinel_of(master) as sentinel:
+            yield f"redis+sentinel://127.0.0.1:{sentinel.port}/texts"
+    else:
+        with redis_server() as server:
+            rights = [*documented_rights(asyncio=door == "loop"), *rights_of_work()]
+            server.admin.execute_command("ACL", "SETUSER", "app", "on", ">secret", *rights)
+            yield f"redis://app:secret@127.0.0.1:{server.port}/0"
+            assert server.admin.execute_command("ACL", "LOG") == []
+
+
+@pytest.mark.parametrize("how", ["TLS", "Sentinel", "least rights"])
+@pytest.mark.parametrize("door", ["threads", "loop"])
+def test_texts_are_answered_refused_and_retried_on(how: str, door: str, tmp_path: Path) -> None:
+    with reached(how, door, tmp_path) as url:
+        store: Any = (RedisStore if door == "threads" else AsyncRedisStore).from_url(url)
+        world = Deferring(door, store)
+        world.twilio.refuse_sends(63016, times=1)
+        world.phone().text("one")
+        assert world.work() == []
+        [(_, letter)] = world.run(world.conversations.dead_letters(retry=True))
+        assert letter.reason == "63016"
+        world.phone().text("two")
+        assert world.work() == ["one", "one two"]
+        world.phone().text("three")
+        assert world.phone().text("STOP").status == 200
+        assert world.backlog() == (0, False, 0, 0)
         world.close()
 
 
