@@ -38,12 +38,13 @@ class Scale(NamedTuple):
     waiting: int  # texts that wait for one conversation in memory
     conversations: int  # on one Redis, and in memory
     growth: int  # what settings and parameters are multiplied with
+    answer_s: float  # that an answer to a deferred text takes
 
 
 SCALES = {
-    "full": Scale(5, 200, 20, 500, 64, 20, 256, 50_000, 100),
-    "quick": Scale(3, 60, 20, 200, 64, 5, 256, 10_000, 100),
-    "once": Scale(1, 1, 2, 10, 2, 1, 2, 20, 2),
+    "full": Scale(5, 200, 20, 500, 64, 20, 256, 50_000, 100, 60),
+    "quick": Scale(3, 60, 20, 200, 64, 5, 256, 10_000, 100, 20),
+    "once": Scale(1, 1, 2, 10, 2, 1, 2, 20, 2, 2),
 }
 
 

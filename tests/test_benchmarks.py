@@ -22,6 +22,7 @@ WAITING = (
     "outage",
     "served",
     "contention",
+    "deferred",
     "imports",
 )  # mostly for others, so the rest runs meanwhile
 
@@ -80,6 +81,9 @@ def test_what_redis_mode_must_count_is_right_in_a_tiny_run_too(cases: dict[str, 
     assert figures_of(cases, "redis")["convostate, Redis: EVALSHA a turn"]["value"] == 2
     for label, figure in figures_of(cases, "contention").items():
         if label.endswith(("lost", "doubled", "not answered 200")):
+            assert figure["value"] == 0, figure
+    for label, figure in figures_of(cases, "deferred").items():
+        if label.endswith("not answered in the end"):
             assert figure["value"] == 0, figure
 
 

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from benchmarks.measure import Scale
 
 CASES = (
-    "crossing", "footprint", "overhead", "flask", "served", "redis", "asgi", "conversations", "contention", "memory",
-    "outage", "worst", "growth", "imports",
+    "crossing", "footprint", "overhead", "flask", "served", "redis", "asgi", "conversations", "contention", "deferred",
+    "memory", "outage", "worst", "growth", "imports",
 )  # fmt: skip
 
 
