@@ -84,10 +84,8 @@ RULES: dict[str, Callable[..., Any]] = {
     "check_values": lambda _self: None,
     "check_places": lambda _self: None,
     "check_words": lambda _self: None,
-    "_in_message": lambda _self, _place: False,
-    "_in_call": lambda _self, _place, _own: False,
-    "_could_receive": lambda _self, _place, _own: False,
-    "_could_name": lambda _self, _place: False,
+    "_is_of_message": lambda _self, _place: False,
+    "_fits": lambda _self, _place, _own, _kind: False,
 }
 
 
@@ -100,11 +98,20 @@ def test_a06_without_a_rule_of_the_guard_the_search_finds_a_forgery(
     assert any(believed(Random(seed), 500)[1] for seed in range(1, 30))
 
 
+@pytest.mark.parametrize(("kind", "field"), [(guard._MESSAGE, "From"), (guard._MESSAGE, "MessageSid"), (guard._CALL, "From"), (guard._CALL, "To")])  # fmt: skip
+def test_a06_without_a_field_of_the_guard_the_search_finds_a_forgery(
+    kind: tuple[str, ...], field: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(guard._FREE[kind], field)
+
+    assert any(believed(Random(seed), 500)[1] for seed in range(1, 30))
+
+
 def test_a06_with_one_kind_of_address_less_the_search_finds_a_forgery(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     numbers = re.compile(r"From(?=(?P<number>\+[0-9]{2,}|[0-9]{5,})|(?P<named>(?!)))")
-    monkeypatch.setattr(guard, "_PLACES", (numbers, *guard._PLACES[1:]))
+    monkeypatch.setitem(guard._ADDRESSES, "From", numbers)
 
     assert believed(Random(1), 4_000)[1]
 
