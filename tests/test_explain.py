@@ -399,10 +399,17 @@ def test_a_refusal_in_the_middle_of_a_form_is_explained_without_it(
     assert "canary" not in caplog.text
 
 
+AMBIGUOUS = (
+    "a forged webhook would look the same. If the account writes this text (a button, a list, the name of a "
+    "conference), put a blank behind the words From and To in it"
+)
+
+
 @pytest.mark.parametrize(("parameter", "setting", "says"), [
     ("callTo", "CONVOSTATE_OWN_PARAMS", "a reason (parameter callTo): rename the parameter, or if it is the account's own, set CONVOSTATE_OWN_PARAMS=callTo"),
     ("call\n+15550100001", "CONVOSTATE_OWN_PARAMS", "a reason (parameter call?***01): rename the parameter, or if it is the account's own, add its name to CONVOSTATE_OWN_PARAMS"),
-    ("Fro", "", "a reason (parameter Fro): rename the parameter"), ("From", "", "a reason (parameter From)"), ("SpeechResult", "", "a reason (parameter SpeechResult)"), ("MediaUrl0", "", "a reason (parameter MediaUrl0)"), ("", "", "a reason"),
+    ("Fro", "", "a reason (parameter Fro): rename the parameter"), ("", "", "a reason"),
+    *((name, "", f"a reason (parameter {name}): {AMBIGUOUS}") for name in ("From", "SpeechResult", "MediaUrl0")),
 ])  # fmt: skip
 def test_g9_a_refusal_names_its_parameter_and_what_to_rename_or_set(
     parameter: str, setting: str, says: str
@@ -411,3 +418,8 @@ def test_g9_a_refusal_names_its_parameter_and_what_to_rename_or_set(
     found = diagnose_refusal(error, posted(PARAMS), SECRETS)
     assert str(found) == f"checked as https://example.com/sms: {says}"
     assert not found.fixable
+
+
+def test_g9_nobody_is_told_to_rename_what_twilio_names() -> None:
+    error = RequestError(403, "identity", "a reason", parameter="SmsSid")
+    assert str(diagnose_refusal(error, posted(PARAMS), SECRETS)).endswith("(parameter SmsSid)")

@@ -143,6 +143,26 @@ def test_own_params_are_trusted_and_named_by_the_refusal() -> None:
         authenticate(posted(forged, signature=signature), Secrets((TOKEN,), own_params=["Body"]))
 
 
+WORKSPACE = f"WorkspaceSidWS{HEX}{HEX}"
+
+
+@pytest.mark.parametrize(("params", "url"), [
+    ({"AccountSid": ACCOUNT, "Command": f"hiFrom{ADA}", "CommandMode": "text", "Direction": "from_sim", "SimSid": f"DE{HEX}{HEX}"}, URL),
+    (call(From="client:ada", transferFrom="client:bob"), URL), (call(MessageStatusText="x"), URL), (call(context=WORKSPACE), URL),
+    (call(From="PIZZA", Greeting="x"), URL), ({"body": "hi", "note": f"xfrom{US}"}, f"{URL}?step=my_answer"),
+    (call(From="client:ada"), f"{URL}?AccountSid={ACCOUNT}&CallSid={CALL}&From=client:bob&x=1"),
+], ids=["a sender in a command", "a sender in a name", "a longer name", "another product", "behind a word", "Studio", "a query"])  # fmt: skip
+def test_g9_whoever_declares_the_parameter_that_a_refusal_names_gets_the_webhook(
+    params: Params, url: str
+) -> None:
+    with pytest.raises(RequestError) as caught:
+        prove(posted(params, url=url))
+    assert (caught.value.category, caught.value.setting) == ("re-split", "CONVOSTATE_OWN_PARAMS")
+
+    own = Secrets((TOKEN,), own_params=[caught.value.parameter])
+    assert dict(prove(posted(params, url=url), own).params) == params
+
+
 def test_g3_a_sip_call_may_be_about_a_message() -> None:
     """What has the SIDs of a text behind its words is a text; a call's headers have one of them or none before."""
     params = call(From="sip:bob@example.com", To="sip:us@example.com", AddOns='{"x": "Body"}')

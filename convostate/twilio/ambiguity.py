@@ -67,7 +67,7 @@ _channel = re.compile(_CHANNEL).match
 _begins_as_number = re.compile(_NUMBER).match
 _whole_number = re.compile(_NUMBER).fullmatch
 _whole_sid = re.compile(_SID).fullmatch
-_is_date = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}|").fullmatch
+_is_version = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}|v[0-9]|").fullmatch
 _printable = re.compile("[!-~]*")
 
 _STRICT = frozenset({*IDENTITY, "ForwardedFrom"}) - {"Body"}
@@ -85,8 +85,8 @@ _BY_CHANCE = frozenset(
 }
 
 # The fields that every webhook with a sender has, in their order, and how they show in a signed string.
-_MESSAGE = ("Body", "From", "MessageSid")
-_CALL = ("CallSid", "Direction", "From")
+_MESSAGE: tuple[str, ...] = ("Body", "From", "MessageSid")
+_CALL: tuple[str, ...] = ("CallSid", "Direction", "From")
 _SHOWN = {
     "Body": re.compile("(?<![?&=])Body"),  # not the name of a query
     "CallSid": re.compile(f"CallSid{_SID}"),
@@ -268,15 +268,12 @@ class _Reading:
         index = bisect_right(self.spans, at, key=itemgetter(0)) - 1
         return self.spans[index] if index >= 0 else (at, at, at, "")
 
-    def _refusal(self, name: str, why: str) -> RequestError:
+    def _refuse(self, name: str, why: str) -> None:
+        """Refuse for what shows in a parameter, unless the account has declared its name."""
         setting = "CONVOSTATE_OWN_PARAMS" if name and name not in DOCUMENTED else ""
-        return RequestError(403, "re-split", why, parameter=name, setting=setting)
-
-    def _is_own(self, name: str) -> bool:
-        """Whether the account has declared a name."""
-        return name not in DOCUMENTED and any(
-            fnmatchcase(name, pattern) for pattern in self.own_params
-        )
+        if setting and any(fnmatchcase(name, pattern) for pattern in self.own_params):
+            return
+        raise RequestError(403, "re-split", why, parameter=name, setting=setting)
 
     def check_product(self) -> None:
         """A sender, a receiver or a status is not in a form of a product that has none, only in its texts."""
@@ -288,7 +285,7 @@ class _Reading:
                 begin, middle, _, name = self._holder(found.start())
                 is_header = name.startswith("SipHeader_") and found.start() < middle <= begin + 64
                 if not is_header:
-                    raise self._refusal(name, "it is a parameter of a webhook without a sender")
+                    self._refuse(name, "it is a parameter of a webhook without a sender")
 
     def check_names(self) -> None:
         """An undocumented name is not a part of an identity field's, nor an identity field that goes on."""
@@ -296,7 +293,7 @@ class _Reading:
             return
         missing = IDENTITY - self.first.keys() - {"Body"}
         for begin, middle, _, name in self.spans:
-            if name in DOCUMENTED or self._is_own(name):
+            if name in DOCUMENTED:
                 continue
             whole = self.signed[begin : middle + 40]
             for field in IDENTITY:
@@ -307,31 +304,30 @@ class _Reading:
                     and (self.decides or field.endswith("Sid"))
                 )
                 if is_part or goes_on:
-                    raise self._refusal(name, f"a name is a part of the parameter {field}")
+                    self._refuse(name, f"a name is a part of the parameter {field}")
 
     def check_values(self) -> None:
         """No number and no SID is lengthened by the parameters behind it."""
         first = self.first
         for field in ("From", "To"):
             if _is_lengthened(field, first.get(field, "")):
-                raise self._refusal(field, "an address goes on with a parameter's name")
-            if (cut := self._cut_of(field)) is not None:
-                raise self._refusal(cut, "a name could be the end of an address")
+                self._refuse(field, "an address goes on with a parameter's name")
+            if (cut := self._cut_of(field)) not in DOCUMENTED:
+                self._refuse(cut, "a name could be the end of an address")
         if self.channel in _ANY_TEXT and not MESSAGE_SIDS.isdisjoint(first):
-            raise self._refusal("From", "a message is not from a client or SIP")
-        if not _is_date(first.get("ApiVersion", "")):
-            raise self._refusal("ApiVersion", "a date goes on with a parameter's name")
+            self._refuse("From", "a message is not from a client or SIP")
+        if not _is_version(first.get("ApiVersion", "")):
+            self._refuse("ApiVersion", "a date goes on with a parameter's name")
         for field in _GUARDED_SIDS:
             if len(first.get(field, "")) > _SID_CHARS:
-                raise self._refusal(field, "a SID is longer than 34 characters")
+                self._refuse(field, "a SID is longer than 34 characters")
 
-    def _cut_of(self, field: str) -> str | None:
-        """The undocumented parameter behind an address that may be any text."""
+    def _cut_of(self, field: str) -> str:
+        """The parameter behind an address that may be any text; the address itself if there is none."""
         if field not in self.first or self.channel == "client" or _whole_number(self.first[field]):
-            return None
-        name = next((name for at, _, _, name in self.spans if at > self.begins[field]), "")
-        is_known = not name or name in DOCUMENTED or name.startswith("SipHeader_")
-        return None if is_known or self._is_own(name) else name
+            return field
+        name = next((name for at, _, _, name in self.spans if at > self.begins[field]), field)
+        return field if name.startswith("SipHeader_") else name
 
     def check_places(self) -> None:
         """No other identity field begins where the form begins none."""
@@ -344,14 +340,14 @@ class _Reading:
         doubts = 0
         for place in islice(others, _MOST_PLACES):
             holder = self._holder(place.at)[3]
-            if not self._is_followed(place) or self._is_own(holder):
+            if not self._is_followed(place):
                 continue
             too_much = doubts * len(self.signed) > _MOST_SEARCHED_CHARS
             if too_much or self._could_begin(place):
-                raise self._refusal(holder, f"{place.name} could begin in it")
+                self._refuse(holder, f"{place.name} could begin in it")
             doubts += 1
         if next(others, None) is not None:
-            raise self._refusal("", "there are too many places where it could be split")
+            self._refuse("", "there are too many places where it could be split")
 
     def _is_followed(self, place: _Place, most: str = "~") -> bool:
         """Whether the name of a later parameter follows the value, or the end; at most this name."""
@@ -465,7 +461,7 @@ class _Reading:
             ours.add(self.begins.get("ForwardedFrom", 0) + len("Forwarded"))
         for found in _glued_sender.finditer(self.signed, begin, max(begin, end)):
             if found.start() not in ours:
-                raise self._refusal(self._holder(found.start())[3], "a sender could begin in it")
+                self._refuse(self._holder(found.start())[3], "a sender could begin in it")
 
     def check_url(self) -> None:
         """A URL that was signed alone is not a URL and a form: a form's account is right behind the URL."""
@@ -481,7 +477,7 @@ class _Reading:
         for found in _studio_addresses(self.signed, self.start):
             if found.start() not in ours:
                 name = self._holder(found.start())[3]
-                raise self._refusal(name, "the query and the form could be one of Twilio Studio's")
+                self._refuse(name, "the query and the form could be one of Twilio Studio's")
 
     def check_query(self) -> None:
         """A URL and a form were not signed as one URL, whose query names another account, sender or SID."""
@@ -505,7 +501,7 @@ class _Reading:
         if cut not in DOCUMENTED and not get.get("From", "").startswith(("client:", "sip:")):
             return
         if any(get.get(name, "") != self.first.get(name, "") for name in ("AccountSid", "From", *sids)):  # fmt: skip
-            raise self._refusal(cut, "the query and the form could be one query")
+            self._refuse(cut, "the query and the form could be one query")
 
 
 def _fields_of(name: str) -> tuple[str, ...]:

@@ -186,19 +186,18 @@ def diagnose_refusal(
 
 
 def _named(error: RequestError) -> tuple[str, str]:
-    """The reason with the parameter's name, and whether to rename it or to declare it."""
+    """The reason with the parameter's name, and what to do about that parameter."""
     if not error.parameter:
         return str(error), ""
     name = shown(error.parameter)
-    reason = f"{error} (parameter {name})"
-    if not error.setting:  # nobody can rename what Twilio names
-        return reason, "" if error.parameter in DOCUMENTED else "rename the parameter"
-    declared = (
-        f"set {error.setting}={name}"
-        if name == error.parameter
-        else f"add its name to {error.setting}"
-    )
-    return reason, f"rename the parameter, or if it is the account's own, {declared}"
+    advice = "rename the parameter"
+    if error.setting:
+        is_whole = name == error.parameter
+        declare = f"set {error.setting}={name}" if is_whole else f"add its name to {error.setting}"
+        advice += f", or if it is the account's own, {declare}"
+    elif error.parameter in DOCUMENTED:  # nobody can rename what Twilio names
+        advice = _AMBIGUOUS if error.category == "re-split" else ""
+    return f"{error} (parameter {name})", advice
 
 
 _UNSIGNED = (
@@ -213,6 +212,10 @@ _NO_SECRET = (
 _OTHER_SECRET = (
     "it was signed with the token of another configured account",
     "name the token of the account that owns the number in CONVOSTATE_ACCOUNT_TOKENS: that one signs. Set TWILIO_ACCOUNT_SID to the account of TWILIO_AUTH_TOKEN",
+)
+_AMBIGUOUS = (
+    "a forged webhook would look the same. If the account writes this text (a button, a list, the name of a "
+    "conference), put a blank behind the words From and To in it"
 )
 _UNKNOWN = "no usual change of the URL or the parameters makes it valid"
 _TOO_LONG = "there is too much to try everything that may be wrong"
