@@ -95,11 +95,13 @@ class World(NamedTuple):
             if match[1] == self.twilio:
                 assert "compare TWILIO_AUTH_TOKEN" in line
                 return self._replace(token=TOKEN)
-            end = re.search(r"to the part of Twilio's URL before its last (\S+) ", line)
+            end = re.search(
+                r"to Twilio's URL without its query and without the (\S+) at its end", line
+            )
             assert end is not None
-            before, found, _ = self.twilio.partition("?")[0].rpartition(end[1])
-            if found:
-                return self._replace(public_url=before)
+            whole = self.twilio.partition("?")[0]
+            if whole.endswith(end[1]):
+                return self._replace(public_url=whole.removesuffix(end[1]))
         assert "have the proxy pass on the path" in line, line
         return self._replace(path="passed")
 

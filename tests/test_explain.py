@@ -112,8 +112,6 @@ ELSEWHERE = {
         "would verify as https://example.com/sms/: configure https://example.com/sms as the webhook's URL at Twilio, or route /sms/ to the app"),
     "a trailing slash received": ("https://example.com/sms/", "https://example.com/sms",
         "configure https://example.com/sms/ as the webhook's URL at Twilio, or route /sms to the app"),
-    "no path configured": ("https://example.com/", "https://example.com",
-        "would verify as https://example.com: configure https://example.com/ as the webhook's URL at Twilio"),
     "a doubled slash": ("https://example.com//sms", "https://example.com/sms", "configure https://example.com//sms as the webhook's URL at Twilio"),
     "a query in another order": ("https://example.com/sms?b=2&a=1", "https://example.com/sms?a=1&b=2", "would verify with its query sorted"),
     "an apostrophe escaped on the way": ("https://example.com/sms?a=it%27s", "https://example.com/sms?a=it's", "with its query escaped otherwise"),
@@ -155,6 +153,23 @@ def test_a_host_that_twilio_cannot_reach_is_pointed_out(origin: str, inside: boo
     assert f"compare {origin}/sms with the webhook's URL at Twilio" in found.advice
     assert "compare TWILIO_AUTH_TOKEN with" in found.advice
     assert not found.fixable
+
+
+@pytest.mark.parametrize("query", ["", "?x=1"])
+@pytest.mark.parametrize("public_url", [None, "https://example.com"])
+def test_a_url_without_a_path_is_signed_and_checked_with_a_slash(
+    query: str, public_url: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whether the server gives the app a path or not."""
+    environ = signed(PARAMS, url=f"https://example.com/{query}", REQUEST_URI=None)
+    for path in ("", "/"):
+        middleware = wrapped(Answering(), public_url=public_url)
+        assert serve(middleware, environ | {"PATH_INFO": path}, outside=False).status == 200
+
+    environ["HTTP_X_TWILIO_SIGNATURE"] = oracle_sign("https://example.com/", PARAMS, OTHER_TOKEN)
+    assert serve(middleware, environ | {"PATH_INFO": ""}, outside=False).status == 403
+    assert "compare https://example.com/ with the webhook's URL at Twilio" in caplog.text
+    assert "set CONVOSTATE_PUBLIC_URL to Twilio's URL. If they are the same" in caplog.text
 
 
 def test_four_parts_too_many_are_not_looked_for() -> None:
@@ -333,7 +348,7 @@ def test_a_prefix_that_holds_a_number_is_not_shown_but_described() -> None:
     found = ask("https://example.com/sms", "https://example.com/+15550100099/sms", headers=headers)
     assert "15550" not in str(found)
     assert found.advice == (
-        "set CONVOSTATE_PUBLIC_URL to the part of the webhook's URL at Twilio before its last /sms"
+        "set CONVOSTATE_PUBLIC_URL to the webhook's URL at Twilio without its query and without the /sms at its end"
     )
 
 

@@ -47,6 +47,15 @@ def test_a_text_carries_every_parameter_of_a_real_one_blank_ones_included() -> N
     assert (form["NumMedia"], form["NumSegments"], form["SmsStatus"]) == ("0", "1", "received")
 
 
+@pytest.mark.parametrize("query", ["", "?x=1"])
+def test_a_url_without_a_path_is_requested_and_signed_with_a_slash(query: str) -> None:
+    [asked] = told(Answering(), "hello", webhook_url=f"https://example.com{query}")
+
+    assert asked.environ["PATH_INFO"] == "/"
+    assert validates(asked, f"https://example.com/{query}")
+    assert not validates(asked, f"https://example.com{query}")
+
+
 def test_no_two_texts_share_a_sid_or_an_idempotency_token() -> None:
     asked = told(Answering(), "hello", "hello")
 

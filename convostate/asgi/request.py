@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from convostate.errors import RequestError
-from convostate.twilio.signature import MAX_URL_CHARS, Request
+from convostate.twilio.signature import MAX_URL_CHARS, Request, with_path
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
@@ -88,11 +88,11 @@ def url_of(scope: Scope, headers: dict[str, str], public_url: str | None) -> str
         root = scope.get("root_path", "").rstrip("/")
         if parts.path and (root == parts.path or root.startswith(f"{parts.path}/")):
             return f"{parts.scheme}://{parts.netloc}{target}"  # the prefix is in root_path already
-        return public_url + target
+        return with_path(public_url + target)
     host = headers.get("HTTP_HOST") or _server_host(scope)
     if "/" in host or "?" in host:  # what was signed for another path would serve for this one
         raise RequestError(400, "host", "the Host header is not a host")
-    return f"{_scheme(scope)}://{host}{target}"
+    return with_path(f"{_scheme(scope)}://{host}{target}")
 
 
 async def read_body(headers: dict[str, str], receive: Receive, most: int) -> bytes:

@@ -17,7 +17,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 from convostate.errors import UsageError
 from convostate.testing.delivery import DeliveryError, Request, Response
 from convostate.testing.params import Params, encode
-from convostate.twilio.signature import sign
+from convostate.twilio.signature import sign, with_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,7 +55,7 @@ class Url(NamedTuple):
     """The parts of a URL that is configured at Twilio.
 
     Attributes:
-        sent: The URL that is requested and signed: without user name, password and fragment.
+        sent: The URL that is requested and signed: without user name, password and fragment, with a path.
         authorization: The Authorization header that answers a 401, or "".
         retries: How often a failed request is repeated.
         retried: Which failures are retried: some of ``4xx 5xx ct rt all``.
@@ -85,7 +85,7 @@ class Url(NamedTuple):
             item.partition("=")[::2] for item in urlsplit(text).fragment.split("&") if item
         )
         return cls(
-            f"{match['scheme']}://{match['rest']}",
+            with_path(f"{match['scheme']}://{match['rest']}"),
             f"Basic {base64.b64encode(user.encode()).decode()}" if user else "",
             _number(overrides, "rc", 0, 5, 1),
             frozenset(overrides.get("rp", "ct").split(",")),

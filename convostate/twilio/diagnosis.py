@@ -232,13 +232,18 @@ def _comparison(checked: str, arrival: Arrival) -> str:
     if host is not None and _is_inside(host["host"]):
         intro = "Twilio was probably not configured with this host, so the app is behind a proxy or a tunnel: "
     mount = f"clear the app's SCRIPT_NAME ({shown(arrival.mount)}), or " if arrival.mount else ""
-    end = shown(path) or "/"
+    other = f" (if its path does not end so, {mount}{_PATH})" if path else ""
     return (
         f"{intro}compare {checked} with the webhook's URL at Twilio. If they differ, set CONVOSTATE_PUBLIC_URL to "
-        f"the part of Twilio's URL before its last {end} (if there is no {end} in it, {mount}{_PATH}). If they are "
+        f"Twilio's URL{_without(path)}{other}. If they are "
         "the same, compare TWILIO_AUTH_TOKEN with the primary auth token in the Twilio console (a secondary one "
         "signs nothing until it is promoted)"
     )
+
+
+def _without(path: str) -> str:
+    """What of Twilio's URL is not part of CONVOSTATE_PUBLIC_URL."""
+    return f" without its query and without the {shown(path)} at its end" if path else ""
 
 
 def shown(url: str) -> str:
@@ -338,8 +343,7 @@ def _setting(value: str, target: str, arrival: Arrival) -> str:
     value = re.sub("^ws", "http", value)  # a WebSocket's URL differs in its scheme alone
     advice = f"set CONVOSTATE_PUBLIC_URL={value}"
     if shown(value) != value:  # the log must not hold it
-        end = shown(target) or "/"
-        advice = f"set CONVOSTATE_PUBLIC_URL to the part of the webhook's URL at Twilio before its last {end}"
+        advice = f"set CONVOSTATE_PUBLIC_URL to the webhook's URL at Twilio{_without(target)}"
     if arrival.has_inner_proxy_fix:
         return f"wrap ProxyFix around the middleware, not inside it, or {advice}"
     return advice

@@ -226,6 +226,14 @@ def _toggle_port(origin: str) -> str:
     return origin[: match.end("host")]
 
 
+def with_path(url: str) -> str:
+    """The URL as it is requested and signed: a slash is the path of one that has none."""
+    origin = _ORIGIN.match(url)
+    if origin is None or url[origin.end() : origin.end() + 1] not in ("", "?"):
+        return url
+    return f"{origin[0]}/{url[origin.end() :]}"
+
+
 def without_port(url: str) -> str:
     """The one spelling of a URL for the fingerprint of a request."""
     match = _ORIGIN.match(url)

@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote_to_bytes
 
 from convostate.errors import RequestError
 from convostate.middleware import layers
-from convostate.twilio.signature import MAX_URL_CHARS, Request
+from convostate.twilio.signature import MAX_URL_CHARS, Request, with_path
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -128,11 +128,13 @@ def url_of(environ: WSGIEnvironment, public_url: str | None, query: str) -> str:
     if target and target[0] not in "/?":
         raise RequestError(400, "target", "the path does not begin with a slash")
     if public_url is not None:
-        return public_url + target
+        url = public_url + target
+        return url if target[:1] == "/" else with_path(url)
     host = environ.get("HTTP_HOST") or _server_host(environ)
     if "/" in host or "?" in host:  # what was signed for another path would serve for this one
         raise RequestError(400, "host", "the Host header is not a host")
-    return f"{environ['wsgi.url_scheme']}://{host}{target}"
+    url = f"{environ['wsgi.url_scheme']}://{host}{target}"
+    return url if target[:1] == "/" else with_path(url)
 
 
 def arrival_of(environ: WSGIEnvironment, public_url: str | None, app: object) -> Arrival:
