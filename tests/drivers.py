@@ -135,7 +135,7 @@ def driven(driver: str, module: str, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
 def failures(store: Any) -> int:
     """How many failures the breaker has counted."""
-    client = store.store._turns.client if is_looped(store) else store._turns.client
+    client = store.store.client if is_looped(store) else store._turns.client
     if is_looped(store):
         [client] = client._of_loops.values()
     return int(client.breaker._failures)

@@ -150,7 +150,7 @@ class Installation:
             await asyncio.sleep(0.001)
         assert self.held() == []
         assert not self.middleware._tasks._running
-        route = self.redis._turns.client.current()._route
+        route = self.redis.client.current()._route
         if isinstance(route, Standalone):
             pool = route._pool
             assert isinstance(pool, AsyncioPool)

@@ -159,16 +159,16 @@ def test_an_answer_of_redis_that_is_lost_changes_nothing(
     world: Deferring, redis: Redis, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
     """Each script is then run twice, the second time as a repetition."""
-    attempt, count = Connection._attempt, iter(range(STEPS * 2))
+    attempt, count = Connection._ask, iter(range(STEPS * 2))
 
-    async def deaf(self: Connection, *args: Any, again: bool) -> Any:
-        found = await attempt(self, *args, again=again)
-        if not again and next(count) == step:
+    async def deaf(self: Connection, *args: Any, whole: bool) -> Any:
+        found = await attempt(self, *args, whole=whole)
+        if not whole and next(count) == step:
             raise exceptions.TimeoutError
         return found
 
     ada = world.phone()
-    monkeypatch.setattr(Connection, "_attempt", deaf)
+    monkeypatch.setattr(Connection, "_ask", deaf)
     if ada.text("hello").status == 503:  # BEGIN is not asked again
         lapse(redis)
         ada.resend()

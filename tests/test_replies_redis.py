@@ -224,13 +224,13 @@ def test_texts_are_answered_refused_and_retried_on(how: str, door: str, tmp_path
 def test_a_webhook_takes_three_round_trips_and_other_turns_two(
     world: Deferring, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    count, attempt = [0], Connection._attempt
+    count, attempt = [0], Connection._ask
 
     async def counted(self: Any, *args: Any, **named: Any) -> Any:
         count[0] += 1
         return await attempt(self, *args, **named)
 
-    monkeypatch.setattr(Connection, "_attempt", counted)
+    monkeypatch.setattr(Connection, "_ask", counted)
     world.phone().text("hello")
     assert count == [3]
     count[0] = 0

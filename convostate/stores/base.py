@@ -518,17 +518,22 @@ class WorkStore(Protocol):
 
 
 def blocking(
-    method: Callable[Concatenate[Any, _P], Coroutine[Any, Any, _T]],
+    method: Callable[Concatenate[Any, _P], Coroutine[Any, Any, _T]], of: str = ""
 ) -> Callable[Concatenate[Any, _P], _T]:
     """A method that runs a coroutine whose I/O blocks, so that it never suspends.
 
     This is how a protocol is written once, as coroutines, for threads and for asyncio.
+
+    Args:
+        method: The coroutine function.
+        of: The attribute whose method it is; by default it is the object's own.
     """
 
     @wraps(method)
     def run(self: Any, /, *args: _P.args, **named: _P.kwargs) -> _T:
+        owner = getattr(self, of) if of else self
         try:  # made and started in one expression: an interrupt finds no coroutine that was never started
-            method(self, *args, **named).send(None)
+            method(owner, *args, **named).send(None)
         except StopIteration as ended:
             result: _T = ended.value
             return result

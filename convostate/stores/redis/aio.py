@@ -25,13 +25,9 @@ from convostate.stores.base import (
     LEASE_S,
     MAX_WAITING_IN_LOOP,
     WAIT_S,
-    AsyncStore,
     Begun,
-    Claim,
     Headers,
     Outcome,
-    Queue,
-    Replay,
     Reply,
 )
 from convostate.stores.redis.client import (
@@ -52,7 +48,6 @@ from convostate.stores.redis.connection import Connection, Script
 from convostate.stores.redis.errors import FAULTS, TIMEOUTS, StaleError, code_of
 from convostate.stores.redis.store import HANDOVER_MS, RedisTurns
 from convostate.stores.redis.url import client_maker
-from convostate.stores.redis.work import RedisWork
 
 if sys.version_info >= (3, 11):
     from asyncio import timeout
@@ -80,10 +75,10 @@ RING = Script.load("ring")
 class AsyncioTransport:
     """A connection of ``redis.asyncio``, lent for one exchange at a time."""
 
-    __slots__ = ("__weakref__", "_connection", "_pool", "_used", "lent")
+    __slots__ = ("__weakref__", "_connection", "_used", "lent", "pool")
 
     def __init__(self, pool: AsyncioPool) -> None:
-        self._pool = pool
+        self.pool = pool
         self._connection = pool.make()
         self._used = JUST_NOW
         self.lent = False
@@ -141,15 +136,10 @@ class AsyncioTransport:
                 return reply
         return None
 
-    def release(self) -> None:
-        """Give it back to its pool."""
-        self._pool.take_back(self)
-        self._free()
-
     def close(self) -> None:
         """Close it."""
         _do_now(self._connection.disconnect(nowait=True))
-        self._free()
+        self.free()
 
     def send_and_close(self, *command: Any) -> None:
         """Send a last command and close: what is sent goes out before the end."""
@@ -157,10 +147,11 @@ class AsyncioTransport:
             _do_now(self._connection.send_packed_command([pack(command)]))
         self.close()
 
-    def _free(self) -> None:
+    def free(self) -> None:
+        """Let another exchange begin."""
         if self.lent:
             self.lent = False
-            self._pool.slots.release()
+            self.pool.slots.release()
 
 
 def _lagged(began: float, seconds: float) -> bool:
@@ -211,6 +202,11 @@ class AsyncioPool(Pool):
         assert isinstance(transport, AsyncioTransport)
         transport.lent = True
         return transport
+
+    def take_back(self, transport: Any) -> None:
+        """Take back a connection, which another exchange may then have."""
+        super().take_back(transport)
+        transport.free()
 
     def check_room(self) -> None:
         """The slots are the bound."""
@@ -404,7 +400,7 @@ class Listener:
             ring.ring_here()
 
 
-class AsyncRedisStore(AsyncStore):
+class AsyncRedisStore(RedisTurns):
     """Keeps conversations in a Redis or a Valkey, for event loops: `RedisStore` as coroutines.
 
     Each loop that uses it has connections of its own; `close` closes those of the running one.
@@ -420,9 +416,6 @@ class AsyncRedisStore(AsyncStore):
         UsageError: As `RedisStore`.
     """
 
-    server_side = True
-    most_bytes = None
-
     def __init__(
         self,
         client: Any,
@@ -431,8 +424,7 @@ class AsyncRedisStore(AsyncStore):
         wait_s: float = WAIT_S,
         lease_s: float = LEASE_S,
     ) -> None:
-        self._turns = RedisTurns(AsyncioClient, client, max_waiting, wait_s, lease_s)
-        self.work = RedisWork(self._turns)
+        super().__init__(AsyncioClient, client, max_waiting, wait_s, lease_s)
         self._tasks = Tasks()
 
     @classmethod
@@ -451,51 +443,22 @@ class AsyncRedisStore(AsyncStore):
     def __repr__(self) -> str:
         return "AsyncRedisStore(…)"
 
-    async def begin(self, claim: Claim, cookies: str, now: float) -> Begun | Replay:
-        """As `RedisStore.begin`."""
-        return await self._turns.begin(claim)
-
     async def write(self, begun: Begun, token: bytes | None, lifetime_s: float, now: float) -> None:
-        """As `RedisStore.write`."""
-        await self._tasks.in_order(begun, lambda: self._turns.write(begun, token, lifetime_s))
+        """See `AsyncStore.write`."""
+        write = super().write
+        await self._tasks.in_order(begun, lambda: write(begun, token, lifetime_s, now))
 
     async def commit(
         self, begun: Begun, outcome: Outcome, reply: Reply | None, now: float
     ) -> Headers:
-        """As `RedisStore.commit`."""
+        """See `AsyncStore.commit`."""
+        commit = super().commit
         headers: Headers = await self._tasks.in_order(
-            begun, lambda: self._turns.commit(begun, outcome, reply)
+            begun, lambda: commit(begun, outcome, reply, now)
         )
         return headers
 
     async def abort(self, begun: Begun) -> None:
-        """As `RedisStore.abort`."""
-        await self._tasks.in_order(begun, lambda: self._turns.abort(begun))
-
-    async def peek(self, claim: Claim, now: float) -> bytes | None:
-        """As `RedisStore.peek`."""
-        return await self._turns.peek(claim)
-
-    async def queue(self, claim: Claim) -> Queue:
-        """As `RedisStore.queue`."""
-        return await self._turns.queue(claim)
-
-    async def calls(self, claim: Claim) -> list[str]:
-        """As `RedisStore.calls`."""
-        return await self._turns.calls(claim)
-
-    async def erase(self, claim: Claim, *, replies: bool) -> None:
-        """As `RedisStore.erase`."""
-        await self._turns.erase(claim, replies=replies)
-
-    async def clock_ahead_s(self, claim: Claim) -> float | None:
-        """As `RedisStore.clock_ahead_s`."""
-        return await self._turns.clock_ahead_s(claim)
-
-    async def check(self) -> list[tuple[str, str, str]]:
-        """As `RedisStore.check`."""
-        return await self._turns.check()
-
-    async def close(self) -> None:
-        """As `RedisStore.close`, for the running loop."""
-        await self._turns.close()
+        """See `AsyncStore.abort`."""
+        abort = super().abort
+        await self._tasks.in_order(begun, lambda: abort(begun))

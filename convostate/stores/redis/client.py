@@ -164,6 +164,11 @@ class Transport(Protocol):
     """One connection of redis-py, lent to one turn at a time."""
 
     @property
+    def pool(self) -> Pool:
+        """Where it goes back to, once its last reply has been read whole."""
+        ...
+
+    @property
     def is_idle(self) -> bool:
         """It was not used for `IDLE_S`, and may be forgotten on its way."""
         ...
@@ -187,10 +192,6 @@ class Transport(Protocol):
         """
         ...
 
-    def release(self) -> None:
-        """Give it back to its pool; its last reply has been read whole."""
-        ...
-
     def close(self) -> None:
         """Close it. Never waits."""
         ...
@@ -203,10 +204,10 @@ class Transport(Protocol):
 class BlockingTransport:
     """A connection of ``redis.Redis``; its coroutines never suspend."""
 
-    __slots__ = ("__weakref__", "_connection", "_pool", "_used")
+    __slots__ = ("__weakref__", "_connection", "_used", "pool")
 
     def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+        self.pool = pool
         self._connection = pool.make()
         self._used = JUST_NOW
 
@@ -234,10 +235,6 @@ class BlockingTransport:
         reply = connection.read_response(disconnect_on_error=False)
         self._used = time.monotonic()
         return reply
-
-    def release(self) -> None:
-        """Give it back to its pool."""
-        self._pool.take_back(self)
 
     def close(self) -> None:
         """Close it."""

@@ -69,6 +69,7 @@ class Connection:
     """One turn's connection, found when it is first needed.
 
     Attributes:
+        client: What the process knows about the servers.
         key: Of the conversation that its server holds.
         on_close: A script with its keys and arguments that the server is to run if the connection is
             closed before it is clear what the last one did; or None.
@@ -79,10 +80,10 @@ class Connection:
 
     __slots__ = (
         "_blocked",
-        "_client",
         "_retries",
         "_transport",
         "asked_s",
+        "client",
         "dead",
         "key",
         "late",
@@ -90,7 +91,7 @@ class Connection:
     )
 
     def __init__(self, client: Client, key: str) -> None:
-        self._client = client
+        self.client = client
         self.key = key
         self._transport: Transport | None = None
         self.asked_s = 0.0
@@ -116,32 +117,42 @@ class Connection:
         Raises:
             StoreError: ``down``.
         """
-        again, retries = False, 1
+        client = self.client
+        again, retries, slot_asks = False, 1, SLOT_ASKS
         while True:
+            nonce = client.unique()
             try:
-                return await self._attempt(script, keys, args, again=again)
-            except StaleError:  # which says nothing about the server
-                self.late = True
+                transport = await self._connected(fresh=again)
+                sent = _AGAIN if again else _ON_IDLE if transport.is_idle else _ONCE
+                self.asked_s = time.monotonic()
+                command = (len(keys), *keys, nonce, sent, *args)
+                reply: list[Any] = await self._ask(transport, script, command, whole=again)
+                _check_echo(reply, nonce)
             except FAULTS as error:
-                if not retries or not self._is_worth_retrying(error, after_timeout):
+                self._spoil(error)
+                worth_retrying = may_do_elsewhere(error) or (
+                    after_timeout and isinstance(error, TIMEOUTS) and client.breaker.closed
+                )
+                if isinstance(error, StaleError):  # which says nothing about the server
+                    again = self.late = True
+                elif isinstance(error, TryAgainError) and slot_asks:
+                    slot_asks -= 1  # half of the keys are on their way to another server
+                    await client.sleep(SLOT_PAUSE_S)
+                elif retries and worth_retrying:
+                    retries -= 1
+                    again = True
+                    client.moved()
+                else:
                     raise self._failed(error) from error
-                retries -= 1
-                self._client.moved()
-            again = True
-
-    async def wait(self, turn_id: bytes, wake: bytes, left_s: float, lease_s: float) -> None:
-        """Wait for the earlier turns, for a moment.
-
-        Args:
-            turn_id: Who waits.
-            wake: The list that is rung for a thread that waits.
-            left_s: How long it may still wait.
-            lease_s: How long the lease of the turn that runs still lasts.
-
-        Raises:
-            StoreError: ``down``.
-        """
-        await self._client.wait(self, turn_id, wake, left_s, lease_s)
+            except BaseException:
+                self.close()
+                raise
+            else:
+                client.breaker.succeeded()
+                self.dead = False  # it is back, and ABORT may be sent
+                if not client.keeps_transport:
+                    self.release()
+                return reply
 
     async def block_on(self, key: bytes, seconds: float) -> None:
         """Block until a list is rung, or for so long.
@@ -170,7 +181,7 @@ class Connection:
         """Give the connection back."""
         transport, self._transport = self._transport, None
         if transport is not None:
-            transport.release()
+            transport.pool.take_back(transport)
 
     def close(self) -> None:
         """Close the connection, and have the server run `on_close`. Never waits for an event loop."""
@@ -181,7 +192,7 @@ class Connection:
             return
         script, keys, args = self.on_close
         if transport is not None and not self._blocked:
-            nonce = self._client.unique()
+            nonce = self.client.unique()
             transport.send_and_close("EVAL", script.source, len(keys), *keys, nonce, _AGAIN, *args)
             return
         if (
@@ -190,113 +201,85 @@ class Connection:
             transport.close()
         if not self.dead:
             self.on_close = None
-            self._client.run_aside(self._run_elsewhere(script, keys, args))
+            self.client.run_aside(self._run_elsewhere(script, keys, args))
 
     async def _run_elsewhere(
         self, script: Script, keys: Sequence[Any], args: Sequence[Any]
     ) -> None:
-        other = Connection(self._client, self.key)
+        other = Connection(self.client, self.key)
         with suppress(StoreError):
             await other.run(script, keys, *args)
         other.release()
 
-    async def _attempt(
-        self, script: Script, keys: Sequence[Any], args: Sequence[Any], *, again: bool
-    ) -> list[Any]:
-        reply: list[Any]
-        nonce = self._client.unique()
-        try:
-            transport = await self._connected(fresh=again)
-            sent = _AGAIN if again else _ON_IDLE if transport.is_idle else _ONCE
-            self.asked_s = time.monotonic()
-            reply = await self._ask(script, (len(keys), *keys, nonce, sent, *args), whole=again)
-            _check_echo(reply, nonce)
-        except BaseException as error:
-            self._spoil(error)
-            raise
-        self._client.breaker.succeeded()
-        self.dead = False  # it is back, and ABORT may be sent
-        if not self._client.keeps_transport:
-            self.release()
-        return reply
+    async def _ask(
+        self, transport: Transport, script: Script, command: Sequence[Any], *, whole: bool
+    ) -> Any:
+        """Have a server run a script, or the one that a Cluster's answer names.
 
-    async def _ask(self, script: Script, command: Sequence[Any], *, whole: bool) -> Any:
-        for _ in range(SLOT_ASKS):
+        Args:
+            transport: Leads to the server.
+            script: Which.
+            command: What follows the script's SHA-1 or its text.
+            whole: Send the text at once, because a timeout may have hidden a NOSCRIPT.
+        """
+        by_text = ("EVAL", script.source, *command)
+        try:
+            if whole:
+                return await transport.exchange(*by_text)
             try:
-                return await self._ask_once(script, command, whole=whole)
-            except TryAgainError:  # noqa: PERF203  # half of the keys are on their way to another server
-                await self._client.sleep(SLOT_PAUSE_S)
-        return await self._ask_once(script, command, whole=whole)
-
-    async def _ask_once(self, script: Script, command: Sequence[Any], *, whole: bool) -> Any:
-        try:
-            transport = await self._connected()
-            if whole:  # because a timeout may have hidden a NOSCRIPT
-                return await transport.exchange("EVAL", script.source, *command)
-            return await _evaluate(transport, script, command)
+                return await transport.exchange("EVALSHA", script.sha, *command)
+            except NoScriptError:  # a server that has not seen it, or was told to forget it
+                return await transport.exchange(*by_text)
         except ResponseError as error:
             # redis-py before 6 gives a client of one server these errors as text alone.
             moved = isinstance(error, AskError) or str(error).startswith(("MOVED ", "ASK "))
-            if moved and not self._client.is_cluster:
+            if moved and not self.client.is_cluster:
                 raise OneNodeError from error
             if not isinstance(error, AskError):
                 raise
             if isinstance(error, MovedError):
                 self.release()
-                self._client.moved()
-                return await _evaluate(await self._connected(), script, command)
-            # The slot is on its way: this once, ask there.
-            pool = await (await self._client.route()).at(error.host, error.port)
+                self.client.moved()
+                return await (await self._connected()).exchange(*by_text)
+            # The slot is on its way: this once, ask there. ASKING counts for one command.
+            pool = await (await self.client.route()).at(error.host, error.port)
             there = await pool.take()
             try:
                 await there.exchange("ASKING")
-                # Whole, because ASKING counts for one command.
-                reply = await there.exchange("EVAL", script.source, *command)
+                reply = await there.exchange(*by_text)
             except ResponseError:
-                there.release()
+                pool.take_back(there)
                 raise
             except BaseException:
                 there.close()
                 raise
-            there.release()
+            pool.take_back(there)
             return reply
 
     async def _connected(self, *, fresh: bool = False) -> Transport:
         if self._transport is None:
-            pool = await (await self._client.route()).to(self.key)
+            pool = await (await self.client.route()).to(self.key)
             self._transport = await pool.take(fresh=fresh)
         return self._transport
 
-    def _spoil(self, error: BaseException) -> None:
+    def _spoil(self, error: Exception) -> None:
         """Close the connection, unless the error is the whole reply of a server that is well."""
         if isinstance(error, ResponseError) and code_of(error) not in ELSEWHERE:
-            self._client.breaker.succeeded()
-            if not self._client.keeps_transport:
+            self.client.breaker.succeeded()
+            if not self.client.keeps_transport:
                 self.release()
-        elif isinstance(error, FAULTS) and not isinstance(error, TIMEOUTS):
+        elif not isinstance(error, TIMEOUTS):
             transport, self._transport = self._transport, None
             if transport is not None:
                 transport.close()
         else:
             self.close()
 
-    def _is_worth_retrying(self, error: Exception, after_timeout: bool) -> bool:
-        if isinstance(error, TIMEOUTS):
-            return after_timeout and self._client.breaker.closed
-        return may_do_elsewhere(error)
-
     def _failed(self, error: Exception) -> StoreError:
         if not isinstance(error, (ResponseError, AuthenticationError, ExhaustedError)):
-            self._client.breaker.failed()
+            self.client.breaker.failed()
             self.dead = True
         return store_error(error)
-
-
-async def _evaluate(transport: Transport, script: Script, command: Sequence[Any]) -> Any:
-    try:
-        return await transport.exchange("EVALSHA", script.sha, *command)
-    except NoScriptError:  # a server that has not seen it, or was told to forget it
-        return await transport.exchange("EVAL", script.source, *command)
 
 
 def _check_echo(reply: Any, echo: Any) -> None:

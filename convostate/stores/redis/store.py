@@ -41,6 +41,7 @@ from convostate.stores.base import (
     REPLY_S,
     WAIT_S,
     WORK_S,
+    AsyncStore,
     Begun,
     Claim,
     End,
@@ -63,7 +64,7 @@ from convostate.stores.redis.url import client_maker
 from convostate.stores.redis.work import RedisWork
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from redis import Redis, RedisCluster
 
@@ -110,15 +111,19 @@ class Lease:
         self.deferred: tuple[bytes, str] | None = None
 
 
-class RedisTurns:
+class RedisTurns(AsyncStore):
     """Takes turns in a Redis: the whole protocol, as coroutines over connections that block or do not.
 
     Args:
+        make_client: `Client`, or that of an event loop.
         client: A client of redis-py, or a function that makes one.
         max_waiting: How many turns of one conversation may wait at once.
         wait_s: How long one may wait, in seconds.
         lease_s: How long a turn may hold its conversation, in seconds.
     """
+
+    server_side = True
+    most_bytes = None
 
     def __init__(
         self,
@@ -132,57 +137,66 @@ class RedisTurns:
             check_client(client, make_client.kinds)
         make = client if callable(client) else lambda: client
         self.client = make_client(make, theirs=not callable(client))
+        self.work = RedisWork(self)
         self._max_waiting = max_waiting
         self._wait_s = wait_s
         self._lease_ms = _ms(lease_s)
         self._place_ms = _ms(wait_s + _LONGEST_BREAK_S)
 
-    async def begin(self, claim: Claim) -> Begun | Replay:
-        """See `Store.begin`."""
+    async def begin(self, claim: Claim, cookies: str, now: float) -> Begun | Replay:
+        """Wait for the earlier turns, then hold the conversation or find the recorded reply."""
         connection, keys = self._connection(claim, replies=claim.fingerprint is not None)
-        turn_id = self.client.current().unique()
-        connection.on_close = (ABORT, keys[:3], (turn_id, HANDOVER_MS, _ms(OVER_S)))
-        try:
-            return await self._begin(connection, turn_id, keys, claim)
-        except BaseException:
-            connection.close()
-            raise
-
-    async def _begin(
-        self, connection: Connection, turn_id: bytes, keys: Sequence[str], claim: Claim
-    ) -> Begun | Replay:
+        client = connection.client
+        turn_id = client.unique()
+        connection.on_close = (ABORT, keys[:3], (turn_id, HANDOVER_MS, OVER_S * 1000))
         deadline = time.monotonic() + self._wait_s
         wake = keys[1].encode() + turn_id
         waited = b"0"
-        while True:
-            _, answer, *rest = await connection.run(
-                BEGIN, keys, turn_id, self._lease_ms, HANDOVER_MS, self._place_ms,
-                self._max_waiting, waited, claim.idempotency, claim.fingerprint or "",
-            )  # fmt: skip
-            if answer == b"yours":
-                state, opted_out, left_ms = rest
-                if state is None and claim.listed_under:
-                    await self._list(claim)
-                connection.on_close = None
-                left_s = None if state is None else max(left_ms, 1) / 1000
-                lease = Lease(connection, turn_id, state)
-                return Begun(claim, state, lease, opted_out is not None, left_s)
-            if answer == b"replay":
-                connection.release()
-                return Replay(rest[0])
-            if answer == b"full":
-                connection.release()
-                raise too_many_wait()
-            left = deadline - time.monotonic()
-            if left <= 0:
-                await connection.run(ABORT, keys[:3], turn_id, HANDOVER_MS, "", after_timeout=True)
-                connection.release()
-                raise waited_too_long()
-            await connection.wait(turn_id, wake, left, rest[0] / 1000)
-            waited = b"1"
+        try:
+            while True:
+                _, answer, *rest = await connection.run(
+                    BEGIN, keys, turn_id, self._lease_ms, HANDOVER_MS, self._place_ms,
+                    self._max_waiting, waited, claim.idempotency, claim.fingerprint or "",
+                )  # fmt: skip
+                if answer == b"yours":
+                    state, opted_out, left_ms = rest
+                    if state is None and claim.listed_under:
+                        # Before its app runs, so that `erase` of the pair reaches a turn in flight.
+                        pair = Claim(claim.listed_under)
+                        what = (claim.name, CALL_S * 1000, _MOST_CALLS)
+                        await self.ask(LIST, pair, "c", *what, after_timeout=True)
+                    connection.on_close = None
+                    left_s = None if state is None else max(left_ms, 1) / 1000
+                    lease = Lease(connection, turn_id, state)
+                    return Begun(claim, state, lease, opted_out is not None, left_s)
+                if answer == b"replay":
+                    connection.release()
+                    return Replay(rest[0])
+                if answer == b"full":
+                    busy = too_many_wait()
+                    break
+                left_s = deadline - time.monotonic()
+                if left_s <= 0:
+                    await connection.run(
+                        ABORT, keys[:3], turn_id, HANDOVER_MS, "", after_timeout=True
+                    )
+                    busy = waited_too_long()
+                    break
+                await client.wait(connection, turn_id, wake, left_s, rest[0] / 1000)
+                waited = b"1"
+        except BaseException:
+            connection.close()
+            raise
+        connection.release()
+        raise busy
 
-    async def write(self, begun: Begun, token: bytes | None, lifetime_s: float) -> None:
-        """See `Store.write`."""
+    async def write(self, begun: Begun, token: bytes | None, lifetime_s: float, now: float) -> None:
+        """Write the state and go on holding the conversation, with a whole lease.
+
+        Raises:
+            StoreError: ``lost``, and nothing is written; or ``down``, and it may be: another `write`
+                of the turn is taken either way.
+        """
         lease, connection = held(begun)
         keys = _keys(begun.claim, replies=False)[:2]
         state = token or b""
@@ -193,8 +207,14 @@ class RedisTurns:
             raise lost() if answer == b"lost" else _unknown()
         lease.head = state[:HEAD_BYTES]
 
-    async def commit(self, begun: Begun, outcome: Outcome, reply: Reply | None) -> Headers:
-        """See `Store.commit`."""
+    async def commit(
+        self, begun: Begun, outcome: Outcome, reply: Reply | None, now: float
+    ) -> Headers:
+        """Carry out the outcome, record the reply, wake the next turn.
+
+        Raises:
+            StoreError: ``lost``, and nothing is written; or ``down``, and it may be.
+        """
         claim = begun.claim
         lease, connection = held(begun)
         to_do, state, lifetime_s = "leave", b"", 0.0
@@ -204,18 +224,18 @@ class RedisTurns:
             to_do = "end"
         stop = {True: "1", False: "0", None: ""}[outcome.opted_out]
         replies = reply is not None and claim.fingerprint is not None
-        over_ms: int | str = _ms(OVER_S) if connection.late or not replies else ""
+        over_ms: int | str = OVER_S * 1000 if connection.late or not replies else ""
         args: list[Any] = [
             lease.turn_id, HANDOVER_MS, lease.head, to_do, state, _ms(lifetime_s),
-            stop, _ms(OPT_OUT_S), over_ms,
+            stop, OPT_OUT_S * 1000, over_ms,
         ]  # fmt: skip
         if reply is not None and claim.fingerprint is not None:
             redirects = b"\x01" if reply.redirects else b"\x00"
             name = claim.fingerprint.encode("ascii")
             head = lease.turn_id + redirects + claim.idempotency + name
-            args += [head, reply.sealed, _ms(REPLY_S)]
+            args += [head, reply.sealed, REPLY_S * 1000]
             if lease.deferred is not None:
-                args += [*lease.deferred, MOST_TEXTS, _ms(WORK_S)]
+                args += [*lease.deferred, MOST_TEXTS, WORK_S * 1000]
         asked_s = time.monotonic()
         keys = _keys(claim, replies=replies)
         answer = (await connection.run(COMMIT, keys, *args, after_timeout=True))[1]
@@ -229,7 +249,7 @@ class RedisTurns:
         return []
 
     async def abort(self, begun: Begun) -> None:
-        """See `Store.abort`. If the server is gone, the lease ends by itself."""
+        """Wake the next turn. If the server is gone, the lease ends by itself."""
         lease = begun.lease
         if type(lease) is not Lease or lease.connection is None:
             return
@@ -237,17 +257,15 @@ class RedisTurns:
         if connection.dead:
             return
         keys = _keys(begun.claim, replies=False)[:3]
-        over_ms = _ms(OVER_S) if connection.late else ""
+        args = (lease.turn_id, HANDOVER_MS, OVER_S * 1000 if connection.late else "")
         try:
-            await connection.run(
-                ABORT, keys, lease.turn_id, HANDOVER_MS, over_ms, after_timeout=True
-            )
+            await connection.run(ABORT, keys, *args, after_timeout=True)
             connection.release()
         except StoreError:
             connection.close()
 
-    async def peek(self, claim: Claim) -> bytes | None:
-        """See `Store.peek`."""
+    async def peek(self, claim: Claim, now: float) -> bytes | None:
+        """Read the sealed state without waiting."""
         state: bytes | None = (await self.ask(PEEK, claim, slice(0, 1)))[1]
         return state
 
@@ -258,13 +276,11 @@ class RedisTurns:
 
     async def calls(self, claim: Claim) -> list[str]:
         """The names of the calls that are listed under a pair."""
-        connection, keys = self._connection(claim)
-        _, *names = await connection.run(CALLS, [f"{keys[0]}c"])
-        connection.release()
+        _, *names = await self.ask(CALLS, claim, "c")
         return [name.decode("ascii") for name in names]
 
     async def erase(self, claim: Claim, *, replies: bool) -> None:
-        """See `Store.erase`."""
+        """Remove the state and take the lease from a turn in flight."""
         if replies:
             for name in await self.calls(claim):
                 await self.erase(Claim(name, call=True), replies=False)
@@ -273,15 +289,8 @@ class RedisTurns:
         await connection.run(ERASE, keys, HANDOVER_MS, "1" if replies else "0", after_timeout=True)
         connection.release()
 
-    async def _list(self, claim: Claim) -> None:
-        """List a call under its pair before its app runs: `erase` reaches a turn in flight as well."""
-        connection, keys = self._connection(Claim(claim.listed_under))
-        args = (claim.name, _ms(CALL_S), _MOST_CALLS)
-        await connection.run(LIST, [f"{keys[0]}c"], *args, after_timeout=True)
-        connection.release()
-
     async def clock_ahead_s(self, claim: Claim) -> float | None:
-        """How far this host's clock is ahead of the server's; None if the user may not ask for it."""
+        """How far this host's clock is ahead of the server's, in seconds; None if it may not be asked for."""
         before = time.time()
         try:
             _, *there = await self.ask(CLOCK, claim, slice(0, 1))
@@ -369,7 +378,10 @@ class RedisTurns:
         return found
 
     async def close(self) -> None:
-        """See `Store.close`."""
+        """Close the connections, those of turns in flight as they end; a later turn connects again.
+
+        A client that was given stays open; one that a function made is closed.
+        """
         await self.client.current().close()
 
 
@@ -402,7 +414,7 @@ class RedisStore:
         lease_s: float = LEASE_S,
     ) -> None:
         self._turns = RedisTurns(Client, client, max_waiting, wait_s, lease_s)
-        self.work = RedisWork(self._turns)
+        self.work = self._turns.work
 
     @classmethod
     def from_url(
@@ -429,74 +441,17 @@ class RedisStore:
     def __repr__(self) -> str:
         return "RedisStore(…)"
 
-    @blocking
-    async def begin(self, claim: Claim, cookies: str, now: float) -> Begun | Replay:
-        """Wait for the earlier turns, then hold the conversation or find the recorded reply."""
-        return await self._turns.begin(claim)
-
-    @blocking
-    async def write(self, begun: Begun, token: bytes | None, lifetime_s: float, now: float) -> None:
-        """Write the state and go on holding the conversation, with a whole lease.
-
-        Raises:
-            StoreError: ``lost``, and nothing is written; or ``down``, and it may be: another `write`
-                of the turn is taken either way.
-        """
-        await self._turns.write(begun, token, lifetime_s)
-
-    @blocking
-    async def commit(
-        self, begun: Begun, outcome: Outcome, reply: Reply | None, now: float
-    ) -> Headers:
-        """Carry out the outcome, record the reply, wake the next turn.
-
-        Raises:
-            StoreError: ``lost``, and nothing is written; or ``down``, and it may be.
-        """
-        return await self._turns.commit(begun, outcome, reply)
-
-    @blocking
-    async def abort(self, begun: Begun) -> None:
-        """Wake the next turn. If the server is gone, the lease ends by itself."""
-        await self._turns.abort(begun)
-
-    @blocking
-    async def peek(self, claim: Claim, now: float) -> bytes | None:
-        """Read the sealed state without waiting."""
-        return await self._turns.peek(claim)
-
-    @blocking
-    async def queue(self, claim: Claim) -> Queue:
-        """Who is at the conversation."""
-        return await self._turns.queue(claim)
-
-    @blocking
-    async def calls(self, claim: Claim) -> list[str]:
-        """The names of the calls that are listed under a pair."""
-        return await self._turns.calls(claim)
-
-    @blocking
-    async def erase(self, claim: Claim, *, replies: bool) -> None:
-        """Remove the state and take the lease from a turn in flight."""
-        await self._turns.erase(claim, replies=replies)
-
-    @blocking
-    async def clock_ahead_s(self, claim: Claim) -> float | None:
-        """How far this host's clock is ahead of the server's, in seconds; None if that is unknown."""
-        return await self._turns.clock_ahead_s(claim)
-
-    @blocking
-    async def check(self) -> list[tuple[str, str, str]]:
-        """Whether the server can keep conversations, for ``convostate doctor``."""
-        return await self._turns.check()
-
-    @blocking
-    async def close(self) -> None:
-        """Close the connections, those of turns in flight as they end; a later turn connects again.
-
-        A client that was given stays open; one that a function made is closed.
-        """
-        await self._turns.close()
+    begin = blocking(RedisTurns.begin, "_turns")
+    write = blocking(RedisTurns.write, "_turns")
+    commit = blocking(RedisTurns.commit, "_turns")
+    abort = blocking(RedisTurns.abort, "_turns")
+    peek = blocking(RedisTurns.peek, "_turns")
+    queue = blocking(RedisTurns.queue, "_turns")
+    calls = blocking(RedisTurns.calls, "_turns")
+    erase = blocking(RedisTurns.erase, "_turns")
+    clock_ahead_s = blocking(RedisTurns.clock_ahead_s, "_turns")
+    check = blocking(RedisTurns.check, "_turns")
+    close = blocking(RedisTurns.close, "_turns")
 
 
 def held(begun: Begun) -> tuple[Lease, Connection]:
