@@ -35,7 +35,15 @@ from convostate.replies import (
 from convostate.sealing.token import NONCE_BYTES
 from convostate.state import TURN_KEY, webhook_from
 from convostate.stores import async_store_for, store_for
-from convostate.stores.base import Backlog, DeadLetter, Keep, Leave, Replay, blocking, listed_calls
+from convostate.stores.base import (
+    Backlog,
+    DeadLetter,
+    Keep,
+    Leave,
+    Replay,
+    blocking,
+    suspending,
+)
 from convostate.turns import (
     Turn,
     check_free,
@@ -234,10 +242,14 @@ class _Conversations(ABC):
     ) -> Callable[[Answering], Awaitable[None]]: ...
 
     @abstractmethod
-    async def _send_reply(self, account_sid: str, message: dict[str, Any]) -> object: ...
+    async def _create(self, client: Any, message: Mapping[str, Any]) -> MessageInstance: ...
 
     @abstractmethod
     async def _pause(self, seconds: float) -> None: ...
+
+    async def _send_reply(self, account_sid: str, message: dict[str, Any]) -> object:
+        is_async = isinstance(self, AsyncConversations)
+        return await self._create(client_for(self._client, account_sid, is_async=is_async), message)
 
     @asynccontextmanager
     async def _take(self, turn: Turn) -> AsyncIterator[State]:
@@ -254,76 +266,11 @@ class _Conversations(ABC):
             assert outcome is not None  # the status is a good one
             await store.commit(begun, outcome, None, now)
 
-    async def _start(
-        self,
-        send: Callable[..., Awaitable[MessageInstance]],
-        client: Client,
-        to: str,
-        from_: str | None,
-        state: Mapping[Any, Any] | None,
-        if_exists: IfExists,
-        account_sid: str | None,
-        message: Mapping[str, Any],
-    ) -> MessageInstance:
-        from_ = check_message(to, from_, state, if_exists, message)
-        turn = self._turn(from_, to, account_sid or account_of(client), kind="start")
-        async with self._hold(turn) as (store, begun):
-            now = self.clock()
-            before_ms = open_start(turn, state or {}, if_exists, now)
-            kept = finish(turn, 200, now, os.urandom(NONCE_BYTES))
-            assert isinstance(kept, Keep)  # it is not new or was touched, and nobody ended it
-            try:
-                await store.write(begun, kept.token, kept.lifetime_s, now)
-                with app_runs(turn):
-                    sent = await send(to=to, from_=from_, **message)
-            except BaseException as error:
-                if not (
-                    isinstance(error, StoreError) and error.reason == "lost"
-                ):  # nothing was written
-                    now = self.clock()
-                    try:
-                        await store.write(begun, *restored(turn, before_ms, now), now)
-                    except StoreError as failed:
-                        turn.log(
-                            "the message is not sent, and its state may be in place", failed.reason
-                        )
-                raise
-            try:
-                await store.commit(begun, Leave(), None, self.clock())
-            except StoreError as error:  # the caller must learn that the message is sent, whatever becomes of the lease
-                turn.reason = error.reason
-                turn.log("the message is sent, but its turn did not last as long", error.reason)
-        return sent
-
-    async def _peek(self, turn: Turn) -> State:
+    async def _peek(self, turn: Turn) -> State | None:
         now = self.clock()
         state = read_state(turn, await self._store.peek(turn.claim, now), now)
         state.lock(_COPY)
-        return state
-
-    async def _calls(self, pair_turn: Turn) -> list[State]:
-        names = listed_calls(self.store, pair_turn.claim)
-        turns = [
-            listed_turn(pair_turn, name)
-            for name in (await names if inspect.isawaitable(names) else names)
-        ]
-        states = [await self._peek(turn) for turn in turns]
-        return [state for state in states if not state.is_new]
-
-    async def _backlog(self, turn: Turn) -> Backlog:
-        work = getattr(self.store, "work", None)
-        return Backlog(0, False, 0, 0) if work is None else await work.backlog(turn.claim)
-
-    async def _dead_letters(self, retry: bool) -> list[tuple[PhonePair | None, DeadLetter]]:
-        found: list[tuple[PhonePair | None, DeadLetter]] = []
-        work: WorkStore | None = getattr(self.store, "work", None)
-        if work is None:
-            return found
-        for hint in await work.dead(self.queue()):
-            letters = await work.letters(hint, retry=retry, now=None)
-            pairs = [self.work_sealer().pair_of(hint.name, letter.entry) for letter in letters]
-            found += zip(pairs, letters, strict=True)
-        return found
+        return None if state.is_new else state
 
     async def _erase(self, turn: Turn, *, replies: bool) -> None:
         check_free(turn.claim)
@@ -417,8 +364,7 @@ class Conversations(_Conversations):
 
         return call
 
-    async def _send_reply(self, account_sid: str, message: dict[str, Any]) -> object:
-        client = client_for(self._client, account_sid, is_async=False)
+    async def _create(self, client: Any, message: Mapping[str, Any]) -> MessageInstance:
         return client.messages.create(**message)
 
     async def _pause(self, seconds: float) -> None:
@@ -558,11 +504,35 @@ class Conversations(_Conversations):
             StateError: The state holds what cannot be kept. Nothing is sent.
             StoreError: ``down``, ``busy`` or ``lost``. Nothing is sent.
         """
-
-        async def send(**message: Any) -> MessageInstance:
-            return client.messages.create(**message)
-
-        return await self._start(send, client, to, from_, state, if_exists, account_sid, message)
+        from_ = check_message(to, from_, state, if_exists, message)
+        turn = self._turn(from_, to, account_sid or account_of(client), kind="start")
+        async with self._hold(turn) as (store, begun):
+            now = self.clock()
+            before_ms = open_start(turn, state or {}, if_exists, now)
+            kept = finish(turn, 200, now, os.urandom(NONCE_BYTES))
+            assert isinstance(kept, Keep)  # it is not new or was touched, and nobody ended it
+            try:
+                await store.write(begun, kept.token, kept.lifetime_s, now)
+                with app_runs(turn):
+                    sent = await self._create(client, {"to": to, "from_": from_, **message})
+            except BaseException as error:
+                if not (
+                    isinstance(error, StoreError) and error.reason == "lost"
+                ):  # nothing was written
+                    now = self.clock()
+                    try:
+                        await store.write(begun, *restored(turn, before_ms, now), now)
+                    except StoreError as failed:
+                        turn.log(
+                            "the message is not sent, and its state may be in place", failed.reason
+                        )
+                raise
+            try:
+                await store.commit(begun, Leave(), None, self.clock())
+            except StoreError as error:  # the caller must learn that the message is sent, whatever becomes of the lease
+                turn.reason = error.reason
+                turn.log("the message is sent, but its turn did not last as long", error.reason)
+        return sent
 
     @blocking
     async def peek(
@@ -589,8 +559,7 @@ class Conversations(_Conversations):
             UsageError: There is no account, or no address.
             StoreError: ``down``.
         """
-        state = await self._peek(self._turn(ours, theirs, account_sid, call_sid))
-        return None if state.is_new else state
+        return await self._peek(self._turn(ours, theirs, account_sid, call_sid))
 
     @blocking
     async def calls(
@@ -606,7 +575,11 @@ class Conversations(_Conversations):
         Raises:
             UsageError, StoreError: As `peek`.
         """
-        return await self._calls(self._turn(ours, theirs, account_sid))
+        pair_turn = self._turn(ours, theirs, account_sid)
+        find = getattr(self._store, "calls", None)
+        names = [] if find is None else await find(pair_turn.claim)
+        states = [await self._peek(listed_turn(pair_turn, name)) for name in names]
+        return [state for state in states if state is not None]
 
     @blocking
     async def backlog(
@@ -622,7 +595,9 @@ class Conversations(_Conversations):
         Raises:
             UsageError, StoreError: As `peek`.
         """
-        return await self._backlog(self._turn(ours, theirs, account_sid))
+        claim = self._turn(ours, theirs, account_sid).claim
+        work: WorkStore | None = getattr(self.store, "work", None)
+        return Backlog(0, False, 0, 0) if work is None else await work.backlog(claim)
 
     @blocking
     async def dead_letters(
@@ -640,7 +615,15 @@ class Conversations(_Conversations):
         Raises:
             StoreError: ``down``.
         """
-        return await self._dead_letters(retry)
+        found: list[tuple[PhonePair | None, DeadLetter]] = []
+        work: WorkStore | None = getattr(self.store, "work", None)
+        if work is None:
+            return found
+        for hint in await work.dead(self.queue()):
+            letters = await work.letters(hint, retry=retry, now=None)
+            pairs = [self.work_sealer().pair_of(hint.name, letter.entry) for letter in letters]
+            found += zip(pairs, letters, strict=True)
+        return found
 
     @blocking
     async def end(
@@ -712,7 +695,8 @@ class AsyncConversations(_Conversations):
         store: A store for asyncio, such as the middleware's, or one that blocks, which then runs in threads.
         clock: As for `Conversations`.
         on_turn: As for `Conversations`, called in the event loop.
-        client: As for `Conversations`, with twilio's ``AsyncTwilioHttpClient``.
+        client: As for `Conversations`, with twilio's ``AsyncTwilioHttpClient``; so is the one that `start`
+            takes.
 
     Raises:
         UsageError: As for `Conversations`.
@@ -761,18 +745,13 @@ class AsyncConversations(_Conversations):
 
         return call
 
-    async def _send_reply(self, account_sid: str, message: dict[str, Any]) -> object:
-        client = client_for(self._client, account_sid, is_async=True)
+    async def _create(self, client: Any, message: Mapping[str, Any]) -> MessageInstance:
         return await client.messages.create_async(**message)
 
     async def _pause(self, seconds: float) -> None:
         from asyncio import sleep  # noqa: PLC0415  # asyncio is not for everyone
 
         await sleep(seconds)
-
-    async def answer_due(self) -> list[Exception]:
-        """As `Conversations.answer_due`, in this task."""
-        return await self.needed_answers().answer_due()
 
     def start_workers(self, count: int = 1000) -> LoopWorkers:
         """As `Conversations.start_workers`, in tasks of the running event loop.
@@ -814,79 +793,14 @@ class AsyncConversations(_Conversations):
         """As `Conversations.turn`, for ``async with``. If the task is cancelled, nothing is kept."""
         return self._take(self._turn(ours, theirs, account_sid, call_sid))
 
-    async def start(
-        self,
-        client: Client,
-        *,
-        to: str,
-        from_: str | None = None,
-        state: Mapping[Any, Any] | None = None,
-        if_exists: IfExists = "replace",
-        account_sid: str | None = None,
-        **message: Any,
-    ) -> MessageInstance:
-        """As `Conversations.start`.
-
-        Args:
-            client: A ``twilio.rest.Client`` with twilio's ``AsyncTwilioHttpClient``; its
-                ``messages.create_async`` is awaited.
-            to: As there.
-            from_: As there.
-            state: As there.
-            if_exists: As there.
-            account_sid: As there.
-            **message: As there.
-        """
-        send = client.messages.create_async
-        return await self._start(send, client, to, from_, state, if_exists, account_sid, message)
-
-    async def peek(
-        self,
-        *,
-        ours: str = "",
-        theirs: str = "",
-        call_sid: str = "",
-        account_sid: str | None = None,
-    ) -> State | None:
-        """As `Conversations.peek`."""
-        state = await self._peek(self._turn(ours, theirs, account_sid, call_sid))
-        return None if state.is_new else state
-
-    async def calls(self, *, ours: str, theirs: str, account_sid: str | None = None) -> list[State]:
-        """As `Conversations.calls`."""
-        return await self._calls(self._turn(ours, theirs, account_sid))
-
-    async def backlog(self, *, ours: str, theirs: str, account_sid: str | None = None) -> Backlog:
-        """As `Conversations.backlog`."""
-        return await self._backlog(self._turn(ours, theirs, account_sid))
-
-    async def dead_letters(
-        self, *, retry: bool = False
-    ) -> list[tuple[PhonePair | None, DeadLetter]]:
-        """As `Conversations.dead_letters`."""
-        return await self._dead_letters(retry)
-
-    async def end(
-        self,
-        *,
-        ours: str = "",
-        theirs: str = "",
-        call_sid: str = "",
-        account_sid: str | None = None,
-    ) -> None:
-        """As `Conversations.end`."""
-        await self._erase(self._turn(ours, theirs, account_sid, call_sid), replies=False)
-
-    async def forget(
-        self,
-        *,
-        ours: str = "",
-        theirs: str = "",
-        call_sid: str = "",
-        account_sid: str | None = None,
-    ) -> None:
-        """As `Conversations.forget`."""
-        await self._erase(self._turn(ours, theirs, account_sid, call_sid), replies=True)
+    answer_due = suspending(Conversations.answer_due)
+    start = suspending(Conversations.start)
+    peek = suspending(Conversations.peek)
+    calls = suspending(Conversations.calls)
+    backlog = suspending(Conversations.backlog)
+    dead_letters = suspending(Conversations.dead_letters)
+    end = suspending(Conversations.end)
+    forget = suspending(Conversations.forget)
 
 
 @contextmanager

@@ -542,6 +542,14 @@ def blocking(
     return run
 
 
+def suspending(
+    method: Callable[Concatenate[Any, _P], _T],
+) -> Callable[Concatenate[Any, _P], Coroutine[Any, Any, _T]]:
+    """The coroutine function of a `blocking` method."""
+    coroutine: Callable[Concatenate[Any, _P], Coroutine[Any, Any, _T]] = vars(method)["__wrapped__"]
+    return coroutine
+
+
 class BlockingWork:
     """The methods of a `WorkStore` whose I/O blocks, as plain functions.
 

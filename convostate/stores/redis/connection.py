@@ -122,6 +122,8 @@ class Connection:
         while True:
             nonce = client.unique()
             try:
+                if slot_asks < SLOT_ASKS:  # half of the keys are on their way to another server
+                    await client.sleep(SLOT_PAUSE_S)
                 transport = await self._connected(fresh=again)
                 sent = _AGAIN if again else _ON_IDLE if transport.is_idle else _ONCE
                 self.asked_s = time.monotonic()
@@ -129,15 +131,15 @@ class Connection:
                 reply: list[Any] = await self._ask(transport, script, command, whole=again)
                 _check_echo(reply, nonce)
             except FAULTS as error:
+                if isinstance(error, TryAgainError) and slot_asks:
+                    slot_asks -= 1
+                    continue
                 self._spoil(error)
                 worth_retrying = may_do_elsewhere(error) or (
                     after_timeout and isinstance(error, TIMEOUTS) and client.breaker.closed
                 )
                 if isinstance(error, StaleError):  # which says nothing about the server
                     again = self.late = True
-                elif isinstance(error, TryAgainError) and slot_asks:
-                    slot_asks -= 1  # half of the keys are on their way to another server
-                    await client.sleep(SLOT_PAUSE_S)
                 elif retries and worth_retrying:
                     retries -= 1
                     again = True
