@@ -240,7 +240,7 @@ def test_parameters_that_changed_on_the_way_are_told(
     assert found.advice == (
         "sign the parameters as they are sent"
         if params
-        else "it was signed as JSON or GET: send it so, with bodySHA256 in the URL of a JSON webhook"
+        else "it was signed as JSON or GET: send it the same way, with bodySHA256 in the URL of a JSON webhook"
     )
     assert ask(url, url, received=received).valid
 

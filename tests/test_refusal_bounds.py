@@ -40,7 +40,7 @@ def test_o12_what_costs_too_much_to_explain_is_logged_as_that(
         {"account_tokens": account_tokens, "auth_token": None} if account_tokens else {}
     )
     said = line(signed(params, url, token="x"), caplog, **changes)
-    assert "there is too much to try everything that may be wrong: compare https://" in said
+    assert "the request is too large to try every usual change: compare https://" in said
 
     few: dict[str, Any] = {"account_tokens": FEW, "auth_token": None} if account_tokens else {}
     assert "no usual change" in line(signed({"Body": "x"}, URL, token="x"), caplog, **few)

@@ -126,32 +126,32 @@ _WITHOUT_SENDER = IDENTITY - {"AccountSid", "Body", "CallSid", "MessageSid"}
 _PLACES_OF_SENDERS = frozenset({"FromCity", "FromCountry", "FromState", "FromZip"})
 _begins_as_place = re.compile("(?:From)?(?:City|Country|State|Zip)").match
 _glued_sender = re.compile(r"From(?=\S)(?!From[CSZ])")
-# What the authors of flows call a text, behind the value of a query, and an address behind a text.
+# What the authors of flows call a text (after the value of a query) and an address (after a text).
 _studio_text = re.compile(
     "(?<=[^?&=])(?:answer|body|content|input|message(?!S)|msg|reply|text)", re.IGNORECASE
 ).search
 _studio_addresses = re.compile(
     r"(?<=[^?&=])(?:caller|contact|from|number|phone|sender|to)(?:[a-z]{1,20}:)?\+?[0-9]{5}"
 ).finditer
-# The query that Twilio appends holds nothing else: https://url.spec.whatwg.org/#concept-urlencoded-serializer,
+# Every character of a query that Twilio appends: https://url.spec.whatwg.org/#concept-urlencoded-serializer,
 # and what https://github.com/twilio/twilio-node/pull/1194 reports as unescaped.
 _query_only = re.compile(r"(?:[A-Za-z0-9.*_+=&~'()!@:$,-]|%[0-9A-F]{2})*").fullmatch
-# A place takes up to 20 µs, and one that a name follows up to 7 ns a character of the whole. A person's text has at
-# most 4,096 characters, on WhatsApp, and so at most 455 places and 146 that a name follows.
+# A place takes up to 20 µs; if a name follows it, up to 7 ns per character of the signed string. The longest text is
+# WhatsApp's, with 4,096 characters: at most 455 places, and 146 that a name follows.
 _MOST_PLACES, _MOST_SEARCHED_CHARS = 500, 1024 * 1024
 
 
 @cache  # compiled when first needed: all of them would be two thirds of the package's import
 def _later(above: str, without: frozenset[str] = frozenset()) -> re.Pattern[str]:
-    """The names that may follow a field's."""
+    """A pattern of the documented names that sort after a field's."""
     return re.compile("|".join(name for name in _NAMES if name > above and name not in without))
 
 
 def _is_plain(signed: str, first: dict[str, str], shape: Shape) -> bool:
-    """Whether nothing but the names of the parameters spells a name: so it is with nearly every webhook.
+    """Whether only the parameters' own names spell a name, as in most webhooks.
 
-    The words are in the names and nowhere else, a SID is 34 characters long, and an address is a number, bare
-    or of WhatsApp.
+    The words `From`, `To`, `Sid` and `Direction` occur in names only, every SID has 34 characters, and every
+    address is a telephone number, bare or on WhatsApp.
     """
     if (
         signed.count("From") != shape.senders
@@ -174,11 +174,11 @@ def check_split(signed: str, form: Form, own_params: Sequence[str] = ()) -> None
 
     Args:
         signed: The whole string that the signature covers.
-        form: The parameters that are part of it; none for GET and JSON.
-        own_params: Patterns of names that the account itself adds.
+        form: The parameters that are part of it; empty for GET and JSON.
+        own_params: Patterns of the names that the account itself adds.
 
     Raises:
-        RequestError: 403, with the name of the parameter in which the other webhook shows.
+        RequestError: 403, with the name of the parameter that could hold another webhook's field.
     """
     if form.shape is not None and _is_plain(signed, form.first, form.shape):
         query = signed.find("?")
@@ -198,14 +198,14 @@ def check_split(signed: str, form: Form, own_params: Sequence[str] = ()) -> None
 
 
 class _Place(NamedTuple):
-    """Where an identity field may begin.
+    """Where an identity field could begin.
 
     Attributes:
         name: The field's name.
         at: Where it begins in the signed string.
-        end: Behind its number or SID; of another address behind its channel.
-        channel: Of an address, such as ``whatsapp``, or "".
-        is_number: It is a number or a SID, on whatever channel.
+        end: Where its number, SID or direction ends; for another address, where its channel ends.
+        channel: The address's, such as ``whatsapp``, or "".
+        is_number: The value is not an address such as ``client:ada``.
     """
 
     name: str
@@ -216,20 +216,20 @@ class _Place(NamedTuple):
 
     @property
     def is_client(self) -> bool:
-        """Whether a client of the Voice SDK calls, who chooses the names of parameters."""
+        """Whether the sender is a Voice SDK client, which chooses parameter names."""
         return self.name == "From" and self.channel == "client" and not self.is_number
 
 
 class _Reading:
-    """A signed string as a form splits it.
+    """A signed string, split as the form says.
 
     Attributes:
         begin: Where the form begins.
-        start: Where the form that Twilio signed begins at the earliest, if it is another one: in the query.
+        start: Where another form could begin at the earliest: at the query, if there is one.
         spans: Each parameter's (begin, end of the name, end of the value, name), in order.
-        begins: Where each name begins; of a repeated one the first.
+        begins: Where each name begins; if it is repeated, the first one.
         channel: The sender's, such as ``client``, or "".
-        decides: A message or a call, so that its fields say who talks to whom.
+        decides: Whether it is a message or a call.
     """
 
     def __init__(self, signed: str, form: Form, own_params: Sequence[str]) -> None:
@@ -245,7 +245,7 @@ class _Reading:
             self.begins.setdefault(name, at)
             self.spans.append((at, middle, middle + len(value), name))
             at = middle + len(value)
-        self.loose: dict[str, list[int]] = {}  # where later names are, by the field
+        self.loose: dict[str, list[int]] = {}  # where names that sort after a field's are
         self.channel = _channel_of(form.first.get("From", ""))
         self.decides = not _DECIDING.isdisjoint(form.first)
 
@@ -264,19 +264,19 @@ class _Reading:
             yield _Place("Direction", *found.span())
 
     def _holder(self, at: int) -> tuple[int, int, int, str]:
-        """The parameter at a place; one without a name before the form."""
+        """The parameter that covers a position; before the form, one without a name."""
         index = bisect_right(self.spans, at, key=itemgetter(0)) - 1
         return self.spans[index] if index >= 0 else (at, at, at, "")
 
     def _refuse(self, name: str, why: str) -> None:
-        """Refuse for what shows in a parameter, unless the account has declared its name."""
+        """Refuse because of a parameter, unless the account has declared its name."""
         setting = "CONVOSTATE_OWN_PARAMS" if name and name not in DOCUMENTED else ""
         if setting and any(fnmatchcase(name, pattern) for pattern in self.own_params):
             return
         raise RequestError(403, "re-split", why, parameter=name, setting=setting)
 
     def check_product(self) -> None:
-        """A sender, a receiver or a status is not in a form of a product that has none, only in its texts."""
+        """A form with a sender, a receiver or a status has no parameter of a product without them."""
         first = self.first
         if _WITHOUT_SENDER.isdisjoint(first) and first.get("MessageSid", "IM")[:2] == "IM":
             return
@@ -285,10 +285,10 @@ class _Reading:
                 begin, middle, _, name = self._holder(found.start())
                 is_header = name.startswith("SipHeader_") and found.start() < middle <= begin + 64
                 if not is_header:
-                    self._refuse(name, "it is a parameter of a webhook without a sender")
+                    self._refuse(name, "it belongs to webhooks that have no sender")
 
     def check_names(self) -> None:
-        """An undocumented name is not a part of an identity field's, nor an identity field that goes on."""
+        """No undocumented name is the beginning of an identity field's name, or begins with a missing one."""
         if DOCUMENTED.issuperset(self.first):
             return
         missing = IDENTITY - self.first.keys() - {"Body"}
@@ -307,30 +307,30 @@ class _Reading:
                     self._refuse(name, f"a name is a part of the parameter {field}")
 
     def check_values(self) -> None:
-        """No number and no SID is lengthened by the parameters behind it."""
+        """No address, SID or version has swallowed the parameters that follow it."""
         first = self.first
         for field in ("From", "To"):
             if _is_lengthened(field, first.get(field, "")):
-                self._refuse(field, "an address goes on with a parameter's name")
+                self._refuse(field, "an address continues with a parameter's name")
             if (cut := self._cut_of(field)) not in DOCUMENTED:
                 self._refuse(cut, "a name could be the end of an address")
         if self.channel in _ANY_TEXT and not MESSAGE_SIDS.isdisjoint(first):
             self._refuse("From", "a message is not from a client or SIP")
         if not _is_version(first.get("ApiVersion", "")):
-            self._refuse("ApiVersion", "a date goes on with a parameter's name")
+            self._refuse("ApiVersion", "a version continues with a parameter's name")
         for field in _GUARDED_SIDS:
             if len(first.get(field, "")) > _SID_CHARS:
                 self._refuse(field, "a SID is longer than 34 characters")
 
     def _cut_of(self, field: str) -> str:
-        """The parameter behind an address that may be any text; the address itself if there is none."""
+        """The parameter that follows an address of any text and could belong to it; else the address's own name."""
         if field not in self.first or self.channel == "client" or _whole_number(self.first[field]):
             return field
         name = next((name for at, _, _, name in self.spans if at > self.begins[field]), field)
         return field if name.startswith("SipHeader_") else name
 
     def check_places(self) -> None:
-        """No other identity field begins where the form begins none."""
+        """No identity field could begin at a place where the form does not begin it."""
         explained = {self.begins.get(name) for name in ("From", "To", "Direction")}
         for _, middle, end, name in self.spans:
             fields = _fields_of(name)
@@ -350,7 +350,7 @@ class _Reading:
             self._refuse("", "there are too many places where it could be split")
 
     def _is_followed(self, place: _Place, most: str = "~") -> bool:
-        """Whether the name of a later parameter follows the value, or the end; at most this name."""
+        """Whether the value is followed by the end, or by a name that sorts after the field's and not after `most`."""
         signed, name, end = self.signed, place.name, place.end
         if place.is_client:
             return True
@@ -380,14 +380,14 @@ class _Reading:
             return self.decides and self.begins.get("From", at) < at
         if self.signed.startswith("IM", place.end - _SID_CHARS):  # of Twilio Conversations
             return self._shows("Body", self.start, at)
-        if name == "To" and self.channel == "client":  # which is that client's own word
+        if name == "To" and self.channel == "client":  # the client chooses whom it calls
             return False
         return self._fits(place, own, _CALL) or (
             self._is_of_message(place) and self._fits(place, own, _MESSAGE)
         )
 
     def _fits(self, place: _Place, own: int | None, kind: tuple[str, ...]) -> bool:
-        """Whether such a webhook's other fields are around a place, and a free text could hold the form's own."""
+        """Whether the other fields of such a webhook are around the place, and free text could hold the form's own field."""
         free = _FREE[kind].get(place.name)
         if free is None:
             return False
@@ -406,19 +406,19 @@ class _Reading:
         )
 
     def _shows(self, field: str, begin: int, end: int) -> bool:
-        """Whether a field could be between two places."""
+        """Whether a field could begin and end between two positions."""
         tail = self.begins.get("SmsMessageSid", -len("Sms")) + len("Sms")  # another parameter's
-        # The one character more shows that a name follows the value.
+        # One character more, so that a direction's pattern sees the name that follows.
         return any(
             found.start() != tail for found in _SHOWN[field].finditer(self.signed, begin, end + 1)
         )
 
     def _is_of_client(self, at: int) -> bool:
-        """Whether a client of the Voice SDK may call, who chooses the names of parameters."""
+        """Whether a Voice SDK client, which chooses parameter names, could be the sender after a position."""
         return self.signed.find("Fromclient:", at) >= 0
 
     def _is_of_message(self, place: _Place) -> bool:
-        """Whether the field is not a call's: a message has no end at a client or SIP, and all its SIDs together."""
+        """Whether the field could be a message's: no end is a client or SIP, and its SIDs are together."""
         if place.name == "From":
             channels = {place.channel, _channel_of(self.first.get("To", ""))}
             return channels.isdisjoint(_ANY_TEXT) and self._is_followed(place, "MessageSid")
@@ -426,7 +426,7 @@ class _Reading:
         return not is_call or self._shows("SmsSid", place.end, len(self.signed))
 
     def _goes_on(self, place: _Place, until: int) -> bool:
-        """Whether a later parameter begins before `until`, and could hold what is there."""
+        """Whether a parameter that sorts after the field begins before `until`, and could hold what is there."""
         name = place.name
         if place.is_client or self.channel == "client":
             return True
@@ -439,7 +439,7 @@ class _Reading:
         return bisect_left(begins, place.end) < bisect_right(begins, until)
 
     def check_words(self) -> None:
-        """No sender that is a word is hidden: where one is glued to `From`, the form begins a sender or its place."""
+        """No sender that is a word is hidden: wherever a word follows `From`, the form begins a sender or its city there."""
         first = self.first
         sender, own = first.get("From", ""), self.begins.get("From", self.begin)
         is_missing = not sender or _begins_as_place(sender) is not None
@@ -448,11 +448,11 @@ class _Reading:
         ours = {self.begins.get(name) for name in ("From", *_PLACES_OF_SENDERS)}
         if sids:
             if ":" in first.get("To", "") and not is_missing:
-                return  # every sender on a channel looks like one
+                return  # every sender on a channel looks like an address
             begin, end = begin if is_missing else own + len("From"), min(sids)
         elif is_missing and "Direction" not in first:
             return
-        elif not is_missing:  # a caller's, behind the call's SID and before the caller's words
+        elif not is_missing:  # of a call: between its SID and the caller's own words
             spoken = [found.start() for found in _spoken(self.signed, begin, own)]
             call = _SHOWN["CallSid"].search(self.signed, self.start, own)
             if call is None or not spoken:
@@ -464,13 +464,13 @@ class _Reading:
                 self._refuse(self._holder(found.start())[3], "a sender could begin in it")
 
     def check_url(self) -> None:
-        """A URL that was signed alone is not a URL and a form: a form's account is right behind the URL."""
+        """A URL that was signed alone does not hold a form: a form begins with its account, right after the URL."""
         for place in self._places():
             if place.name == "AccountSid" and self._is_followed(place):
                 raise RequestError(403, "re-split", "AccountSid could begin a form in the URL")
 
     def check_studio(self) -> None:
-        """A query and a form are not the form that a flow of Twilio Studio sends, whose author chooses the names."""
+        """The query and the form could not be one form of Twilio Studio, where a flow's author chooses the names."""
         if not _studio_text(self.signed, self.start, self.begin):
             return
         ours = self.begins.values()
@@ -480,7 +480,7 @@ class _Reading:
                 self._refuse(name, "the query and the form could be one of Twilio Studio's")
 
     def check_query(self) -> None:
-        """A URL and a form were not signed as one URL, whose query names another account, sender or SID."""
+        """The URL and the form could not be one URL whose query names another account, sender or SID."""
         if "AccountSid=" not in self.signed or not _query_only(self.signed, self.begin):
             return
         before = self.signed[: self.begin]
@@ -494,7 +494,7 @@ class _Reading:
         sids = [name for name in ("CallSid", *MESSAGE_SIDS) if _whole_sid(get.get(name, ""))]
         if not _whole_sid(get.get("AccountSid", "")) or not sids or "From" not in get:
             return
-        # Where the URL ends and the form begins, the GET's value goes on: so it holds free text.
+        # The query's last value would go on in the form, so only a parameter with free text can be the last.
         cut = before.rpartition("&")[2].rpartition("?")[2].partition("=")[0]
         if cut in _STRICT:
             return
@@ -505,13 +505,13 @@ class _Reading:
 
 
 def _fields_of(name: str) -> tuple[str, ...]:
-    """The guarded fields that a name ends in; of another SID's name ``Sid``."""
+    """The guarded fields that a name ends with; ``Sid`` for the name of another SID."""
     return tuple(field for field in _GUARDED_SIDS if name.endswith(field)) or ("Sid",)
 
 
 def _is_lengthened(field: str, address: str) -> bool:
     """Whether the name of a later parameter is in an address."""
-    address = address[: 2 * MAX_ADDRESS_CHARS]  # a longer one is nobody's
+    address = address[: 2 * MAX_ADDRESS_CHARS]  # no address is longer
     channel, number = _channel_of(address), _begins_as_number(address)
     if _ADDRESSES[field].search(address, 1):
         return True
@@ -525,12 +525,12 @@ def _is_lengthened(field: str, address: str) -> bool:
 
 
 def _channel_of(address: str) -> str:
-    """What is before the colon of an address; "" of a telephone number."""
+    """What is before the colon of an address, or ""."""
     found = _channel(address)
     return found[0][:-1] if found is not None else ""
 
 
 def _later_name(text: str, at: int, above: str) -> str:
-    """The parameter's name that is at a place, if it sorts behind `above`; else ""."""
+    """The parameter name at a position if it sorts after `above`, else ""."""
     found = _name.match(text, at)
     return found[0] if found is not None and found[0] > above else ""

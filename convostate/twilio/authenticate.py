@@ -28,8 +28,8 @@ _HASH = "bodySHA256"
 _OF_MESSAGES = MESSAGE_SIDS | {"MessageStatus", "SmsStatus"}
 _OF_CALLS = frozenset({"CallSid", "CallStatus", "Direction"})
 _WORDS = ("Direction", "MessageStatus", "SmsStatus", "CallStatus")
-# https://www.twilio.com/docs/voice/twiml#callstatus-values, and the statuses of messages. Letters in the other
-# case would be the next parameter's name.
+# https://www.twilio.com/docs/voice/twiml#callstatus-values, and the statuses of messages. A capital letter would
+# be the beginning of the next parameter's name.
 _is_word = re.compile("[a-z]*(?:[-_][a-z]+)*").fullmatch
 
 
@@ -55,7 +55,7 @@ def authenticate(request: Request, secrets: Secrets) -> tuple[Webhook, str]:
             raise RequestError(
                 415,
                 "content-type",
-                "a form whose URL carries bodySHA256 was signed as something else",
+                "the URL of a form has bodySHA256, so it was not signed as a form",
             )
         form = signed_form = parse_form(request.body)
     else:
@@ -77,10 +77,10 @@ def authenticate(request: Request, secrets: Secrets) -> tuple[Webhook, str]:
 
 
 def _check_body(request: Request) -> None:
-    """What is not a form is signed by its hash in the URL; a GET has no body, with a hash or without."""
+    """A body that is not a form is signed by its hash in the URL; a GET has no body."""
     if "form" in request.content_type.lower() and request.method == "POST":
         raise RequestError(
-            415, "content-type", "a form has no other charset than UTF-8, and no parts"
+            415, "content-type", "a form must be UTF-8 and urlencoded, not multipart"
         )
     if request.method == "GET":
         if request.body:
@@ -91,7 +91,7 @@ def _check_body(request: Request) -> None:
         raise RequestError(
             415,
             "content-type",
-            "neither a form in UTF-8 nor a body that matches the URL's bodySHA256",
+            "it is neither a UTF-8 form nor a body that matches the URL's bodySHA256",
         )
 
 
@@ -103,7 +103,7 @@ def _is_form(content_type: str) -> bool:
 
 
 def _check_identity(request: Request, form: Form, signed: str) -> None:
-    """Each field that decides who talks to whom has one value, and it is one."""
+    """Each identity field has one valid value, and the fields fit together."""
     params, pairs = form.first, form.pairs
     if "\0" in signed or "%00" in request.query:
         for name in IDENTITY - {"Body"}:
@@ -115,7 +115,7 @@ def _check_identity(request: Request, form: Form, signed: str) -> None:
             raise RequestError(
                 403,
                 "identity",
-                "a field that decides who talks to whom is repeated",
+                "a parameter that identifies the conversation is repeated",
                 parameter=twice,
             )
     sid = params.get("MessageSid") or params.get("SmsSid") or params.get("SmsMessageSid")
@@ -125,20 +125,22 @@ def _check_identity(request: Request, form: Form, signed: str) -> None:
         raise RequestError(
             403,
             "identity",
-            "a message has no field of a call",
+            "a message has a field of a call",
             parameter=min(_OF_CALLS & params.keys()),
         )
     for name in _WORDS:
         if name in params and not _is_word(params[name]):
-            raise RequestError(403, "identity", "a status is not a word", parameter=name)
+            raise RequestError(
+                403, "identity", "a status or a direction is not a word", parameter=name
+            )
 
 
 def _check_query(query: str) -> None:
-    """A form without an account may be the URL of a GET webhook, which names it there."""
+    """A form without an account is not a GET webhook's, whose URL names the account."""
     if query and "AccountSid" in names_of_query(query):
         raise RequestError(
             403,
             "identity",
-            "the account is in the query and not in the form, as if signed for a GET",
+            "the account is only in the query, as in a GET webhook",
             parameter="AccountSid",
         )

@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
     from convostate.twilio.signature import Request, Secrets, Signer
 
-# What one more spelling takes, before it is signed with the port and without; an HMAC takes 2 µs and 0.7 ns
-# a byte (3 ns if the processor has no instructions for SHA-1), and its text 1 ns a byte.
+# What one more spelling of a URL takes, signed with the port and without. An HMAC takes 2 µs and 0.7 ns a byte
+# (3 ns if the processor has no instructions for SHA-1), and its text 1 ns a byte.
 _TRY_NS, _HMAC_NS, _BYTE_NS = 10_000, 2000, 2
 _MOST_NS = 5_000_000  # for other URLs and parameters
 _MOST_OTHERS_NS = 5_000_000  # for the secrets of other accounts: a thousand of them
-# What is longer than any known webhook: a WhatsApp message with its ads has 16 KiB and 60 fields.
+# No known webhook is larger: a WhatsApp message with its ads has 16 KiB and 60 fields.
 _MOST_REQUEST_BYTES = 32 * 1024
 _MOST_FIELDS = 150
 _MOST_RESPELLED_CHARS = 4096
@@ -37,7 +37,7 @@ _MOST_HINT_CHARS = 255  # RFC 1035 §2.3.4: a host name; a prefix is shorter
 _MOST_HINTS = 4  # of one header: proxies in a row
 _MOST_SHOWN_CHARS = 250  # of a URL or a path
 
-# Some put a phone's number into the webhook's URL: two digits of it are enough to recognise it.
+# Some webhook URLs hold a phone number: its last two digits are enough to recognise it.
 _NUMBER = re.compile(r"(?:(?:\+|%2[Bb])(?:[0-9 ()-]|%20){5,}|[0-9]{5,})([0-9]{2})")
 _ORIGIN = re.compile(r"(?P<scheme>[a-z]+)://(?P<host>\[[^/?#\]]*\]|[^/?#:]*)(?::(?P<port>[0-9]+))?")
 _AUTHORITY = re.compile(r"(?P<host>\[[^/?#\]]*\]|[^/?#:@]+)(?::(?P<port>[0-9]+))?")
@@ -47,7 +47,7 @@ _HINT = re.compile(r'(?:(?i:host)=)?"?(?P<hint>(?![a-zA-Z]+=)[!#-~]+)"?')
 _is_inside = re.compile(r"\[.*\]|[0-9.]+|localhost|[^.]+|.+\.(?:local|internal|lan)").fullmatch
 
 FIXABLE = "signature"
-"""The category for which it is worth trying what would have verified."""
+"""The category of refusals for which the diagnosis tries what would have verified."""
 
 _HOST_HEADERS = ("Host", "X-Forwarded-Host", "Forwarded", "X-Original-Host")
 _PREFIX_HEADERS = ("X-Forwarded-Prefix", "X-Script-Name")
@@ -63,7 +63,7 @@ _PATH_HEADERS = (
 
 
 class Diagnosis(NamedTuple):
-    """What is known of a request.
+    """What is known about a request.
 
     Attributes:
         valid: The middleware accepts it.
@@ -127,7 +127,7 @@ def diagnose(
 
 
 def as_refusal(error: Exception) -> RequestError:
-    """The refusal that an exception of the verification amounts to."""
+    """The refusal for an exception that was raised while verifying."""
     if isinstance(error, RequestError):
         return error
     # Neither its text nor its traceback: both may hold parts of the request.
@@ -142,8 +142,8 @@ def diagnose_refusal(
 ) -> Diagnosis:
     """Say what is wrong with a refused request, and what to do.
 
-    For a signature that does not match, it tries what commonly changes on the way. That takes at most
-    20 ms, whatever arrived and whatever is configured.
+    If the signature does not match, it tries what commonly changes on the way. That takes at most 20 ms,
+    whatever arrives and whatever is configured.
 
     Args:
         error: Why it was refused.
@@ -218,14 +218,14 @@ _AMBIGUOUS = (
     "conference), put a blank behind the words From and To in it"
 )
 _UNKNOWN = "no usual change of the URL or the parameters makes it valid"
-_TOO_LONG = "there is too much to try everything that may be wrong"
+_TOO_LONG = "the request is too large to try every usual change"
 _PATH = "have the proxy pass on the path as Twilio sent it"
 _PARAMETERS = "sign the parameters as they are sent"
-_AS_JSON = "it was signed as JSON or GET: send it so, with bodySHA256 in the URL of a JSON webhook"
+_AS_JSON = "it was signed as JSON or GET: send it the same way, with bodySHA256 in the URL of a JSON webhook"
 
 
 def _comparison(checked: str, arrival: Arrival) -> str:
-    """The two values to compare if nothing can be known."""
+    """What to compare if the reason cannot be found."""
     path = arrival.target.partition("?")[0]
     host = _ORIGIN.match(checked)
     intro = ""
@@ -247,7 +247,7 @@ def _without(path: str) -> str:
 
 
 def shown(url: str) -> str:
-    """A URL or path for people: no query, no control character, no number, and not endless."""
+    """A URL or path for people: without query, control characters and numbers, and not too long."""
     place = url[: 2 * _MOST_REQUEST_BYTES].partition("?")[0].partition("#")[0]
     origin = match[0] if (match := _ORIGIN.match(place)) else ""
     path = place[len(origin) : len(origin) + _MOST_SHOWN_CHARS + 1]
@@ -350,7 +350,7 @@ def _setting(value: str, target: str, arrival: Arrival) -> str:
 
 
 def _origins(url: str, arrival: Arrival) -> list[str]:
-    """Every scheme, host and port that Twilio may have been given, the likelier ones first."""
+    """Every scheme, host and port that Twilio may have been given, the most likely ones first."""
     checked = _ORIGIN.match(url)
     if checked is None:
         return []
@@ -382,10 +382,10 @@ _PORT = re.compile("(?P<port>[0-9]{1,5})")
 
 
 def _paths(target: str, arrival: Arrival) -> Iterator[tuple[str, str, str]]:
-    """Every path that Twilio may have been given: what is different, what is before it, the path.
+    """Every path that Twilio may have been given: what differs, the prefix, the rest.
 
-    Different may be the ``prefix`` alone; the whole, which the proxy has ``changed``; the
-    ``spelling``; or the app's own path, which is ``longer``.
+    What differs: only the ``prefix``; all of it, because the proxy ``changed`` it; the ``spelling``; or the
+    app's path is ``longer``.
     """
     own = arrival.public_url.partition("://")[2].partition("/")[2]
     own = f"/{own}" if own else ""

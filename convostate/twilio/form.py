@@ -4,9 +4,9 @@ Rules of this file:
 
 1. One spelling. Encoders of ``application/x-www-form-urlencoded`` escape the same byte in the same
    way everywhere, never escape a letter or a digit, and never leave a blank, a control or a
-   non-ASCII byte bare. A text that does otherwise is refused, so that no change of a byte can leave
-   the meaning as it was. (Hexadecimal digits may be upper or lower case, but not both in one form;
-   and where one escape alone holds a letter, it is upper case, as nearly every encoder writes it.)
+   non-ASCII byte unescaped. Any other spelling is refused, so that no byte can change without
+   changing the meaning. (Hexadecimal digits may be upper or lower case, but not both in one form;
+   if only one escape holds a letter, it is upper case, as most encoders write it.)
 2. One reading. Whatever two form parsers of this field read differently is refused: ``;`` as a
    separator, a missing ``=``, NUL in a name, invalid UTF-8, names that some of them strip or fold.
 3. Nothing is repaired. A form either parses whole or is malformed.
@@ -31,7 +31,7 @@ MAX_FIELDS = 1000
 IDENTITY = frozenset(
     "AccountSid From To Body MessageSid SmsSid SmsMessageSid CallSid Direction MessageStatus SmsStatus CallStatus".split()
 )
-"""Fields that decide who talks to whom about what: one value each."""
+"""Parameters that identify the conversation and what is said in it: one value each."""
 
 # The re-split guard looks at forms with these: ForwardedFrom may end in the true sender's name.
 _LOOKED_AT = frozenset({"ForwardedFrom", "ConferenceSid"})
@@ -76,7 +76,7 @@ _VALUE_BYTES = _FORM_BYTES.translate(None, b"&=")
 _MARKS = b"=&" * MAX_FIELDS  # of a form whose values hold no =
 # Twilio's names are words with dots, dashes and digits; parameters that a client application adds
 # may be freer. What would shift the boundary between name, value and URL is never part of a name.
-_UNWRITTEN = "it holds an escape that no encoder writes"
+_UNWRITTEN = "it holds an escape sequence that no encoder writes"
 _bad_in_name = re.compile(r"[&=?#%/;+\x00-\x1f\x7f]").search
 _NAME_TRIMMINGS = " \t\r\n[]\ufeff\u200b"
 
@@ -102,15 +102,15 @@ _lower_escape = re.compile("%[0-9a-f]?[a-f]").search
 
 
 class Shape(NamedTuple):
-    """What a set of usual names alone tells, computed once and kept: Twilio sends few such sets.
+    """What follows from a form's names alone if all are documented. Twilio sends few such sets, so each is kept.
 
     Attributes:
         signed: A format of `values`: the names in the order in which they are signed.
         values: Gives the values in that order.
-        senders: How often ``From`` stands in the names.
-        receivers: How often ``To`` does.
-        sids: How often ``Sid`` does.
-        directions: How often ``Direction`` does.
+        senders: How often ``From`` occurs in the names.
+        receivers: How often ``To`` occurs.
+        sids: How often ``Sid`` occurs.
+        directions: How often ``Direction`` occurs.
         addresses: The names whose values are addresses.
         numbered: The names whose values are SIDs.
     """
@@ -146,9 +146,9 @@ class Form(NamedTuple):
 
     Attributes:
         first: Name to value; of a repeated name the first one, as Werkzeug reads it.
-        pairs: Every (name, value) in the order received, or None where no name is repeated.
-        shape: What the names alone tell, where all are usual and none is repeated, else None.
-        is_unknown: The shape had to be computed; `learn` spares that the next time.
+        pairs: Every (name, value) in the order received, or None if no name is repeated.
+        shape: What follows from the names, or None if one is repeated or not documented.
+        is_unknown: The shape is not kept yet; see `learn`.
     """
 
     first: dict[str, str]
@@ -180,7 +180,7 @@ def parse_form(raw: bytes) -> Form:
         return EMPTY
     marks = raw.translate(None, _VALUE_BYTES)
     if marks.translate(None, b"&="):
-        raise _malformed("it holds bytes that a form escapes")
+        raise _malformed("it holds bytes that must be escaped in a form")
     text = raw.decode("ascii")
     if _not_upper(text):
         _check_lower(text)
@@ -211,7 +211,7 @@ def parse_query(query: str) -> Form:
     if not query:
         return EMPTY
     if not query.isascii() or query.encode("ascii").translate(None, _FORM_BYTES):
-        raise _malformed("its query holds bytes that a URL escapes")
+        raise _malformed("its query holds bytes that must be escaped in a URL")
     _check_length(query)
     if _not_either(query):
         raise _malformed(_UNWRITTEN)
@@ -219,7 +219,7 @@ def parse_query(query: str) -> Form:
 
 
 def names_of_query(query: str) -> set[str]:
-    """The names in the query of a POST, as generously as any framework would find them."""
+    """Every name that any framework could find in the query of a POST."""
     return {unquote_plus(field.partition("=")[0]) for field in query.replace(";", "&").split("&")}
 
 
@@ -260,13 +260,13 @@ def _read(text: str, *, bare_names: bool) -> Form:
 
 
 def learn(form: Form) -> None:
-    """Keep the shape of a form that Twilio has signed: a stranger's would only take the room."""
+    """Keep the shape of a form that Twilio has signed. A stranger could fill the room with others."""
     if form.shape is not None and len(_SHAPES) < _MOST_SHAPES:
         _SHAPES[tuple(form.first)] = form.shape
 
 
 def _unescape(text: str) -> str:
-    """Decode what a form or a query has escaped, its escapes being checked."""
+    """Decode a text whose escapes have been checked."""
     # Python's own escapes, which C decodes: a third of the time of any loop.
     python = text.replace("\\", "\\\\").replace("%", "\\x")
     decoded = python.encode("ascii").decode("unicode_escape")
@@ -283,7 +283,7 @@ def _check_names(names: dict[str, str]) -> None:
     for name in names.keys() - DOCUMENTED:
         if not name or _bad_in_name(name) or name != name.strip():
             raise _malformed(
-                "a name holds a character that belongs to a URL, or a blank at its end"
+                "a name holds a URL's delimiter or a control character, or begins or ends with a blank"
             )
         trimmed = name.strip(_NAME_TRIMMINGS)
         field = _FIELDS.get(trimmed.casefold())
@@ -295,7 +295,7 @@ def _check_names(names: dict[str, str]) -> None:
             raise RequestError(
                 403,
                 "form",
-                "a name is another spelling of one that decides who talks to whom",
+                "a name is another spelling of a parameter that identifies the conversation",
                 parameter=name,
             )
 

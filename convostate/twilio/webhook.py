@@ -35,9 +35,9 @@ _INCOMING = frozenset({"received", "receiving"})
 
 MAX_ADDRESS_CHARS = 256  # the longest known kind, a SIP address, stays below
 
-# How Twilio names callers that it does not know or may not tell, in words or as they are dialled
-# (https://help.twilio.com/articles/223179988), and telephones of SIP (RFC 3323 §4.1). They are many people,
-# so they are no one's address.
+# How Twilio names a caller whose number is unknown or withheld, in words or as dialled digits
+# (https://help.twilio.com/articles/223179988), and how SIP telephones do (RFC 3323 §4.1). Many people share
+# such a name, so it is not an address.
 _WITHHELD = frozenset(
     """anonymous unknown restricted blocked unavailable private withheld unidentified undisclosed
     266696687 7378742833 2562533 8656696 86282452253""".split()
@@ -47,7 +47,7 @@ _words = re.compile(r"[^\W_]+").findall
 
 
 def _is_withheld(caller: str) -> bool:
-    """Whether a caller's address names nobody: ``sip:anonymous@anonymous.invalid``, ``Private Number``, ``0``."""
+    """Whether a caller's number is withheld: ``sip:anonymous@anonymous.invalid``, ``Private Number``, ``0``."""
     scheme, colon, rest = caller.casefold().partition(":")
     address = rest if colon and scheme in ("sip", "sips", "client") else caller.casefold()
     user, _, host = address.partition("@")
@@ -126,7 +126,7 @@ class Webhook:
     Attributes:
         kind: ``message`` (somebody wrote), ``message-status`` (what became of a message that was
             sent), ``call`` or ``other`` (recordings, JSON events, …).
-        pair: Who talks to whom, or None where the webhook names no two ends of ours: recording
+        pair: Who talks to whom, or None if the webhook does not name both ends or neither is ours: recording
             callbacks, events, withheld callers, the far leg of ``<Dial>``.
         params: The parameters, read-only; of a repeated name the first value. For a JSON webhook
             those of the query.
@@ -145,7 +145,7 @@ class Webhook:
 
     @property
     def account_sid(self) -> str:
-        """The account the webhook speaks for, or ""."""
+        """The account that sent the webhook, or ""."""
         return self.params.get("AccountSid", "")
 
     @property
@@ -189,10 +189,7 @@ class Webhook:
 
 
 def kind_of(params: Mapping[str, str]) -> Kind:
-    """Tell what a form webhook is about.
-
-    Raises nothing: what is not known is ``other``.
-    """
+    """The kind of a form webhook; ``other`` if it is not known."""
     if "MessageStatus" in params:
         return "message-status"
     if "MessageSid" in params or "SmsSid" in params:
