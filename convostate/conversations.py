@@ -25,6 +25,7 @@ from convostate.replies import (
     LoopWorkers,
     ThreadWorkers,
     WorkSealer,
+    check_arguments,
     check_client,
     check_returned,
     client_for,
@@ -135,7 +136,7 @@ class _Conversations(ABC):
                 right kind.
         """
         name, is_async = type(self).__name__, isinstance(self, AsyncConversations)
-        if not callable(function) or inspect.iscoroutinefunction(function) is not is_async:
+        if not takes_a_turn(function) or inspect.iscoroutinefunction(function) is not is_async:
             raise UsageError(
                 f"{name}.answers takes {'an async def' if is_async else 'a def'} of one argument, the turn. "
                 "Conversations takes a def, and AsyncConversations an async def"
@@ -249,7 +250,9 @@ class _Conversations(ABC):
 
     async def _send_reply(self, account_sid: str, message: dict[str, Any]) -> object:
         is_async = isinstance(self, AsyncConversations)
-        return await self._create(client_for(self._client, account_sid, is_async=is_async), message)
+        client = client_for(self._client, account_sid, is_async=is_async)
+        check_arguments(client, message, is_async=is_async)
+        return await self._create(client, message)
 
     @asynccontextmanager
     async def _take(self, turn: Turn) -> AsyncIterator[State]:
@@ -936,3 +939,14 @@ def own_turn(
         )
     pair = None if call_sid and not (ours or theirs) else PhonePair(account_sid, ours, theirs)
     return Turn(config, pair, kind, call=(account_sid, call_sid) if call_sid else None)
+
+
+def takes_a_turn(function: object) -> bool:
+    """Whether a function can be called with one argument."""
+    try:
+        inspect.signature(function).bind(None)  # type: ignore[arg-type]  # TypeError if it is none
+    except TypeError:
+        return False
+    except ValueError:  # a builtin that does not say
+        return True
+    return True

@@ -92,9 +92,11 @@ class Answering:
                 "turn.reply() writes to the person of this conversation, from the number that they wrote to. "
                 "Write to somebody else with client.messages.create()"
             )
-        if not isinstance(body, str) or not (
-            body or message.get("media_url") or "content_sid" in message
-        ):
+        if not isinstance(body, str):
+            raise UsageError(
+                f"turn.reply() takes the text as a str, and was given a {type(body).__name__}"
+            )
+        if not (body or message.get("media_url") or "content_sid" in message):
             raise UsageError(
                 "turn.reply() has nothing to send. Give a body, media_url or content_sid"
             )
@@ -104,7 +106,12 @@ class Answering:
                 "Shorten the text, or call turn.reply() for each part of it"
             )
         message = {"body": body, **message} if body else message
-        codec.encode(message)
+        try:
+            codec.encode(message)
+        except StateError as error:
+            raise StateError(
+                f"turn.reply(): {error}".replace("the state", "the message", 1)
+            ) from None
         self.messages.append(message)
 
 
@@ -402,7 +409,7 @@ class Answers:
             except Exception as error:  # noqa: BLE001  # the client's, of any kind
                 again, reason = fate_of(error)
                 cause = error.__cause__ if isinstance(error, NoClientError) else error
-                if cause is not None and reason in ("unknown", "no-client"):
+                if cause is not None and reason in ("unknown", "no-client", "arguments"):
                     where = f": {place_of(cause)}"
                 if again and tries <= len(SEND_AGAIN_S):
                     _log("a reply could not be sent and is tried again", reason + where)
@@ -428,6 +435,8 @@ def fate_of(error: Exception) -> tuple[bool, str]:
     """
     if isinstance(error, NoClientError):
         return True, "no-client"
+    if isinstance(error, UsageError):
+        return False, "arguments"
     status, code = getattr(error, "status", None), getattr(error, "code", None)
     if isinstance(status, int) and status >= FIRST_FAILING_STATUS:
         return status == 429 or status >= 500, str(code or status)
@@ -692,6 +701,21 @@ def client_for(client: Any, account_sid: str, *, is_async: bool) -> Any:
     except Exception as error:
         raise NoClientError from error
     return made
+
+
+def check_arguments(client: Any, message: dict[str, Any], *, is_async: bool) -> None:
+    """Check that a client knows all arguments of a message.
+
+    Raises:
+        UsageError: It does not.
+    """
+    method = "create_async" if is_async else "create"
+    try:
+        inspect.signature(getattr(client.messages, method)).bind(**message)
+    except TypeError as error:
+        raise UsageError(
+            f"turn.reply() gives messages.{method}() what it does not take: {error}"
+        ) from None
 
 
 def check_client(client: Any, *, is_async: bool) -> None:

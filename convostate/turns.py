@@ -713,7 +713,8 @@ def check_free(claim: Claim) -> None:
     if any(each.name == claim.name for each in running):
         raise UsageError(
             "A turn of this conversation runs here already, and this would wait for it or break it. "
-            "In its webhook use state_from(environ) and client.messages.create(), inside turn() the state you have"
+            "In its webhook use state_from(environ) and client.messages.create(), inside turn() the state you have, and in "
+            "an answer function turn.state and turn.reply()"
         )
     if claim.call and any(
         not each.call and claim.listed_under in ("", each.name) for each in running

@@ -317,6 +317,17 @@ def test_a_reply_for_which_no_client_is_made_is_sent_once_there_is_one(
     assert world.backlog() == (0, False, 0, 0)
 
 
+def test_a_misspelt_argument_of_a_reply_is_named_and_nothing_is_said_to_be_sent(
+    world: Deferring, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.answer = lambda turn: turn.reply("one", mediaurl="https://example.com/cat.jpg")
+    world.phone().text("hello")
+    assert world.work() == []
+    assert "(arguments: UsageError: turn.reply() gives messages.create" in caplog.text
+    assert "'mediaurl'" in caplog.text
+    assert world.backlog() == (0, False, 0, 1)
+
+
 def test_clients_wrap_a_connection_that_was_not_made() -> None:
     from requests.exceptions import ConnectionError as RequestsError
     from urllib3.exceptions import MaxRetryError, NewConnectionError, ProtocolError
@@ -652,11 +663,23 @@ def test_a_cookie_store_does_not_keep_texts() -> None:
         )
 
 
+def test_a_reply_that_cannot_be_kept_names_the_argument(
+    world: Deferring, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.answer = lambda turn: turn.reply("one", media_url=iter(["https://example.com/cat.jpg"]))
+    world.phone().text("hello")
+    assert world.work() == []
+    assert (
+        "StateError: turn.reply(): the message cannot be kept: at $.media_url is a list_iterator"
+        in caplog.text
+    )
+
+
 @pytest.mark.parametrize(
     ("message", "match"),
     [
         ({}, "nothing to send"),
-        ({"body": 5}, "nothing to send"),
+        ({"body": None}, "as a str, and was given a NoneType"),
         ({"body": "x" * (MOST_CHARS + 1)}, "has 1,601 characters"),
         ({"body": "x", "to": BOB}, "somebody else"),
         ({"body": "x", "from_": US}, "somebody else"),
@@ -699,7 +722,7 @@ def test_wrong_functions_and_clients_are_refused_at_once() -> None:
     with pytest.raises(UsageError, match=r"client=…"):
         Conversations(settings(), store=store).answers(right)
     conversations = Conversations(settings(), store=store, client=lambda _sid: None)
-    for function in (wrong, None, 5):
+    for function in (wrong, None, 5, lambda: None, lambda _one, _two: None):
         with pytest.raises(UsageError, match="takes a def"):
             conversations.answers(function)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="No function answers"):
