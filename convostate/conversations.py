@@ -136,7 +136,7 @@ class _Conversations(ABC):
                 right kind.
         """
         name, is_async = type(self).__name__, isinstance(self, AsyncConversations)
-        if not takes_a_turn(function) or inspect.iscoroutinefunction(function) is not is_async:
+        if not takes_a_turn(function, is_async=is_async):
             raise UsageError(
                 f"{name}.answers takes {'an async def' if is_async else 'a def'} of one argument, the turn. "
                 "Conversations takes a def, and AsyncConversations an async def"
@@ -941,12 +941,13 @@ def own_turn(
     return Turn(config, pair, kind, call=(account_sid, call_sid) if call_sid else None)
 
 
-def takes_a_turn(function: object) -> bool:
-    """Whether a function can be called with one argument."""
+def takes_a_turn(function: object, *, is_async: bool) -> bool:
+    """Whether it is a function of that kind, or an object like one, and can be called with one argument."""
+    coroutine = map(inspect.iscoroutinefunction, (function, type(function).__call__))
     try:
         inspect.signature(function).bind(None)  # type: ignore[arg-type]  # TypeError if it is none
     except TypeError:
         return False
     except ValueError:  # a builtin that does not say
-        return True
-    return True
+        pass
+    return any(coroutine) is is_async

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from convostate import (
+    AsyncConversations,
     ConversationMiddleware,
     Conversations,
     OptedOutError,
@@ -733,6 +734,23 @@ def test_wrong_functions_and_clients_are_refused_at_once() -> None:
     for count in (0, -1, True, 1.5):
         with pytest.raises(UsageError, match="1 or more"):
             conversations.start_workers(count)  # type: ignore[arg-type]
+
+
+def test_an_object_that_is_called_like_a_function_of_the_right_kind_may_answer() -> None:
+    class Blocking:
+        def __call__(self, turn: Answering) -> None: ...
+
+    class Asynchronous:
+        async def __call__(self, turn: Answering) -> None: ...
+
+    for make, right, wrong in (
+        (Conversations, Blocking(), Asynchronous()),
+        (AsyncConversations, Asynchronous(), Blocking()),
+    ):
+        conversations: Any = make(settings(), store=MemoryStore(), client=print)
+        with pytest.raises(UsageError, match="one argument, the turn"):
+            conversations.answers(wrong)
+        assert conversations.answers(right) is right
 
 
 def test_the_client_of_an_account_is_asked_for(make: Make) -> None:

@@ -98,7 +98,7 @@ class MemoryWork:
             found = [each for each, at in self._due.items() if each[0] == queue and at <= moment]
             for each in found[:most]:
                 self._due[each] = moment + LENT_S
-            return [Hint(name, queue, self._due[queue, name]) for _, name in found[:most]]
+            return [Hint(name, queue) for _, name in found[:most]]
 
     async def take(
         self, hint: Hint, burst_s: float, lease_s: float, now: float | None
@@ -111,11 +111,11 @@ class MemoryWork:
                 kept.work = None
             work, holder = kept.work, kept.holder
             if holder is not None and holder.ends > time.monotonic():
-                self._put_off(hint, moment + _BUSY_S)
+                self._look(hint, moment + _BUSY_S)
             elif work is None or not (work.texts or work.replies):
-                self._put_off(hint, None)
+                self._look(hint, None)
             elif work.wait_s(burst_s, moment) > 0:
-                self._put_off(hint, moment + work.wait_s(burst_s, moment))
+                self._look(hint, moment + work.wait_s(burst_s, moment))
             else:
                 work.lease, work.lease_ends = object(), time.monotonic() + lease_s
                 work.tries += 1
@@ -179,10 +179,7 @@ class MemoryWork:
             work = kept.work
             work.lease, work.tries = None, tries
             work.not_before = moment + seconds if work.batch + tries else 0.0
-            if work.texts or work.replies:  # which others may have put off until this lease ends
-                self._due[taken.hint.queue, taken.hint.name] = moment + seconds
-            else:
-                self._put_off(taken.hint, None)
+            self._look(taken.hint, moment + seconds if work.texts or work.replies else None)
             kept.wake_next()
 
     async def dead(self, queue: str) -> list[Hint]:
@@ -204,7 +201,7 @@ class MemoryWork:
                 work.replies += [letter.entry for letter in found if not letter.is_text]
                 work.dead = []
                 work.touched = moment
-                self._due[hint.queue, hint.name] = moment
+                self._look(hint, moment)
             return found
 
     async def backlog(self, claim: Claim) -> Backlog:
@@ -223,13 +220,12 @@ class MemoryWork:
             raise lost()
         return kept
 
-    def _put_off(self, hint: Hint, until: float | None) -> None:
-        """Have a hint come again, or not, unless a text has come meanwhile, which has it come at once."""
-        if self._due.get((hint.queue, hint.name)) == hint.ticket:
-            if until is None:
-                del self._due[hint.queue, hint.name]
-            else:
-                self._due[hint.queue, hint.name] = until
+    def _look(self, hint: Hint, at: float | None) -> None:
+        """Have a hint come again, or not."""
+        if at is None:
+            self._due.pop((hint.queue, hint.name), None)
+        else:
+            self._due[hint.queue, hint.name] = at
 
 
 def _moment(now: float | None) -> float:
