@@ -31,6 +31,7 @@ PIECES = [
 FREE = {
     "Body", "ButtonText", "ButtonPayload", "Label", "Address", "ProfileName", "InteractiveData", "FlowData", "ListTitle", "ListDescription", "SpeechResult",
     "UnstableSpeechResult", "TranscriptionText", "CallerName", "AddOns", "TaskAttributes", "Payload", "Attributes", "FriendlyName", "ReferralBody",
+    "HandoffData", "TranscriptionData", "DocumentData", "DialSipCallId", "DialSipHeader_X-Note", "ReferTransferTarget",
 }  # fmt: skip
 CLIENT_NAMES = [
     "A",
@@ -62,6 +63,10 @@ ATTACKED = [
     "sip_call",
     "gather",
     "transcription",
+    "live_transcription",
+    "dial",
+    "relay",
+    "other_product",
     "task_router",
     "debugger",
     "conversation",

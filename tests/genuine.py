@@ -291,7 +291,21 @@ def transcription(by: Sender) -> Params:
 
 def dial(by: Sender) -> Params:
     return call(by, DialCallSid=by.sid("CA"), DialCallStatus="completed", DialCallDuration="3", DialBridged="true", QueueSid=by.sid("QU"),
-                DequeuedCallSid=by.sid("CA"), DequeingCallSid=by.sid("CA"), QueueResult="bridged", QueueTime="3", Duration="1", CallDuration="12")  # fmt: skip
+                DequeuedCallSid=by.sid("CA"), DequeingCallSid=by.sid("CA"), QueueResult="bridged", QueueTime="3", Duration="1", CallDuration="12",
+                **by.few({"DialSipCallId": "y@5.6.7.8", "DialSipResponseCode": "200", "DialSipHeader_X-Note": by.text(2), "ReferTransferTarget": "sip:bob@example.com"}))  # fmt: skip
+
+
+def relay(by: Sender) -> Params:
+    """The end of a ConversationRelay, where a language model hands over."""
+    handoff = json.dumps({"reason": by.text(3), "from": by.number()}, ensure_ascii=False)
+    return call(by, SessionId=by.sid("VX"), SessionStatus="completed", SessionDuration="12", HandoffData=handoff)  # fmt: skip
+
+
+def live_transcription(by: Sender) -> Params:
+    """What is being said in a call."""
+    data = json.dumps({"transcript": by.text(8), "confidence": 0.9}, ensure_ascii=False)
+    return {"AccountSid": ACCOUNT, "CallSid": by.sid("CA"), "TranscriptionSid": by.sid("GT"), "TranscriptionEvent": "transcription-content", "Final": "true",
+            "LanguageCode": "en-US", "SequenceId": "2", "Stability": "0.9", "Timestamp": "2026-11-25T12:00:00Z", "Track": "inbound_track", "TranscriptionData": data}  # fmt: skip
 
 
 def conference(by: Sender) -> Params:
@@ -362,7 +376,7 @@ def other_product(by: Sender) -> Params:
     ])  # fmt: skip
 
 
-_PRODUCTS = [sms, mms, whatsapp, rcs, messenger, message_status, call, client_call, sip_call, gather, recording, transcription, dial, conference,
+_PRODUCTS = [sms, mms, whatsapp, rcs, messenger, message_status, call, client_call, sip_call, gather, recording, transcription, live_transcription, dial, relay, conference,
              task_router, debugger, conversation, studio, other_product]  # fmt: skip
 FORMS: dict[str, Callable[[Sender], Params]] = {each.__name__: each for each in _PRODUCTS}
 

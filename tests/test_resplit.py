@@ -33,6 +33,12 @@ FREE = (
     "Fro",
     "SipHeader_X",
     "SpeechResult",
+    "DialSipCallId",
+    "DialSipHeader_X",
+    "HandoffData",
+    "ItemData",
+    "ReferTransferTarget",
+    "TranscriptionData",
 )  # what a sender writes
 
 
@@ -187,6 +193,15 @@ FORGERIES: dict[str, tuple[Params, Params]] = {
     "a06 the receiver of a text lengthened by the next parameter": case(sms("hi", WaId="1555"), "WaId", To=f"{US}WaId1555"),
     "a06 a receiver in what a caller says":
         case(call(SpeechResult=f"xTo{VICTIM}ToCity"), SpeechResult="x", To=VICTIM, ToCity=f"To{US}"),
+    "a06 a receiver in what a language model hands over": case(call(HandoffData=f"xTo{VICTIM}ToCity"), HandoffData="x", To=VICTIM, ToCity=f"To{US}"),
+    "a06 a receiver in what a SIP telephone transfers to":
+        case(call(ReferTransferTarget=f"sip:xTo{VICTIM}ToCity"), ReferTransferTarget="sip:x", To=VICTIM, ToCity=f"To{US}"),
+    **{f"a06 a withheld caller behind what the dialled telephone says in {name}": case(call(From="anonymous", **{name: f"xDirectioninboundFrom{VICTIM}SipDomain"}),
+        **{name: "x", "From": VICTIM, "SipDomain": "DirectioninboundFromanonymous"}) for name in ("DialSipHeader_X", "DialSipCallId")},
+    "a06 a sender in a live transcription": case({"AccountSid": ACCOUNT, "CallSid": CALL, "Final": "true", "TranscriptionData": f"hiFrom{VICTIM}T", "TranscriptionEvent": "transcription-content"},
+        "TranscriptionData", "TranscriptionEvent", Final="trueTranscriptionDatahi", From=VICTIM, T="TranscriptionEventtranscription-content"),
+    "a06 a sender in a document of Sync": case({"AccountSid": ACCOUNT, "EventType": "map_item_updated", "ItemData": f"hiFrom{VICTIM}I", "ItemKey": "k", "ServiceSid": f"IS{'1' * 32}"},
+        "ItemData", "ItemKey", EventType="map_item_updatedItemDatahi", From=VICTIM, I="ItemKeyk"),
     "a06 the account lengthened by the next parameter": case(sms("hi", AddOns="{}"), "AddOns", AccountSid=f"{ACCOUNT}AddOns{{}}"),
     "a06 the sid lengthened by the next parameter":
         case(sms("hi"), "NumMedia", MessageSid=f"{SID}NumMedia0"),

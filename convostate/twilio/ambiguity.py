@@ -105,20 +105,25 @@ _FREE = {
         "MessageSid": re.compile("InteractiveData|Label|List(?:Description|Id|Title)"),
     },
     _CALL: {
-        **dict.fromkeys(("CallSid", "Direction"), re.compile("AddOns|CallerName")),
+        **dict.fromkeys(
+            ("CallSid", "Direction"), re.compile("AddOns|CallerName|DialSip(?:CallId|Header_)")
+        ),
         "From": re.compile("ErrorUrl|ForwardedFromsips?:"),
-        "To": re.compile("(?<!ble)SpeechResult|SipHeader_"),
+        "To": re.compile(
+            "(?<!ble)SpeechResult|HandoffData|ReferTransferTarget|SipCallId|(?<!Dial)SipHeader_"
+        ),
     },
 }
-_spoken = re.compile("SpeechResult|TranscriptionText|SipHeader_").finditer
+_spoken = re.compile("SpeechResult|TranscriptionText|(?<!Dial)SipHeader_").finditer
 
-# Events of TaskRouter, Conversations, Video and conferences, and the debugger's. One at a time: a search for a
+# Events of TaskRouter, Conversations, Sync, Video, live transcriptions and conferences, and the debugger's. One at a time: a search for a
 # literal takes a tenth of the time.
 _OF_ANOTHER_PRODUCT = [
     re.compile(pattern).finditer
     for pattern in (
-        *(f"{name}[0-9a-f]{{32}}" for name in ("WorkspaceSidWS", "ConversationSidCH", "RoomSidRM")),
+        *(f"{name}[0-9a-f]{{32}}" for name in ("WorkspaceSidWS", "ServiceSidIS", "RoomSidRM")),
         "PayloadTypeapplication/",
+        "TranscriptionEventtranscription-",
         "StatusCallbackEvent(?:participant|conference)-",
     )
 ]
