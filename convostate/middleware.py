@@ -147,16 +147,17 @@ class Middleware:
 
 
 def layers(app: object) -> Iterator[object]:
-    """A stack of WSGI apps from the outside in, as far as they name the next one ``app`` or ``wsgi_app``."""
+    """A stack of apps from the outside in, as far as they name the next one as Flask, Quart or most others do."""
     for _ in range(20):  # a stack, not a cycle
         if app is None:
             return
         yield app
-        app = getattr(app, "wsgi_app", None) or getattr(app, "app", None)
+        names = ("wsgi_app", "asgi_app", "app")
+        app = next(filter(None, (getattr(app, name, None) for name in names)), None)
 
 
 def find_middleware(app: object) -> Middleware | None:
-    """The middleware in a stack of apps, each under `app` or `wsgi_app` of the one around it."""
+    """The middleware in a stack of apps, or None; see `layers`."""
     return next((layer for layer in layers(app) if isinstance(layer, Middleware)), None)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from convostate.asgi.request import (
     ClientGoneError,
@@ -111,7 +111,7 @@ class ConversationMiddleware(Middleware):
             self.app = app
             self._misuse = error
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one request, one WebSocket, or the lifespan."""
         kind = scope["type"]
         if self._misuse is not None:
@@ -138,8 +138,10 @@ class ConversationMiddleware(Middleware):
             await self._open_websocket(scope, receive, send)
 
     def _is_guarded(self, scope: Scope) -> bool:
+        if self._guards is None:
+            return True
         paths = routed_paths(scope)
-        if self._guards is None or any(map(self._guards, paths)):
+        if any(map(self._guards, paths)):
             return True
         signed = any(name == b"x-twilio-signature" for name, _ in scope["headers"])
         self._pass_by(scope, paths[-1], signed=signed)
@@ -214,7 +216,6 @@ class ConversationMiddleware(Middleware):
             self._refuse(
                 error, request, lambda: arrival_of(scope, headers, self._public_url), began_s
             )
-            await receive()
             await send({"type": "websocket.close", "code": 1008})
             return
         webhook = Webhook("other", None, webhook.params, webhook.url)
@@ -341,12 +342,13 @@ class ConversationMiddleware(Middleware):
                         await self.announce(turn, now)
                     headers = await running.store.commit(turn.begun, outcome, reply, now)
                     response.headers.extend(headers)
+                    turn.begun = None
             except StoreError as error:
                 settled = without_store(turn, error) or response
             finally:
                 turn.leave()
-                if turn.begun is not None:
-                    await running.store.abort(turn.begun)  # does nothing after a commit
+                if turn.begun is not None:  # it is not committed
+                    await running.store.abort(turn.begun)
             if settled is None:
                 turn.came_to("aborted", "exception")
             self._observer.report(turn, settled)

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     Message = MutableMapping[str, Any]
     Receive = Callable[[], Awaitable[Message]]
     Send = Callable[[Message], Awaitable[None]]
-    ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+    ASGIApp = Callable[
+        [Any, Any, Any], Awaitable[None]
+    ]  # each framework has types of its own for these
 
 _SAFE = "/;=,:@!$&'()*+~"  # RFC 3986 §3.3: what a path segment holds unescaped
 # What the app must find as it was verified. A name with an underscore becomes the same variable in an
@@ -122,7 +124,13 @@ async def read_body(headers: dict[str, str], receive: Receive, most: int) -> byt
         chunks.append(chunk)
         more = message.get("more_body", False)
     if length is not None and size != int(length):
-        raise RequestError(400, "length", "the body is not as long as its Content-Length")
+        what = "the body is not as long as its Content-Length"
+        if not size:
+            what += (
+                ": a middleware around ConversationMiddleware may have read it. Have ConversationMiddleware "
+                "be the outer one: in Starlette and FastAPI add it last"
+            )
+        raise RequestError(400, "length", what)
     return b"".join(chunks)
 
 
@@ -162,7 +170,7 @@ def arrival_of(scope: Scope, headers: dict[str, str], public_url: str | None) ->
 def _signing_client(headers: dict[str, str]) -> str:
     """Which helper of `convostate.testing` signs for the client that sent a request, or ""."""
     agent = headers.get("HTTP_USER_AGENT", "")
-    if agent == "testclient":  # Starlette's and FastAPI's
+    if agent in ("testclient", "Quart"):  # the first is that of Starlette, FastAPI and Litestar
         return "SignedASGIApp"
     return "SignedTransport" if agent.startswith("python-httpx") else ""
 

@@ -120,6 +120,7 @@ _FRAMEWORKS = {
         ),
     ),
     "starlette": Framework(_starlette_routes, lambda _app: True),
+    "litestar": Framework(_starlette_routes, lambda _app: True),
     "quart": Framework(_flask_routes, lambda _app: True),
 }
 

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
+from weakref import WeakSet
 
 from convostate.errors import UsageError
 from convostate.stores.base import (
@@ -92,6 +93,10 @@ class Ring:
         self._rung = False
 
 
+# The tasks of all `Tasks`, which nobody cancels.
+_carried_out: WeakSet[asyncio.Task[Any]] = WeakSet()
+
+
 class Tasks:
     """Work that is carried out to its end, whoever is cancelled meanwhile."""
 
@@ -103,12 +108,15 @@ class Tasks:
         """Start a task that nobody need await."""
         task = asyncio.get_running_loop().create_task(work)
         self._running.add(task)
+        _carried_out.add(task)
         task.add_done_callback(self._ended)
         return task
 
     async def in_order(self, begun: Begun, work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
         """Await work on a turn, which goes on if the caller is cancelled, after all earlier work on it."""
         turn = id(begun)  # which `work` keeps alive
+        if asyncio.current_task() in _carried_out:
+            return await self._after(self._last.get(turn), work)
         task = self._last[turn] = self.start(self._after(self._last.get(turn), work))
         task.add_done_callback(lambda done: self._last.get(turn) is done and self._last.pop(turn))
         return await asyncio.shield(task)

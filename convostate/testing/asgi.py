@@ -65,7 +65,8 @@ class AsgiTransport(WsgiTransport):
         seen: dict[str, Any] = {}
         exchange = Exchange(request.body)
         scope = make_scope(request, self.stripped_prefix)
-        scope |= {CLOCK_KEY: self._clock, SEEN_KEY: seen}
+        # Each request has a copy of what the lifespan has put into its state.
+        scope |= {"state": dict(self._loop.state), CLOCK_KEY: self._clock, SEEN_KEY: seen}
         try:
             with self._checked_inside():
                 self._loop.run(self._app(scope, exchange.receive, exchange.send))
@@ -128,10 +129,15 @@ async def _stop_workers(workers: Any, *grace_s: float) -> None:
 
 
 class AppLoop:
-    """The event loop of an app and its lifespan; both end with the process or the last reference."""
+    """The event loop of an app and its lifespan; both end with the process or the last reference.
+
+    Attributes:
+        state: What the lifespan has left for the requests.
+    """
 
     def __init__(self, lifespan: Lifespan) -> None:
         loop = LoopThread()
+        self.state = lifespan.state
         weakref.finalize(self, _stop, loop, lifespan)
         self.run = loop.run
         self.run(lifespan.start())
@@ -223,6 +229,7 @@ class Lifespan:
 
     def __init__(self, app: Any) -> None:
         self._app = app
+        self.state: Message = {}
         self._task: asyncio.Future[None] | None = None
         # Closes the store of an app without a lifespan, such as Django's.
         self.close: Callable[[], Coroutine[Any, Any, None]] | None = None
@@ -235,7 +242,8 @@ class Lifespan:
         """
         self._events: asyncio.Queue[Message] = asyncio.Queue()
         self._answers: asyncio.Queue[Message] = asyncio.Queue()
-        scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": {}}
+        asgi = {"version": "3.0", "spec_version": "2.0"}
+        scope = {"type": "lifespan", "asgi": asgi, "state": self.state}
         self._task = asyncio.ensure_future(self._app(scope, self._events.get, self._answers.put))
         answer = await self._ask("lifespan.startup")
         if answer.get("type") == "lifespan.startup.failed":

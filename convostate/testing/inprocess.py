@@ -284,7 +284,8 @@ def find_middleware(app: Any) -> Any:
     for _ in range(20):  # bounds a cycle
         if any(cls.__name__ == "ConversationMiddleware" for cls in type(app).__mro__):
             return app
-        names = ("wsgi_app", "middleware_stack", "app")  # of Flask, of Starlette, of most others
+        # Of Flask, of Quart, of Starlette, of most others.
+        names = ("wsgi_app", "asgi_app", "middleware_stack", "app")
         app = next(filter(None, (getattr(app, name, None) for name in names)), None)
         if app is None:
             return None

@@ -243,4 +243,7 @@ def _url_of(environ: dict[str, Any], public_url: str | None) -> str:
     if environ.get("QUERY_STRING"):
         target += f"?{environ['QUERY_STRING']}"
     host = environ.get("HTTP_HOST") or f"{environ['SERVER_NAME']}:{environ['SERVER_PORT']}"
-    return (public_url or f"{environ['wsgi.url_scheme']}://{host}") + target
+    scheme: str = environ["wsgi.url_scheme"]
+    if public_url and scheme.startswith("ws"):
+        public_url = f"ws{public_url.removeprefix('http')}"
+    return (public_url or f"{scheme}://{host}") + target

@@ -1,6 +1,7 @@
 """`SignedASGIApp`: the requests of an ASGI app's own test client, signed.
 
-client = TestClient(SignedASGIApp(app))  # of FastAPI and Starlette
+client = TestClient(SignedASGIApp(app))  # of FastAPI, Starlette and Litestar
+app.asgi_app = SignedASGIApp(app.asgi_app)  # then app.test_client() of Quart
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _PLAIN = {"content-type": "CONTENT_TYPE", "content-length": "CONTENT_LENGTH"}
 
 
 class SignedASGIApp:
-    """An app around a wrapped ASGI app: requests to guarded paths are signed before they reach it.
+    """An app around a wrapped ASGI app: requests and WebSockets to guarded paths are signed before they reach it.
 
     `convostate.testing.signing.Signing` describes which requests are signed and what is added.
 
@@ -39,8 +40,8 @@ class SignedASGIApp:
         return getattr(self.app, name)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Sign a request and run the app."""
-        if scope["type"] == "http":
+        """Sign a request or a WebSocket's handshake, and run the app."""
+        if scope["type"] in ("http", "websocket"):
             if getattr(self.app, "middleware_stack", self.app) is None:
                 # Starlette builds its middleware at the first request.
                 self.app.middleware_stack = self.app.build_middleware_stack()
@@ -48,13 +49,17 @@ class SignedASGIApp:
         await self.app(scope, receive, send)
 
     async def _signed(self, scope: Scope, receive: Receive) -> tuple[Scope, Receive]:
-        body, more = b"", True
+        body, more = b"", scope["type"] == "http"
         while more:
             message = await receive()
             body += message.get("body", b"")
             more = message.get("more_body", False)
         environ = _environ(scope, body)
         self._signing.sign(environ)
+        query = environ["QUERY_STRING"].encode("latin-1")
+        scope = {**scope, "query_string": query, "headers": _headers(environ)}
+        if scope["type"] == "websocket":
+            return scope, receive
         body = environ["wsgi.input"].read()
         replayed = False
 
@@ -65,8 +70,7 @@ class SignedASGIApp:
             replayed = True
             return {"type": "http.request", "body": body, "more_body": False}
 
-        query = environ["QUERY_STRING"].encode("latin-1")
-        return {**scope, "query_string": query, "headers": _headers(environ)}, replay
+        return scope, replay
 
 
 def _environ(scope: Scope, body: bytes) -> dict[str, Any]:
@@ -74,7 +78,7 @@ def _environ(scope: Scope, body: bytes) -> dict[str, Any]:
     host, port = scope.get("server") or ("testserver", 80)
     root_path: str = scope.get("root_path", "").rstrip("/")
     environ: dict[str, Any] = {
-        "REQUEST_METHOD": scope["method"],
+        "REQUEST_METHOD": scope.get("method", "GET"),  # a WebSocket's handshake is a GET
         "SCRIPT_NAME": root_path,
         "PATH_INFO": scope["path"].removeprefix(root_path).encode().decode("latin-1"),
         "REQUEST_URI": (scope.get("raw_path") or b"").decode("latin-1"),
