@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import quote
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from convostate.errors import RequestError
+from convostate.twilio import ambiguity
 from convostate.twilio.ambiguity import check_split
 from convostate.twilio.form import EMPTY, Form, parse_form
 from convostate.twilio.signature import signed_string
 from tests.proving import posted
-from tests.served import URL
+from tests.served import URL, text
 
 SID = "0123456789abcdef" * 2
 NAMES = [
@@ -22,7 +25,7 @@ NAMES = [
 VALUES = [
     "", "1", "+1", "+15550100001", "+15550100001x", "15550100001", "55555", "a", "From", "To", "Sid", "From+15550100001", "To+15550100001",
     f"SM{SID}", f"SM{SID}x", f"CallSidCA{SID}", f"sm{SID}", "x" * 34, "Mallory", "anonymous", "+٣٤٥٦٧", "client:alice",
-    "whatsapp:+15550100001", "whatsapp:+15550100001x", "whatsapp:15550100001", "whatsapp:", "whatsapp:From+15550100001",
+    "why? my reply", "whatsapp:+15550100001", "whatsapp:+15550100001x", "whatsapp:15550100001", "whatsapp:", "whatsapp:From+15550100001",
 ]  # fmt: skip
 LETTERS = st.characters(codec="utf-8", exclude_characters="\0")
 FORMS = st.dictionaries(
@@ -55,6 +58,27 @@ def test_what_the_short_way_lets_through_the_long_way_lets_through_as_well(
 ) -> None:
     form = parse_form(posted(params, signature="none").body)
     assert judged(form) == judged(form._replace(shape=None))
+
+
+@pytest.mark.parametrize(
+    ("url", "body", "is_long"),
+    [(URL, "hello", False), (URL, "Is it open? Please reply", False), (f"{URL}?a=1text", "hello", True)],
+    ids=["a text", "a question", "a query that could be a flow's"],
+)  # fmt: skip
+def test_only_a_query_that_could_be_a_flow_s_takes_the_long_way(
+    monkeypatch: pytest.MonkeyPatch, url: str, body: str, is_long: bool
+) -> None:
+    read: list[Any] = []
+
+    class Reading(ambiguity._Reading):
+        def __init__(self, *args: Any) -> None:
+            read.append(args)
+            super().__init__(*args)
+
+    monkeypatch.setattr(ambiguity, "_Reading", Reading)
+    form = parse_form(posted(text(body), signature="none").body)
+    check_split(signed_string(url, form), form)
+    assert bool(read) is is_long
 
 
 @given(

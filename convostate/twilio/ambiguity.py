@@ -186,8 +186,10 @@ def check_split(signed: str, form: Form, own_params: Sequence[str] = ()) -> None
         RequestError: 403, with the name of the parameter that could hold another webhook's field.
     """
     if form.shape is not None and _is_plain(signed, form.first, form.shape):
-        query = signed.find("?")
-        if query < 0 or not _studio_text(signed, query):
+        query, begin = signed.find("?"), len(signed)
+        if query >= 0:  # it may be a person's question: the query ends before the form
+            begin -= sum(len(name) + len(value) for name, value in form.first.items())
+        if query < 0 or not _studio_text(signed, query, begin):
             return
     reading = _Reading(signed, form, own_params)
     if not form.first:
