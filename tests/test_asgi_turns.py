@@ -314,7 +314,7 @@ def test_v17_the_lifespan_passes_untouched() -> None:
         got.extend(args)
 
     lifespan = ({"type": "lifespan"}, object(), object())
-    asyncio.run(wrapped(app)(*lifespan))  # type: ignore[arg-type]  # they pass through
+    asyncio.run(wrapped(app)(*lifespan))
     assert got == list(lifespan)
 
 
