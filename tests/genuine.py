@@ -24,7 +24,7 @@ From To from to FROM TO From: To: Today Tomorrow Total Tom Tokyo Toll Toronto To
 the meeting is at noon please call me back thanks yes no OK stop help order pizza 2 large 15 15:30 2024-05-01 5pm 10/12 #42 $5.00
 +1 +15550100001 15550100001 555-0100 (555) 555.0100 +44 20 7946 0958 whatsapp: sip: client: To: From: from+1 to5 <3 :-) ;-) & % = ? + @
 https://example.com/a?b=c&d=%2F https://maps.example/From/To/12345 name@example.com AC123 SM123 CallSid AccountSid MessageSid= key=value
-From12345abc callFrom+15550100001 From15550100001To15550100002 To12345 From+15550100001, ToYou FromMe PhoneTo+15550100001 bookFrom20260101To20260131
+From12345abc From+15550100001/Label callFrom+15550100001 From15550100001To15550100002 To12345 From+15550100001, ToYou FromMe PhoneTo+15550100001 bookFrom20260101To20260131
 Fromsip:ada@example.com Direction=inbound Directioninbound FromCity ToZip Label ProfileName Body BodyFrom CallStatus=ringing
 привет как дела τι κάνεις 你好 今天 明天见 こんにちは あした 안녕하세요 مرحبا كيف שלום
 नमस्ते สวัสดี xin chào grüße straße ça va mañana İstanbul Łódź 😀 👍🏽 ❤️ ١٢٣٤٥ １２３４５ ‏ \ufeff \x00 xx.yy\x00live.com \x01 \x7f e\u0301
@@ -226,6 +226,9 @@ OWN_NAMES = [
     "billTo",
     "forwardFrom",
     "ReplyTo",
+    "FromNumber",
+    "ToNumber",
+    "Greeting",
 ]
 
 
@@ -311,7 +314,7 @@ def live_transcription(by: Sender) -> Params:
 def conference(by: Sender) -> Params:
     return {"AccountSid": ACCOUNT, "CallSid": by.sid("CA"), "ConferenceSid": by.sid("CF"), "FriendlyName": by.some(["From15550100001To15550100002", by.text(3)]),
             "StatusCallbackEvent": "participant-join", "SequenceNumber": "1", "Timestamp": "Wed, 25 Nov 2026 12:00:00 +0000", "Muted": "false", "Hold": "false",
-            "Coaching": "false", "EndConferenceOnExit": "false", "StartConferenceOnEnter": "true", **by.few({"ParticipantLabel": by.text(2), "ReasonParticipantLeft": "hung_up"})}  # fmt: skip
+            "Coaching": "false", "EndConferenceOnExit": "false", "StartConferenceOnEnter": "true", **by.few({"CallSidToCoach": by.sid("CA"), "CallSidEndingConference": by.sid("CA"), "ParticipantLabel": by.text(2), "ReasonParticipantLeft": "hung_up"})}  # fmt: skip
 
 
 def task_router(by: Sender) -> Params:

@@ -129,6 +129,13 @@ def test_a_status_is_a_word(name: str) -> None:
         assert status_of(posted({**params, name: value})) == 403
 
 
+def test_a_version_is_a_date_or_a_number() -> None:
+    for value in ("2010-04-01", "2008-08-01", "v1", ""):
+        assert status_of(posted({**text(), "ApiVersion": value})) == 200
+    for value in ("2010-04-01Bodyhi", "v1Body", "2010-04-01-01", "2010-04-1"):
+        assert status_of(posted({**text(), "ApiVersion": value})) == 403
+
+
 @pytest.mark.parametrize("name", ["CallSid", "CallStatus", "Direction"])
 def test_a_message_has_no_field_of_a_call(name: str) -> None:
     assert status_of(posted({**text(), name: "x"})) == 403

@@ -28,7 +28,9 @@ Params = dict[str, str]
 FREE = (
     "AddOns",
     "Body",
+    "Command",
     "E",
+    "G",
     "Label",
     "Fro",
     "SipHeader_X",
@@ -193,6 +195,17 @@ FORGERIES: dict[str, tuple[Params, Params]] = {
     "a06 the receiver of a text lengthened by the next parameter": case(sms("hi", WaId="1555"), "WaId", To=f"{US}WaId1555"),
     "a06 a receiver in what a caller says":
         case(call(SpeechResult=f"xTo{VICTIM}ToCity"), SpeechResult="x", To=VICTIM, ToCity=f"To{US}"),
+    "a05 a boundary moved in a conference's call": case(
+        {"AccountSid": ACCOUNT, "CallSid": CALL, "ConferenceSid": f"CF{'1' * 32}", "Muted": "false"}, "CallSid", "ConferenceSid",
+        CallSidCA=f"{CALL[2:]}ConferenceSidCF{'1' * 32}"),
+    "a05 a boundary moved in a status": case(
+        {"AccountSid": ACCOUNT, "From": US, "MessageSid": SID, "MessageStatus": "sent", "SmsSid": SID, "To": VICTIM}, "MessageStatus", MessageStatu="ssent"),
+    "a05 the text lengthens the version": case({"ApiVersion": "2010-04-01", **sms("hi")}, "Body", ApiVersion="2010-04-01Bodyhi"),
+    "a06 a client that hides itself between two names of its own":
+        case(call(From="client:mallory", E="x", G=f"xFrom{VICTIM}"), "G", E="xFromclient:malloryGx", From=VICTIM),
+    "a06 a message in the command of a device": case(
+        {"AccountSid": ACCOUNT, "Command": f"xFrom{VICTIM}MessageSid{OTHER_SID}To{US}Zz", "CommandSid": f"DC{'1' * 32}", "SimSid": f"DE{'1' * 32}"},
+        "CommandSid", "SimSid", Command="x", From=VICTIM, MessageSid=OTHER_SID, To=US, Zz=f"CommandSidDC{'1' * 32}SimSidDE{'1' * 32}"),
     "a06 a receiver in what a language model hands over": case(call(HandoffData=f"xTo{VICTIM}ToCity"), HandoffData="x", To=VICTIM, ToCity=f"To{US}"),
     "a06 a receiver in what a SIP telephone transfers to":
         case(call(ReferTransferTarget=f"sip:xTo{VICTIM}ToCity"), ReferTransferTarget="sip:x", To=VICTIM, ToCity=f"To{US}"),

@@ -163,6 +163,41 @@ def test_g9_whoever_declares_the_parameter_that_a_refusal_names_gets_the_webhook
     assert dict(prove(posted(params, url=url), own).params) == params
 
 
+@pytest.mark.parametrize(
+    "own",
+    [
+        {"Greeting": "hi"},
+        {"FromNumber": US, "ToNumber": US},
+        {"BodyText": "hi", "Directions": "left"},
+    ],
+)
+def test_g3_a_client_may_name_parameters_like_those_of_twilio(own: Params) -> None:
+    params = call(From="client:ada", **own)
+    assert dict(prove(posted(params)).params) == params
+
+
+@pytest.mark.parametrize("sender", ["client:ada", "sip:ada@example.com", "sips:ada@example.com"])
+def test_a_message_is_not_from_a_client_or_sip(sender: str) -> None:
+    assert status_of(posted(text(From=sender))) == 403
+    assert status_of(posted(call(From=sender))) == 200
+
+
+def test_a_place_before_the_form_names_no_parameter() -> None:
+    """A form that is cut so that its beginning is in the URL."""
+    params = text()
+    head = f"AccountSid{params['AccountSid']}"
+    rest = {**changed(params, "AccountSid")}
+    request = posted(rest, url=f"{URL}{head}", signature=oracle_sign(URL, params))
+    assert glued(params).startswith(head)
+    with pytest.raises(RequestError) as caught:
+        prove(request)
+    assert (caught.value.category, caught.value.parameter, caught.value.setting) == (
+        "re-split",
+        "",
+        "",
+    )
+
+
 def test_g3_a_sip_call_may_be_about_a_message() -> None:
     """What has the SIDs of a text behind its words is a text; a call's headers have one of them or none before."""
     params = call(From="sip:bob@example.com", To="sip:us@example.com", AddOns='{"x": "Body"}')
@@ -172,6 +207,7 @@ def test_g3_a_sip_call_may_be_about_a_message() -> None:
 
 @pytest.mark.parametrize("query", [
     f"AccountSid={ACCOUNT}&CallSid={CALL}&step=2", f"CallSid={CALL}", f"a=1&CallSid={CALL}&From=%2B1&To=%2B2", f"AccountSid={ACCOUNT}&From=%2B1555&CallSid={CALL}",
+    f"AccountSid={ACCOUNT}&CallSid={CALL}&From={MALLORY[1:]}",
 ])  # fmt: skip
 def test_g1_g2_an_action_url_may_carry_a_whole_identity(query: str) -> None:
     assert dict(prove(posted(call(), url=f"{URL}?{query}")).params) == call()

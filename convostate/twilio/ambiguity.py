@@ -67,7 +67,6 @@ _channel = re.compile(_CHANNEL).match
 _begins_as_number = re.compile(_NUMBER).match
 _whole_number = re.compile(_NUMBER).fullmatch
 _whole_sid = re.compile(_SID).fullmatch
-_is_version = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}|v[0-9]|").fullmatch
 _printable = re.compile("[!-~]*")
 
 _STRICT = frozenset({*IDENTITY, "ForwardedFrom"}) - {"Body"}
@@ -314,7 +313,7 @@ class _Reading:
                     self._refuse(name, f"a name is a part of the parameter {field}")
 
     def check_values(self) -> None:
-        """No address, SID or version has swallowed the parameters that follow it."""
+        """No address and no SID has swallowed the parameters that follow it."""
         first = self.first
         for field in ("From", "To"):
             if _is_lengthened(field, first.get(field, "")):
@@ -323,8 +322,6 @@ class _Reading:
                 self._refuse(cut, "a name could be the end of an address")
         if self.channel in _ANY_TEXT and not MESSAGE_SIDS.isdisjoint(first):
             self._refuse("From", "a message is not from a client or SIP")
-        if not _is_version(first.get("ApiVersion", "")):
-            self._refuse("ApiVersion", "a version continues with a parameter's name")
         for field in _GUARDED_SIDS:
             if len(first.get(field, "")) > _SID_CHARS:
                 self._refuse(field, "a SID is longer than 34 characters")

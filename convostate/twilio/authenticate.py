@@ -27,10 +27,10 @@ FORM = "application/x-www-form-urlencoded"
 _HASH = "bodySHA256"
 _OF_MESSAGES = MESSAGE_SIDS | {"MessageStatus", "SmsStatus"}
 _OF_CALLS = frozenset({"CallSid", "CallStatus", "Direction"})
-_WORDS = ("Direction", "MessageStatus", "SmsStatus", "CallStatus")
-# https://www.twilio.com/docs/voice/twiml#callstatus-values, and the statuses of messages. A capital letter would
-# be the beginning of the next parameter's name.
-_is_word = re.compile("[a-z]*(?:[-_][a-z]+)*").fullmatch
+_WORDS = ("ApiVersion", "Direction", "MessageStatus", "SmsStatus", "CallStatus")
+# https://www.twilio.com/docs/voice/twiml#callstatus-values, the statuses of messages, 2010-04-01. A capital letter
+# would be the beginning of the next parameter's name.
+_is_word = re.compile("[a-z]*(?:[-_][a-z]+)*|v[0-9]|[0-9]{4}(?:-[0-9]{2}){2}").fullmatch
 
 
 def authenticate(request: Request, secrets: Secrets) -> tuple[Webhook, str]:
@@ -131,7 +131,10 @@ def _check_identity(request: Request, form: Form, signed: str) -> None:
     for name in _WORDS:
         if name in params and not _is_word(params[name]):
             raise RequestError(
-                403, "identity", "a status or a direction is not a word", parameter=name
+                403,
+                "identity",
+                "a status, a direction or a version is not one word",
+                parameter=name,
             )
 
 
