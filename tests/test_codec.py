@@ -65,6 +65,7 @@ def typed(value: Any) -> Any:
     return type(value), value
 
 
+@pytest.mark.unmeasured
 @given(STATES)
 def test_what_the_codec_takes_comes_back_equal_and_of_the_same_type(state: dict[Any, Any]) -> None:
     data = encode(state)

@@ -34,6 +34,7 @@ def refused(raw: bytes) -> RequestError:
     return caught.value
 
 
+@pytest.mark.unmeasured
 @given(PAIRS)
 def test_what_an_encoder_writes_is_read_as_the_standard_library_reads_it(
     pairs: list[tuple[str, str]],
@@ -198,6 +199,7 @@ def test_a11_names_in_the_query_of_a_post_are_found_however_they_are_spelled(spe
 PIECES = ["a", "&", "=", "+", "%20", "%2B", "%26", "%3D", "%C3%A9", "%c3%a9", "%FF", "%00", "%zz", "%41", "\\", "\\x41", ";", " ", "\x7f", "\xe9", "Body=", "&From=", "&To="]  # fmt: skip
 
 
+@pytest.mark.unmeasured
 @given(st.lists(st.sampled_from(PIECES), max_size=6).map("".join))
 @settings(max_examples=1000)
 def test_a_form_whose_shape_is_known_is_read_like_any_other(text: str) -> None:

@@ -353,6 +353,7 @@ def test_a_sender_that_is_no_number_is_believed(true: Params) -> None:
     assert dict(prove(posted(true)).params) == true
 
 
+@pytest.mark.unmeasured
 def test_no_generated_resplit_moves_a_sender_a_receiver_an_account_or_a_sid() -> None:
     random = Random(20260806)
     tried = moved = 0

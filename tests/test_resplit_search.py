@@ -19,6 +19,8 @@ from tests.proving import SECRETS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytestmark = pytest.mark.unmeasured
+
 
 def refused(seed: int, number: int) -> list[tuple[str, str, str]]:
     """The product, the reason and the parameter of each genuine webhook that is refused."""

@@ -17,6 +17,8 @@ from convostate.twilio.signature import signed_string
 from tests.proving import posted
 from tests.served import URL, text
 
+pytestmark = pytest.mark.unmeasured
+
 SID = "0123456789abcdef" * 2
 NAMES = [
     "AccountSid", "MessageSid", "SmsSid", "SmsMessageSid", "CallSid", "ParentCallSid", "OriginalRepliedMessageSid", "From", "To", "ForwardedFrom",
