@@ -48,14 +48,15 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:
-    # The whole suite uses every core, file by file; `-n0` and tests that are named use this process.
+    # The whole suite uses every core, file by file, with a worker more because many tests wait for a
+    # server; `-n0` and tests that are named use this process.
     # A worker, and a pytest that a test starts, never has workers of its own.
     whole = (
         config.args_source is pytest.Config.ArgsSource.TESTPATHS
         and "PYTEST_XDIST_WORKER" not in os.environ
     )
     if whole and getattr(config.option, "numprocesses", 0) is None and not config.option.usepdb:
-        config.option.numprocesses = min(4, os.cpu_count() or 1)
+        config.option.numprocesses = min(4, (os.cpu_count() or 1) + 1)
         config.option.dist = "loadfile"
         config.option.loadscopereorder = False
 

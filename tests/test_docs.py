@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -42,7 +43,7 @@ def run(command: str, directory: Path) -> str:
         [
             "bash",
             "-c",
-            f"[ ! -f .exports ] || . ./.exports\nset -e\n{command}\nexport -p > .exports",
+            f"[ ! -f .exports ] || . ./.exports\nset -e\n{command}\nexport -p | grep -v PWD= > .exports",
         ],
         cwd=directory,
         env={
@@ -76,10 +77,20 @@ RUNNING = [
 ]
 
 
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory as a page finds it."""
+    directory = tmp_path_factory.mktemp("docs")
+    prepare(directory)
+    return directory
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("document", RUNNING, ids=named)
-def test_every_example_prints_what_the_page_shows(document: Path, tmp_path: Path) -> None:
-    prepare(tmp_path)
+def test_every_example_prints_what_the_page_shows(
+    document: Path, prepared: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(prepared, tmp_path, dirs_exist_ok=True)
     shown, printed = [], []
 
     for block in blocks(document):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -11,9 +11,6 @@ from convostate import Settings
 from convostate.testing import TwilioSimulator
 from tests.apps import survey
 from tests.serving import serving
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 ASGI_FRAMEWORKS = ["fastapi", "django_asgi"]
 FRAMEWORKS = ["flask", "bottle", "pyramid", "django", *ASGI_FRAMEWORKS]
@@ -23,6 +20,7 @@ ADA, BOB = ("Ada", "36", "yes & no"), ("Bob+", "half a century — 50", "")
 
 @pytest.fixture(params=STORES)
 def store_setting(request: pytest.FixtureRequest) -> str:
+    """The value of CONVOSTATE_STORE."""
     if request.param != "redis":
         return str(request.param)
     redis = request.getfixturevalue("redis")
@@ -31,26 +29,10 @@ def store_setting(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(params=FRAMEWORKS)
-def name(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture
-def app(name: str, store_setting: str) -> Any:
+def app(request: pytest.FixtureRequest, store_setting: str) -> Any:
+    name = request.param
     make_app = import_module(f"tests.apps.survey_{name}").make_app
     return make_app(Settings.from_environ(store=store_setting, paths=survey.PATHS))
-
-
-@pytest.fixture
-def url(name: str, store_setting: str) -> Iterator[str]:
-    # The memory store remembers within one process; the others are asked through two workers.
-    server = "gunicorn gthread" if store_setting == "memory" else "gunicorn sync"
-    app = f"tests.apps.survey_{name}:make_app()"
-    if name in ASGI_FRAMEWORKS:
-        server, app = "uvicorn factory", app.removesuffix("()")
-    environ = {"CONVOSTATE_STORE": store_setting, "CONVOSTATE_PATHS": ",".join(survey.PATHS)}
-    with serving(server, app, **environ) as running:
-        yield running.url
 
 
 def test_the_survey_remembers_who_answered_what(app: Any) -> None:
@@ -95,8 +77,21 @@ def test_a_conversation_that_expired_begins_anew(app: Any) -> None:
     assert phone.text("Ada").messages == [survey.WELCOME, survey.QUESTIONS[0]]
 
 
-def test_on_a_server_the_survey_remembers_who_answered_what(url: str) -> None:
-    twilio = TwilioSimulator(url)
+# Every framework with every store runs in process; how a store works in servers is no framework's matter.
+@pytest.mark.parametrize(
+    ("name", "store_setting"),
+    [*((name, "redis") for name in FRAMEWORKS), ("flask", "cookie"), ("flask", "memory")],
+    indirect=["store_setting"],
+)
+def test_on_a_server_the_survey_remembers_who_answered_what(name: str, store_setting: str) -> None:
+    # The memory store remembers within one process; the others are asked through two workers.
+    server = "gunicorn gthread" if store_setting == "memory" else "gunicorn sync"
+    app = f"tests.apps.survey_{name}:make_app()"
+    if name in ASGI_FRAMEWORKS:
+        server, app = "uvicorn factory", app.removesuffix("()")
+    environ = {"CONVOSTATE_STORE": store_setting, "CONVOSTATE_PATHS": ",".join(survey.PATHS)}
+    with serving(server, app, **environ) as running:
+        twilio = TwilioSimulator(running.url)
 
-    assert survey.converse(twilio.phone("+15550100001"), ADA) == survey.transcript(ADA)
-    assert survey.converse(twilio.phone("+15550100002"), BOB) == survey.transcript(BOB)
+        assert survey.converse(twilio.phone("+15550100001"), ADA) == survey.transcript(ADA)
+        assert survey.converse(twilio.phone("+15550100002"), BOB) == survey.transcript(BOB)

@@ -239,8 +239,9 @@ def failures(said: str) -> int:
     return int(found[1]) if found else 0
 
 
+@pytest.mark.slow
 def test_a_store_that_promises_and_does_not_keep_it_fails_the_contract(tmp_path: Path) -> None:
-    said = judged(tmp_path, FORGETFUL)
+    said = judged(tmp_path, FORGETFUL, "--tb=no")
 
     assert failures(said) > 20, said
 
@@ -355,13 +356,15 @@ ITS_LEASES = """
 """
 
 
+@pytest.mark.slow
 def test_a_test_class_without_a_fixture_is_told_to_write_it(tmp_path: Path) -> None:
-    said = judged(tmp_path, WITHOUT)
+    said = judged(tmp_path, WITHOUT, "-x")
 
     assert "UsageError: StoreContract has no store to test. Give your test class a fixture" in said
     assert " passed" not in said
 
 
+@pytest.mark.slow
 def test_a_test_class_without_expire_lease_is_told_to_write_it(tmp_path: Path) -> None:
     said = judged(tmp_path, f"{WITHOUT}{ITS_STORE}", "-x")
 
@@ -369,6 +372,7 @@ def test_a_test_class_without_expire_lease_is_told_to_write_it(tmp_path: Path) -
     assert failures(said) == 1
 
 
+@pytest.mark.slow
 def test_a_test_class_with_both_passes(tmp_path: Path) -> None:
     said = judged(tmp_path, f"{WITHOUT}{ITS_STORE}{ITS_LEASES}")
 
