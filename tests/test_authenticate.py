@@ -149,8 +149,11 @@ def test_o16_what_holds_a_webhook_shows_nothing_of_it() -> None:
         assert not any(part in repr(shown) for part in ("canary", ADA, BOB, US, ACCOUNT, SID))
 
 
-def test_o12_a_request_without_an_account_is_tried_under_a_bounded_number_of_tokens() -> None:
-    url, number = f"{URL}?bodySHA256={hashlib.sha256(b'{}').hexdigest()}", 10_001
+def test_o12_a_request_without_an_account_is_tried_under_a_bounded_number_of_tokens(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("convostate.twilio.signature._MOST_TRIES", 100)
+    url, number = f"{URL}?bodySHA256={hashlib.sha256(b'{}').hexdigest()}", 101
     tokens = {f"AC{n + 2:032x}": ["0" * 32] for n in range(number - 1)} | {ACCOUNT: [TOKEN]}
     event = Request(
         "POST", url, url.partition("?")[2], "application/json", b"{}", oracle_sign(url), ""
