@@ -120,20 +120,19 @@ class _Conversations(ABC):
         return f"{type(self).__name__}({self.settings!r})"
 
     def answers(self, function: Callable[[Answering], Any]) -> Callable[[Answering], Any]:
-        """Have a function answer the texts of CONVOSTATE_DEFER_PATHS; a decorator.
+        """Answer the texts of CONVOSTATE_DEFER_PATHS with a function; a decorator.
 
             @conversations.answers
             def answer(turn):
                 turn.state["count"] = turn.state.get("count", 0) + len(turn.texts)
                 turn.reply(f"That was text {turn.state['count']}")
 
-        It runs in a worker, for one conversation at a time, in order. What it leaves in ``turn.state`` is
-        kept, and then its replies are sent. What it raises is logged: the same texts come again after
-        1, 10 and 60 s, and then become dead letters.
+        It runs in a worker, in order, once at a time for each conversation. It returns nothing: ``turn.state``
+        is kept, and then the replies are sent. If it raises, that is logged; the same texts come again after 1,
+        10 and 60 s, and then become dead letters.
 
         Raises:
-            UsageError: There is no client, the store does not keep texts, or it is not a function of the
-                right kind.
+            UsageError: There is no client, the store does not keep texts, or the function is of the wrong kind.
         """
         name, is_async = type(self).__name__, isinstance(self, AsyncConversations)
         if not takes_a_turn(function, is_async=is_async):
@@ -143,44 +142,46 @@ class _Conversations(ABC):
             )
         if not (hasattr(self._client, "messages") or callable(self._client)):
             raise UsageError(
-                f"There is nothing to send replies with. Write {name}(client=…): a twilio.rest.Client, or a "
-                "function that gives the one of an account's SID"
+                f"Replies need a client. Write {name}(client=…) with a twilio.rest.Client, or with a function "
+                "that returns the client of an account's SID"
             )
         if getattr(self.store, "work", None) is None:
             raise UsageError(
-                "This store does not keep texts that are answered later. Set CONVOSTATE_STORE=redis://…, or give "
-                "your own store a WorkStore as its attribute work"
+                "This store cannot keep deferred texts. Set CONVOSTATE_STORE=redis://…, or give your own store "
+                "a WorkStore as its attribute work"
             )
         if self._answers is not None:
-            raise UsageError(f"One function answers. Use {name}.answers once")
+            raise UsageError(f"There is an answer function already. Use {name}.answers once")
         self._answers = Answers(self, self._caller(function), self._send_reply, self._pause)
         return function
 
     def answer_later(self, environ: Mapping[str, Any]) -> None:
-        """Have the text of this webhook answered by a worker, with the function of `answers`.
+        """Defer the text of this webhook: a worker answers it with the function of `answers`.
 
-        It is kept, sealed, in the commit that records this webhook's reply, which is empty as a rule. If the
-        webhook fails, it is not kept.
+        The text is kept, sealed, in the commit that records this webhook's reply, which is usually empty. If the
+        webhook fails, the text is not kept.
 
         Args:
             environ: The request's WSGI environ, or its ASGI scope.
 
         Raises:
-            UsageError: The request is not a text on a path of CONVOSTATE_DEFER_PATHS; it is called a second
-                time, or after the turn; or the workers of this object belong to another process.
+            UsageError: The request is not a text on a path of CONVOSTATE_DEFER_PATHS, this is the second call or
+                the turn is over, or the workers of this object are in another process.
         """
         webhook, turn = webhook_from(environ), environ.get(TURN_KEY)
         if webhook.kind != "message" or webhook.pair is None:
             raise UsageError(
-                f"answer_later() takes the texts of people, and this webhook is of kind {webhook.kind}. "
+                f"answer_later() takes texts, and this webhook is of kind {webhook.kind}. "
                 "Call it only if webhook_from(environ).kind is message"
             )
         if not isinstance(turn, Turn) or not turn.claim.defers:
             raise UsageError(
-                "The texts of this path are not answered later. Add the path to CONVOSTATE_DEFER_PATHS"
+                "The texts of this path are not deferred. Add the path to CONVOSTATE_DEFER_PATHS"
             )
         if turn.deferred is not None or not turn.running:
-            raise UsageError("answer_later() is called twice in a turn, or after it. Call it once")
+            raise UsageError(
+                "answer_later() was called twice in a turn, or after it. Call it once, before the view returns"
+            )
         workers = self._workers
         if isinstance(workers, ThreadWorkers) and workers.pid != os.getpid():
             raise UsageError(
@@ -191,7 +192,7 @@ class _Conversations(ABC):
         turn.deferred = sealed_text(self.work_sealer(), turn, webhook, self.clock())
 
     def work_sealer(self) -> WorkSealer:
-        """What seals texts and replies, made when it is first needed."""
+        """What seals texts and replies; made on first use."""
         if self._work_sealer is None:
             self._work_sealer = WorkSealer(self.settings)
         return self._work_sealer
@@ -202,34 +203,34 @@ class _Conversations(ABC):
 
     @property
     def workers(self) -> ThreadWorkers | LoopWorkers | None:
-        """Those that `start_workers` started, or None if nobody did or they are stopped."""
+        """The workers that `start_workers` started, or None if there are none or they are stopped."""
         return None if self._workers is None or self._workers.is_stopped else self._workers
 
     def needed_answers(self) -> Answers:
-        """What answers.
+        """What runs the answer function.
 
         Raises:
-            UsageError: No function does.
+            UsageError: There is no answer function.
         """
         if self._answers is None:
-            raise UsageError("No function answers. Write @conversations.answers before it")
+            raise UsageError("There is no answer function. Write @conversations.answers above one")
         return self._answers
 
     def _checked(self, count: int) -> int:
-        """Whether workers can be started, and that many.
+        """Check that so many workers can be started.
 
         Raises:
-            UsageError: They run already, there would be none, or they cannot send.
+            UsageError: Workers are running already, the number is not a positive int, or they cannot send.
         """
         if self.workers is not None:
-            raise UsageError("The workers are started already. Call start_workers() once")
+            raise UsageError("The workers are running already. Call start_workers() once")
         if type(count) is not int or count < 1:
             raise UsageError("start_workers() takes how many answers run at once: 1 or more")
         self.check_client()
         return count
 
     def check_client(self) -> None:
-        """Check that the client can send. A function that gives clients is not called: what it gives is checked later.
+        """Check that the client can send. What a function returns is checked when a reply is sent.
 
         Raises:
             UsageError: The client is of the other kind, or not a client.

@@ -1,11 +1,11 @@
-"""Replies that take longer than Twilio waits: texts are kept by the webhook and answered by a worker.
+"""Replies that take longer than Twilio waits: the webhook keeps the text, and a worker answers it.
 
-    webhook   answer_later: sealed → its COMMIT puts the text into the conversation's mailbox
-    worker    take → the function that answers → keep: state, mailbox and outbox at once → send → settle → rest
+    webhook   answer_later: seal → COMMIT puts the text into the conversation's mailbox
+    worker    take → the answer function → keep: state, mailbox and outbox in one step → send → settle → rest
 
-Both ends are `Conversations`. Everything here is written once as coroutines: `ThreadWorkers` runs them in
-threads, over a store and a client that block, `LoopWorkers` on an event loop. A `WorkStore` keeps what
-survives a process.
+Both ends are `Conversations`. Everything here is written once, as coroutines: `ThreadWorkers` runs them in
+threads, with a blocking store and client, `LoopWorkers` on an event loop. A `WorkStore` keeps what must
+survive the process.
 """
 
 from __future__ import annotations
@@ -42,15 +42,15 @@ if TYPE_CHECKING:
 logger = logging.getLogger("convostate")
 
 POLL_S = 0.1  # how often a worker asks for work; an answer takes seconds
-OUTAGE_S = 1.0  # how long it waits while the store does not answer
-RENEW_S = 10.0  # well within a lease, so that one renewal may fail
-GRACE_S = 20.0  # for answers that run when their worker is stopped; Kubernetes kills it after 30
-MOST_AT_ONCE = 100  # hints that are asked for at once
+OUTAGE_S = 1.0  # between two attempts while the store does not answer
+RENEW_S = 10.0  # a third of a lease, so that one renewal may fail
+GRACE_S = 20.0  # for running answers when their worker is stopped; Kubernetes kills it after 30
+MOST_AT_ONCE = 100  # hints in one request
 MOST_CHARS = 1600  # of a message: https://www.twilio.com/docs/api/errors/21617
-# After how many seconds a failed answer, or a reply that Twilio could not take, is tried again.
+# Seconds until a failed answer, or a reply that Twilio could not take, is tried again.
 ANSWER_AGAIN_S = (1, 10, 60)
 SEND_AGAIN_S = (1, 10, 60, 300, 900)
-# Exceptions of HTTP clients that show that the request was not sent.
+# Exceptions of HTTP clients which prove that the request was not sent.
 _UNSENT = frozenset(
     """NewConnectionError NameResolutionError ConnectTimeoutError ConnectTimeout ConnectError
     ConnectionRefusedError gaierror ClientConnectorError ClientConnectorDNSError ConnectionTimeoutError""".split()
@@ -58,12 +58,12 @@ _UNSENT = frozenset(
 
 
 class Answering:
-    """The turn of a function that answers later.
+    """The turn of an answer function.
 
     Attributes:
-        texts: The webhooks to be answered, in order: one, or all that came in the meantime.
-        state: The conversation's, as the last turn left it; what the function leaves is kept.
-        pair: Who talks to whom.
+        texts: The webhooks to answer, in order: one, or all that arrived during the last answer.
+        state: The conversation's state as the last turn left it. It is kept as the function leaves it.
+        pair: The app's and the person's address.
     """
 
     def __init__(self, texts: list[Webhook], state: State, pair: PhonePair) -> None:
@@ -75,22 +75,23 @@ class Answering:
         return f"Answering({len(self.texts)} texts, {self.state!r})"
 
     def reply(self, body: str = "", **message: Any) -> None:
-        """Have a message sent to the person when the function has returned and its state is kept.
+        """Send a message to the person, once the function has returned and its state is kept.
 
         Args:
             body: The text, of at most 1,600 characters.
-            **message: Other arguments of ``messages.create``: `media_url`, `content_sid`, ….
+            **message: Other arguments of ``messages.create``, such as `media_url` or `content_sid`.
 
         Raises:
-            UsageError: There is nothing to send, it is too long, `to` or `from_` is given, or the turn is over.
-            StateError: An argument is of a type that cannot be kept.
+            UsageError: There is nothing to send, the text is too long, `to` or `from_` is given, or the turn is
+                over.
+            StateError: An argument has a type that cannot be kept.
         """
         if self.is_over:
             raise UsageError("The turn is over. Call turn.reply() before the function returns")
         if {"to", "from_"} & message.keys():
             raise UsageError(
-                "turn.reply() writes to the person of this conversation, from the number that they wrote to. "
-                "Write to somebody else with client.messages.create()"
+                "turn.reply() sends to the person of this conversation, from the number that they wrote to. "
+                "To write to somebody else, use client.messages.create()"
             )
         if not isinstance(body, str):
             raise UsageError(
@@ -116,10 +117,10 @@ class Answering:
 
 
 class WorkSealer:
-    """Seals texts and replies until they are answered and sent, each bound to its conversation's name.
+    """Seals texts until they are answered and replies until they are sent, bound to their conversation's name.
 
     Args:
-        settings: Whose keys.
+        settings: The settings with the keys.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -130,9 +131,9 @@ class WorkSealer:
 
         Args:
             name: The conversation's.
-            pair: Who talks to whom.
+            pair: The conversation's pair.
             now: Unix time in seconds.
-            **content: What it is.
+            **content: ``text`` or ``reply``.
         """
         ends = [pair.account_sid, pair.ours, pair.theirs]
         now_ms = int(now * 1000)
@@ -141,16 +142,16 @@ class WorkSealer:
         return self._sealer.seal(opened, prefixed(name.encode()), os.urandom(NONCE_BYTES))
 
     def open(self, name: str, entry: bytes, what: str, now: float | None) -> tuple[PhonePair, Any]:
-        """Open what was sealed.
+        """Open a sealed text or reply.
 
         Args:
             name: The conversation's.
-            entry: The sealed text or reply.
-            what: The content that is wanted.
+            entry: What `seal` returned.
+            what: ``text``, ``reply``, or ``pair`` for either.
             now: Unix time in seconds; None if the store decides when it expires.
 
         Raises:
-            SealError: It does not open, or is something else.
+            SealError: It does not open, or it is not a `what`.
         """
         now_ms = None if now is None else int(now * 1000)
         content = codec.decode(self._sealer.open(entry, prefixed(name.encode()), now_ms).data)
@@ -159,7 +160,7 @@ class WorkSealer:
         return PhonePair(*content["pair"]), content[what]
 
     def pair_of(self, name: str, entry: bytes) -> PhonePair | None:
-        """Whose a text or a reply is; None if it does not open."""
+        """The pair of a text or a reply; None if it does not open."""
         try:
             return self.open(name, entry, "pair", None)[0]
         except SealError:
@@ -167,7 +168,7 @@ class WorkSealer:
 
 
 def sealed_text(sealer: WorkSealer, turn: Turn, webhook: Webhook, now: float) -> tuple[str, bytes]:
-    """The queue and the sealed text that the commit of a webhook's turn is to keep."""
+    """The queue and the sealed text, for the commit of a webhook's turn."""
     assert webhook.pair is not None
     text = [dict(webhook.params), webhook.url]
     sealed = sealer.seal(turn.claim.name, webhook.pair, now, text=text)
@@ -175,20 +176,20 @@ def sealed_text(sealer: WorkSealer, turn: Turn, webhook: Webhook, now: float) ->
 
 
 def work_queue(config: TurnConfig) -> str:
-    """The name of the queue that all work of one index key is in; no conversation has it."""
+    """The name of the queue of all work under one index key; no conversation has this name."""
     return config.names.conversation(b"work")
 
 
 class Run:
-    """What a worker does with one conversation.
+    """A worker's work on one conversation. Times are monotonic.
 
     Attributes:
-        hint: Which.
-        taken: What there is to be done; None before it is known.
+        hint: Which conversation.
+        taken: Its work; None before it is taken, and after it is given up.
         sending: The reply that is on its way to Twilio, or None.
-        ends: When the function, or the sending of one reply, has taken too long. Monotonic time.
-        renew: When the lease is to be renewed.
-        held_until: Before then nobody else can have the conversation.
+        ends: When the function, or sending one reply, will have taken too long.
+        renew: When to renew the lease.
+        held_until: Until then no other worker can take the conversation.
     """
 
     def __init__(self, hint: Hint) -> None:
@@ -200,7 +201,7 @@ class Run:
 
 
 class _FunctionError(Exception):
-    """The function has raised what its store would."""
+    """The function has raised a StoreError, which is not this worker's store's."""
 
     def __init__(self, error: StoreError) -> None:
         super().__init__()
@@ -208,13 +209,13 @@ class _FunctionError(Exception):
 
 
 class Answers:
-    """Answers the texts of an installation with the function of one `Conversations` object.
+    """Answers the texts of an installation with the answer function of a `Conversations` object.
 
     Args:
         owner: That object.
         call: Runs the function for one turn.
-        send: Sends one message through the client for an account.
-        pause: Waits for so many seconds.
+        send: Sends one message with the client for an account.
+        pause: Waits for a number of seconds.
     """
 
     def __init__(
@@ -233,7 +234,7 @@ class Answers:
         self.queue = owner.queue()
 
     def watch(self, ended: Callable[[PhonePair, Exception | None], object]) -> None:
-        """Report to a tool that the function has returned or raised, and for whom; an error may hold texts."""
+        """Call `ended` with the pair, and the error or None, after each run of the function; an error may hold texts."""
         call = self._call
 
         async def watched(turn: Answering) -> None:
@@ -251,7 +252,11 @@ class Answers:
         return None if self._owner.clock is time.time else self._owner.clock()
 
     async def answer_due(self) -> list[Exception]:
-        """Answer all that is due, here and one after another; what the function raised."""
+        """Answer all that is due, one after another, in the caller's thread or task.
+
+        Returns:
+            What the function raised, and other errors.
+        """
         errors: list[Exception] = []
         while hints := await self.work.due(self.queue, MOST_AT_ONCE, self.now()):
             for hint in hints:
@@ -260,10 +265,10 @@ class Answers:
         return errors
 
     async def handle(self, run: Run, lease_s: float) -> Exception | None:
-        """Do what is to be done for a conversation, if it is time.
+        """Take a conversation, if it is time, and do its work.
 
         Returns:
-            What went wrong, if anything did; it is logged.
+            What failed, or None; it is logged.
         """
         try:
             run.held_until = time.monotonic() + lease_s
@@ -294,7 +299,7 @@ class Answers:
         return None
 
     async def _persist(self, run: Run, ask: Callable[[], Awaitable[None]]) -> None:
-        """Ask a store that does not answer again, while nobody else can have the conversation."""
+        """Call the store, again while it does not answer and no other worker can take the conversation."""
         while True:
             try:
                 return await ask()
@@ -304,7 +309,7 @@ class Answers:
             await self._pause(OUTAGE_S)
 
     async def fail(self, taken: Taken, error: BaseException) -> None:
-        """Have a batch tried again whose answer has failed, or give it up."""
+        """Have the texts of a failed answer tried again, or make them dead letters."""
         wait_s = 0.0
         last = taken.tries > len(ANSWER_AGAIN_S)
         if last:
@@ -316,7 +321,7 @@ class Answers:
         _log(f"an answer failed, and {next_}", place_of(error))
 
     async def abandon(self, run: Run) -> None:
-        """Let go of a conversation whose function or client does not return."""
+        """Give up a conversation whose function or client does not return."""
         taken, run.taken = run.taken, None
         if taken is None:
             return
@@ -331,7 +336,7 @@ class Answers:
         run.ends = time.monotonic() + self.longest_s
 
     async def _answer(self, run: Run, taken: Taken) -> list[bytes]:
-        """Run the function, and keep what it left; the sealed replies."""
+        """Run the function, keep the state, and return the sealed replies."""
         texts = await self._open_texts(taken)
         if not texts:
             return []
@@ -374,7 +379,7 @@ class Answers:
         return replies
 
     async def _open_texts(self, taken: Taken) -> list[Webhook]:
-        """The texts of a batch; those that do not open become dead letters."""
+        """The texts of a batch. Those that do not open become dead letters."""
         texts: list[Webhook] = []
         for entry in list(taken.texts):
             try:
@@ -388,10 +393,10 @@ class Answers:
         return texts
 
     async def _send_all(self, run: Run, taken: Taken, replies: list[bytes]) -> tuple[int, float]:
-        """Send replies in order, as far as Twilio takes them.
+        """Send replies in order, until Twilio cannot take one now.
 
         Returns:
-            How often the first that is left was tried, and after how many seconds it is to be tried again.
+            How often that one was tried, and in how many seconds to try it again; 0 and 0 if all are done.
         """
         tries = taken.tries if taken.replies else 1
         for entry in replies:
@@ -428,10 +433,10 @@ def _log(what: str, reason: str) -> None:
 
 
 def fate_of(error: Exception) -> tuple[bool, str]:
-    """Whether a reply that a client could not send may be tried again, and why it was not sent, in a word.
+    """Whether to send a reply again after a client's error, and the reason in a word.
 
-    Twilio's answers: https://www.twilio.com/docs/usage/twilios-response. A request that may have arrived is
-    not sent again.
+    A request that may have arrived is not sent again. Twilio's status codes:
+    https://www.twilio.com/docs/usage/twilios-response.
     """
     if isinstance(error, NoClientError):
         return True, "no-client"
@@ -457,7 +462,7 @@ def fate_of(error: Exception) -> tuple[bool, str]:
 
 
 def place_of(error: BaseException) -> str:
-    """What was raised and where, without its text, which may hold anything; or the text of an error of this package."""
+    """The type and place of an error, without its text, which may hold anything; or this package's own text."""
     name = type(error).__name__
     if isinstance(error, (StateError, UsageError)):
         return f"{name}: {error}"
@@ -467,10 +472,10 @@ def place_of(error: BaseException) -> str:
 
 @contextmanager
 def contained(*outside: type[BaseException]) -> Iterator[None]:
-    """Have what a function raises to end a thread or a process, such as SystemExit, fail its answer alone.
+    """Turn what would end a thread or a process, such as SystemExit, into a failure of the function that raises it.
 
     Args:
-        *outside: What is raised to stop the worker that runs it.
+        *outside: Exceptions that pass, because they stop the worker.
     """
     passed: tuple[type[BaseException], ...] = (Exception, KeyboardInterrupt, *outside)
     try:
@@ -482,26 +487,26 @@ def contained(*outside: type[BaseException]) -> Iterator[None]:
 
 
 def check_returned(returned: object) -> None:
-    """Check that a function has returned nothing: what it returned would be lost.
+    """Check that an answer function has returned None, because anything else would be lost.
 
     Raises:
-        UsageError: It has returned a reply, a coroutine, a generator, or the like.
+        UsageError: It has returned something, such as a reply, a coroutine or a generator.
     """
     if returned is None:
         return
     if inspect.iscoroutine(returned):
         returned.close()  # or Python warns of it
     raise UsageError(
-        f"The answer function returned a {type(returned).__name__}. Replies are sent by turn.reply(…), and "
-        "an async def belongs to AsyncConversations. Return nothing"
+        f"The answer function returned a {type(returned).__name__}, which is not sent. Send replies with "
+        "turn.reply(…), return nothing, and give an async def to AsyncConversations"
     )
 
 
 class Workers(ABC):
-    """What the workers of threads and of an event loop have in common.
+    """What `ThreadWorkers` and `LoopWorkers` have in common.
 
     Args:
-        answers: What they do.
+        answers: What they run.
         most: How many conversations they answer at once.
     """
 
@@ -518,7 +523,7 @@ class Workers(ABC):
         return self._stop_at is not None
 
     async def dispatch(self) -> None:
-        """Look for work, and after the leases of what runs, until `stop`."""
+        """Look for work and renew leases until `stop`."""
         work, queue = self._answers.work, self._answers.queue
         while self._stop_at is None or (self.running and time.monotonic() < self._stop_at):
             pause_s = POLL_S
@@ -534,9 +539,11 @@ class Workers(ABC):
                 if not self._down:
                     self._down = True
                     if isinstance(error, StoreError):
-                        _log("no work is taken while the store does not answer", error.reason)
+                        _log("no work is taken until the store answers", error.reason)
                     else:
-                        _log("no work is taken for a second", place_of(error))
+                        _log(
+                            "work cannot be taken, and is tried again every second", place_of(error)
+                        )
             await self._pause(pause_s)
         await self._put_back()
 
@@ -562,7 +569,7 @@ class Workers(ABC):
                     run.held_until = 0.0
 
     async def _put_back(self) -> None:
-        """Put back what still runs, as if it had not been tried."""
+        """Put back what is still running, as if it had not been tried."""
         for run in list(self.running):
             taken = run.taken
             if taken is not None and run.sending is None:
@@ -590,7 +597,7 @@ class Workers(ABC):
 
 
 class ThreadWorkers(Workers):
-    """Workers for a function that blocks: a thread for each answer that runs."""
+    """Workers for a blocking function: one thread for each running answer."""
 
     def __init__(self, answers: Answers, most: int) -> None:
         super().__init__(answers, most)
@@ -601,14 +608,11 @@ class ThreadWorkers(Workers):
     run = blocking(Workers.dispatch)
 
     def start(self) -> None:
-        """Run in a thread of their own."""
+        """Look for work in a thread of their own."""
         self._thread.start()
 
     def stop(self, grace_s: float = GRACE_S) -> None:
-        """Take nothing more. Answers that run may go on for so long; then they are put back, untried.
-
-        It waits until that is done.
-        """
+        """Take no more work, and wait for running answers; after `grace_s` they are put back, untried."""
         self._stop_at = time.monotonic() + grace_s
         self._wake.set()
         if self._thread.is_alive() and threading.current_thread() is not self._thread:
@@ -633,7 +637,7 @@ class ThreadWorkers(Workers):
 
 
 class LoopWorkers(Workers):
-    """Workers for a coroutine function: a task of the running event loop for each answer that runs."""
+    """Workers for a coroutine function: one task of the running event loop for each running answer."""
 
     def __init__(self, answers: Answers, most: int) -> None:
         import asyncio  # noqa: PLC0415  # asyncio is not for everyone
@@ -648,16 +652,16 @@ class LoopWorkers(Workers):
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Run in a task of their own."""
+        """Look for work in a task of their own."""
         self._task = self._create_task(self.dispatch())
 
     def stop(self, grace_s: float = GRACE_S) -> None:
-        """As `ThreadWorkers.stop`; `wait` waits until it is done."""
+        """As `ThreadWorkers.stop`, without waiting: await `wait`."""
         self._stop_at = time.monotonic() + grace_s
         self._wake.set()
 
     async def wait(self) -> None:
-        """Wait until all is done, after `stop`."""
+        """After `stop`, wait until running answers have ended or are put back."""
         if self._task is not None:
             await self._task
 
@@ -686,14 +690,14 @@ class LoopWorkers(Workers):
 
 
 class NoClientError(Exception):
-    """There is no client for an account, or one that cannot send."""
+    """There is no client for an account, or it cannot send."""
 
 
 def client_for(client: Any, account_sid: str, *, is_async: bool) -> Any:
-    """The client that sends for an account: the given one, or what the given function makes.
+    """The client for an account: the given one, or what the given function returns.
 
     Raises:
-        NoClientError: It makes none, or one that `check_client` refuses.
+        NoClientError: The function raises, or `check_client` refuses what it returns.
     """
     try:
         made = client if hasattr(client, "messages") else client(account_sid)
@@ -704,17 +708,17 @@ def client_for(client: Any, account_sid: str, *, is_async: bool) -> Any:
 
 
 def check_arguments(client: Any, message: dict[str, Any], *, is_async: bool) -> None:
-    """Check that a client knows all arguments of a message.
+    """Check that a client's method takes all arguments of a message.
 
     Raises:
-        UsageError: It does not.
+        UsageError: It does not take one of them.
     """
     method = "create_async" if is_async else "create"
     try:
         inspect.signature(getattr(client.messages, method)).bind(**message)
     except TypeError as error:
         raise UsageError(
-            f"turn.reply() gives messages.{method}() what it does not take: {error}"
+            f"turn.reply() has an argument that messages.{method}() does not take: {error}"
         ) from None
 
 

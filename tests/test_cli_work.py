@@ -143,8 +143,8 @@ def test_a_worker_that_is_killed_is_succeeded_when_its_lease_has_ended(
         ("tests.apps.nothing:conversations", "Cannot import"),
         ("tests.deferring:nothing", "There is no nothing"),
         ("tests.deferring:EMPTY", "is not a Conversations object"),
-        ("tests.test_cli_work:unanswered", "No function answers"),
-        ("tests.test_cli_work:in_memory", "in the app's own process only"),
+        ("tests.test_cli_work:unanswered", "There is no answer function"),
+        ("tests.test_cli_work:in_memory", "Only the app's own process"),
         ("tests.test_cli_work:blocked", "cannot send with an asynchronous client"),
     ],
 )

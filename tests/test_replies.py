@@ -324,7 +324,7 @@ def test_a_misspelt_argument_of_a_reply_is_named_and_nothing_is_said_to_be_sent(
     world.answer = lambda turn: turn.reply("one", mediaurl="https://example.com/cat.jpg")
     world.phone().text("hello")
     assert world.work() == []
-    assert "(arguments: UsageError: turn.reply() gives messages.create" in caplog.text
+    assert "(arguments: UsageError: turn.reply() has an argument that" in caplog.text
     assert "'mediaurl'" in caplog.text
     assert world.backlog() == (0, False, 0, 1)
 
@@ -726,7 +726,7 @@ def test_wrong_functions_and_clients_are_refused_at_once() -> None:
     for function in (wrong, None, 5, lambda: None, lambda _one, _two: None):
         with pytest.raises(UsageError, match="takes a def"):
             conversations.answers(function)  # type: ignore[arg-type]
-    with pytest.raises(UsageError, match="No function answers"):
+    with pytest.raises(UsageError, match="There is no answer function"):
         conversations.answer_due()
     assert conversations.answers(right) is right
     with pytest.raises(UsageError, match="once"):

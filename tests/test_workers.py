@@ -237,7 +237,7 @@ def test_tasks_answer_many_at_once() -> None:
 
 
 def test_workers_are_started_once_and_again_after_a_stop(world: Deferring) -> None:
-    with pytest.raises(UsageError, match="started already"):
+    with pytest.raises(UsageError, match="running already"):
         world.conversations.start_workers()
     world.conversations._workers.stop(0)
     world.conversations.start_workers()
@@ -293,7 +293,7 @@ def test_a_system_without_threads_for_the_moment_is_logged_once_and_nothing_is_l
     steps.wait("answered")
     workers.stop()
 
-    assert caplog.text.count("no work is taken for a second (RuntimeError at") == 1
+    assert caplog.text.count("work cannot be taken, and is tried again every second (RuntimeError at") == 1
 
 
 def test_workers_that_were_started_before_a_fork_are_named(
@@ -335,4 +335,4 @@ def test_a_store_that_is_down_is_logged_once_and_asked_again(
     steps.wait("answered")
     workers.stop()
 
-    assert caplog.text.count("while the store does not answer (down)") == 1
+    assert caplog.text.count("until the store answers (down)") == 1

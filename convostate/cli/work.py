@@ -47,8 +47,8 @@ def work(conversations: str, threads: int | None) -> None:
         )
     if isinstance(getattr(target.store, "store", target.store), MemoryStore):
         raise UsageError(
-            "Texts in memory can be answered in the app's own process only. Call conversations.start_workers() "
-            "there, or set CONVOSTATE_STORE=redis://…, for the app too"
+            "Only the app's own process can answer texts in its memory. Call conversations.start_workers() "
+            "there, or set CONVOSTATE_STORE=redis://… for the app and for this command"
         )
     answers = target.needed_answers()
     target.check_client()

@@ -56,14 +56,14 @@ REPLY_S = 600  # a repeated delivery is answered from the record for so long; th
 CALL_S = 4 * 3600  # the longest that a call's state lives; as long as a cookie
 OPT_OUT_S = 30 * 24 * 3600  # how long a STOP is remembered; the longest lifetime there is
 
-# Of texts that are answered later.
+# Of deferred texts.
 WORK_S = (
     24 * 3600
-)  # how long texts, replies and dead letters are kept, whatever the state's lifetime
-MOST_TEXTS = 100  # of one conversation that wait for an answer
-ANSWER_LEASE_S = 30  # of a worker, which renews it every 10 s; a worker that dies costs this much
-LENT_S = 2  # for which nobody else gets a hint: a worker takes the conversation within some ms
-LONGEST_BURST_S = 10  # for which an answer waits for more texts, however fast they come
+)  # for which texts, replies and dead letters are kept, whatever the state's lifetime
+MOST_TEXTS = 100  # of one conversation that may wait for an answer
+ANSWER_LEASE_S = 30  # of a worker, which renews it every 10 s; the delay if the worker dies
+LENT_S = 2  # for which no other worker gets a hint; its own needs some ms
+LONGEST_BURST_S = 10  # for which an answer waits for more texts, however fast they arrive
 
 # How many texts of one conversation may wait at once. A text that waits keeps a WSGI worker from
 # everyone else, and four sync workers are usual; on an event loop it keeps nothing.
@@ -86,8 +86,8 @@ class Claim(NamedTuple):
         call: The conversation is a call's, not a pair's.
         listed_under: The name of the conversation of the call's pair, or "". When that one is erased with
             its replies, the calls that are listed under it are erased as well.
-        defers: It is a text that may be answered later: its turn leaves the state alone, and does not
-            wait for an answer that is under way (`WorkStore`).
+        defers: It is a text that may be deferred. Its turn does not write the state, and does not wait
+            for a worker that is answering (`WorkStore`).
     """
 
     name: str
@@ -200,10 +200,10 @@ class Replay(NamedTuple):
 
 
 class Queue(NamedTuple):
-    """Who is at a conversation, as the `queue` of the stores at the server tells, for people to see.
+    """The turns of a conversation, for people to see.
 
     Attributes:
-        lease_s: How much longer the turn that runs may hold it, in seconds; None where none runs.
+        lease_s: How much longer the running turn may hold it, in seconds; None if no turn is running.
         waiting: How many turns wait.
     """
 
@@ -212,12 +212,12 @@ class Queue(NamedTuple):
 
 
 class Hint(NamedTuple):
-    """A conversation that may have something to be done. Only `WorkStore.take` knows.
+    """A conversation that may have work. Only `WorkStore.take` knows.
 
     Attributes:
         name: The conversation's.
-        queue: The queue that it came from, as `WorkStore.defer` was given it.
-        ticket: The store's own.
+        queue: The queue that was passed to `WorkStore.defer`.
+        ticket: For the store's own use.
     """
 
     name: str
@@ -226,14 +226,14 @@ class Hint(NamedTuple):
 
 
 class Taken(NamedTuple):
-    """What a worker may do for a conversation: answer texts, or send replies; nobody else does until it is done.
+    """A conversation that a worker holds, to answer its texts or to send its replies.
 
     Attributes:
-        hint: Where it came from.
+        hint: How it was found.
         begun: The state, and the worker's lease.
-        texts: What is to be answered, as it was deferred, in order; the same again after a failure.
-        replies: What is to be sent before anything is answered, in order.
-        tries: Which try this is: 1 for the first.
+        texts: The texts to answer, as they were deferred, in order. After a failure they are the same.
+        replies: The replies to send before anything is answered, in order.
+        tries: Which try this is; 1 for the first.
     """
 
     hint: Hint
@@ -247,13 +247,13 @@ class Taken(NamedTuple):
 
 
 class Backlog(NamedTuple):
-    """What is to be done for a conversation, for people to see.
+    """The work of a conversation, for people to see.
 
     Attributes:
-        texts: How many texts wait for an answer, or are being answered.
-        answering: A worker is at it.
-        replies: How many replies are to be sent.
-        dead: How many texts and replies have been given up.
+        texts: How many texts wait for an answer or are being answered.
+        answering: Whether a worker holds the conversation.
+        replies: How many replies wait to be sent.
+        dead: How many dead letters there are.
     """
 
     texts: int
@@ -267,9 +267,9 @@ class DeadLetter(NamedTuple):
 
     Attributes:
         is_text: Whether it is a text.
-        reason: Why, in a word; of a reply Twilio's error code, or ``unknown``: it may be sent.
-        at_s: When it was given up, Unix time in seconds.
-        entry: As it was deferred or kept.
+        reason: Why, in a word: for a reply Twilio's error code, or ``unknown`` if it may have been sent.
+        at_s: When it was given up, in Unix time in seconds.
+        entry: The text as it was deferred, or the reply as it was kept.
     """
 
     is_text: bool
@@ -296,9 +296,9 @@ class Store(Protocol):
     - ``clock_ahead_s(claim)``: how far this host's clock is ahead of the store's, in seconds, or None. It
       is asked once, if `Begun.left_s` shows that the clocks of two hosts differ, and never raises.
     - ``for_asyncio()``: the same store as an `AsyncStore`; without it, it runs in threads there.
-    - ``queue(claim)``: who is at a conversation, a `Queue`.
+    - ``queue(claim)``: the turns of a conversation, a `Queue`.
 
-    A store that keeps texts to be answered later has an attribute ``work``, a `WorkStore`.
+    A store that can keep deferred texts has an attribute ``work``, a `WorkStore`.
     """
 
     @property
@@ -443,64 +443,71 @@ class AsyncStore(Protocol):
 
 
 class WorkStore(Protocol):
-    """Keeps texts that are answered later, and the replies to them: the attribute ``work`` of a store that can.
+    """Keeps deferred texts and the replies to them: the attribute ``work`` of a store.
 
-    Each conversation has a mailbox of texts, an outbox of replies and dead letters, kept for `WORK_S`. A
-    worker takes a conversation for `ANSWER_LEASE_S` and renews that. Meanwhile other turns of the
-    conversation wait, but for those whose `Claim.defers`. Erasing a conversation, or a commit that
-    ends it and has a STOP stand, empties all three and takes the worker's lease.
+    Each conversation has a mailbox of texts, an outbox of replies, and dead letters, all kept for `WORK_S`. A
+    worker takes a conversation for `ANSWER_LEASE_S` and renews its lease. Meanwhile other turns of the
+    conversation wait, except those whose `Claim.defers` is true. Erasing a conversation, or a commit that
+    ends it and records a STOP, empties all three and takes the worker's lease.
 
-    The methods are coroutines. Over a store that blocks they never suspend; in an event loop they then
-    run in threads. `now` is a test's clock, Unix time in seconds, or None for the store's own.
-    Errors are as of `Store`; ``lost`` is raised if the worker's lease is gone.
+    The methods are coroutines. Those of a blocking store never suspend; under asyncio they then run in
+    threads. `now` is a test's clock in Unix time in seconds, or None for the store's own. Errors are those of
+    `Store`: ``lost`` if the worker's lease is gone. `convostate.testing.WorkStoreContract` tests it.
     """
 
     async def defer(self, begun: Begun, queue: str, text: bytes, now: float | None) -> None:
-        """Have the turn's commit, which records a reply, put a text into the mailbox; the queue learns of it before.
+        """Schedule a hint now, and have the turn's commit, which records a reply, put the text into the mailbox.
 
-        So whatever dies, no text is in the mailbox that no worker looks for. If the mailbox has `MOST_TEXTS`,
-        the commit is ``busy`` and writes nothing.
+        In this order, no crash leaves a text that no worker looks for. If the mailbox has `MOST_TEXTS`, the
+        commit is ``busy`` and writes nothing.
         """
         ...
 
     async def due(self, queue: str, most: int, now: float | None) -> list[Hint]:
-        """Conversations that may have something to be done, each lent to one caller for `LENT_S`."""
+        """Conversations that may have work by now, `most` at most; no other caller gets them for `LENT_S`."""
         ...
 
     async def take(
         self, hint: Hint, burst_s: float, lease_s: float, now: float | None
     ) -> Taken | None:
-        """Take a conversation, and count the try if it has texts to be answered.
+        """Take a conversation, freeze which texts are answered together, and count the try.
+
+        Args:
+            hint: Which conversation.
+            burst_s: How long the person must have been silent; `LONGEST_BURST_S` after the first text it is
+                taken in any case.
+            lease_s: How long the worker may hold it.
+            now: See the class.
 
         Returns:
-            None if there is nothing to be done, or not yet: the hint comes again by itself.
+            None if there is no work, or not yet; then the hint comes again by itself.
         """
         ...
 
     async def renew(self, taken: Taken, lease_s: float) -> None:
-        """Hold it for so long from here on."""
+        """Let the lease end so many seconds from now."""
         ...
 
     async def keep(
         self, taken: Taken, outcome: Outcome, replies: list[bytes], now: float | None
     ) -> None:
-        """At once: carry out the outcome, remove the texts that were answered, have the replies to be sent."""
+        """In one step, carry out the outcome, remove the answered texts, and put the replies into the outbox."""
         ...
 
     async def settle(
         self, taken: Taken, entries: list[bytes], reason: str, now: float | None
     ) -> None:
-        """Remove texts or replies, which become dead letters if there is a reason."""
+        """Remove texts or replies. If there is a reason, they become dead letters."""
         ...
 
     async def rest(self, taken: Taken, tries: int, seconds: float, now: float | None) -> None:
-        """Let go, and have what is left come again.
+        """Release the conversation, and schedule what is left.
 
         Args:
-            taken: What was taken.
-            tries: How many tries have failed.
-            seconds: After how long it may be taken.
-            now: As ever.
+            taken: The conversation.
+            tries: How often what is left has failed.
+            seconds: How long until it may be taken again.
+            now: See the class.
         """
         ...
 
@@ -509,11 +516,11 @@ class WorkStore(Protocol):
         ...
 
     async def letters(self, hint: Hint, *, retry: bool, now: float | None) -> list[DeadLetter]:
-        """The dead letters of a conversation; with `retry` they are put back, texts before those that wait."""
+        """The dead letters of a conversation. With `retry` they are put back, texts before those that wait."""
         ...
 
     async def backlog(self, claim: Claim) -> Backlog:
-        """What is to be done for a conversation."""
+        """The work of a conversation."""
         ...
 
 
@@ -577,7 +584,7 @@ def listed_calls(store: Store, claim: Claim) -> list[str]:
 
 
 def mailbox_full() -> StoreError:
-    """The error of a text that finds no place in the mailbox."""
+    """The error of a text for which the mailbox has no room."""
     return StoreError("busy", f"{MOST_TEXTS} texts of this conversation wait for an answer")
 
 

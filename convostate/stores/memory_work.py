@@ -1,4 +1,4 @@
-"""MemoryWork: texts that are answered later, in this process's memory. See `WorkStore`."""
+"""MemoryWork: deferred texts in this process's memory. See `WorkStore`."""
 
 from __future__ import annotations
 
@@ -26,35 +26,34 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from threading import Lock
 
-_BUSY_S = 0.05  # until a conversation is looked at again whose turn runs
+_BUSY_S = 0.05  # until the next look at a conversation whose turn runs
 
 
 class Work:
-    """What is to be done for a conversation. Times are Unix time in seconds, but for `lease_ends`, a monotonic one."""
+    """The work of a conversation. Times are Unix time in seconds; `lease_ends` is monotonic time."""
 
     def __init__(self) -> None:
-        self.texts: list[tuple[float, bytes]] = []  # when each came, and the text
+        self.texts: list[tuple[float, bytes]] = []  # the time of arrival, and the text
         self.replies: list[bytes] = []
         self.dead: list[DeadLetter] = []
-        self.batch = self.tries = (
-            0  # how many of the texts are answered together, and how often it was tried
-        )
+        self.batch = 0  # how many texts, from the first, are answered together
+        self.tries = 0  # how often their answer or the first reply was tried
         self.not_before = self.touched = 0.0
         self.lease: object = None
         self.lease_ends = 0.0
 
     def answering_s(self) -> float:
-        """For how much longer a worker has it."""
+        """How much longer a worker may have the conversation."""
         return 0.0 if self.lease is None else self.lease_ends - time.monotonic()
 
     def idle(self, now: float) -> bool:
-        """Whether nothing is left of it."""
+        """Whether nothing is left to do or to show."""
         if self.answering_s() > 0:
             return False
         return now >= self.touched + WORK_S or not (self.texts or self.replies or self.dead)
 
     def wait_s(self, burst_s: float, now: float) -> float:
-        """How long it must not be taken yet."""
+        """How long until it may be taken."""
         until = self.not_before
         if burst_s and self.texts and not (self.replies or self.batch):
             quiet = min(self.texts[-1][0] + burst_s, self.texts[0][0] + LONGEST_BURST_S)
@@ -67,7 +66,7 @@ class MemoryWork:
 
     Args:
         lock: The store's.
-        find: Gives the conversation of a name, at a time.
+        find: Returns the conversation of a name at a time, a new one if there is none.
     """
 
     def __init__(self, lock: Lock, find: Callable[[str, float], Any]) -> None:
@@ -82,7 +81,11 @@ class MemoryWork:
         lease.deferred = (queue, text, now)
 
     def post(self, kept: Any, queue: str, text: bytes, now: float | None) -> bool:
-        """Put a text into the mailbox, if there is room; the caller has the lock."""
+        """Put a text into the mailbox. The caller has the lock.
+
+        Returns:
+            Whether there was room.
+        """
         work = kept.work = kept.work or Work()
         if len(work.texts) >= MOST_TEXTS:
             return False
@@ -213,7 +216,7 @@ class MemoryWork:
             )
 
     def _held(self, taken: Taken) -> Any:
-        """The conversation, if the worker still has it."""
+        """The conversation, if its worker still holds the lease; else StoreError ``lost``."""
         kept = self._find(taken.hint.name, 0)
         lease = taken.begun.lease
         if kept.work is None or kept.work.lease is not lease or kept.work.answering_s() <= 0:
@@ -221,7 +224,7 @@ class MemoryWork:
         return kept
 
     def _look(self, hint: Hint, at: float | None) -> None:
-        """Have a hint come again, or not."""
+        """Schedule a hint, or remove it."""
         if at is None:
             self._due.pop((hint.queue, hint.name), None)
         else:

@@ -1,15 +1,15 @@
-"""RedisWork: texts that are answered later, in a Redis. See `WorkStore`.
+"""RedisWork: deferred texts in Redis. See `WorkStore`.
 
-What is to be done for a conversation is in its own slot. Workers find it by a hint: its name in a sorted
-set, by the time at which it is to be looked at. A hint is written before the text, and removed only
-when nothing is left and no text has come meanwhile, so no text is without one.
+The work of a conversation is in the conversation's slot. Workers find it by a hint: the conversation's name
+in a sorted set, scored by when to look. A hint is written before its text. It is removed only if nothing is
+left and no text has arrived meanwhile, so every text has a hint.
 
-    cs1:{h}a … x    of a conversation h, as work.lua has it                    24 hours; the lease a 30 s
+    cs1:{h}a … x    the work of a conversation h; work.lua lists the keys      24 hours; the lease a 30 s
     cs1:{w}z        hints, by time                                             24 hours
     cs1:{w}x        conversations with dead letters                            24 hours
 
-``w`` is the queue's name; in a Cluster there are 16 such queues, so that all servers have a share. All
-scripts may be repeated. Times are the server's, in microseconds, but for a test's.
+``w`` is the queue's name. In a Cluster there are 16 such queues, spread over its servers. Every script except
+DUE may be repeated. Times are the server's, in microseconds, unless a test gives its own.
 """
 
 from __future__ import annotations
@@ -43,9 +43,7 @@ if TYPE_CHECKING:
 
 _QUEUES = 16  # in a Cluster
 _MOST_LETTERS = 1000  # of one conversation
-_BUSY_US = (
-    50_000  # until a conversation is looked at again whose turn runs: a webhook's lasts some ms
-)
+_BUSY_US = 50_000  # until the next look at a conversation whose turn runs: a webhook takes some ms
 _HANDOVER_MS = 300
 _KEEP_MS = WORK_S * 1000
 _S = 1_000_000
@@ -90,7 +88,7 @@ class RedisWork:
             args = (most - len(hints), LENT_S * _S, _us(now))
             try:
                 _, lent, *names = await self._turns.ask(DUE, Claim(shard), "z", *args)
-            except StoreError as error:  # a server of a Cluster, and the others are well
+            except StoreError as error:  # of a Cluster, one server may be down
                 failure = error
             else:
                 hints += [Hint(name.decode("ascii"), queue, lent) for name in names]
@@ -139,10 +137,10 @@ class RedisWork:
         self, taken: Taken, entries: list[bytes], reason: str, now: float | None
     ) -> None:
         """See `WorkStore.settle`."""
-        if reason:  # before there is a dead letter, so that none is without
+        if reason:  # first, so that no dead letter is unlisted if this process dies
             await self._list(taken.hint)
         await self._ask(SETTLE, taken, reason, _us(now), _KEEP_MS, _MOST_LETTERS, *entries)
-        if reason:  # and after: who looked in between has found none, and taken it off the list
+        if reason:  # and again: somebody who looked in between found none and unlisted it
             await self._list(taken.hint)
 
     async def rest(self, taken: Taken, tries: int, seconds: float, now: float | None) -> None:
@@ -151,7 +149,7 @@ class RedisWork:
         left = await self._ask(
             REST, taken, tries, delay_us, _us(now), _KEEP_MS, _HANDOVER_MS, which=slice(0, 3)
         )
-        if left[0]:  # which others may have put off until this lease ends
+        if left[0]:  # another worker may have put it off until this lease ends
             await self._look_again(taken.hint._replace(ticket=""), delay_us, now)
         else:
             await self._look_again(taken.hint, None, now)
@@ -189,18 +187,18 @@ class RedisWork:
         return Backlog(texts, bool(answering), replies, dead)
 
     async def check(self) -> list[tuple[str, str, str]]:
-        """What ``convostate doctor`` prints about texts that are answered later."""
+        """What ``convostate doctor`` prints about deferred texts."""
         try:
             client = await self._turns.client.current().redis()
             info = first_node(await settled(client.info("persistence")))
-        except FAULTS:  # of which `RedisTurns.check` says what to grant
+        except FAULTS:  # `RedisTurns.check` says which rights are missing
             return []
         if info.get("aof_enabled"):
             return []
         return [
             (
                 "note",
-                "the server does not write what it keeps to a log: if it stops, texts that wait for an answer are lost",
+                "the server keeps no log of its writes: if it stops, texts that wait for an answer are lost",
                 "Run: redis-cli config set appendonly yes, and write it into redis.conf",
             )
         ]
@@ -208,7 +206,7 @@ class RedisWork:
     async def _ask(
         self, script: Script, taken: Taken, *args: Any, which: slice | str = ""
     ) -> list[Any]:
-        """Run a script that only the worker may run that has the conversation.
+        """Run a script that needs the worker's lease.
 
         Raises:
             StoreError: ``lost`` or ``down``.
@@ -222,19 +220,19 @@ class RedisWork:
         return rest
 
     async def _look_again(self, hint: Hint, delay_us: int | None, now: float | None) -> None:
-        """Have a hint come again, or not; unless a text has come meanwhile, which has it come at once."""
+        """Schedule a hint, or remove it if `delay_us` is None, unless a text that arrived meanwhile has scheduled it."""
         shard = _shard_of(hint.name, await self._shards(hint.queue))
         args = _schedule(hint.name, hint.ticket, delay_us, now)
         await self._turns.ask(SCHEDULE, Claim(shard), "z", *args, after_timeout=True)
 
     async def _list(self, hint: Hint, *, listed: bool = True) -> None:
-        """List a conversation among those with dead letters, or not any more; by the server's time, as `dead` asks."""
+        """Add a conversation to those with dead letters, or remove it; by the server's time, by which `dead` asks."""
         shard = _shard_of(hint.name, await self._shards(hint.queue))
         args = _schedule(hint.name, "", 0 if listed else None, None)
         await self._turns.ask(SCHEDULE, Claim(shard), "x", *args, after_timeout=True)
 
     async def _shards(self, queue: str) -> list[str]:
-        """The names of the sorted sets of a queue."""
+        """The names of a queue's sorted sets."""
         client = self._turns.client.current()
         try:
             await client.route()
