@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from urllib.parse import urlencode
 
 import pytest
 
@@ -127,6 +128,13 @@ def test_a_status_is_a_word(name: str) -> None:
         assert status_of(posted({**params, name: value})) == 200
     for value in ("inboundFrommallory", "sent Label", "sent1", "sent-", "Sent"):
         assert status_of(posted({**params, name: value})) == 403
+
+
+def test_what_signs_its_body_s_hash_is_an_event_and_a_get_without_one_a_message() -> None:
+    query = urlencode(text())
+    assert prove(got(f"{URL}?{query}")).kind == "message"
+    body_hash = hashlib.sha256(b"").hexdigest()
+    assert prove(got(f"{URL}?{query}&bodySHA256={body_hash}")).kind == "other"
 
 
 def test_a_version_is_a_date_or_a_number() -> None:

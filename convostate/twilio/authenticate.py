@@ -59,7 +59,7 @@ def authenticate(request: Request, secrets: Secrets) -> tuple[Webhook, str]:
             )
         form = signed_form = parse_form(request.body)
     else:
-        is_event = request.method == "POST" or _HASH in request.query
+        is_event = _HASH in request.query
         _check_body(request)
         form = parse_query(request.query)
 
