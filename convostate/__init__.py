@@ -72,7 +72,7 @@ _HOMES = {
 if not TYPE_CHECKING:  # a type checker would take any name at all for granted
 
     def __getattr__(name: str) -> Any:
-        # On first use: pytest imports this package for its plugin in every run, also where nobody uses it.
+        # On first use: pytest imports this package for its plugin in every run.
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         found = getattr(import_module(f"{__name__}.{_HOMES.get(name, 'errors')}"), name)

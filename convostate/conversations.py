@@ -273,7 +273,7 @@ class _Conversations(ABC):
     async def _peek(self, turn: Turn) -> State | None:
         now = self.clock()
         state = read_state(turn, await self._store.peek(turn.claim, now), now)
-        state.lock(_COPY)
+        state.locked = _COPY
         return None if state.is_new else state
 
     async def _erase(self, turn: Turn, *, replies: bool) -> None:
@@ -322,14 +322,14 @@ class _Conversations(ABC):
 class Conversations(_Conversations):
     """The conversations of a server-side store, for web views, workers, cron jobs and shells.
 
-    Addresses are as webhooks spell them: ``+15550100001``, ``whatsapp:+15550100001``. The account is
-    `account_sid`, else that of the settings. Threads may share one object.
+    Addresses are spelled as in webhooks: ``+15550100001``, ``whatsapp:+15550100001``. The account is
+    `account_sid`, or that of the settings. Threads may share one object.
 
     Args:
         settings: None reads them from the environment variables.
-        store: The store; None makes the one that the settings name. Conversations in memory are
-            those of one store object: hand over the middleware's, ``middleware.store``.
-        clock: Gives Unix time in seconds. A test that moves the simulator's clock gives that one.
+        store: The store; None makes the one that the settings name. Conversations in memory belong to one
+            store object: pass the middleware's, ``middleware.store``.
+        clock: Returns Unix time in seconds. A test that moves the simulator's clock passes that one.
         on_turn: Is called with a `TurnEvent` after each `turn`, `start` and answer, in the thread that takes
             it; what it raises is logged once and stops nothing.
         client: Sends the replies of the function of `answers`: a ``twilio.rest.Client``, or a function that
@@ -434,9 +434,8 @@ class Conversations(_Conversations):
             account_sid: The account that owns `ours`, or has the call.
 
         Raises:
-            UsageError: A turn of this conversation runs in this context already, such as its
-                webhook; a call's turn is asked for inside its pair's; or there is no account, or no
-                address.
+            UsageError: A turn of this conversation already runs in this context, such as its webhook; a
+                call's turn is taken inside its pair's; or the account or an address is missing.
             StateError: The state holds what cannot be kept.
             StoreError: ``down``; ``busy``: other turns held the conversation for 8 s, or too many
                 wait; ``lost``: the block took longer than the lease, 16 s, or the conversation was
@@ -472,28 +471,27 @@ class Conversations(_Conversations):
         account_sid: str | None = None,
         **message: Any,
     ) -> MessageInstance:
-        """Write to a person first: the reply arrives with the state that belongs to it.
+        """Write to a person first: the reply arrives with the state that you give here.
 
             conversations.start(
                 client, from_="+15550100099", to="+15550100001", body="Still coming at 9?",
                 state={"step": "confirm", "appointment": 42},
             )
 
-        It is one turn. The state is written, then the message is sent, while a reply or a status
-        waits. Whatever the client raises comes out of here, after what was there has been restored,
-        byte for byte and for the rest of its lifetime. Once Twilio has taken the message the state
-        stays, also where this process ends there and then. A text that arrives meanwhile is
-        answered 503 after 8 s: give the client's ``TwilioHttpClient`` a shorter timeout.
+        It is one turn: the state is written, then the message is sent; a reply or a status waits until both
+        are done. If the client raises, the earlier state is restored, byte for byte and for the rest of
+        its lifetime, and the exception is raised again. Once Twilio has accepted the message the state
+        stays, even if this process ends at that moment. A text that arrives meanwhile is answered 503
+        after 8 s: give the client's ``TwilioHttpClient`` a shorter timeout.
 
         Args:
             client: The caller's own ``twilio.rest.Client``; its ``messages.create`` is called.
             to: The person's address.
             from_: The application's; required, beside a `messaging_service_sid` too.
-            state: What the conversation begins with; empty where absent.
-            if_exists: What happens where a conversation goes on: ``replace`` its state, ``keep`` it
-                for another lifetime and send all the same, or ``refuse``.
-            account_sid: The account that owns `from_`; where absent the client's, else that of the
-                settings.
+            state: What the conversation begins with; empty by default.
+            if_exists: What happens if a conversation is in progress: ``replace`` its state, ``keep`` it
+                for another lifetime and send nevertheless, or ``refuse``.
+            account_sid: The account that owns `from_`; by default the client's, or that of the settings.
             **message: The other arguments of ``messages.create``: `body`, `media_url`,
                 `messaging_service_sid`, `status_callback`, ….
 
@@ -502,7 +500,7 @@ class Conversations(_Conversations):
 
         Raises:
             OptedOutError: The person has sent STOP, and no START since. Nothing is sent.
-            ConversationExistsError: One goes on, and `if_exists` is ``refuse``. Nothing is sent.
+            ConversationExistsError: One is in progress, and `if_exists` is ``refuse``. Nothing is sent.
             UsageError: As for `turn`; or the sender is not known, or an argument is wrong. Nothing is
                 sent.
             StateError: The state holds what cannot be kept. Nothing is sent.
@@ -533,7 +531,9 @@ class Conversations(_Conversations):
                 raise
             try:
                 await store.commit(begun, Leave(), None, self.clock())
-            except StoreError as error:  # the caller must learn that the message is sent, whatever becomes of the lease
+            except (
+                StoreError
+            ) as error:  # does not reach the caller, who must learn that the message is sent
                 turn.reason = error.reason
                 turn.log("the message is sent, but its turn did not last as long", error.reason)
         return sent
@@ -548,19 +548,13 @@ class Conversations(_Conversations):
         call_sid: str = "",
         account_sid: str | None = None,
     ) -> State | None:
-        """Look at a conversation's state without waiting for its turn.
-
-        Args:
-            ours: The application's address.
-            theirs: The person's.
-            call_sid: The call whose conversation it is; `ours` and `theirs` may then be left out.
-            account_sid: The account that owns `ours`, or has the call.
+        """Look at a conversation's state without waiting for its turn. The arguments are those of `turn`.
 
         Returns:
-            A copy, which refuses to be changed; or None where no conversation goes on.
+            A read-only copy; or None if no conversation is in progress.
 
         Raises:
-            UsageError: There is no account, or no address.
+            UsageError: The account or an address is missing.
             StoreError: ``down``.
         """
         return await self._peek(self._turn(ours, theirs, account_sid, call_sid))
@@ -570,11 +564,6 @@ class Conversations(_Conversations):
         self, /, *, ours: str, theirs: str, account_sid: str | None = None
     ) -> list[State]:
         """Look at the states of a pair's calls, as `peek` does.
-
-        Args:
-            ours: The application's address.
-            theirs: The person's.
-            account_sid: The account that owns `ours`.
 
         Raises:
             UsageError, StoreError: As `peek`.
@@ -589,12 +578,7 @@ class Conversations(_Conversations):
     async def backlog(
         self, /, *, ours: str, theirs: str, account_sid: str | None = None
     ) -> Backlog:
-        """How many texts of a pair wait for an answer, and what became of others.
-
-        Args:
-            ours: The application's address.
-            theirs: The person's.
-            account_sid: The account that owns `ours`.
+        """Count the texts of a pair that wait for an answer, and its unsent replies and dead letters.
 
         Raises:
             UsageError, StoreError: As `peek`.
@@ -610,11 +594,11 @@ class Conversations(_Conversations):
         """The texts that were not answered and the replies that were not sent, of all conversations.
 
         Args:
-            retry: They are put back, to be answered and sent. A reply of reason ``unknown`` may have been
+            retry: Put them back, to be answered and sent. A reply with the reason ``unknown`` may have been
                 sent already.
 
         Returns:
-            Whose each is, or None if it does not open, and what is known of it.
+            The pair of each, or None if the letter does not open; and the letter.
 
         Raises:
             StoreError: ``down``.
@@ -639,19 +623,14 @@ class Conversations(_Conversations):
         call_sid: str = "",
         account_sid: str | None = None,
     ) -> None:
-        """End a conversation: its state is gone, and the next text begins a new one.
+        """End a conversation: its state is removed, and the next text begins a new one.
 
-        It waits for nobody. A turn in flight cannot write any more: its webhook is answered 503.
-
-        Args:
-            ours: The application's address.
-            theirs: The person's.
-            call_sid: The call whose conversation it is; `ours` and `theirs` may then be left out.
-            account_sid: The account that owns `ours`, or has the call.
+        It does not wait. A running turn can no longer write: its webhook is answered 503. The arguments are
+        those of `turn`.
 
         Raises:
-            UsageError: A turn of this conversation runs in this context, where ``state.end()`` does
-                it; or there is no account, or no address.
+            UsageError: A turn of this conversation runs in this context: use ``state.end()`` there. Or the
+                account or an address is missing.
             StoreError: ``down``.
         """
         await self._erase(self._turn(ours, theirs, account_sid, call_sid), replies=False)
@@ -668,18 +647,12 @@ class Conversations(_Conversations):
     ) -> None:
         """Erase what is kept of a conversation: its state, the replies recorded for repetitions, and a pair's calls.
 
-        It waits for nobody. A turn in flight cannot write any more: its webhook is answered 503.
-        That a STOP stands is still known, by a keyed name from which no number can be read.
-
-        Args:
-            ours: The application's address.
-            theirs: The person's.
-            call_sid: The call whose conversation it is; `ours` and `theirs` may then be left out.
-            account_sid: The account that owns `ours`, or has the call.
+        It does not wait. A running turn can no longer write: its webhook is answered 503. A STOP stays
+        recorded, under a keyed name that reveals no number. The arguments are those of `turn`.
 
         Raises:
             UsageError: A turn of this conversation runs in this context, and its reply would be
-                recorded afterwards; or there is no account, or no address.
+                recorded afterwards; or the account or an address is missing.
             StoreError: ``down``.
         """
         await self._erase(self._turn(ours, theirs, account_sid, call_sid), replies=True)
@@ -809,7 +782,7 @@ class AsyncConversations(_Conversations):
 
 @contextmanager
 def app_runs(turn: Turn) -> Iterator[None]:
-    """The caller's block or client runs in this block; its exceptions are not the store's."""
+    """Run the caller's block or client: time it, and mark its exceptions as not the store's."""
     began_s = time.perf_counter()
     try:
         yield
@@ -821,7 +794,7 @@ def app_runs(turn: Turn) -> Iterator[None]:
 
 
 def failed(turn: Turn, error: BaseException) -> None:
-    """Note what a turn came to that no webhook started and that ends with an exception."""
+    """Record the outcome of a turn that ends with an exception."""
     if turn.outcome == "aborted":
         return
     if isinstance(error, StoreError):
@@ -838,7 +811,7 @@ def open_start(turn: Turn, state: Mapping[Any, Any], if_exists: IfExists, now: f
     """Open the state that the reply to a first message will find.
 
     Returns:
-        When what was there expires, Unix time in ms, for `restored`. If it does not open, that is
+        When the earlier state expires, Unix time in ms, for `restored`. If it does not open, that is
         unknown: it gets one more lifetime.
 
     Raises:
@@ -852,7 +825,7 @@ def open_start(turn: Turn, state: Mapping[Any, Any], if_exists: IfExists, now: f
         )
     before, before_ms = open_turn(turn, now), turn.expires_ms
     if not before.is_new and if_exists == "refuse":
-        raise ConversationExistsError("a conversation is going on: nothing was sent")
+        raise ConversationExistsError("a conversation is in progress: nothing was sent")
     if before.is_new or if_exists == "replace":
         fresh = read_state(turn, None, now)
         fresh.update(state)  # also if it is empty: what was touched is kept
@@ -860,7 +833,7 @@ def open_start(turn: Turn, state: Mapping[Any, Any], if_exists: IfExists, now: f
 
 
 def restored(turn: Turn, before_ms: int, now: float) -> tuple[bytes | None, float]:
-    """What to write to have the state back that was there before `open_start`: token and lifetime in seconds."""
+    """The token and the lifetime in seconds that restore the state from before `open_start`."""
     lifetime_s = before_ms / 1000 - now
     token = turn.begun.token if turn.begun is not None else None
     return (token, lifetime_s) if token is not None and lifetime_s > 0 else (None, 0.0)
@@ -869,7 +842,7 @@ def restored(turn: Turn, before_ms: int, now: float) -> tuple[bytes | None, floa
 def check_message(
     to: str, from_: str | None, state: object, if_exists: str, message: Mapping[str, Any]
 ) -> str:
-    """Check what Twilio would accept, and what would then go wrong.
+    """Refuse a message that Twilio would accept but whose reply would not find its state.
 
     Returns:
         The sender.
@@ -897,20 +870,20 @@ def check_message(
 
 
 def check_spelling(name: str, address: object) -> None:
-    """Refuse a number that is spelled as people dial it: webhooks spell it otherwise.
+    """Refuse a number as people dial it: webhooks spell it differently.
 
     Raises:
         UsageError: It would name another conversation.
     """
     if isinstance(address, str) and _DIALLED.fullmatch(address):
         raise UsageError(
-            f"{name} is not spelled as webhooks spell it, so it would be another conversation. "
+            f"{name} is not spelled as in webhooks, so it would be another conversation. "
             "Write it in E.164, with its country: +1555…"
         )
 
 
 def account_of(client: Client) -> str | None:
-    """The account that a client sends for, or None; with an API key it need not know one."""
+    """The account that a client sends for; None if it does not know, as with an API key."""
     account_sid = getattr(client, "account_sid", None)
     # twilio-python takes the user name if it was given no account, and that may be a key's SID.
     if isinstance(account_sid, str) and account_sid and not account_sid.startswith("SK"):
@@ -929,13 +902,13 @@ def own_turn(
     """A turn of the conversation that a caller names.
 
     Raises:
-        UsageError: There is no account, or one of them is not an address as webhooks spell it.
+        UsageError: The account is missing, or an address is not spelled as in webhooks.
     """
     check_spelling("ours", ours)
     check_spelling("theirs", theirs)
     if account_sid is None:
         raise UsageError(
-            "Conversations belong to an account, and none is known. "
+            "Conversations belong to an account, and it is not known. "
             "Set TWILIO_ACCOUNT_SID=AC…, or pass account_sid"
         )
     pair = None if call_sid and not (ours or theirs) else PhonePair(account_sid, ours, theirs)

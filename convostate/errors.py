@@ -21,7 +21,7 @@ StoreReason = Literal["down", "busy", "lost"]
 
 
 class ConvostateError(Exception):
-    """The root: catches whatever this package raises on purpose."""
+    """The base class of all errors that this package raises on purpose."""
 
 
 class UsageError(ConvostateError):
@@ -35,8 +35,8 @@ class RequestError(ConvostateError):
         status: The HTTP status it is answered with: 400 malformed, 403 not proven, 405 another
             method, 413 too large, 415 another content type.
         category: One word for the log and its rate limit, such as ``signature`` or ``form``.
-        parameter: The name of the parameter that it is about, or "". The sender may have chosen it.
-        setting: The environment variable that would mend it, or "".
+        parameter: The name of the parameter at fault, or "". The sender may have chosen it.
+        setting: The environment variable that would fix it, or "".
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class RequestError(ConvostateError):
 
 
 class SealError(ConvostateError):
-    """Nobody must act: a sealed value does not open, and a fresh state replaces it.
+    """A sealed value does not open. Nobody must act: a new state replaces it.
 
     Attributes:
         reason: ``malformed`` (not a token), ``version`` (of another format), ``unknown-key``
@@ -71,7 +71,7 @@ class StateError(ConvostateError):
 
 
 class StoreError(ConvostateError):
-    """The operator must act: the store did not do its part.
+    """The operator must act: the store failed.
 
     Attributes:
         reason: ``down`` (no answer, or an error), ``busy`` (other texts of this conversation held it
@@ -88,4 +88,4 @@ class OptedOutError(ConvostateError):
 
 
 class ConversationExistsError(ConvostateError):
-    """A conversation with this person is going on, and ``if_exists="refuse"`` was asked for."""
+    """A conversation with this person is in progress, and ``if_exists="refuse"`` was given."""

@@ -1,11 +1,11 @@
-"""What a turn came to, for those who watch: a record of the logger ``convostate.turns``, and a hook.
+"""The outcome of each turn, for monitoring: a record of the logger ``convostate.turns``, and a hook.
 
     ConversationMiddleware(app, on_turn=observe)    # observe(event: TurnEvent) -> None
     Conversations(on_turn=observe)
 
-One event for each turn and for each refused request. It holds no number, text, value, key or token, and
-its words are few, so that they serve as the labels of a metric. In a webhook nothing is measured where
-nobody watches.
+There is one event for each turn and for each refused request. It holds no number, text, value, key or token.
+Its `kind`, `outcome` and `reason` come from small fixed sets and are safe as metric labels. Without a hook or
+a log level of INFO nothing is measured.
 """
 
 from __future__ import annotations
@@ -43,30 +43,29 @@ class TurnEvent(NamedTuple):
     """One turn, or one refused request, after it is over.
 
     Attributes:
-        kind: The webhook's; ``unproven`` where the request was refused; ``turn`` and ``start`` for those
-            of `Conversations`, and ``answer`` for texts that are answered later: they have no request and
-            no reply.
-        outcome: ``kept``, ``ended`` and ``left`` (there is no state, or it is not to be touched) were
-            committed. ``unwritten``: the store is down and the app's reply was sent all the same.
+        kind: The webhook's; ``unproven`` if the request was refused; ``turn`` and ``start`` for those
+            of `Conversations`, and ``answer`` for texts that are answered later: these three have neither a
+            request nor a reply.
+        outcome: ``kept``, ``ended`` and ``left`` (there is no state, or it was not to be changed) were
+            committed. ``unwritten``: the store is down, and the app's reply was sent nevertheless.
             ``aborted``: nothing was written. ``replayed``: the recorded reply was sent. ``unavailable``:
-            answered 503, or the caller got the `StoreError`. ``refused``: not proven.
-        reason: Of ``aborted``: ``status``, ``exception`` or ``too-large``; where nothing was sent
-            ``opted-out`` or ``exists``. Of ``unavailable`` and
-            ``unwritten``: ``busy``, ``down`` or ``lost``. Of ``refused``: the category, as in the log.
-            Of those that were committed: why the earlier state did not open, such as ``unknown-key``;
-            of ``kept`` else ``trimmed``, if the state was too large and lost its oldest items.
-            Of a ``start`` that is ``kept``: the lease was ``lost``, or the store ``down``, after the
-            message was sent. Else "".
-        status: The HTTP status of the reply; None where there is none, or an exception goes on to the
+            answered 503, or the caller got the `StoreError`. ``refused``: not verified.
+        reason: For ``aborted``: ``status``, ``exception`` or ``too-large``; ``opted-out`` or ``exists`` if
+            no message was sent. For ``unavailable`` and ``unwritten``: ``busy``, ``down`` or ``lost``. For
+            ``refused``: the category, as in the log. For a committed turn: why the earlier state did not
+            open, such as ``unknown-key``; or ``trimmed`` if the state was too large and lost its oldest
+            items. For a ``start`` that is ``kept``: ``lost`` or ``down`` if the store failed after the
+            message was sent. Otherwise "".
+        status: The HTTP status of the reply; None if there is no reply, or if an exception goes on to the
             server.
-        conversation: The conversation's keyed id, the same as in the log; "" where it is not proven.
+        conversation: The conversation's keyed id, the same as in the log; "" if it is not verified.
         request_bytes: The request's body.
         response_bytes: The reply's body.
         token_bytes: The sealed state that was written, or 0.
-        verify_ms: Reading the request and proving it.
-        store_ms: Waiting for the store and, in it, for the conversation's earlier texts.
-        app_ms: The app; of ``turn`` the block, of ``start`` the sending.
-        total_ms: All of it; what is left over was opening and sealing.
+        verify_ms: Reading and verifying the request.
+        store_ms: Waiting for the store, and in it for the earlier texts of the conversation.
+        app_ms: The app; for ``turn`` the block, for ``start`` the sending.
+        total_ms: The whole turn; the remainder was opening and sealing.
     """
 
     kind: TurnKind
@@ -93,7 +92,7 @@ class TurnEvent(NamedTuple):
 
 
 class Observed:
-    """What is known of a turn, or of a refused request, while it runs; a `TurnEvent` is made of it.
+    """What a turn or a refused request records while it runs, for its `TurnEvent`.
 
     Attributes:
         kind, outcome, reason: As in `TurnEvent`; `outcome` is "" until it is known.
@@ -111,12 +110,12 @@ class Observed:
     began_s = verify_s = store_s = app_s = 0.0
 
     def came_to(self, outcome: TurnOutcome, reason: str) -> None:
-        """Nothing is written, and this is why."""
+        """Record an outcome of which nothing is written, and the reason."""
         self.outcome, self.reason, self.token_bytes = outcome, reason, 0
 
 
 class TurnObserver:
-    """Reports turns while somebody wants to know.
+    """Reports turns while the hook or the logger is in use.
 
     Args:
         on_turn: Is called with each event, or None.
@@ -137,19 +136,19 @@ class TurnObserver:
 
     @property
     def active(self) -> bool:
-        """Whether somebody does."""
+        """Whether the hook or the logger is in use."""
         return self._on_turn is not None or turns_logger.isEnabledFor(logging.INFO)
 
     def timed(self, store: AnyStore, turn: Observed) -> AnyStore:
-        """The store, with a stopwatch if somebody wants to know."""
+        """The store, timed if turns are reported."""
         return cast("AnyStore", _TimedStore(store, turn)) if self.active else store
 
     def report(self, turn: Observed, response: tuple[str, Headers, bytes] | None) -> None:
-        """Log the event of a turn that is over and call the hook, whose errors stop no turn, if somebody is there.
+        """Log the event of a turn that is over, and call the hook, whose errors do not stop the turn.
 
         Args:
             turn: The turn.
-            response: What the server is given; None if there is no request, or an exception goes on.
+            response: What the server gets; None without a request, or if an exception goes on.
         """
         if not self.active:
             return
@@ -181,7 +180,7 @@ class TurnObserver:
 
 
 class _TimedStore:
-    """The methods of a store; the time that they take is added to a turn's `store_s`."""
+    """The methods of a store; their time is added to a turn's `store_s`."""
 
     def __init__(self, store: Store | AsyncStore, turn: Observed) -> None:
         self._store = store

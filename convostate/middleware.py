@@ -1,4 +1,4 @@
-"""What the doors for WSGI and ASGI share: everything that is checked and made once, at start-up."""
+"""What the doors for WSGI and ASGI share: all that is checked and made once, at start-up."""
 
 from __future__ import annotations
 
@@ -34,20 +34,10 @@ _CLASS = {
 
 
 class Middleware:
-    """Wraps an app.
-
-    Args:
-        app: The app.
-        settings: None reads them from the environment variables.
-        store: A store of your own; None takes the one that the settings name.
-        on_turn: Is called with a `TurnEvent` after each turn and each refused request, in the thread
-            that serves it; what it raises is logged once and stops nothing.
+    """Wraps an app; the two subclasses document the arguments.
 
     Attributes:
-        app, settings, store: As given, or as the defaults say.
-
-    Raises:
-        UsageError: The settings are wrong, the app is wrapped already, or it is not an app of this kind.
+        app, settings, store: As given, or the defaults.
     """
 
     interface: str
@@ -98,14 +88,14 @@ class Middleware:
         return f"ConversationMiddleware({self.settings!r})"
 
     async def announce(self, turn: Turn, now: float) -> None:
-        """Announce the text that the commit of a turn will keep."""
+        """Announce the text that the commit of a turn is to keep."""
         assert turn.begun is not None
         assert turn.deferred is not None
         clock = None if turn.store_decides else now
         await self.store.work.defer(turn.begun, *turn.deferred, clock)
 
     def _pass_by(self, environ: MutableMapping[str, Any], path: str, *, signed: bool) -> None:
-        """Note that a request takes a path that is not guarded."""
+        """Record that a request takes a path that is not guarded."""
         environ.setdefault(WEBHOOK_KEY, None)  # for the message of state_from()
         if signed:
             self._refusals.log_unguarded(path)
@@ -117,12 +107,12 @@ class Middleware:
         arrival: Callable[[], Arrival],
         began_s: float,
     ) -> Response:
-        """Log and report a refusal; what an unverified request is answered with.
+        """Log and report a refusal, and make its response.
 
         Args:
-            error: Why; what is not a RequestError has surprised the verification.
+            error: The reason. Anything but a RequestError is a fault of the verification.
             request: What arrived, or None if it could not be read.
-            arrival: Gives the rest of what the server knows, for the log.
+            arrival: Returns what else the server knows, for the log.
             began_s: When it arrived, by `time.perf_counter`.
         """
         self._refusals.log(error, request, arrival)
@@ -137,7 +127,7 @@ class Middleware:
         return response
 
     def _warn_of_cookies(self) -> None:
-        """Log once what an app that sets cookies of its own cannot count on."""
+        """Log once that Twilio may drop a cookie of the app's own."""
         if self._config.in_cookie and not self._warned_of_cookies:
             self._warned_of_cookies = True
             logger.warning(
@@ -147,7 +137,7 @@ class Middleware:
 
 
 def layers(app: object) -> Iterator[object]:
-    """A stack of apps from the outside in, as far as they name the next one as Flask, Quart or most others do."""
+    """A stack of apps, the outermost first, as far as each names the next as Flask, Quart or most others do."""
     for _ in range(20):  # a stack, not a cycle
         if app is None:
             return
@@ -162,7 +152,7 @@ def find_middleware(app: object) -> Middleware | None:
 
 
 def interface_of(app: Any) -> str:
-    """Which interface an app is written for: ``WSGI``, ``ASGI``, or "" if it is not callable.
+    """The interface of an app: ``WSGI``, ``ASGI``, or "" if it is not callable.
 
     An ASGI app is a coroutine function, or has one as `__call__`, or takes three arguments.
     """

@@ -13,18 +13,20 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-_KEPT_CHARS = 256  # of a path; longer ones are an attacker's, and would fill the memory
-_MOST_CHARS = 16_384  # of a path that is read, in 5 ms; gunicorn takes half as much
-# A $ at the end of Pyramid's route patterns matches before a newline, and its traversal takes a view's
-# name behind @@. No route of an app's is spelled with any of these.
+_KEPT_CHARS = (
+    256  # of a path in the cache; longer ones come from attackers and would fill the memory
+)
+_MOST_CHARS = 16_384  # of a path that is read, in 5 ms; gunicorn accepts half as much
+# A $ at the end of Pyramid's route patterns matches before a newline, and its traversal accepts a view's
+# name after @@. No app has a route with any of these.
 _skipped = re.compile(r"[\x00-\x20\x7f-\xa0]|(?<=/)@@").sub
 # TurboGears and Django REST framework route /sms.json to the view of /sms; CherryPy and TurboGears route
 # /voice/index, and what no other method takes, to methods of these names.
 _suffix = re.compile(r"\.[^./]+(?=/?\Z)").sub
 _default_view = re.compile(r"(?<=/)(?:index|default)/?\Z").sub
-# They give /voice to the index of what is under /voice/.
+# They route /voice to the index of what is under /voice/.
 _CALLING_INDEX = frozenset({"cherrypy", "tg"})
-# CherryPy's dispatcher takes any punctuation for an underscore.
+# CherryPy's dispatcher reads any punctuation as an underscore.
 _FOLDED = str.maketrans(dict.fromkeys(set(punctuation) - {"/"}, "_"))
 _FOLDED_OF_PATTERN = {char: into for char, into in _FOLDED.items() if chr(char) not in "*?"}
 
@@ -37,10 +39,10 @@ def guard(patterns: tuple[str, ...]) -> Callable[[str], bool]:
             several that match, the last one counts. If all exclude, all other paths are guarded.
 
     Returns:
-        A function of PATH_INFO as the server gives it, which is true if any way to read the path is
-        guarded: a router that is more generous than another finds no way around. Paths of more than 16,384
-        characters are guarded, because reading one would take longer than refusing it. In an app of CherryPy or
-        TurboGears ``/voice/*`` guards ``/voice`` too, unless another pattern matches that.
+        A function of PATH_INFO as the server sets it. It is true if any reading of the path is guarded, so
+        that a lenient router is no way around the guard. Paths of more than 16,384 characters are guarded,
+        because reading one would take longer than refusing it. In an app of CherryPy or TurboGears ``/voice/*``
+        guards ``/voice`` too, unless another pattern matches that.
     """
     if all(pattern[0] == "!" for pattern in patterns):
         patterns = ("*", *patterns)
@@ -75,7 +77,7 @@ def _rules(patterns: Iterable[str]) -> list[tuple[bool, Callable[[str], object]]
     rules: list[tuple[bool, Callable[[str], object]]] = []
     for pattern in patterns:
         path = pattern.removeprefix("!")
-        # A reading with a slash at its end is excluded like the one without, or no path with one would be.
+        # Exclude a reading with a slash at its end as well: otherwise no path with one would be excluded.
         spellings = _with_and_without_slash(_collapsed(path), path if path == pattern else "/")
         matches = re.compile("|".join(translate(spelled) for spelled in spellings)).match
         rules.append((path == pattern, matches))

@@ -1,7 +1,6 @@
-"""The log lines about requests that are not proven: at most one a minute of each category.
+"""The log lines about refused requests: at most one a minute for each category.
 
-A line says why and what to do, and holds no query, parameter, number or secret. The sender learns the
-status alone.
+A line says why and what to do, without a query, parameter, number or secret. The sender learns only the status.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("convostate")
 
 QUIET_S = 60.0  # between two lines of one category
-# A diagnosis takes up to 10 ms, so that strangers cannot keep the processor busy with them.
+# A diagnosis takes up to 10 ms; the limit keeps strangers from using up the processor.
 DIAGNOSED_A_MINUTE = 10
 
 
@@ -48,9 +47,9 @@ class RefusalLog:
         """Log one refusal, unless its category was logged less than a minute ago. Never raises.
 
         Args:
-            error: Why it was refused. If it is not a RequestError, it surprised the verification.
+            error: Why it was refused. Anything but a RequestError is a fault of the verification.
             request: What arrived, or None if it could not be read.
-            arrival: Gives the rest of what the server knows; only asked if the line needs it.
+            arrival: Returns what else the server knows; called only if the line needs it.
         """
         refusal = as_refusal(error)
         category, why = refusal.category, str(refusal)
@@ -63,7 +62,7 @@ class RefusalLog:
                 why = f"{refusal} ({type(surprise).__name__} while explaining it)"
             else:
                 why = str(diagnosis)
-                # A fix is not kept back because a stranger's request was logged before.
+                # A fix is logged even if a stranger's request of the category was logged before.
                 category = "fixable" if diagnosis.fixable else category
         if self._may_log(category):
             logger.warning(

@@ -1,8 +1,8 @@
-"""Settings: each is declared once, in `Settings`, and nothing else lists them.
+"""Settings: each is declared once, in `Settings`; there is no other list of them.
 
 A declaration has the field's types, the environment variable, the reader, the default, whether the value
-is secret, and the help. From it come the fields, `Settings.from_environ`, the errors, what `repr` hides,
-the documentation's table and `convostate doctor`. This is the only module that reads the environment.
+is secret, and the help. The fields, `Settings.from_environ`, the errors, what `repr` hides, the table in the
+documentation and `convostate doctor` are derived from it. Only this module reads the environment.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ OnOptOut = Literal["end", "keep"]
 Calls = Literal["own", "shared"]
 
 SHORTEST_LIFETIME = timedelta(seconds=60)
-# then Twilio drops the cookie: https://www.twilio.com/docs/messaging/twiml
+# After this Twilio drops the cookie: https://www.twilio.com/docs/messaging/twiml
 LONGEST_IN_COOKIE = timedelta(hours=4)
 LONGEST_AT_SERVER = timedelta(days=30)
 # The longest value of a Redis: https://redis.io/docs/latest/develop/data-types/strings/
@@ -59,7 +59,7 @@ class _Wrong(Exception):  # noqa: N818  # never leaves this module
 
 
 class _Secret(Generic[Held]):
-    """A value that `vars` does not show."""
+    """Hides a value from `vars`."""
 
     __slots__ = ("value",)
 
@@ -112,7 +112,7 @@ class Setting(Generic[Held, Given]):
         return value.value if self.secret else value
 
     def __set__(self, instance: object, value: Given) -> None:
-        raise AttributeError(self.name)  # frozen; it is here for type checkers
+        raise AttributeError(self.name)  # frozen; this method is for type checkers
 
     def read(self, value: Given | None) -> Held | None:
         """Read a value; None is the default.
@@ -130,7 +130,7 @@ class Setting(Generic[Held, Given]):
 
 
 def _as_spelled(value: Any) -> Any:
-    """Name what env files, templates and copied text leave around a value."""
+    """Refuse what env files, templates and copied text leave around a value."""
     if not isinstance(value, str) or not value:
         return value
     if value[0] in "\"'" or value[-1] in "\"'":
@@ -276,7 +276,7 @@ def _public_url(value: Any) -> str:
     return url
 
 
-# What divides lists elsewhere, quotes, escapes, the rest of a URL, and placeholders of frameworks' routes.
+# Other separators of lists, quotes, escapes, parts of a URL, and placeholders of frameworks' routes.
 _no_path = re.compile(r"""[;|#%"'<>{}\\]|:/|\?[^/*]*=""").search
 
 
@@ -398,7 +398,7 @@ def _trim(value: Any) -> Mapping[str, int]:
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(Setting,))
 def _declared(cls: type[Held]) -> type[Held]:
-    """Make the class of declarations a frozen dataclass, whose help lists them."""
+    """Make the class of declarations a frozen dataclass, and list them in its docstring."""
     made = dataclass(frozen=True, init=False, repr=False)(cls)
     listed = (f"    {each.name}: {each.help} ({each.variable})" for each in _declarations(made))
     made.__doc__ = "\n".join([inspect.cleandoc(cls.__doc__ or ""), "", "Attributes:", *listed])
@@ -411,7 +411,7 @@ def _declarations(cls: Any) -> list[Setting[Any, Any]]:
 
 @_declared
 class Settings:
-    """Everything that can be set, each in its Python type or as the string its variable would hold.
+    """All settings, each in its Python type or as the string that its variable would hold.
 
     Raises:
         UsageError: Settings are missing or wrong; the message names each and what to do about it.
@@ -585,7 +585,7 @@ class Settings:
 
         Args:
             environ: The variables.
-            **given: Settings that go before their variables.
+            **given: Settings that override their variables.
 
         Raises:
             UsageError: Variables are missing or wrong; the message names each and what to do about it.
@@ -621,7 +621,7 @@ SETTINGS: tuple[Setting[Any, Any], ...] = tuple(_declarations(Settings))
 
 
 def _fill(settings: Settings, given: Mapping[str, Any]) -> list[UsageError]:
-    """Read all values into the fields; what is missing or wrong, one fault for each setting."""
+    """Read all values into the fields; returns one fault for each setting that is missing or wrong."""
     faults: list[UsageError] = []
     values: dict[str, Any] = {}
     for each in SETTINGS:
@@ -657,7 +657,7 @@ def _found(environ: Mapping[str, str]) -> dict[str, Any]:
 
 
 def check_names(given: Iterable[str]) -> None:
-    """Refuse names that no setting has.
+    """Refuse names that are not settings.
 
     Raises:
         UsageError: One of them is not a setting's; the message names the nearest.

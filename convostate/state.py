@@ -51,14 +51,14 @@ class State(dict[Any, Any]):
     and left as it was when it answers otherwise or raises.
 
     Attributes:
-        pair: Who talks to whom; None in a call that has no pair, such as from a withheld number.
-        is_new: No conversation was going on: this text begins one.
+        pair: The pair of phones; None in a call without one, such as from a withheld number.
+        is_new: There was no conversation: this text begins one.
         started_at: When the conversation began (aware, UTC).
-        expires_at: When it ends unless another turn follows: as opened; for a new one, now and the
-            lifetime (aware, UTC).
+        expires_at: When it ends unless another turn follows (aware, UTC): as opened; for a new one, now plus
+            the lifetime.
         lost: Why an earlier state could not be opened or read, or None.
-
-    `ended`, `touched`, `is_new`, `lifetime_ms` and `most_bytes` are read by `finish`, `locked` when a turn is opened.
+        locked: The error that every write raises, or None.
+        ended, touched: Whether `end` was called, and whether the app has written.
     """
 
     __slots__ = (
@@ -93,15 +93,15 @@ class State(dict[Any, Any]):
         """Open a state.
 
         Args:
-            content: What was kept, or None where nothing was.
-            pair: Who talks to whom, if that is known.
+            content: What was kept, or None if there was nothing.
+            pair: The pair of phones, if it is known.
             started_ms: Unix time in ms.
             expires_ms: Unix time in ms.
             lifetime_ms: The lifetime of the settings, in ms.
-            most_bytes: The longest that it may be when it is sealed, or None.
-            beside_bytes: How many bytes are sealed beside its own.
+            most_bytes: How long it may be when it is sealed, in bytes; or None.
+            beside_bytes: How many bytes are sealed with its own.
             lost: Why an earlier state did not open.
-            locked: The error that every write raises, for a state that cannot be written.
+            locked: The error that every write raises.
         """
         super().__init__(content or ())
         # None is so rare that it is not in the type, as with `re.Match.group` in typeshed.
@@ -124,7 +124,7 @@ class State(dict[Any, Any]):
     __hash__ = None  # mutable, as any dict
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return dict, (dict(self),)  # a copy, or what a task queue is handed, is a plain dict
+        return dict, (dict(self),)  # a copy is a plain dict, also in a task queue
 
     @property
     def started_at(self) -> datetime:
@@ -138,7 +138,7 @@ class State(dict[Any, Any]):
 
     @property
     def lifetime(self) -> timedelta:
-        """How long the state is kept after this turn; may be set, shorter than the settings say only."""
+        """How long the state is kept after this turn; may be set, but only to less than the settings say."""
         return timedelta(milliseconds=self.lifetime_ms)
 
     @lifetime.setter
@@ -159,7 +159,7 @@ class State(dict[Any, Any]):
 
     @property
     def size_bytes(self) -> int:
-        """How long the state is when it is sealed, in bytes, as it would be written now; grows in steps of 64.
+        """The length of the sealed state, in bytes, if it were written now; grows in steps of 64.
 
         Raises:
             StateError: It holds what cannot be kept.
@@ -168,9 +168,9 @@ class State(dict[Any, Any]):
 
     @property
     def room_bytes(self) -> int | None:
-        """How many more bytes fit, as CBOR: a str takes its UTF-8 and 1 to 5 bytes more.
+        """How many more bytes fit, as CBOR: a str takes its UTF-8 plus 1 to 5 bytes.
 
-        Below 0 if it is too large already. None if the store has no bound.
+        Negative if it is too large already. None if the store has no bound.
 
         Raises:
             StateError: It holds what cannot be kept.
@@ -180,7 +180,7 @@ class State(dict[Any, Any]):
         return most_data_bytes(self.most_bytes) - self._beside_bytes - len(self.encoded())
 
     def encoded(self) -> bytes:
-        """What is to be sealed: the items as CBOR, as a framework's session keeps them if there is one.
+        """The items as CBOR, to be sealed; converted by the framework's session if there is one.
 
         Raises:
             StateError: It holds what cannot be kept.
@@ -190,7 +190,7 @@ class State(dict[Any, Any]):
         return codec.encode(self) if self.session is None else self.session.encoded()
 
     def end(self) -> None:
-        """End the conversation with this turn: nothing of it is kept, and the next text begins a new one.
+        """End the conversation with this turn: nothing is kept, and the next text begins a new one.
 
         Raises:
             UsageError, StateError: The state cannot be written.
@@ -200,7 +200,7 @@ class State(dict[Any, Any]):
         self.locked = _ENDED
 
     def unkept(self) -> State:
-        """A copy that takes writes and of which nothing is kept."""
+        """A writable copy that is not stored."""
         return State(
             None if self.is_new else self,
             pair=self.pair,
@@ -211,10 +211,6 @@ class State(dict[Any, Any]):
             beside_bytes=self._beside_bytes,
             lost=self.lost,
         )
-
-    def lock(self, error: ConvostateError) -> None:
-        """Make every further write raise `error`; called where the turn is over."""
-        self.locked = error
 
     def _touch(self) -> None:
         if self.locked is not None:
@@ -241,7 +237,7 @@ class State(dict[Any, Any]):
         return self
 
     def clear(self) -> None:
-        """Remove all items; the conversation goes on."""
+        """Remove all items; the conversation continues."""
         self._touch()
         super().clear()
 
@@ -272,7 +268,7 @@ READ_ONLY_IN_COOKIE = StateError(
 )
 READ_ONLY_STATUS = StateError(
     "this state is read-only: a message status never begins a conversation. "
-    "Write only where state.is_new is false"
+    "Write only if state.is_new is false"
 )
 READ_ONLY_DEFERRED = StateError(
     "this state is read-only: the texts of this path are answered later, and an answer may be under way. "
@@ -325,5 +321,5 @@ def state_from(environ: Mapping[str, Any]) -> State:
     webhook = webhook_from(environ)
     raise UsageError(
         f"This webhook (kind {webhook.kind}) names no pair of phones, so it belongs to no conversation. "
-        "Use webhook_from(environ), or ask for state only where webhook.pair is not None"
+        "Use webhook_from(environ), or ask for state only if webhook.pair is not None"
     )

@@ -8,8 +8,8 @@
     without_store(turn, error)         → a 503, or None: go on without the store
 
 Each door (`wsgi`, `asgi`) and `conversations` calls these and, between them, begin, commit and abort of
-its store; see `wsgi.middleware` for the order. The clock, the nonces, the store and the app are the
-caller's: nothing here waits, draws or asks.
+its store; `wsgi.middleware` shows the order. The clock, the nonces, the store and the app are the
+caller's: nothing here waits, draws random bytes or does I/O.
 """
 
 from __future__ import annotations
@@ -72,6 +72,7 @@ logger = logging.getLogger("convostate")
 CLOCKS_DIFFER_MS = 5000  # more than a slow commit and NTP's own error
 MAX_RESPONSE_BYTES = 65_536  # https://www.twilio.com/docs/api/errors/11750
 
+_MILLISECOND = timedelta(milliseconds=1)
 _ENDED = codec.encode(None)
 _OPTED_OUT = {"STOP": True, "START": False, "HELP": None, None: None}
 _STATUS = {
@@ -83,15 +84,15 @@ _STATUS = {
     500: "500 Internal Server Error",
     503: "503 Service Unavailable",
 }
-# Which conversations have a turn in this context: a second turn here would wait for the first for ever.
-# Each is a list of its claim, which is emptied when the turn is over.
+# The conversations that have a turn in this context: a second turn would wait for the first forever.
+# Each is a list with the turn's claim, which is emptied when the turn is over.
 _running: ContextVar[tuple[list[Claim], ...]] = ContextVar("convostate.running", default=())
 AFTER_CALL_MS = 600 * 1000  # recordings, transcriptions and statuses follow in no promised order
 _CALL_DIGEST_BYTES = 16
 
 
 class TurnConfig(NamedTuple):
-    """What all turns of one installation have in common, made at start-up.
+    """What all turns of one installation share, made at start-up.
 
     Attributes:
         sealer: Seals the states of pairs.
@@ -100,13 +101,13 @@ class TurnConfig(NamedTuple):
         names: Makes the keyed names.
         lifetime_ms: The lifetime of the settings.
         most_bytes: The longest token that may be written, or None.
-        trim: The keys whose lists lose their oldest items if a token would be longer: how many at once.
+        trim: By key, how many of a list's oldest items go at once if a token would be longer.
         ends_on_opt_out: Whether a STOP ends the conversation.
         runs_without_store: Whether the app runs while the store is down.
         own_calls: Whether a call has a state of its own.
-        cache_headers: What a turn's reply says about caches, by lower-case name.
+        cache_headers: The headers about caches that each reply of a turn has, by lower-case name.
         in_cookie: The state travels in a cookie, which message statuses do not carry.
-        logged: What is logged once and has been.
+        logged: The warnings that are logged once and have been.
     """
 
     sealer: Sealer
@@ -131,14 +132,14 @@ def configure(
 
     Args:
         settings: None reads them from the environment variables.
-        store: A `Store` or an `AsyncStore`; None has the one made that the settings name.
-        make_store: Makes it.
+        store: A `Store` or an `AsyncStore`; None makes the one that the settings name.
+        make_store: Makes a store from settings.
 
     Returns:
-        The settings, the store, and what they mean for turns.
+        The settings, the store, and what turns need of both.
 
     Raises:
-        UsageError: One is something else, the settings are wrong, or they do not go with the store.
+        UsageError: An argument has the wrong type, the settings are wrong, or they do not fit the store.
     """
     settings = Settings.from_environ() if settings is None else settings
     if not isinstance(settings, Settings):
@@ -160,7 +161,7 @@ def configure(
             f"{Settings.defer_paths.variable} is set, and this store does not keep texts that are answered "
             "later. Set CONVOSTATE_STORE=redis://…, or give your own store a WorkStore as its attribute work"
         )
-    longest_ms = _ms(LONGEST_AT_SERVER if server_side else LONGEST_IN_COOKIE)
+    longest_ms = (LONGEST_AT_SERVER if server_side else LONGEST_IN_COOKIE) // _MILLISECOND
     most_bytes = store.most_bytes
     if server_side:
         most_bytes = min(most_bytes or settings.max_state_bytes, settings.max_state_bytes)
@@ -172,7 +173,7 @@ def configure(
         call_sealer=Sealer(settings.keys, "call", longest_ms),
         reply_sealer=Sealer(settings.keys, "reply", longest_ms) if server_side else None,
         names=Names((settings.index_key or settings.keys).keys[0]),
-        lifetime_ms=_ms(settings.lifetime),
+        lifetime_ms=settings.lifetime // _MILLISECOND,
         most_bytes=most_bytes,
         trim=settings.trim,
         ends_on_opt_out=settings.on_opt_out == "end",
@@ -183,10 +184,6 @@ def configure(
         logged=set(),
     )
     return settings, store, config
-
-
-def _ms(span: timedelta) -> int:
-    return int(span / timedelta(milliseconds=1))
 
 
 class Response(NamedTuple):
@@ -207,7 +204,7 @@ class Response(NamedTuple):
 
 
 def empty_response(status: int) -> Response:
-    """A response of the middleware's own: the sender learns the status and nothing else."""
+    """A response of the middleware itself: the sender learns only the status."""
     headers = [
         ("Content-Type", "text/plain; charset=utf-8"),
         ("Content-Length", "0"),
@@ -219,11 +216,11 @@ def empty_response(status: int) -> Response:
 
 
 class Turn(Observed):
-    """One turn while it runs, and what it came to.
+    """One turn while it runs, and its outcome.
 
     Args:
         config: The installation's.
-        pair: Who talks to whom; None in a call without a pair.
+        pair: The pair of phones; None in a call without a pair.
         kind: The webhook's, or whether `Conversations.turn` or `start` takes it.
         call: The account and the SID of the call whose conversation this is; None for the pair's.
         fingerprint, idempotency, secure, defers: As in `Claim`.
@@ -233,23 +230,23 @@ class Turn(Observed):
         context: The conversation's identity as bytes.
         claim: What the store is asked for.
         opt_out: The webhook's `opt_out_type`.
-        begun: What the store gave; None before, if the app runs without the store, and after a commit.
-        lost: Why the store gave nothing, or None.
+        begun: What the store returned; None before that, without the store, and after a commit.
+        lost: Why the store returned nothing, or None.
         state: The app's.
         longest_ms: The longest lifetime that this turn can give the state.
         begins: Whether it can begin a conversation.
-        moves_expiry: Whether the lifetime of a conversation that is going on starts anew with it.
+        moves_expiry: Whether it restarts the lifetime of an existing conversation.
         started_ms, expires_ms: The conversation's, as opened. Unix time in ms.
         read_only: The state cannot be written.
-        store_decides: A server-side store's tokens expire when the store drops them, whatever the hosts'
-            clocks say; else by the times in their seals, as with a test's clock and in cookies.
-        skew_s: How far the clock of the host that sealed the state is ahead of this host's, in seconds,
-            if that is more than 5 and not logged yet; else 0.
+        store_decides: The state expires when a server-side store drops it, whatever the clocks of the hosts
+            say. Otherwise the times in the seal count: in cookies, and with a test's clock.
+        skew_s: How far the clock of the host that sealed the state is ahead of this host's, in seconds.
+            0 up to 5 s, or if it has been logged.
         running: The claim while the turn runs.
-        deferred: The queue and the sealed text that its commit is to keep, or None.
-        deferred_by: The `Conversations` object that the app asked for it.
+        deferred: The queue, and the sealed text that the commit is to keep; or None.
+        deferred_by: The `Conversations` object whose `answer_later` was called.
         sealer, sealed_to: What seals the state, and what its tokens are bound to.
-        digest: Of a call in a cookie, before the state's bytes; else empty.
+        digest: Names the call before the state's bytes in a cookie; otherwise empty.
     """
 
     state: State
@@ -311,7 +308,7 @@ class Turn(Observed):
         return f"Turn({self.kind}, {self.outcome or 'running'})"
 
     def leave(self) -> None:
-        """Note that it is over, in all contexts: a copy may outlive it. The state takes no further writes."""
+        """Mark it as over in all contexts, copies included. The state refuses further writes."""
         self.running.clear()
         state: State | None = vars(self).get("state")
         if state is not None:
@@ -343,7 +340,7 @@ def webhook_turn(
         idempotency_token: The ``I-Twilio-Idempotency-Token`` header, or "".
         config: The installation's.
         began_s: When the request arrived, by `time.perf_counter`.
-        defers: Its path is one of CONVOSTATE_DEFER_PATHS.
+        defers: Whether the path matches CONVOSTATE_DEFER_PATHS.
     """
     kind, call = webhook.kind, None
     if kind == "call" and config.own_calls:
@@ -352,7 +349,7 @@ def webhook_turn(
         return None
     fingerprint = None
     if not config.in_cookie and kind != "call":
-        # A caller who presses the same digit twice sends identical requests: calls run again.
+        # Not of calls: a caller who presses the same digit twice sends identical requests.
         fingerprint = config.names.fingerprint(request.method, signed)
     turn = Turn(
         config,
@@ -360,7 +357,7 @@ def webhook_turn(
         kind,
         call=call,
         fingerprint=fingerprint,
-        idempotency=idempotency_hash(idempotency_token) if fingerprint else bytes(8),
+        idempotency=idempotency_hash(idempotency_token if fingerprint else ""),
         secure=request.url.startswith("https:"),
         defers=defers and kind == "message",
         began_s=began_s,
@@ -380,18 +377,18 @@ def webhook_turn(
 
 
 def listed_turn(pair_turn: Turn, name: str) -> Turn:
-    """A turn that can read the state of a call which a store lists under the pair of another turn.
+    """A turn that can read the state of a call, of which only the name is known.
 
     Args:
-        pair_turn: The pair's.
-        name: The call's, as listed; nothing but a name is needed to open its state.
+        pair_turn: A turn of the pair under which a store lists the call.
+        name: The call's name, as listed.
     """
     assert pair_turn.pair is not None
     account_sid = pair_turn.pair.account_sid
     turn = Turn(pair_turn.config, pair_turn.pair, call=(account_sid, ""))
     turn.store_decides = pair_turn.store_decides
     turn.claim = turn.claim._replace(name=name)
-    turn.sealed_to = _sealed_to_call(account_sid, name)  # instead of by its SID
+    turn.sealed_to = _sealed_to_call(account_sid, name)
     return turn
 
 
@@ -403,11 +400,11 @@ def open_turn(turn: Turn, now: float) -> State:
     """Open the state of a conversation whose turn has begun.
 
     Args:
-        turn: The turn; its `begun` is what the store gave, or None after `without_store`.
+        turn: The turn; its `begun` is what the store returned, or None after `without_store`.
         now: Unix time in seconds.
 
     Returns:
-        The state. If a token does not open it is a fresh one, whose `lost` says why.
+        The state. If the token does not open, it is a new one, and its `lost` says why.
     """
     if turn.claim.name:
         turn.running.append(turn.claim)
@@ -420,7 +417,7 @@ def open_turn(turn: Turn, now: float) -> State:
 
 
 def read_state(turn: Turn, token: bytes | None, now: float) -> State:
-    """Read a sealed state as this turn would, None for a fresh one; it becomes the turn's."""
+    """Read a sealed state, or with None make a new one; it becomes the turn's."""
     now_ms = int(now * 1000)
     content: dict[Any, Any] | None = None
     turn.started_ms, turn.expires_ms = now_ms, now_ms + turn.longest_ms
@@ -428,7 +425,7 @@ def read_state(turn: Turn, token: bytes | None, now: float) -> State:
     if token is not None:
         try:
             opened = turn.sealer.open(token, turn.sealed_to, None if turn.store_decides else now_ms)
-            if opened.data.startswith(turn.digest):  # else it is another call's
+            if opened.data.startswith(turn.digest):  # otherwise it is another call's
                 content = codec.decode(opened.data[len(turn.digest) :])
         except SealError as error:
             lost = SealError(error.reason, str(error))  # its frames and its cause stay here
@@ -440,7 +437,7 @@ def read_state(turn: Turn, token: bytes | None, now: float) -> State:
     locked = _locked(turn, is_new=content is None)
     most_bytes = turn.config.most_bytes
     if most_bytes and content is not None and token and not turn.config.in_cookie:
-        most_bytes = max(most_bytes, len(token))  # it may shrink from there, and not grow
+        most_bytes = max(most_bytes, len(token))  # it may shrink, but not grow
     turn.state = State(
         content,
         pair=turn.pair,
@@ -457,7 +454,7 @@ def read_state(turn: Turn, token: bytes | None, now: float) -> State:
 
 
 def _locked(turn: Turn, *, is_new: bool) -> StateError | None:
-    """The error that writes of the state raise, or None."""
+    """The error that a write of the state raises, or None."""
     if turn.claim.defers:
         return READ_ONLY_DEFERRED
     if turn.kind == "message-status" and turn.config.in_cookie:
@@ -468,7 +465,7 @@ def _locked(turn: Turn, *, is_new: bool) -> StateError | None:
 
 
 def _go_by_store(turn: Turn, now_ms: int) -> None:
-    """Have the state expire when the store drops it. What the seal says instead shows how clocks differ."""
+    """Let the state expire when the store drops it. The time in the seal shows how far the clocks differ."""
     left_s = turn.begun.left_s if turn.begun is not None else None
     if left_s is None:
         return
@@ -480,11 +477,11 @@ def _go_by_store(turn: Turn, now_ms: int) -> None:
 
 
 def log_clocks(turn: Turn, ahead_s: float | None) -> None:
-    """Log once that the clocks of two hosts differ, for a turn with a `skew_s`.
+    """Log once that the clocks of two hosts differ.
 
     Args:
-        turn: The turn.
-        ahead_s: How far this host's clock is ahead of the store's; None if that is unknown.
+        turn: A turn with a `skew_s`.
+        ahead_s: How far this host's clock is ahead of the store's, in seconds; None if unknown.
     """
     referee = "" if ahead_s is None else f", and this host's is {_apart(ahead_s)} the store's"
     logger.warning(
@@ -500,16 +497,16 @@ def _apart(seconds: float) -> str:
 
 
 def finish(turn: Turn, status: int, now: float, nonce: bytes) -> Outcome | None:
-    """Decide what is kept of a turn, and seal it. The state takes no further writes.
+    """Decide what is kept of a turn, and seal it. The state refuses further writes.
 
     Args:
-        turn: The turn, whose app has answered.
+        turn: A turn whose app has answered.
         status: The HTTP status of the response; 200 if no webhook started the turn.
         now: Unix time in seconds.
         nonce: 24 random bytes, never used before.
 
     Returns:
-        What the store is to do, or None: abort, because Twilio discards the response.
+        What the store is to do; or None, to abort, because Twilio discards the response.
 
     Raises:
         StateError: The state holds what cannot be kept, or is too large.
@@ -556,7 +553,7 @@ def _outcome(turn: Turn, now: float, nonce: bytes) -> Outcome:
 
 
 def _fitted(turn: Turn, data: bytes, most: int) -> bytes:
-    """The data of a state that is over the bound, without the oldest items of the lists that may lose them.
+    """The data of a state that is too large, without the oldest items of the lists that `trim` names.
 
     Raises:
         StateError: It is too large even so.
@@ -577,7 +574,7 @@ def _fitted(turn: Turn, data: bytes, most: int) -> bytes:
         if "trimmed" not in config.logged:
             config.logged.add("trimmed")
             turn.log(
-                "the state was too large and is kept without its lists' oldest items; logged once",
+                "the state was too large and was kept without the oldest items of its lists; logged once",
                 "trimmed",
             )
     return data
@@ -598,10 +595,10 @@ def _too_large(content: Mapping[Any, Any], size: int, most: int, config: TurnCon
 
 
 def without_store(turn: Turn, error: StoreError) -> Response | None:
-    """What a webhook is answered with after its store has failed in `begin` or `commit`.
+    """The response to a webhook whose store has failed in `begin` or `commit`.
 
     Returns:
-        A 503; or None: the app runs with a fresh state, or its response is sent, and nothing is kept.
+        A 503; or None: the app runs with a new state, or its response is sent, and nothing is kept.
     """
     if error.reason != "down" or not turn.config.runs_without_store or turn.claim.defers:
         turn.came_to("unavailable", error.reason)
@@ -616,7 +613,7 @@ def without_store(turn: Turn, error: StoreError) -> Response | None:
 
 
 def too_large(turn: Turn) -> Response:
-    """What a webhook is answered with if the app's response is longer than Twilio takes."""
+    """The response to a webhook if the app's own is longer than Twilio accepts."""
     turn.came_to("aborted", "too-large")
     turn.log(
         f"answered 500: the app's response is over {MAX_RESPONSE_BYTES} bytes",
@@ -626,10 +623,10 @@ def too_large(turn: Turn) -> Response:
 
 
 def seal_reply(turn: Turn, response: Response, now: float, nonce: bytes) -> Reply | None:
-    """Seal a response for the deliveries of the same request that may follow, bound to that request.
+    """Seal a response for repeated deliveries of the same request, bound to that request.
 
     Returns:
-        The reply, or None if a repetition is to run again, or the store does not remember.
+        The reply; or None if a repetition is to run again, or if the store does not remember.
     """
     sealer, fingerprint = turn.config.reply_sealer, turn.claim.fingerprint
     if sealer is None or fingerprint is None:
@@ -644,7 +641,7 @@ def open_reply(turn: Turn, replay: Replay, now: float) -> Response:
     """Open a recorded response.
 
     Raises:
-        StoreError: ``lost``, it does not open: the app must not run again, and nothing else is served.
+        StoreError: ``lost``, it does not open. The app must not run again, and there is no other reply.
     """
     turn.came_to("replayed", "")
     sealer = turn.config.reply_sealer
@@ -662,32 +659,34 @@ def _reply_context(turn: Turn) -> bytes:
     return turn.context + prefixed((turn.claim.fingerprint or "").encode("ascii"))
 
 
-# RFC 9110 §5.6.2 and §5.5: what servers refuse to send is not among these.
+# RFC 9110 §5.6.2 and §5.5; servers refuse to send anything else.
 _is_token = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
 _is_sendable = re.compile(r"[\t\x20-\x7e\x80-\xff]*").fullmatch
 
 
 def finish_headers(response: Response, config: TurnConfig) -> bool:
-    """Refuse what the server could not send, and merge what a turn's reply says about caches into the rest.
+    """Refuse what the server could not send, and add the headers about caches.
 
-    A server's own 500 would come after the state was kept.
+    If the server found out, its 500 would come after the state was kept.
 
     Returns:
         Whether the app sets a cookie of its own.
 
     Raises:
-        AssertionError: There is a header or a length that HTTP does not have; the message shows no value.
+        AssertionError: HTTP does not allow the status, a header or the length. The message shows no value.
     """
     if not _is_sendable(response.status):
-        raise AssertionError("the app's status has a character that HTTP does not have")
+        raise AssertionError("the app's status has a character that HTTP does not allow")
     headers, missing = response.headers, list(config.cache_headers.values())
     bodiless = "0" if response.status[:3] in ("204", "304") else None
     sets_cookie = False
     for index, (name, value) in enumerate(headers):
         if not _is_token(name):
-            raise AssertionError("a header of the app's has a name that HTTP does not have")
+            raise AssertionError("a header of the app's has a name that HTTP does not allow")
         if not _is_sendable(value):
-            raise AssertionError(f"the app's header {name} has a character that HTTP does not have")
+            raise AssertionError(
+                f"the app's header {name} has a character that HTTP does not allow"
+            )
         lower = name.lower()
         ours = config.cache_headers.get(lower)
         if ours in missing:
@@ -702,9 +701,9 @@ def finish_headers(response: Response, config: TurnConfig) -> bool:
 
 
 def check_free(claim: Claim) -> None:
-    """Refuse a turn that would wait for one that runs in this context, or could wait for another that waits for it.
+    """Refuse a turn that would wait for a turn of this context, or could deadlock with another context.
 
-    A call's turn comes first: the turn of its pair may be taken inside it, and not the other way round.
+    A call's turn comes first: the turn of its pair may be taken inside it, but not the reverse.
 
     Raises:
         UsageError: There is such a turn.

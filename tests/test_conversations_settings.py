@@ -104,7 +104,7 @@ def test_a_number_as_people_dial_it_names_no_conversation(
 ) -> None:
     conversations = Conversations(world.middleware.settings, store=world.middleware.store)
 
-    with pytest.raises(UsageError, match=r"not spelled as webhooks spell it.*E\.164"):
+    with pytest.raises(UsageError, match=r"not spelled as in webhooks.*E\.164"):
         conversations.forget(**{"ours": US, "theirs": ADA, **ends})
     conversations.forget(ours=US, theirs="83629")  # a short code is spelled so
 

@@ -83,7 +83,7 @@ def test_a_locked_state_refuses_every_write_and_says_why(
     write: Callable[[State], object], _after: dict[Any, Any], error: UsageError | StateError
 ) -> None:
     locked = state({"a": 1})
-    locked.lock(error)
+    locked.locked = error
     with pytest.raises(type(error)) as caught:
         write(locked)
     assert str(caught.value) == str(error)

@@ -1,9 +1,9 @@
-"""How a state becomes bytes, and bytes text.
+"""How a state becomes bytes, and bytes become text.
 
 State ⇄ bytes: CBOR (RFC 8949), exact types only.
 
-What goes in comes out equal and of the same type, or does not go in: a value of any other type, a
-subclass included, is a `StateError` that names its place. Encodings that CBOR leaves open:
+A decoded value is equal to the original and of the same type. A value of any other type, a subclass
+included, is a `StateError` that names its place. Encodings that CBOR leaves open:
 
     tuple               tag 0x7475706C ("tupl") around an array
     set                 tag 258 around an array, in the order of the items' encodings
@@ -12,8 +12,8 @@ subclass included, is a `StateError` that names its place. Encodings that CBOR l
     negative zero       Decimal("-0") and the like: tag 0x7475706E around the text
     Serialized          tag 0x7475706F around the text
 
-Bytes ⇄ text: base64url without padding (RFC 4648 §5). Decoding takes only what encoding gives, so that no
-second text stands for the same bytes.
+Bytes ⇄ text: base64url without padding (RFC 4648 §5). Decoding accepts only what encoding makes, so each text
+is the only one for its bytes.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ from convostate.errors import SealError, StateError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-MAX_DEPTH = 32  # containers within containers; deeper ones are cyclic or a mistake
+MAX_DEPTH = 32  # of nested containers; deeper ones are cyclic or a mistake
 
-# Numbers of the range that RFC 8949 §9.2 leaves to whoever comes first; spelled "tupl" and the next.
+# Tags of the range that RFC 8949 §9.2 assigns first come, first served: "tupl" in ASCII and the next ones.
 _TUPLE_TAG = 0x7475706C
 _DATETIME_TAG = 0x7475706D
 _DECIMAL_TAG = 0x7475706E
@@ -59,9 +59,9 @@ _KEY_CHARS = 64  # of a key in a message
 
 
 class Serialized(str):
-    """A value that only a framework's session can make again: the text that its serializer wrote.
+    """The text that the serializer of a framework's session wrote for a value.
 
-    The session turns it back into the value. For all others it is a str.
+    The session turns it back into the value; everything else sees a str.
     """
 
     __slots__ = ()
@@ -106,7 +106,7 @@ def decode(data: bytes) -> dict[Any, Any] | None:
     """
     try:
         state = cbor2.loads(data, semantic_decoders=_DECODERS)
-    except Exception:  # noqa: BLE001  # a hostile or newer value has many ways to fail, and one meaning
+    except Exception:  # noqa: BLE001  # a hostile or newer value may fail in many ways
         state = NotImplemented
     if state is not None and type(state) is not dict:
         raise SealError("malformed", "the token's content is not a state")
@@ -114,7 +114,7 @@ def decode(data: bytes) -> dict[Any, Any] | None:
 
 
 def _fit(value: Any, depth: int) -> Any:
-    """Check `value` and replace what CBOR alone would change; the same object where nothing is to do."""
+    """Check `value` and replace what CBOR alone would change; the same object if nothing changes."""
     kind = type(value)
     if kind is float and isnan(value):
         raise _Unfit("a float that is not a number, which never equals itself. Write None")
@@ -130,7 +130,7 @@ def _fit(value: Any, depth: int) -> Any:
 
 
 def _advice(kind: type) -> str:
-    """What to write instead of a value of a type that is not kept."""
+    """What to write instead of a value whose type is not kept."""
     if issubclass(kind, Enum):
         return "Write its .value"
     like = next((plain for plain in _PLAIN_TYPES if issubclass(kind, plain)), None)
@@ -235,7 +235,7 @@ _DECODERS: dict[int, Callable[[Any, bool], Any]] = {
 
 
 def shown_key(key: Any) -> str | int:
-    """A key as it may be shown: of what may be a phone number only the last two digits."""
+    """A key as it may be shown: of a possible phone number only the last two digits."""
     if isinstance(key, str):
         return _NUMBER.sub("***", key)
     if not isinstance(key, int):
@@ -256,7 +256,7 @@ def _step(key: Any) -> str:
 
 
 def _place_of_surrogate(value: Any, place: str = "$") -> str:
-    """The place of the first str that UTF-8 cannot carry; empty where there is none."""
+    """The place of the first str that UTF-8 cannot carry, or ""."""
     if isinstance(value, str):
         return place if any("\ud800" <= char <= "\udfff" for char in value) else ""
     if isinstance(value, dict):
@@ -270,12 +270,12 @@ def _place_of_surrogate(value: Any, place: str = "$") -> str:
 
 
 def encoded_bytes(value: Any) -> int:
-    """How many bytes a value takes within a state that has been decoded."""
+    """How many bytes a value of a decoded state takes."""
     return len(cbor2.dumps(_fit(value, 1)))
 
 
 def heaviest(state: Mapping[Any, Any], count: int = 3) -> list[tuple[Any, str, int]]:
-    """The keys that take the most room, heaviest first: each as it is, as it may be shown, and its bytes."""
+    """The keys that take the most room, heaviest first: the key, how it may be shown, and its bytes."""
     sizes = [(key, _step(key).lstrip("."), len(encode({key: item}))) for key, item in state.items()]
     return sorted(sizes, key=lambda size: -size[2])[:count]
 
@@ -286,7 +286,7 @@ def to_base64url(data: bytes) -> str:
 
 
 def from_base64url(text: str) -> bytes | None:
-    """Decode what `to_base64url` gives; None for anything else, other spellings included."""
+    """Decode what `to_base64url` made; None for anything else, other spellings included."""
     try:
         data = binascii.a2b_base64(
             text.encode("ascii").translate(_FROM_URL) + b"=" * (-len(text) % 4)

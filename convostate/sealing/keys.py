@@ -2,7 +2,7 @@
 
     key        32 random bytes, written as 43 characters of base64url
     derived    HKDF-SHA256(key, salt = empty, info = "convostate/v1/" ‖ purpose), 32 bytes
-    KID        the first 8 bytes of what the purpose "kid" derives, so that nobody names keys
+    KID        the first 8 bytes of what the purpose "kid" derives, so that keys need no names
 
 The first key of a ring seals, all of them open. Purposes that seal (cookie, state, call, reply, work) and
 purposes that only name things (index, fingerprint, log) never share a derived key.
@@ -21,10 +21,10 @@ from convostate.sealing.codec import from_base64url, to_base64url
 
 KEY_BYTES = 32  # AES-256
 KID_BYTES = 8
-# 32 random bytes hold 30 different ones on average; 16 or fewer do not happen (below 10^-15),
-# so such a key was typed, repeated or zero.
+# 32 random bytes have 30 different values on average. 16 or fewer (probability below 10^-15) mean that the
+# key was typed, repeated or zero.
 _MIN_DIFFERENT_BYTES = 17
-# Not simply "make one": with a new key a host that is in use could not open any conversation.
+# Not simply "make one": with a new key, a host in use could not open its conversations.
 WHICH_KEY = (
     "the key that your other hosts have; only a new installation makes one, with convostate keygen"
 )
@@ -60,7 +60,7 @@ class Keyring:
         keys: At least one, all different.
 
     Raises:
-        UsageError: There is none, one is listed twice, or one is not a `Key`.
+        UsageError: The tuple is empty, a key is listed twice, or an item is not a `Key`.
     """
 
     __slots__ = ("keys",)
@@ -92,7 +92,7 @@ class Keyring:
             text: The keys, as CONVOSTATE_KEYS has them.
 
         Raises:
-            UsageError: There is none, or one is not 32 random bytes; the message shows no key.
+            UsageError: The text has no key, or one is not 32 random bytes; the message shows no key.
         """
         if not isinstance(text, str):
             raise UsageError(

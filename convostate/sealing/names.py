@@ -1,7 +1,7 @@
-"""Keyed names: how a conversation, a request and a log line are called without telling who talks.
+"""Keyed names: they identify a conversation, a request and a log line without revealing who talks.
 
-HMAC-SHA256 under keys derived from the index key, which does not rotate: a name that changed would be
-another conversation. Each name is the first 16 bytes, as 22 characters of base64url.
+HMAC-SHA256 under keys derived from the index key, which does not rotate: another name would be another
+conversation. Each name is the first 16 bytes, as 22 characters of base64url.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
     from convostate.sealing.keys import Key
 
-NAME_BYTES = 16  # 2^64 conversations until two share a name by chance
+NAME_BYTES = 16  # about 2^64 conversations until two share a name by chance
 IDEMPOTENCY_BYTES = 8
 
 
 def idempotency_hash(token: str) -> bytes:
-    """8 bytes that tell two values of I-Twilio-Idempotency-Token apart; zeros where there is none."""
+    """8 bytes that distinguish values of I-Twilio-Idempotency-Token; zeros for ""."""
     if not token:
         return bytes(IDEMPOTENCY_BYTES)
     return hashlib.sha256(token.encode("utf-8", "replace")).digest()[:IDEMPOTENCY_BYTES]
@@ -32,7 +32,7 @@ class Names:
     """Makes the names of one installation.
 
     Args:
-        index_key: The key that never rotates.
+        index_key: The key that does not rotate.
     """
 
     __slots__ = ("_fingerprint", "_index", "_log")
@@ -52,7 +52,7 @@ class Names:
         return _name(self._log, context)
 
     def fingerprint(self, method: str, signed: str) -> str:
-        """The name of a request: the same for every repeated delivery, whatever port its URL spells.
+        """The name of a request: the same for every repeated delivery, with or without a port in its URL.
 
         Args:
             method: GET and POST of one URL are two requests.

@@ -1,23 +1,22 @@
-"""Token format v1: a sealed value that opens only where it belongs and only while it lasts.
+"""Token format v1: a sealed value that opens only in its own conversation, and only until it expires.
 
     token  0x01 ‖ KID[8] ‖ N[24] ‖ XAES-256-GCM(key, N, P, A)
     key    what the sealing key KID derives for the purpose (`keys.py`)
     N      nonce, random, 24 bytes
     A      each with its u32 length before it: version, KID, purpose, account, ours, theirs
-           (and for a recorded reply the fingerprint of its request); of work for later the name of its
-           conversation instead of the last three; of a call in a server-side
-           store account and name instead of the last three; of a call without a pair in a cookie
-           ours and theirs are empty
+           (for a recorded reply also the fingerprint of its request). For texts answered later, the name
+           of the conversation replaces the last three; for a call in a server-side store, account and
+           name do. For a call without a pair in a cookie, ours and theirs are empty
     P      issued, expires, started (u64, Unix time in ms) ‖ length (u32) ‖ data ‖ zeros
            up to a multiple of 64 bytes, the data being CBOR (`codec.py`)
 
 Integers are big-endian. In a cookie a token is base64url without padding, in a server-side store the
-raw bytes. There is no compression: beside text of an attacker's choice the length would tell.
+raw bytes. There is no compression: next to text that an attacker chooses, the length would leak secrets.
 
 XAES-256-GCM: https://c2sp.org/XAES-256-GCM (192-bit random nonces, so that one key seals 2^80
 values). It derives a fresh AES-256-GCM key from the first half of the nonce:
 
-    L = AES(key, 0^128);  K1 = L « 1, with 0x87 xored in where a bit falls out
+    L = AES(key, 0^128);  K1 = L « 1, xored with 0x87 if a bit is shifted out
     K = AES(key, 00 01 58 00 ‖ N[:12] ⊕ K1) ‖ AES(key, 00 02 58 00 ‖ N[:12] ⊕ K1)
     sealed = AES-256-GCM(K, N[12:], P, A)
 """
@@ -42,23 +41,23 @@ SealingPurpose = Literal["cookie", "state", "call", "reply", "work"]
 
 VERSION = 1
 NONCE_BYTES = 24
-HEAD_BYTES = 1 + KID_BYTES + NONCE_BYTES  # 33: version, KID and nonce name one sealing for ever
+HEAD_BYTES = 1 + KID_BYTES + NONCE_BYTES  # 33: version, KID and nonce identify one sealing forever
 TAG_BYTES = 16
-PADDING_BYTES = 64  # lengths leak in steps of this size only
-SKEW_MS = 60_000  # how far the clocks of two hosts may differ; iron-session allows as much
+PADDING_BYTES = 64  # a length reveals the size of the data in steps of this size only
+SKEW_MS = 60_000  # how far the clocks of two hosts may differ; iron-session allows the same
 
 _FRAME = struct.Struct(">QQQI")
 _SHORTEST_TOKEN_BYTES = HEAD_BYTES + PADDING_BYTES + TAG_BYTES
 
 
 def sealed_bytes(data_bytes: int) -> int:
-    """How long the token of that much data is."""
+    """The length of a token with that much data."""
     plain_bytes = _FRAME.size + data_bytes
     return HEAD_BYTES + plain_bytes + -plain_bytes % PADDING_BYTES + TAG_BYTES
 
 
 def most_data_bytes(token_bytes: int) -> int:
-    """How much data fits into a token of at most that length; below 0 if the shortest is longer."""
+    """How much data fits into a token of at most that length; negative if the shortest token is longer."""
     plain_bytes = token_bytes - HEAD_BYTES - TAG_BYTES
     return plain_bytes - plain_bytes % PADDING_BYTES - _FRAME.size
 
@@ -83,12 +82,12 @@ class Opened(NamedTuple):
 
 
 def conversation_context(pair: PhonePair) -> bytes:
-    """The identity of a conversation as bytes: what its tokens are bound to, and its name is made from."""
+    """The identity of a conversation as bytes: its tokens are bound to it, and its name is derived from it."""
     return prefixed(pair.account_sid.encode(), pair.ours.encode(), pair.theirs.encode())
 
 
 class XAES:
-    """XAES-256-GCM under one key. Safe to share between threads: AES contexts are lent, never shared."""
+    """XAES-256-GCM under one key. Threads may share it: each AES context has one user at a time."""
 
     __slots__ = ("_algorithm", "_heads", "_idle", "_subkey")
 
@@ -118,16 +117,16 @@ class XAES:
 
 
 def _aes(algorithm: algorithms.AES) -> CipherContext:
-    """AES of each 16-byte block on its own, as C2SP has it."""
+    """AES of each 16-byte block on its own, as C2SP defines it."""
     return Cipher(algorithm, modes.ECB()).encryptor()  # noqa: S305  # one block at a time
 
 
 class Sealer:
-    """Seals and opens the tokens of one purpose, with everything derived at start-up.
+    """Seals and opens the tokens of one purpose; all keys are derived at start-up.
 
     Args:
         keyring: The first key seals, all open.
-        purpose: Where the tokens live; a token of another purpose does not open.
+        purpose: What the tokens are for; a token of another purpose does not open.
         longest_ms: The longest span of time that a token may have, in ms.
     """
 
@@ -168,11 +167,11 @@ class Sealer:
         Args:
             token: Its raw bytes.
             context: What it must be bound to, as for `seal`.
-            now_ms: Unix time in ms; None if not the seal but its store decides when it expires.
+            now_ms: Unix time in ms; None if the store decides when it expires, not the seal.
 
         Raises:
-            SealError: It is not a token, of another version, of an unknown key, changed or moved,
-                or outside its span of time. Every fault is one of these.
+            SealError: The value is not a token, has another version or an unknown key, was changed or moved,
+                or is outside its span of time. There are no other errors.
         """
         if len(token) < HEAD_BYTES:
             raise SealError("malformed", "the value is too short for a token")
@@ -185,7 +184,7 @@ class Sealer:
             len(token) < _SHORTEST_TOKEN_BYTES
             or (len(token) - HEAD_BYTES - TAG_BYTES) % PADDING_BYTES
         ):
-            raise SealError("malformed", "the value has not the length of a token")
+            raise SealError("malformed", "the value does not have the length of a token")
         cipher, associated = found
         try:
             nonce = token[1 + KID_BYTES : HEAD_BYTES]
@@ -197,7 +196,9 @@ class Sealer:
         issued_ms, expires_ms, started_ms, length = _FRAME.unpack_from(plain)
         end = _FRAME.size + length
         if not 0 <= len(plain) - end < PADDING_BYTES or plain.count(0, end) != len(plain) - end:
-            raise SealError("malformed", "the token's content has not the length it says")
+            raise SealError(
+                "malformed", "the token's content does not have the length that it states"
+            )
         is_current = now_ms is None or issued_ms - SKEW_MS <= now_ms < expires_ms
         if not is_current or expires_ms - issued_ms > self._longest_ms:
             raise SealError("expired", "the token is outside its span of time")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class _Trimmed:
     """A list that loses items from its beginning, and how many it has lost.
 
-    Each item is measured once, and only if it goes: this takes as long as what is dropped.
+    Each item is measured once, and only if it is dropped: the time depends on what is dropped.
     """
 
     __slots__ = ("_items", "_unit", "dropped", "size")
@@ -27,37 +27,37 @@ class _Trimmed:
 
     @property
     def has_more(self) -> bool:
-        """Whether anything would be left of it; the newest always stay."""
+        """Whether items would be left after the next drop; the newest always stay."""
         return self.dropped + self._unit < len(self._items)
 
     def drop(self) -> int:
-        """Drop the oldest; the bytes that are free then."""
+        """Drop the oldest items; returns the bytes that this frees."""
         start, self.dropped = self.dropped, self.dropped + self._unit
         freed = sum(map(encoded_bytes, self._items[start : self.dropped]))
         length = len(self._items)
-        # In CBOR the length of a list takes as many bytes as the number itself.
+        # In CBOR the length of a list takes as many bytes as the same number.
         freed += encoded_bytes(length - start) - encoded_bytes(length - self.dropped)
         self.size -= freed
         return freed
 
     def finish(self) -> None:
-        """Take from the list what has been dropped."""
+        """Remove the dropped items from the list."""
         del self._items[: self.dropped]
 
 
 def trim(content: dict[Any, Any], units: Mapping[str, int], most_bytes: int) -> bool:
     """Drop the oldest items of top-level lists, always of the longest in bytes, until the state fits.
 
-    Of each list the newest items stay: as many as are dropped at once, or those of an incomplete unit.
+    The newest items of each list stay: as many as are dropped at once, or those of an incomplete unit.
 
     Args:
         content: A state as it was decoded; its lists are changed.
         units: The keys that it may trim, and how many items of each are dropped at once. A key that
             is an int is named by its digits.
-        most_bytes: How long its encoding shall be at most.
+        most_bytes: The longest encoding that is wanted.
 
     Returns:
-        Whether anything was dropped. That it fits then is not certain.
+        Whether anything was dropped. The state may still be too large.
     """
     lists = [
         _Trimmed(value, units[name])

@@ -22,7 +22,7 @@ def store_for(settings: Settings, *, max_waiting: int = MAX_WAITING) -> Store:
     """The store that CONVOSTATE_STORE names, for threads and processes.
 
     Args:
-        settings: Their `store`, `cookie_name` and `max_waiting` count.
+        settings: Of these, `store`, `cookie_name` and `max_waiting` are used.
         max_waiting: The default of that setting.
 
     Raises:
@@ -50,9 +50,9 @@ def store_for(settings: Settings, *, max_waiting: int = MAX_WAITING) -> Store:
 
 
 def async_store_for(settings: Settings) -> AsyncStore:
-    """The store that CONVOSTATE_STORE names, for an event loop; `store_for` in all else.
+    """The store that CONVOSTATE_STORE names, for an event loop; otherwise as `store_for`.
 
-    A store of the user's own may be of either kind: one that blocks runs in threads.
+    A store of your own may be of either kind: one that blocks runs in threads.
 
     Raises:
         UsageError: As `store_for`.
@@ -104,7 +104,7 @@ def _made_by(factory: str) -> Any:
 if not TYPE_CHECKING:  # a type checker would take any name at all for granted
 
     def __getattr__(name: str) -> Any:
-        # Loaded on first use: most installations need neither, and redis is an extra that takes long.
+        # Loaded on first use: most installations need neither, and redis is an extra that is slow to import.
         if name in ("MemoryStore", "RedisStore"):
             try:
                 module = import_module(f"{__name__}.{name.removesuffix('Store').lower()}")

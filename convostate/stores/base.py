@@ -21,33 +21,6 @@ from convostate.errors import StoreError
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-__all__ = [
-    "AsyncStore",
-    "Backlog",
-    "Begun",
-    "BlockingWork",
-    "Claim",
-    "DeadLetter",
-    "End",
-    "Headers",
-    "Hint",
-    "Keep",
-    "Leave",
-    "Outcome",
-    "Queue",
-    "Replay",
-    "Reply",
-    "Store",
-    "Taken",
-    "WorkStore",
-    "blocking",
-    "is_store",
-    "lost",
-    "mailbox_full",
-    "too_many_wait",
-    "waited_too_long",
-]
-
 Headers = list[tuple[str, str]]
 
 LEASE_S = 16  # Twilio gives a webhook up after 15 s (https://www.twilio.com/docs/api/errors/11205)
@@ -78,10 +51,10 @@ class Claim(NamedTuple):
 
     Attributes:
         name: The conversation's keyed name, 22 characters of base64url.
-        fingerprint: The request's keyed name, alike; None where a repetition is to run again (calls,
-            turns that no webhook started).
-        idempotency: 8 bytes that differ between two requests of which Twilio says they are not a
-            retry. Twilio does not sign it, so it only lets a `<Redirect>` to the same URL run.
+        fingerprint: The request's keyed name, of the same form; None if a repetition is to run again
+            (calls, and turns that no webhook started).
+        idempotency: 8 bytes, from the token by which Twilio marks retries: other bytes, another request.
+            Twilio does not sign it, so all that it does is let a `<Redirect>` to the same URL run.
         secure: The webhook's URL was https.
         call: The conversation is a call's, not a pair's.
         listed_under: The name of the conversation of the call's pair, or "". When that one is erased with
@@ -105,7 +78,7 @@ class Keep(NamedTuple):
     Attributes:
         token: The sealed state.
         lifetime_s: Seconds, more than 0, after which it must be gone.
-        opted_out: The person's STOP stands (True) or is lifted (False) from now on; None leaves it.
+        opted_out: True records the person's STOP, False lifts it, None changes nothing.
     """
 
     token: bytes
@@ -117,7 +90,7 @@ class Keep(NamedTuple):
 
 
 class End(NamedTuple):
-    """The outcome of a turn after which there is no state.
+    """The outcome of a turn that ends the conversation.
 
     Attributes:
         token: A sealed ending, for stores that cannot delete.
@@ -134,7 +107,7 @@ class End(NamedTuple):
 
 
 class Leave(NamedTuple):
-    """The outcome of a turn that changes nothing of the state.
+    """The outcome of a turn that does not change the state.
 
     Attributes:
         opted_out: As in `Keep`.
@@ -151,8 +124,8 @@ class Reply(NamedTuple):
 
     Attributes:
         sealed: The reply; opaque to the store.
-        redirects: It sends Twilio on, maybe to the very same URL: a request with another
-            `idempotency` is then a new one.
+        redirects: It sends Twilio on, possibly to the same URL. A request with another `idempotency` is
+            then a new one.
     """
 
     sealed: bytes
@@ -167,12 +140,11 @@ class Begun(NamedTuple):
 
     Attributes:
         claim: What was asked for.
-        token: The sealed state, or None where there is none. Empty where there is a value that is no
-            token at all.
+        token: The sealed state; None if there is no state, empty if there is a value that is not a token.
         lease: What `commit` and `abort` recognise the turn by; the store's own.
-        opted_out: The person's STOP stands.
-        left_s: Seconds until the store lets go of the token. It then decides when the state expires,
-            and the times in the seal, of a host whose clock may differ, do not. None if the store
+        opted_out: Whether the person has sent STOP, and no START since.
+        left_s: Seconds until the store drops the token. If it is given, it decides when the state expires,
+            not the times in the seal, which come from a host whose clock may differ. None if the store
             does not know, or if there is no token.
     """
 
@@ -284,8 +256,8 @@ class DeadLetter(NamedTuple):
 class Store(Protocol):
     """Where conversations are kept.
 
-    A store of your own derives from it: then what has a default here need not be written, and one that
-    lacks another of its methods cannot be made.
+    A store of your own derives from it and inherits the defaults. One that lacks an abstract method cannot be
+    created.
 
     It may also have these methods (coroutines in a store for asyncio):
 
@@ -294,7 +266,7 @@ class Store(Protocol):
     - ``check()``: what ``convostate doctor`` prints, as tuples of ``ok``, ``note`` or ``fault``, what was
       found, and what to do about it.
     - ``clock_ahead_s(claim)``: how far this host's clock is ahead of the store's, in seconds, or None. It
-      is asked once, if `Begun.left_s` shows that the clocks of two hosts differ, and never raises.
+      is called once, if `Begun.left_s` shows that the clocks of two hosts differ. It never raises.
     - ``for_asyncio()``: the same store as an `AsyncStore`; without it, it runs in threads there.
     - ``queue(claim)``: the turns of a conversation, a `Queue`.
 
@@ -309,12 +281,12 @@ class Store(Protocol):
 
     @property
     def most_bytes(self) -> int | None:
-        """The longest token that it takes; None, the default, where there is no bound."""
+        """The longest token that it takes, in bytes; None, the default, if there is no bound."""
         return None
 
     @abstractmethod
     def begin(self, claim: Claim, cookies: str, now: float) -> Begun | Replay:
-        """Begin a turn: wait for the conversation's earlier turns, then hold it.
+        """Begin a turn: wait for the earlier turns of the conversation, then hold it.
 
         Args:
             claim: The conversation and the request.
@@ -328,7 +300,7 @@ class Store(Protocol):
 
     @abstractmethod
     def write(self, begun: Begun, token: bytes | None, lifetime_s: float, now: float) -> None:
-        """Write the state (None: no state) and go on holding the turn, with a whole lease again.
+        """Write the state (None: no state) and keep the turn, with a full lease again.
 
         Raises:
             StoreError: ``lost`` or ``down``; after ``lost`` nothing is written.
@@ -337,10 +309,10 @@ class Store(Protocol):
 
     @abstractmethod
     def commit(self, begun: Begun, outcome: Outcome, reply: Reply | None, now: float) -> Headers:
-        """Carry out what a turn came to, record its reply, and let the next turn begin.
+        """Carry out the outcome of a turn, record its reply, and let the next turn begin.
 
-        A lease that has come to its end is lost, whether or not another turn has begun. A state that
-        has expired since `begin` is no reason: the turn goes on with what it was given.
+        A lease that has expired is lost, even if no other turn has begun. A state that has expired since
+        `begin` does not matter: the turn goes on with what it was given.
 
         Returns:
             The headers to add to the response.
@@ -352,7 +324,7 @@ class Store(Protocol):
 
     @abstractmethod
     def abort(self, begun: Begun) -> None:
-        """Let the next turn begin; nothing is written. Never raises, and may be called after a commit."""
+        """Let the next turn begin; write nothing. Never raises, and may be called after a commit."""
         ...
 
     @abstractmethod
@@ -366,9 +338,9 @@ class Store(Protocol):
 
     @abstractmethod
     def erase(self, claim: Claim, *, replies: bool) -> None:
-        """Remove the state, so that no turn in flight can bring it back; with `replies` those as well.
+        """Remove the state, so that no running turn can bring it back; with `replies`, the replies as well.
 
-        A standing STOP stays.
+        A recorded STOP stays.
 
         Raises:
             StoreError: ``down``.
@@ -376,9 +348,9 @@ class Store(Protocol):
         ...
 
     def close(self) -> None:
-        """Free what it holds of the machine's, such as connections; may be called again.
+        """Free resources such as connections; may be called again. By default there is nothing to free.
 
-        What it keeps stays, and a later turn takes up again what it needs. By default there is nothing.
+        What it keeps stays, and a later turn opens what it needs again.
         """
         return
 
@@ -386,9 +358,9 @@ class Store(Protocol):
 class AsyncStore(Protocol):
     """A store for asyncio: the methods of `Store` as coroutines, with the same meanings and errors.
 
-    A `begin` that is cancelled gives its place or its turn up by itself. A `write`, `commit` or `abort`
-    that has been called is carried out, also if its caller is cancelled; an `abort` that follows does
-    nothing then. None of them blocks the event loop.
+    A `begin` that is cancelled gives up its place or its turn. A `write`, `commit` or `abort` is carried out
+    even if its caller is cancelled; an `abort` that follows then does nothing. None of them blocks the event
+    loop.
 
     `convostate.stores.async_store_for` makes the one that the settings name, and
     `convostate.stores.aio.as_async_store` gives one for a `Store`.
@@ -572,13 +544,13 @@ class BlockingWork:
 
 
 def is_store(given: object) -> bool:
-    """Whether it has what every store has, derived from `Store` or not."""
+    """Whether it has the methods of a store; it need not be derived from `Store`."""
     names = Store.__abstractmethods__ | {"most_bytes"}
     return not isinstance(given, type) and all(hasattr(given, name) for name in names)
 
 
 def listed_calls(store: Store, claim: Claim) -> list[str]:
-    """The names of the calls that are listed under a pair, if the store can tell."""
+    """The names of the calls that are listed under a pair, if the store lists them."""
     find: Callable[[Claim], list[str]] | None = getattr(store, "calls", None)
     return [] if find is None else find(claim)
 
@@ -589,15 +561,15 @@ def mailbox_full() -> StoreError:
 
 
 def too_many_wait() -> StoreError:
-    """The error of a turn that finds no place to wait."""
+    """The error of a turn that may not wait, because too many do."""
     return StoreError("busy", "too many texts of this conversation wait at once")
 
 
 def waited_too_long() -> StoreError:
-    """The error of a turn that gives its place up."""
+    """The error of a turn that has waited too long."""
     return StoreError("busy", "the earlier texts of this conversation took too long")
 
 
 def lost() -> StoreError:
-    """The error of a turn that does not hold its conversation any more."""
+    """The error of a turn that has lost its lease."""
     return StoreError("lost", "the turn took longer than its lease, or its conversation was ended")

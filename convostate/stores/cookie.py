@@ -1,9 +1,9 @@
-"""CookieStore: the state travels in Twilio's own cookie, and nothing is kept here.
+"""CookieStore: the state travels in Twilio's own cookie, and the server keeps nothing.
 
 Twilio keeps one cookie per To/From pair, sends it back with that pair's next message, and drops it
 after four hours (https://help.twilio.com/articles/223136287). What this store cannot promise: of two
-texts in quick succession the last writer wins, and an older cookie of the same pair that is still
-within its time can be replayed.
+texts in quick succession the last writer wins, and an older cookie of the same pair that has not expired
+can be replayed.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from convostate.stores.base import Begun, Claim, Headers, Leave, Outcome, Reply
 if TYPE_CHECKING:
     from convostate.stores.base import AsyncStore
 
-# RFC 6265 §6.1: what a client must take at least, name and attributes included. Twilio names no bound.
+# RFC 6265 §6.1: the least that a client must accept, name and attributes included. Twilio documents no limit.
 COOKIE_BYTES = 4096
 CALL_SUFFIX = "_call"  # of the name of a call's cookie
 _LONGEST_S = int(LONGEST_IN_COOKIE.total_seconds())
 _NEEDS_SERVER = (
-    "The cookie store keeps nothing at the server: a cookie comes and goes with a text of the person's. "
+    "The cookie store keeps nothing at the server: a cookie travels with the person's texts only. "
     "Set CONVOSTATE_STORE=redis://…"
 )
 
-_date = lru_cache(maxsize=64)(http_date)  # the same for all the turns of one second
+_date = lru_cache(maxsize=64)(http_date)  # the same for all turns of one second
 
 
 def _token(text: str) -> bytes | None:
@@ -45,8 +45,8 @@ class CookieStore:
     """Keeps each conversation in its own cookie.
 
     Args:
-        cookie_name: 1 to 64 letters, digits, dots, dashes and underscores. A call's own cookie has
-            ``_call`` behind it.
+        cookie_name: 1 to 64 letters, digits, dots, dashes and underscores. The name of a call's cookie ends
+            with ``_call``.
     """
 
     server_side = False
@@ -57,18 +57,18 @@ class CookieStore:
         self.most_bytes = (COOKIE_BYTES - attributes_bytes) * 3 // 4
 
     def size_bytes(self, claim: Claim, token: bytes) -> int:
-        """How much of the 4096 bytes the cookie of a token takes, with the longest attributes."""
+        """How many of the 4096 bytes the cookie of a token takes, with the longest attributes."""
         name = self._names[claim.call]
         return len(_header(name, to_base64url(token), _LONGEST_S, 0, secure=True))
 
     def for_asyncio(self) -> AsyncStore:
-        """The same store for an event loop: there is nothing to wait for."""
+        """The same store for an event loop; it never waits."""
         from convostate.stores.aio import InLoop  # noqa: PLC0415  # asyncio is not for everyone
 
         return InLoop(self)
 
     def begin(self, claim: Claim, cookies: str, now: float) -> Begun:
-        """Find the token: of two cookies of our name the first well-formed one counts."""
+        """Find the token: of several cookies of our name, the first well-formed one."""
         name = self._names[claim.call]
         if name not in cookies:
             return Begun(claim, None)
@@ -81,25 +81,15 @@ class CookieStore:
         return Begun(claim, next(filter(None, map(_token, found)), b"" if found else None))
 
     def commit(self, begun: Begun, outcome: Outcome, reply: Reply | None, now: float) -> Headers:
-        """Send the token; with every answer, because Twilio's pages disagree on what the four hours count from."""
+        """Send the token, with every reply: Twilio's pages disagree on when the four hours begin."""
         if isinstance(outcome, Leave):
             return []
-        text = to_base64url(outcome.token)
-        return [
-            (
-                "Set-Cookie",
-                _header(
-                    self._names[begun.claim.call],
-                    text,
-                    int(outcome.lifetime_s),
-                    now,
-                    secure=begun.claim.secure,
-                ),
-            )
-        ]
+        name, text = self._names[begun.claim.call], to_base64url(outcome.token)
+        secure = begun.claim.secure
+        return [("Set-Cookie", _header(name, text, int(outcome.lifetime_s), now, secure=secure))]
 
     def abort(self, begun: Begun) -> None:
-        """Nothing was held."""
+        """Do nothing: the turn holds nothing."""
 
     def write(self, begun: Begun, token: bytes | None, lifetime_s: float, now: float) -> None:
         """Not possible.
@@ -126,11 +116,11 @@ class CookieStore:
         raise UsageError(_NEEDS_SERVER)
 
     def close(self) -> None:
-        """Nothing was open."""
+        """Do nothing: nothing is open."""
 
 
 def _header(name: str, value: str, lifetime_s: int, now: float, *, secure: bool) -> str:
-    """Spell a Set-Cookie header; `werkzeug.http.dump_cookie` gives the same text in ten times the time."""
+    """Make a Set-Cookie header; `werkzeug.http.dump_cookie` makes the same in ten times the time."""
     return (
         f"{name}={value}; Expires={_date(int(now) + lifetime_s)}; Max-Age={lifetime_s}; "
         f"{'Secure; ' if secure else ''}HttpOnly; Path=/; SameSite=Lax"

@@ -3,7 +3,7 @@
 It keeps every promise of `Store` (turns in order, repeated deliveries answered from the record), for
 the threads, greenlets and event loops of one process. Another process does not see any of it.
 
-A turn that ends wakes the next one and no other, so a turn costs the same however many wait.
+A turn that ends wakes only the next one, so its cost does not depend on how many wait.
 """
 
 from __future__ import annotations
@@ -42,9 +42,8 @@ if TYPE_CHECKING:
 
     from convostate.stores.base import AsyncStore
 
-_SWEPT_AT_ONCE = (
-    2  # conversations looked at for each that begins: all are, before there are twice as many
-)
+# Conversations that are checked for each new one. With 2, each is checked before their number has doubled.
+_SWEPT_AT_ONCE = 2
 
 
 class _Bell(Protocol):
@@ -67,13 +66,13 @@ class _ThreadBell:
 
 
 class _Lease:
-    """One turn's hold of a conversation, or its place in a queue. Times are `time.monotonic`'s."""
+    """One turn's lease of a conversation, or its place in a queue. Times are `time.monotonic`'s."""
 
     __slots__ = ("bell", "deferred", "ends", "queue", "wakes")
 
     def __init__(self) -> None:
         self.ends = 0.0
-        self.wakes = 0.0  # when it asks again by itself
+        self.wakes = 0.0  # when it asks again without being woken
         self.bell: _Bell | None = None  # while it is in a queue
         self.queue: deque[_Lease] | None = None  # that queue
         self.deferred: tuple[str, bytes, float | None] | None = None
@@ -95,9 +94,7 @@ class _Conversation:
         self.calls: dict[str, float] | None = None  # the names of a pair's calls; when they expire
         self.holder: _Lease | None = None
         self.queue: deque[_Lease] | None = None
-        self.deferring: deque[_Lease] | None = (
-            None  # the queue of those that do not wait for answers
-        )
+        self.deferring: deque[_Lease] | None = None  # of the turns that do not wait for answers
         self.work: Work | None = None  # texts that are answered later
 
     def state(self, now: float) -> bytes | None:
@@ -138,7 +135,7 @@ class _Conversation:
         return held_s if claim.defers else max(held_s, self.answering_s())
 
     def queue_of(self, claim: Claim) -> deque[_Lease]:
-        """Where such a turn waits."""
+        """The queue in which such a turn waits."""
         name = "deferring" if claim.defers else "queue"
         if getattr(self, name) is None:
             setattr(self, name, deque())
@@ -152,7 +149,7 @@ class _Conversation:
         return self.queue[0] if self.queue and self.answering_s() <= 0 else None
 
     def wake_next(self, *, always: bool = False) -> None:
-        """Wake the turn that has waited longest, if nobody holds the conversation or in any case."""
+        """Wake the turn that has waited longest, if the conversation is free; or with `always`."""
         first = self.first()
         if first is not None and (self.holder is None or always):
             assert first.bell is not None
@@ -192,7 +189,7 @@ class MemoryStore:
         return f"MemoryStore({len(self._conversations)} conversations)"
 
     def for_asyncio(self) -> AsyncStore:
-        """The same conversations, for the tasks of an event loop: one that waits holds no thread."""
+        """The same conversations for the tasks of an event loop; a task that waits holds no thread."""
         from convostate.stores.aio import InLoop, Ring  # noqa: PLC0415  # asyncio is not for everyone
 
         store = self
@@ -211,7 +208,7 @@ class MemoryStore:
     async def begin_with(
         self, make_bell: Callable[[], _Bell], claim: Claim, now: float
     ) -> Begun | Replay:
-        """Begin a turn, which waits by a bell of that kind."""
+        """Begin a turn; it waits with a bell of that kind."""
         lease, deadline = _Lease(), time.monotonic() + self._wait_s
         try:
             while True:
@@ -225,7 +222,7 @@ class MemoryStore:
                 kept = self._conversations.get(claim.name)
                 if kept is not None:
                     kept.leave_queue(lease)
-                    self._let_go(kept, lease)
+                    self._release(kept, lease)
             raise
 
     def _ask(
@@ -236,7 +233,7 @@ class MemoryStore:
         deadline: float,
         make_bell: Callable[[], _Bell],
     ) -> Begun | Replay | None:
-        """Hold the conversation, find the recorded reply, or wait: then None."""
+        """Hold the conversation or find the recorded reply; or return None, to wait."""
         moment = time.monotonic()
         with self._lock:
             kept = self._find(claim.name, now)
@@ -257,7 +254,7 @@ class MemoryStore:
                     pair.calls = {**(pair.calls or {}), claim.name: now + CALL_S}
                 first = kept.first()
                 if first is not None and lease.ends < first.wakes:
-                    kept.wake_next(always=True)  # it does not know how soon this lease may end
+                    kept.wake_next(always=True)  # this lease may end before it would ask again
                 return Begun(claim, kept.state(now), lease, now < kept.opted_out_until)
             if lease.bell is None:
                 queue = kept.queue_of(claim)
@@ -272,7 +269,7 @@ class MemoryStore:
             return None
 
     def write(self, begun: Begun, token: bytes | None, lifetime_s: float, now: float) -> None:
-        """Write the state and go on holding the conversation, with a whole lease."""
+        """Write the state and keep the conversation, with a full lease."""
         with self._lock:
             kept, lease = self._held(begun)
             kept.token, kept.expires = token, now + lifetime_s
@@ -286,7 +283,7 @@ class MemoryStore:
             if isinstance(outcome, End) and outcome.opted_out:
                 kept.work = None
             elif lease.deferred is not None and not self.work.post(kept, *lease.deferred):
-                self._let_go(kept, lease)
+                self._release(kept, lease)
                 raise mailbox_full()
             if isinstance(outcome, Keep):
                 kept.token, kept.expires = outcome.token, now + outcome.lifetime_s
@@ -296,7 +293,7 @@ class MemoryStore:
                 kept.opted_out_until = now + OPT_OUT_S if outcome.opted_out else 0.0
             if reply is not None and claim.fingerprint is not None:
                 kept.record(claim.fingerprint, reply, claim.idempotency, now)
-            self._let_go(kept, lease)
+            self._release(kept, lease)
             if kept.idle(now):
                 del self._conversations[claim.name]
         return []
@@ -306,7 +303,7 @@ class MemoryStore:
         with self._lock:
             kept = self._conversations.get(begun.claim.name)
             if kept is not None:
-                self._let_go(kept, begun.lease)
+                self._release(kept, begun.lease)
 
     def peek(self, claim: Claim, now: float) -> bytes | None:
         """Read the sealed state without waiting."""
@@ -321,7 +318,7 @@ class MemoryStore:
             return [] if kept is None else list(kept.calls or ())
 
     def queue(self, claim: Claim) -> Queue:
-        """Who is at the conversation."""
+        """The turns of the conversation."""
         with self._lock:
             kept = self._conversations.get(claim.name)
             if kept is None:
@@ -331,7 +328,7 @@ class MemoryStore:
             return Queue(left_s if left_s > 0 else None, waiting)
 
     def erase(self, claim: Claim, *, replies: bool) -> None:
-        """Remove the state and take the lease from a turn in flight."""
+        """Remove the state and take the lease from a running turn."""
         with self._lock:
             kept = self._conversations.get(claim.name)
             names = (
@@ -343,10 +340,10 @@ class MemoryStore:
                     kept.token = kept.work = None
                     if replies:
                         kept.replies = kept.calls = None
-                    self._let_go(kept, kept.holder)
+                    self._release(kept, kept.holder)
 
     def close(self) -> None:
-        """Nothing is freed: what is kept stays."""
+        """Do nothing: what is kept stays."""
 
     def _find(self, name: str, now: float) -> _Conversation:
         kept = self._conversations.get(name)
@@ -374,8 +371,8 @@ class MemoryStore:
         return kept, lease
 
     @staticmethod
-    def _let_go(kept: _Conversation, lease: object) -> None:
-        """Free the conversation if the lease holds it, and wake who is next."""
+    def _release(kept: _Conversation, lease: object) -> None:
+        """Free the conversation if the lease holds it, and wake the next turn."""
         if kept.holder is lease:
             kept.holder = None
         kept.wake_next()

@@ -1,4 +1,4 @@
-"""ConversationMiddleware for WSGI: where the clock, the randomness, the store and the app meet.
+"""ConversationMiddleware for WSGI: it brings the clock, the random bytes, the store and the app together.
 
 path guarded? → read_request → authenticate → store.begin → open_turn
 → the app, its response collected → finish → store.commit → start_response, once
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from convostate.stores import Store
     from convostate.twilio.signature import Request
 
-# The last two are of headers spelled Content_Length: some servers tell them apart, some apps do not.
+# The last two come from headers spelled Content_Length, which some servers keep and some apps confuse.
 _DROPPED = (
     STATE_KEY, TURN_KEY, "HTTP_TRANSFER_ENCODING", "HTTP_CONTENT_LENGTH", "HTTP_CONTENT_TYPE",
 )  # fmt: skip
@@ -124,7 +124,7 @@ class ConversationMiddleware(Middleware):
         return [response.body]
 
     def _take(self, turn: Turn, environ: WSGIEnvironment) -> Response:
-        """Take a turn, and report it if somebody wants to know."""
+        """Take a turn, and report it to the hook and the log."""
         watched = self._on_turn is not None or turns_logger.isEnabledFor(logging.INFO)
         store = self._observer.timed(self.store, turn) if watched else self.store
         response: Response | None = None
@@ -132,7 +132,7 @@ class ConversationMiddleware(Middleware):
             response = self._run(turn, store, environ)
         finally:
             turn.leave()
-            if turn.begun is not None:  # it is not committed
+            if turn.begun is not None:  # not committed
                 store.abort(turn.begun)
             if response is None:
                 turn.came_to("aborted", "exception")
@@ -141,7 +141,7 @@ class ConversationMiddleware(Middleware):
         return response
 
     def _run(self, turn: Turn, store: Store, environ: WSGIEnvironment) -> Response:
-        """Hold the conversation, run the app, commit what it left; `_take` lets go."""
+        """Hold the conversation, run the app, commit what it left; `_take` releases it."""
         clock: Callable[[], float] = environ.get(CLOCK_KEY, time.time)
         turn.store_decides = not self._config.in_cookie and CLOCK_KEY not in environ
         now = clock()
@@ -189,7 +189,7 @@ class ConversationMiddleware(Middleware):
 
 
 class ResponseTooLargeError(Exception):
-    """The app's response is more than Twilio takes. Never leaves this file."""
+    """The app's response is longer than Twilio accepts. Never leaves this file."""
 
 
 class _Collector:
@@ -242,8 +242,8 @@ class _Collector:
 def collect(app: WSGIApplication, environ: WSGIEnvironment) -> Response:
     """Run the app, collect its whole response and close it.
 
-    TwiML is small, so this departs knowingly from PEP 3333's rule that middleware passes every block on at
-    once: only so can the state that the app leaves at the very end of its response go into the headers.
+    This deliberately breaks PEP 3333's rule that middleware passes each block on at once: the app may change
+    the state until its response ends, and the state goes into the headers. TwiML is small.
 
     Raises:
         ResponseTooLargeError: The response is longer than 65,536 bytes; it is closed.

@@ -1,8 +1,7 @@
-"""environ → Request: the bytes and the URL as they arrived, nothing interpreted.
+"""environ → Request: the bytes and the URL as they arrived, not interpreted.
 
-What servers hand over differs (gunicorn: RAW_URI; waitress, uWSGI, mod_wsgi: REQUEST_URI; wsgiref:
-neither), and PATH_INFO is decoded, so the raw target is taken only where it agrees with what the app
-will route by.
+Servers differ (gunicorn: RAW_URI; waitress, uWSGI, mod_wsgi: REQUEST_URI; wsgiref: neither), and PATH_INFO is
+decoded. So the raw target is used only if it agrees with the path by which the app will route.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ def read_request(environ: WSGIEnvironment, public_url: str | None, max_body_byte
     Args:
         environ: The server's.
         public_url: The origin and prefix that Twilio was given, without a slash at its end; None to
-            believe the request's own.
+            trust the request's own.
         max_body_bytes: The longest body that is read.
 
     Raises:
@@ -81,7 +80,7 @@ def read_body(environ: WSGIEnvironment, most: int) -> bytes:
 
 
 def _unknown_length(environ: WSGIEnvironment, most: int) -> int:
-    """How many bytes may be read if there is no Content-Length; one too many shows that it is too long."""
+    """How many bytes may be read without a Content-Length; one more than allowed shows a body that is too long."""
     if environ.get("wsgi.input_terminated") or "asgi.scope" in environ:  # a2wsgi sets the latter
         return most + 1
     if "HTTP_TRANSFER_ENCODING" not in environ:
@@ -113,7 +112,7 @@ class StreamError(Exception):
 
 
 def url_of(environ: WSGIEnvironment, public_url: str | None, query: str) -> str:
-    """The URL that Twilio asked for, as far as it can be told without trusting a forwarding header.
+    """The URL that Twilio requested, as far as it is known without trusting a forwarding header.
 
     Args:
         environ: The server's.
@@ -121,7 +120,7 @@ def url_of(environ: WSGIEnvironment, public_url: str | None, query: str) -> str:
         query: QUERY_STRING.
 
     Raises:
-        RequestError: 400, the Host header reaches into the path, or the path into the host; 413, it is
+        RequestError: 400, the Host header extends into the path, or the path into the host; 413, the URL is
             longer than 32,768 characters.
     """
     target = _target(environ, query, with_mount=public_url is None)
@@ -131,14 +130,14 @@ def url_of(environ: WSGIEnvironment, public_url: str | None, query: str) -> str:
         url = public_url + target
         return url if target[:1] == "/" else with_path(url)
     host = environ.get("HTTP_HOST") or _server_host(environ)
-    if "/" in host or "?" in host:  # what was signed for another path would serve for this one
+    if "/" in host or "?" in host:  # a signature for another path would be valid for this one
         raise RequestError(400, "host", "the Host header is not a host")
     url = f"{environ['wsgi.url_scheme']}://{host}{target}"
     return url if target[:1] == "/" else with_path(url)
 
 
 def arrival_of(environ: WSGIEnvironment, public_url: str | None, app: object) -> Arrival:
-    """What else the server knows of a request, to explain a refusal.
+    """What else the server knows about a request, to explain a refusal.
 
     Args:
         environ: The server's.
@@ -178,13 +177,13 @@ def _server_host(environ: WSGIEnvironment) -> str:
 
 
 def _target(environ: WSGIEnvironment, query: str, *, with_mount: bool) -> str:
-    """The path and query as spelled on the wire, or rebuilt as PEP 3333 has it where that is not known.
+    """The path and query as sent; or if that is not known, rebuilt as PEP 3333 describes.
 
     Args:
         environ: The server's.
         query: QUERY_STRING.
-        with_mount: Put SCRIPT_NAME before a raw path that lacks it: a proxy cut it off, and a
-            middleware such as ProxyFix put it back.
+        with_mount: Put SCRIPT_NAME before a raw path that lacks it: a proxy removed it, and a middleware
+            such as ProxyFix restored it.
     """
     mount, inner = environ.get("SCRIPT_NAME", ""), environ.get("PATH_INFO", "")
     raw: str = environ.get("RAW_URI") or environ.get("REQUEST_URI") or ""
@@ -196,14 +195,14 @@ def _target(environ: WSGIEnvironment, query: str, *, with_mount: bool) -> str:
     if path[:1] == "/" and raw_query == query:
         decoded = unquote_to_bytes(path).decode("latin-1") if "%" in path else path
         if decoded == mount + inner or _is_cut_by_waitress(decoded, mount + inner):
-            return path + mark + query  # a bare ? is signed as well
+            return path + mark + query  # Twilio signs a bare ? as well
         if decoded == inner:
             return (_quoted(mount) if with_mount else "") + path + mark + query
     return _quoted(mount) + _quoted(inner) + (f"?{query}" if query else "")
 
 
 def _is_cut_by_waitress(decoded: str, path: str) -> bool:
-    """Whether a server has made one slash of several at the beginning."""
+    """Whether a server has collapsed several slashes at the beginning into one."""
     return decoded[:2] == "//" and f"/{decoded.lstrip('/')}" == path
 
 

@@ -1,8 +1,8 @@
 """Client: what a process knows about its Redis servers, and its connections to them.
 
-redis-py's own connections are used, its pools are not. The coroutines here are written once: with
+It uses the connections of redis-py, but not its pools. The coroutines here are written once: with
 `BlockingTransport` they never suspend, and `convostate.stores.base.blocking` runs them; with the
-transport of `convostate.stores.redis.aio` an event loop does.
+transport of `convostate.stores.redis.aio` an event loop runs them.
 """
 
 from __future__ import annotations
@@ -44,31 +44,31 @@ try:
 except ImportError:
     pack: Callable[[tuple[Any, ...]], bytes] = packed
 else:
-    pack = hiredis.pack_command  # what redis-py does around it takes five times as long
+    pack = hiredis.pack_command  # redis-py's wrapper takes five times as long
 
 TIMEOUT_S = 0.5  # connect and each reply; Twilio waits 15 s in all
 BLOCK_S = 0.25  # how long a waiting turn blocks at a time; below TIMEOUT_S
-# A firewall or a load balancer forgets an idle connection without a word: packets vanish. After so many
-# idle seconds a connection that does not answer soon is given up for a new one.
+# A firewall or a load balancer silently forgets an idle connection: packets vanish. After so many idle
+# seconds, a connection that does not answer at once is replaced.
 IDLE_S, STALE_S = 2.0, 0.08
-JUST_NOW = float("inf")  # a new connection is not idle, however long its process stands still
-FAILURES = 5  # in a row; fewer can be one connection's bad luck
-PAUSE_S = 1.0  # between two probes of a dead server: what a recovered one is kept waiting at most
+JUST_NOW = float("inf")  # a new connection is not idle, even if its process is paused
+FAILURES = 5  # in a row; fewer may be one bad connection
+PAUSE_S = 1.0  # between two probes of a dead server: the longest that a recovered one waits
 
-# The caller's own client decides where to connect, as whom, and how to keep a connection alive. These
-# decide how long to wait and how often to retry.
+# The client that is given decides where to connect, as which user, and how to keep a connection alive. These
+# arguments decide how long to wait and how often to retry.
 _OURS: dict[str, Any] = {
-    "protocol": 2,  # RESP3 has been seen to hand out another key's value after an interrupt
+    "protocol": 2,  # RESP3 was seen to return another key's value after an interrupt
     "socket_timeout": TIMEOUT_S,
     "socket_connect_timeout": TIMEOUT_S,
     "decode_responses": False,
     "encoding": "utf-8",
-    "health_check_interval": 0,  # its PING would be a third trip
-    "client_name": None,  # each name is a trip more on every new connection
+    "health_check_interval": 0,  # its PING would be a third round trip
+    "client_name": None,  # each name costs another round trip on every new connection
     "retry_on_timeout": False,
     "retry_on_error": [],
 }
-# What redis-py 8 puts beside them for RESP3's notices of maintenance, and what is a trip more.
+# What redis-py 8 adds for RESP3's maintenance notices, and what costs another round trip.
 _NOT_OURS = ("cache", "cache_config", "connection_pool", "retry", "lib_name", "lib_version")
 _PREFIXES_NOT_OURS = ("maint_", "maintenance_", "orig_", "oss_")
 _NO_NAMES: dict[str, Any] = (
@@ -85,7 +85,7 @@ _KEEP_ALIVE = {
 
 
 def connection_kwargs(pool: Any, *, retry: Any = None) -> dict[str, Any]:
-    """The arguments of the store's connections to the server of a pool."""
+    """The arguments of the store's connections, from those of a client's pool."""
     kwargs = {
         name: value
         for name, value in pool.connection_kwargs.items()
@@ -98,27 +98,27 @@ def connection_kwargs(pool: Any, *, retry: Any = None) -> dict[str, Any]:
 
 
 async def settled(result: Any) -> Any:
-    """What redis-py gives: at once, or from an awaitable of its asyncio half."""
+    """The result of redis-py, awaited if its client is the asyncio one."""
     return await result if inspect.isawaitable(result) else result
 
 
 def first_node(answer: Any) -> Any:
-    """A cluster's answers come by node; one node stands for all."""
+    """The reply of one node; a cluster's client returns the replies by node."""
     if isinstance(answer, dict) and answer and all(":" in str(node) for node in answer):
         return next(iter(answer.values()))
     return answer
 
 
 class Breaker:
-    """Counts failures, and decides who may try.
+    """A circuit breaker: after several failures in a row only one caller a second may try.
 
-    It has no lock, so that nothing can be left locked by a fork, a signal or a greenlet's timeout: the
-    worst that a race does is a second probe.
+    It has no lock, because a fork, a signal or a greenlet's timeout could leave that locked. A race costs a
+    second probe at worst.
 
     Args:
         failures: How many in a row open it.
-        pause_s: Seconds from one probe to the next while it is open.
-        clock: Gives monotonic seconds.
+        pause_s: Seconds between two probes while it is open.
+        clock: Returns monotonic seconds.
     """
 
     def __init__(
@@ -135,17 +135,17 @@ class Breaker:
 
     @property
     def closed(self) -> bool:
-        """Whether the server is believed to be well."""
+        """Whether the server is considered healthy."""
         return self._opened is None
 
     def admits(self) -> bool:
-        """Whether the caller may try: always while closed, once per pause while open."""
+        """Whether the caller may try: always while it is closed, once per pause while it is open."""
         if self._opened is None:
             return True
         now = self._clock()
         if now - self._opened < self._pause_s:
             return False
-        self._opened = now  # the caller is the probe; everyone else waits for another pause
+        self._opened = now  # the caller is the probe; all others wait for another pause
         return True
 
     def succeeded(self) -> None:
@@ -170,7 +170,7 @@ class Transport(Protocol):
 
     @property
     def is_idle(self) -> bool:
-        """It was not used for `IDLE_S`, and may be forgotten on its way."""
+        """It was not used for `IDLE_S`, so a firewall may have forgotten it."""
         ...
 
     async def connect(self) -> None:
@@ -184,8 +184,8 @@ class Transport(Protocol):
     async def exchange(self, *command: Any) -> Any:
         """Send a command and read its reply.
 
-        After a timeout it stays open, for a last command; after any other exception but an error reply
-        it is of no use.
+        After a timeout it stays open, for a last command. After any other exception except an error reply it
+        cannot be used again.
 
         Raises:
             StaleError: It was idle, and no reply came within `STALE_S`.
@@ -255,11 +255,11 @@ class BlockingTransport:
 class Pool:
     """The connections to one server, or to the master that some sentinels name.
 
-    What is lent is counted nowhere but by its being alive: whoever is interrupted, by a signal or a
-    greenlet's timeout, drops the connection, and a dropped one closes.
+    A connection counts as in use while its object is alive: a thread that is interrupted, by a signal or a
+    greenlet's timeout, drops it, and a dropped connection closes.
 
     Args:
-        pool: The pool of a client, which says where the server is; no connection of it is used.
+        pool: The pool of a client, which knows where the server is; its own connections are not used.
     """
 
     transport: Callable[[Any], Any] = BlockingTransport
@@ -285,10 +285,10 @@ class Pool:
         """Lend a connection that is open and in step.
 
         Args:
-            fresh: A new one, because an idle one has just failed: the others are as old.
+            fresh: A new one, because an idle one has just failed and the others are as old.
 
         Raises:
-            ExhaustedError: As many as the client may have are in use.
+            ExhaustedError: The client's `max_connections` are in use.
         """
         if fresh:
             self.drop_idle()
@@ -308,7 +308,7 @@ class Pool:
         transport = self.transport(self)
         self._alive.add(transport)
         try:
-            # Its connection to a sentinel may be forgotten as well.
+            # A firewall may have forgotten the connection to a sentinel as well.
             for sentinel in getattr(self._sentinels, "sentinels", ()):
                 await settled(sentinel.connection_pool.disconnect(inuse_connections=False))
             await transport.connect()
@@ -335,13 +335,13 @@ class Pool:
             transport.close()
 
     def close(self) -> None:
-        """Close the idle connections, and each one that is lent when it comes back."""
+        """Close the idle connections, and the lent ones as they come back."""
         self._closed = True
         self.drop_idle()
 
 
 class Standalone:
-    """All conversations are on one server, or on the master that the sentinels name.
+    """One server for all conversations, or the master that the sentinels name.
 
     Args:
         client: A ``redis.Redis``, also one that ``Sentinel.master_for`` gave, or its asyncio twin.
@@ -361,11 +361,11 @@ class Standalone:
         return self._pool
 
     def moved(self) -> None:
-        """Idle connections may lead to what was the master: close them."""
+        """Close the idle connections, which may lead to the former master."""
         self._pool.drop_idle()
 
     async def close(self, *, client_too: bool) -> None:
-        """Close the connections, and with `client_too` those that the client has for itself."""
+        """Close the connections, and with `client_too` the client's own as well."""
         self._pool.close()
         if client_too:
             manager = getattr(self.client.connection_pool, "sentinel_manager", None)
@@ -375,7 +375,7 @@ class Standalone:
 
 
 class Cluster:
-    """Each conversation is on the master of its slot.
+    """A Cluster: each conversation is on the master of its slot.
 
     Args:
         client: A ``redis.RedisCluster``, which keeps the map of the slots, or its asyncio twin.
@@ -397,7 +397,7 @@ class Cluster:
         return self._of(self.client.nodes_manager.get_node_from_slot(slot))
 
     async def at(self, host: str, port: int) -> Pool:
-        """The connections to the server that an ASK named; one that the map lacks is looked up again."""
+        """The connections to the server that an ASK names; if the map lacks it, the map is read again."""
         node = self.client.get_node(host=host, port=port)
         if node is None:
             await settled(self.client.nodes_manager.initialize())
@@ -407,7 +407,7 @@ class Cluster:
         return self._of(node)
 
     def moved(self) -> None:
-        """Something has changed: ask for the map again before the next use."""
+        """Read the map of slots again before its next use."""
         self._stale = True
 
     async def close(self, *, client_too: bool) -> None:
@@ -420,7 +420,7 @@ class Cluster:
     def _of(self, node: Any) -> Pool:
         pool = self._pools.get(node.name)
         if pool is None:
-            # The blocking client keeps a pool in a client of the node's; the other one is a pool itself.
+            # A node of the blocking client has a client with a pool; one of the asyncio client is a pool.
             own = getattr(self.client, "get_redis_connection", None)
             pool = self._make_pool(node if own is None else own(node).connection_pool)
             self._pools[node.name] = pool
@@ -436,12 +436,12 @@ class Client:
     """What this process knows about the servers: where they are, and whether they answer.
 
     Args:
-        make_client: Makes the client of redis-py; called when a server is first asked.
-        theirs: The client is the caller's, who closes it.
+        make_client: Makes the client of redis-py; called on first use.
+        theirs: The client belongs to the caller, who closes it.
 
     Attributes:
-        keeps_transport: A turn keeps its connection from BEGIN to COMMIT, which saves time; a thread
-            can run one turn only, an event loop thousands.
+        keeps_transport: A turn keeps its connection from BEGIN to COMMIT, which saves time. A thread runs
+            one turn at once; an event loop runs thousands, and lends a connection for one exchange.
     """
 
     keeps_transport = True
@@ -468,22 +468,22 @@ class Client:
         return Pool(pool)
 
     def unique(self) -> bytes:
-        """16 bytes that no other process gives: who gives them, and in 8 digits which they are."""
+        """16 bytes that are unique: the id of this object, and a number in 8 hexadecimal digits."""
         return b"%b%08x" % (self.node, next(self._count) & 0xFFFF_FFFF)
 
     def current(self) -> Client:
-        """This one, or another after a fork: a child shares neither a socket nor a lock with its parent."""
+        """This object, or after a fork another: a child shares neither sockets nor locks with its parent."""
         if self.pid == os.getpid():
             return self
         made = type(self)(self._make_client, theirs=self._theirs)
         return self._successors.setdefault(made.pid, made)  # the same for all of a child's threads
 
     async def route(self) -> Standalone | Cluster:
-        """The way to the servers; if they are a Cluster, finding it asks one of them."""
+        """The route to the servers, found on first use; a Cluster's client then asks a server."""
         route = self._route
         if route is not None:
             return route
-        # Making a Cluster's client asks its servers, and the waits for one that is dead must not add up.
+        # A Cluster's client asks its servers when it is made: threads must not wait for a dead one in turn.
         if not self._finding.acquire(timeout=2 * TIMEOUT_S):
             raise TimeoutError
         try:
@@ -508,18 +508,29 @@ class Client:
         return (Cluster if self.is_cluster else Standalone)(client, self.make_pool)
 
     async def redis(self) -> Any:
-        """The client of redis-py, for what no script can ask."""
+        """The client of redis-py, for commands outside a script."""
         return (await self.route()).client
 
     def moved(self) -> None:
-        """A server is gone, or has other conversations."""
+        """Note that a server has failed, or holds other conversations."""
         if self._route is not None:
             self._route.moved()
 
     async def wait(
         self, connection: Connection, turn_id: bytes, wake: bytes, left_s: float, lease_s: float
     ) -> None:
-        """Wait until the turn is woken or for a moment; which of them does not matter."""
+        """Wait until the turn is woken, or for a moment.
+
+        Args:
+            connection: The turn's.
+            turn_id: Its id.
+            wake: The list that is rung for a thread that waits.
+            left_s: How long it may still wait, in seconds.
+            lease_s: How long the lease of the running turn still lasts, in seconds.
+
+        Raises:
+            StoreError: ``down``.
+        """
         await connection.block_on(wake, max(0.01, min(BLOCK_S, left_s)))  # BLPOP takes 0 for ever
 
     async def sleep(self, seconds: float) -> None:
@@ -527,12 +538,12 @@ class Client:
         threading.Event().wait(seconds)
 
     def run_aside(self, work: Coroutine[Any, Any, Any]) -> None:
-        """Run what the caller does not wait for; here it has no choice."""
+        """Run work whose result the caller does not need; here it blocks."""
         with suppress(StopIteration):
             work.send(None)
 
     async def close(self) -> None:
-        """Close what leads to the servers; the next question finds the way anew."""
+        """Close the route to the servers; the next use finds it again."""
         route, self._route = self._route, None
         if route is not None:
             await route.close(client_too=not self._theirs)

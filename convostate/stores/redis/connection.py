@@ -1,8 +1,7 @@
-"""Connection: how one turn talks to its server from BEGIN to COMMIT, and what it does when that fails.
+"""Connection: how one turn talks to its server from BEGIN to COMMIT, and how it handles failures.
 
-Every script echoes a nonce. A script is sent once more after a connection that broke or that was idle
-and does not answer, and after a timeout only if asking twice is harmless for sure; it is told that it
-may be a repetition.
+Every script echoes a nonce. A script is sent again if its connection broke, or was idle and does not
+answer; after a timeout only if a repetition is harmless. An argument then says that it may be a repetition.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ if TYPE_CHECKING:
 
 SLOT_PAUSE_S, SLOT_ASKS = 0.05, 10  # a Cluster moves a slot in less, as a rule
 WAIT_RETRIES = 3  # waits of one turn that may be cut short by a broken connection
-# What a script is told of how it was sent.
+# An argument of every script: how it was sent.
 _ONCE, _AGAIN, _ON_IDLE = b"0", b"1", b"2"
 
 
@@ -71,10 +70,10 @@ class Connection:
     Attributes:
         client: What the process knows about the servers.
         key: Of the conversation that its server holds.
-        on_close: A script with its keys and arguments that the server is to run if the connection is
-            closed before it is clear what the last one did; or None.
-        asked_s: When a script was last sent, by `time.monotonic`; 0 if none was.
-        dead: Nothing more is to be expected of the server, until it answers again.
+        on_close: A script with its keys and arguments; the server is to run it if the connection is closed
+            while the effect of the last script is unknown. Or None.
+        asked_s: When a script was last sent, by `time.monotonic`; 0 before the first.
+        dead: The server has failed, and nothing is sent until it answers again.
         late: A script of this turn may still arrive, over a connection that did not answer in time.
     """
 
@@ -151,7 +150,7 @@ class Connection:
                 raise
             else:
                 client.breaker.succeeded()
-                self.dead = False  # it is back, and ABORT may be sent
+                self.dead = False  # so ABORT may be sent again
                 if not client.keeps_transport:
                     self.release()
                 return reply
@@ -173,7 +172,7 @@ class Connection:
             self._retries -= 1
             if self._retries < 0 or not may_do_elsewhere(error):
                 raise self._failed(error) from error
-            # BEGIN asks again, and finds the way.
+            # BEGIN asks again, on another connection.
         except BaseException:
             self.close()
             raise
@@ -197,9 +196,7 @@ class Connection:
             nonce = self.client.unique()
             transport.send_and_close("EVAL", script.source, len(keys), *keys, nonce, _AGAIN, *args)
             return
-        if (
-            transport is not None
-        ):  # what follows a command that blocks is dropped with the connection
+        if transport is not None:  # a command sent after one that blocks would be dropped
             transport.close()
         if not self.dead:
             self.on_close = None
@@ -230,7 +227,7 @@ class Connection:
                 return await transport.exchange(*by_text)
             try:
                 return await transport.exchange("EVALSHA", script.sha, *command)
-            except NoScriptError:  # a server that has not seen it, or was told to forget it
+            except NoScriptError:  # the server has not seen it, or has forgotten it
                 return await transport.exchange(*by_text)
         except ResponseError as error:
             # redis-py before 6 gives a client of one server these errors as text alone.
@@ -265,7 +262,7 @@ class Connection:
         return self._transport
 
     def _spoil(self, error: Exception) -> None:
-        """Close the connection, unless the error is the whole reply of a server that is well."""
+        """Close the connection, unless the error is the complete reply of a healthy server."""
         if isinstance(error, ResponseError) and code_of(error) not in ELSEWHERE:
             self.client.breaker.succeeded()
             if not self.client.keeps_transport:

@@ -1,7 +1,7 @@
-"""What goes wrong at a Redis, as a StoreError that says to its operator what to do.
+"""Faults of a Redis as StoreErrors that tell the operator what to do.
 
-Nothing of the server's own text goes into the message, only its code where that is known: texts of
-Redis can hold key names, user names and arguments.
+A message contains the server's error code if it is known, but never its text, which can hold key names, user
+names and arguments.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ FAULTS: tuple[type[Exception], ...] = (
     exceptions.RedisClusterException,  # not a RedisError
     OSError,
 )
-"""All that redis-py raises on purpose, and what its sockets do."""
+"""All that redis-py raises on purpose, and the errors of its sockets."""
 
 TIMEOUTS: tuple[type[Exception], ...] = (exceptions.TimeoutError, TimeoutError)
 
 ELSEWHERE = frozenset({"READONLY", "MASTERDOWN", "UNBLOCKED"})
-"""Codes of a server that is not, or no longer, the master: another connection may find the new one."""
+"""Codes of a server that is not the master: another connection may find it."""
 
 
 class DesyncError(exceptions.ConnectionError):
-    """A reply that does not echo its question's nonce: the connection is out of step."""
+    """A reply without the nonce of its command: the connection is out of sync."""
 
 
 class ExhaustedError(exceptions.ConnectionError):
@@ -40,11 +40,11 @@ class ExhaustedError(exceptions.ConnectionError):
 
 
 class StaleError(exceptions.ConnectionError):
-    """A connection that was idle does not answer: it may be forgotten on its way."""
+    """A connection that was idle does not answer: a firewall may have forgotten it."""
 
 
 class OneNodeError(exceptions.ResponseError):
-    """A server that was named as the only one names another: it is a node of a Cluster."""
+    """A server that was configured as a single one redirects to another: it is a node of a Cluster."""
 
 
 _SETTING = "the Redis in CONVOSTATE_STORE"
@@ -98,7 +98,7 @@ _BY_CLASS: tuple[tuple[type[BaseException], str], ...] = (
     (exceptions.SlotNotCoveredError, "CLUSTERDOWN"),
     (exceptions.TryAgainError, "TRYAGAIN"),
     (exceptions.AskError, "TRYAGAIN"),
-    # What a socket raised; redis-py has one class of its own for all of it.
+    # Raised by a socket; redis-py wraps all of them into one class.
     (ssl.SSLCertVerificationError, "certificate"),
     (ssl.SSLError, "tls"),
     (FileNotFoundError, "file"),
@@ -107,7 +107,7 @@ _BY_CLASS: tuple[tuple[type[BaseException], str], ...] = (
     (ConnectionError, "closed"),
 )
 _BY_TEXT = (
-    # First what would be found in the text of another one.
+    # The first ones would also be matched by later patterns.
     (re.compile(r"unknown command [`']SENTINEL\b", re.IGNORECASE), "sentinel"),
     (re.compile(r"without any password configured"), "passwordless"),
     (re.compile(r"unauthenticated|Authentication required"), "NOAUTH"),
@@ -125,17 +125,17 @@ _NAMED = re.compile(
 
 
 def may_do_elsewhere(error: Exception) -> bool:
-    """Whether another connection may do better: this one broke, or leads to the wrong server."""
+    """Whether another connection may succeed: this one broke, or leads to the wrong server."""
     if isinstance(error, exceptions.ResponseError):
         return isinstance(error, exceptions.AskError) or code_of(error) in ELSEWHERE
     return not isinstance(error, (*TIMEOUTS, exceptions.AuthenticationError, ExhaustedError))
 
 
 def code_of(error: Exception) -> str:
-    """The code of a fault: Redis's own where it has one, else one of ours in small letters.
+    """The code of a fault: Redis's own if it has one, or one of ours in lower case.
 
-    Redis 6.2 wraps what a script's command was answered into ``ERR Error running script``, so the text
-    is searched if the class does not say.
+    Redis 6.2 wraps the error of a script's command into ``ERR Error running script``, so if the class does
+    not say, the text is searched.
     """
     causes = list(_causes(error))
     found = next(filter(None, map(_code_in, causes)), None)
@@ -151,9 +151,9 @@ def code_of(error: Exception) -> str:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """An error, then what a Cluster or a connection of redis-py's wrapped into it.
+    """An error, then the errors that redis-py's Cluster or connection wrapped into it.
 
-    Sockets' errors are wrapped without ``from``. Another context is the caller's own affair.
+    Errors of sockets are wrapped without ``from``. Any other context belongs to the caller.
     """
     yield error
     cause, context = error.__cause__, error.__context__

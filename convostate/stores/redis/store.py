@@ -5,14 +5,14 @@ the state and is answered once.*
 
 BEGIN takes the conversation's lease or a place in its queue, COMMIT writes the outcome and hands the
 lease to the next: both are Lua scripts beside this file, and state their keys, arguments and replies.
-A waiting turn of a thread blocks on a list of its own, which the release rings; one of an event loop
-hears of it through the loop's subscription. The names, for a conversation ``h``:
+A waiting turn of a thread blocks on its own list, which the release rings; one of an event loop is woken
+through the loop's subscription. The keys, for a conversation ``h``:
 
     cs1:{h}         state, the sealed bytes                                    its lifetime
     cs1:{h}l        lease: id of the turn that runs                            16 s; 300 ms until claimed
     cs1:{h}l{id}    rung for a turn that waits                                 300 ms
     cs1:{h}q        ids of the turns that wait, in order                       10 s
-    cs1:{h}o        a STOP stands                                              30 days
+    cs1:{h}o        the person has sent STOP                                   30 days
     cs1:{h}r        the newest reply, as begin.lua has it                      10 minutes
     cs1:{h}r{name}  older replies, by the name of their request                10 minutes
     cs1:{h}d        ids of turns that are over, if no reply shows it           2 minutes
@@ -20,9 +20,9 @@ hears of it through the loop's subscription. The names, for a conversation ``h``
     cs1:{h}p        as q, of texts that are answered later                     10 s
     cs1:{h}a … x    what is to be answered and sent, as work.lua has it        24 hours
 
-All expire, all are in one slot of a Cluster, and none shows who talks. A call is a conversation with a
-name, and a slot, of its own: a pair's call is listed under the pair once, in a third round trip. Times are the server's: the `now`
-of the contract is not needed, and clocks of hosts that differ do no harm.
+All keys expire, all are in one slot of a Cluster, and none shows who talks. A call is a conversation with its
+own name and slot: a pair's call is listed under the pair once, in a third round trip. Times are the
+server's, so the `now` of the contract is not used, and hosts' clocks may differ.
 """
 
 from __future__ import annotations
@@ -68,9 +68,9 @@ if TYPE_CHECKING:
 
     from redis import Redis, RedisCluster
 
-HANDOVER_MS = 300  # a waiter that has died costs this much; one that lives takes the lease in 1 ms
-# How long it is kept that a turn is over. A COMMIT is repeated within 1.1 s, or later if its process stands
-# still: after half of this it is not called lost. A BEGIN may arrive late for as long as TCP sends it again.
+HANDOVER_MS = 300  # the cost of a waiter that has died; a live one takes the lease in 1 ms
+# How long the end of a turn is remembered. A COMMIT is repeated within 1.1 s, or later if its process was
+# paused: after half of this time it is not called lost. A BEGIN may arrive late while TCP retransmits it.
 OVER_S = 120
 _MOST_CALLS = 1000  # that are listed under a pair
 _OLDEST = (6, 2)  # the first with all the commands that the scripts use
@@ -90,15 +90,15 @@ CALLS = Script.load("calls")
 
 
 class Lease:
-    """A turn's hold of its conversation.
+    """A turn's lease of its conversation.
 
     Attributes:
-        connection: Its connection; None once the turn is over.
-        turn_id: What the lease holds.
-        head: First bytes of the state that the turn began with or wrote last, b"" for none.
+        connection: Its connection; None when the turn is over.
+        turn_id: The value of the lease.
+        head: The first bytes of the state that the turn began with or wrote last; b"" without a state.
         deferred: The text that its COMMIT is to keep, and the time; or None.
-        tried: Those of the state that it last tried to write: a WRITE whose answer was lost may have
-            been carried out. b"" for none.
+        tried: The first bytes of the state that it last tried to write, as a WRITE whose reply was lost may
+            have been carried out. b"" without one.
     """
 
     __slots__ = ("connection", "deferred", "head", "tried", "turn_id")
@@ -191,11 +191,11 @@ class RedisTurns(AsyncStore):
         raise busy
 
     async def write(self, begun: Begun, token: bytes | None, lifetime_s: float, now: float) -> None:
-        """Write the state and go on holding the conversation, with a whole lease.
+        """Write the state and keep the conversation, with a full lease.
 
         Raises:
-            StoreError: ``lost``, and nothing is written; or ``down``, and it may be: another `write`
-                of the turn is taken either way.
+            StoreError: ``lost``, nothing is written; or ``down``, it may be written. After ``down`` the turn
+                may call `write` again.
         """
         lease, connection = held(begun)
         keys = _keys(begun.claim, replies=False)[:2]
@@ -213,7 +213,7 @@ class RedisTurns(AsyncStore):
         """Carry out the outcome, record the reply, wake the next turn.
 
         Raises:
-            StoreError: ``lost``, and nothing is written; or ``down``, and it may be.
+            StoreError: ``lost``, nothing is written; or ``down``, it may be written.
         """
         claim = begun.claim
         lease, connection = held(begun)
@@ -270,7 +270,7 @@ class RedisTurns(AsyncStore):
         return state
 
     async def queue(self, claim: Claim) -> Queue:
-        """Who is at the conversation."""
+        """The turns of the conversation."""
         _, lease_ms, waiting = await self.ask(QUEUE, claim, slice(1, 3))
         return Queue(lease_ms / 1000 if lease_ms > 0 else None, waiting)
 
@@ -280,7 +280,7 @@ class RedisTurns(AsyncStore):
         return [name.decode("ascii") for name in names]
 
     async def erase(self, claim: Claim, *, replies: bool) -> None:
-        """Remove the state and take the lease from a turn in flight."""
+        """Remove the state and take the lease from a running turn."""
         if replies:
             for name in await self.calls(claim):
                 await self.erase(Claim(name, call=True), replies=False)
@@ -290,7 +290,7 @@ class RedisTurns(AsyncStore):
         connection.release()
 
     async def clock_ahead_s(self, claim: Claim) -> float | None:
-        """How far this host's clock is ahead of the server's, in seconds; None if it may not be asked for."""
+        """How far this host's clock is ahead of the server's, in seconds; None without the right to ask."""
         before = time.time()
         try:
             _, *there = await self.ask(CLOCK, claim, slice(0, 1))
@@ -310,11 +310,11 @@ class RedisTurns(AsyncStore):
         """Run one script outside a turn.
 
         Args:
-            script: Which.
-            claim: Of which conversation.
-            which: Its keys, of those that `_keys` numbers; or the end of its only key.
+            script: The script.
+            claim: Names the conversation.
+            which: Which of the keys that `_keys` numbers; or the end of the only key.
             *args: Its arguments.
-            after_timeout: Ask again after a timeout, too.
+            after_timeout: Ask again after a timeout as well.
 
         Raises:
             StoreError: ``down``.
@@ -326,7 +326,7 @@ class RedisTurns(AsyncStore):
         return reply
 
     def _connection(self, claim: Claim, *, replies: bool = False) -> tuple[Connection, list[str]]:
-        """A connection to a conversation's server, if that is worth asking, and the keys."""
+        """A connection to a conversation's server, unless it is known to be down; and the keys."""
         client = self.client.current()
         if not client.breaker.admits():
             raise StoreError(
@@ -341,7 +341,9 @@ class RedisTurns(AsyncStore):
         """What ``convostate doctor`` prints: tuples of level, what was found, and what to do about it."""
         try:
             client = await self.client.current().redis()
-            await settled(client.eval("return 1", 0))  # needed when a server forgets its scripts
+            await settled(
+                client.eval("return 1", 0)
+            )  # needed if a server has forgotten its scripts
         except FAULTS as error:
             what, _, advice = str(store_error(error)).rpartition(". ")
             return [("fault", what, advice)]
@@ -349,7 +351,7 @@ class RedisTurns(AsyncStore):
             info = first_node(await settled(client.info()))
             policies = first_node(await settled(client.config_get("maxmemory-policy")))
             ahead_s = await self.clock_ahead_s(Claim("doctor".ljust(22, "-")))
-        except Exception as error:  # noqa: BLE001  # of many kinds, and none of them is the store's failure
+        except Exception as error:  # noqa: BLE001  # of many kinds; the store itself works without it
             advice = "Grant INFO, TIME and CONFIG GET to the user of CONVOSTATE_STORE while you run doctor"
             what = "the server's version, clock and eviction policy cannot be read"
             return [("note", f"{what} ({type(error).__name__})", advice)]
@@ -378,9 +380,9 @@ class RedisTurns(AsyncStore):
         return found
 
     async def close(self) -> None:
-        """Close the connections, those of turns in flight as they end; a later turn connects again.
+        """Close the connections, those of running turns as they end; a later turn connects again.
 
-        A client that was given stays open; one that a function made is closed.
+        A client that was passed in stays open; one that a function made is closed.
         """
         await self.client.current().close()
 
@@ -389,17 +391,17 @@ class RedisStore:
     """Keeps conversations in a Redis 6.2 or newer, or a Valkey.
 
     Args:
-        client: A client of redis-py: ``Redis``, ``RedisCluster``, or what ``Sentinel.master_for`` gives;
-            or a function that makes one, called once in each process. It says where the servers are,
-            as whom to talk to them, and how to keep connections alive; connections, timeouts (0.5 s)
-            and retries are the store's.
+        client: A client of redis-py: ``Redis``, ``RedisCluster``, or what ``Sentinel.master_for`` returns;
+            or a function that makes one, called once in each process. It decides where to connect, as
+            which user, and how to keep connections alive. The store has its own connections, timeouts
+            (0.5 s) and retries.
         max_waiting: How many turns of one conversation may wait at once.
         wait_s: How long one may wait, in seconds.
         lease_s: How long a turn may hold its conversation, in seconds.
 
     Raises:
-        UsageError: The client is not one, or reads replicas; of a client that a function makes the first
-            turn says so.
+        UsageError: The client is of another type, or reads replicas. If a function makes it, the first turn
+            raises this.
     """
 
     server_side = True
