@@ -34,7 +34,7 @@ _ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-PATIENCE_MS = 15_000  # for what must appear; then it never will
+PATIENCE_MS = 60_000  # for what must appear; then it never will
 
 
 @contextmanager

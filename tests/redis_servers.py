@@ -24,7 +24,7 @@ from redis.retry import Retry
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-PATIENCE_S = 20.0  # for a server to come up or a condition to come true; then something is wrong
+PATIENCE_S = 60.0  # for a server to come up or a condition to come true; then something is wrong
 
 
 def wait_until(

@@ -40,7 +40,8 @@ ASGI_SERVERS: dict[str, tuple[str, ...]] = {
     "granian": (str(BIN / "granian"), "--interface=asgi", "--host=127.0.0.1", "--port=PORT"),
     "daphne": (str(BIN / "daphne"), "--bind=127.0.0.1", "--port=0"),
 }
-PATIENCE_S = 30.0  # seconds: gunicorn's own patience with its workers
+START_S = 120.0  # patience with a server that starts on a busy machine; then something is wrong
+PATIENCE_S = 30.0  # gunicorn's own patience with its workers
 
 
 class Server:
@@ -57,7 +58,7 @@ class Server:
         self.address = ("127.0.0.1", 0)
         self._listens = Event()
         Thread(target=self._read, daemon=True).start()  # a full pipe would stop the server
-        assert self._listens.wait(PATIENCE_S), self.log
+        assert self._listens.wait(START_S), self.log
         assert self.address[1], self.log
         wait_until(self._accepts)  # granian says so before it does
 

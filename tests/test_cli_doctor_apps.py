@@ -292,6 +292,7 @@ ADAPTED: dict[str, tuple[str, str, str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("framework", ADAPTED)
 def test_an_adapter_that_is_not_in_use_is_worth_a_note_until_it_is(
     framework: str, tmp_path: Path

@@ -27,7 +27,7 @@ from tests.documentation import PAGES, blocks, python_files
 from tests.packaged import closure, install
 from tests.redis_servers import free_port, wait_until
 from tests.served import KEY
-from tests.serving import BIN, PATIENCE_S, Server
+from tests.serving import BIN, PATIENCE_S, START_S, Server
 from tests.test_redis_tls_acl import make_certificate
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ def test_an_asgi_server_does_not_start_with_a_wrong_setting(server: str, folder:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=PATIENCE_S,
+        timeout=START_S,
         check=False,
     )
 

@@ -88,6 +88,7 @@ def test_what_frameworks_read_differently_never_reaches_them(name: str, method: 
     assert serve(app, environ).status == 400
 
 
+@pytest.mark.unmeasured
 @given(body=st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=50))
 @pytest.mark.parametrize("name", MIRRORS)
 def test_a_framework_reads_any_text_as_it_was_verified(name: str, body: str) -> None:

@@ -77,6 +77,7 @@ def test_a_conversation_that_expired_begins_anew(app: Any) -> None:
     assert phone.text("Ada").messages == [survey.WELCOME, survey.QUESTIONS[0]]
 
 
+@pytest.mark.slow
 # Every framework with every store runs in process; how a store works in servers is no framework's matter.
 @pytest.mark.parametrize(
     ("name", "store_setting"),

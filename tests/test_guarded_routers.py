@@ -16,6 +16,8 @@ from tests.serving import SERVERS, Server, exchange, request, serving
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.slow
+
 PARAMS = text("hello")
 BODY = urlencode(PARAMS).encode()
 TARGETS = [
