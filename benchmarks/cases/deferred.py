@@ -66,6 +66,10 @@ def worker(kind: str, seconds: float) -> Any:
     return conversations
 
 
+if "BENCHMARKS_WORKER" in os.environ:
+    conversations = worker(*json.loads(os.environ["BENCHMARKS_WORKER"]))
+
+
 def run(scale: Scale) -> Iterator[Figure]:
     """Measure both kinds, each with an empty server."""
     for kind, most in AT_ONCE.items():
@@ -74,13 +78,13 @@ def run(scale: Scale) -> Iterator[Figure]:
 
 def _measure(kind: str, most: int, scale: Scale) -> Iterator[Figure]:
     with redis_server() as server:
-        conversations = Conversations(settings(store=server.url, defer_paths=PATH))
+        owner = Conversations(settings(store=server.url, defer_paths=PATH))
 
         def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-            conversations.answer_later(environ)
+            owner.answer_later(environ)
             return bare(environ, start_response)
 
-        wrapped = ConversationMiddleware(app, conversations.settings, store=conversations.store)
+        wrapped = ConversationMiddleware(app, owner.settings, store=owner.store)
 
         def text(person: int) -> float:
             environ = environ_of(sms(person))
@@ -94,6 +98,8 @@ def _measure(kind: str, most: int, scale: Scale) -> Iterator[Figure]:
             text(person)
         with _working(server.url, kind, most, scale.answer_s) as process:
             running = _wait(lambda: _keys(server, "a"), most, PATIENCE_S)
+            if process.poll() is not None:
+                raise RuntimeError("the worker ended early; its error is above")
             took_ms = [text(most + number) for number in range(scale.served)]
             texts = most + scale.served
             rounds = 1 + -(-texts // most)
@@ -110,16 +116,15 @@ def _measure(kind: str, most: int, scale: Scale) -> Iterator[Figure]:
 
 @contextmanager
 def _working(url: str, kind: str, most: int, seconds: float) -> Iterator[subprocess.Popen[bytes]]:
-    options = {"kind": kind, "seconds": seconds}
     environ = {
         **os.environ,
         "TWILIO_AUTH_TOKEN": TOKEN,
         "CONVOSTATE_KEYS": KEY,
         "CONVOSTATE_STORE": url,
         "CONVOSTATE_DEFER_PATHS": PATH,
-        "BENCHMARKS_APP": json.dumps(["benchmarks.cases.deferred:worker", options]),
+        "BENCHMARKS_WORKER": json.dumps([kind, seconds]),
     }
-    words = ["work", "benchmarks.served:app", "--threads", str(most)]
+    words = ["work", f"{__name__}:conversations", "--threads", str(most)]
     command = [sys.executable, "-m", "convostate", *words]
     with subprocess.Popen(command, cwd=ROOT, env=environ, stdout=subprocess.DEVNULL) as process:
         try:
