@@ -20,9 +20,9 @@ _MOST_CHARS = 16_384  # of a path that is read, in 5 ms; gunicorn accepts half a
 # A $ at the end of Pyramid's route patterns matches before a newline, and its traversal accepts a view's
 # name after @@. No app has a route with any of these.
 _skipped = re.compile(r"[\x00-\x20\x7f-\xa0]|(?<=/)@@").sub
-# TurboGears and Django REST framework route /sms.json to the view of /sms; CherryPy and TurboGears route
-# /voice/index, and what no other method takes, to methods of these names.
-_suffix = re.compile(r"\.[^./]+(?=/?\Z)").sub
+# TurboGears and Django REST framework route /sms.json to the view of /sms, and TurboGears /sms. too; CherryPy
+# and TurboGears route /voice/index, and what no other method takes, to methods of these names.
+_suffix = re.compile(r"\.[^./]*(?=/?\Z)").sub
 _default_view = re.compile(r"(?<=/)(?:index|default)/?\Z").sub
 # They route /voice to the index of what is under /voice/.
 _CALLING_INDEX = frozenset({"cherrypy", "tg"})

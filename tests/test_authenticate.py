@@ -95,14 +95,20 @@ def test_g8_a_hash_of_the_body_may_stand_twice_and_two_hashes_may_not(
         assert (webhook.kind, webhook.pair) == ("other", None)
 
 
-@pytest.mark.parametrize("content_type", [f"{FORM};charset=latin-1", f"{FORM}; a=b", f"{FORM}, x", "multipart/form-data; boundary=x", FORM])  # fmt: skip
+@pytest.mark.parametrize("content_type", [f"{FORM};charset=latin-1", f"{FORM}; a=b", f"{FORM}, x", "multipart/form-data; boundary=x", FORM,
+    "application/x-url-encoded", "application/x-url-encoded, application/json", "application/json, application/x-url-encoded", "text/plain", "", "json"])  # fmt: skip
 def test_o14_a_signed_event_is_not_read_as_a_form(content_type: str) -> None:
     body = b'{"text": "&From=%2B15550100001&To=%2B15550100099&MessageSid=SM1&x="}'
     query = f"bodySHA256={hashlib.sha256(body).hexdigest()}"
     url = f"{URL}?{query}"
     event = Request("POST", url, query, "application/json", body, oracle_sign(url), "")
 
-    assert status_of(event) == 200
+    for json in (
+        "application/json",
+        "Application/JSON; charset=utf-8",
+        "application/cloudevents+json",
+    ):
+        assert status_of(event._replace(content_type=json)) == 200
     assert status_of(event._replace(content_type=content_type)) == 415
 
 

@@ -62,6 +62,8 @@ from tests.served import bare, serve, settings, signed, wrapped
     (("/sms",), "/sms/" + "./" * 500),
     (("/sms",), "/sms.json"),
     (("/sms",), "/sms.json/"),
+    (("/sms",), "/sms."),
+    (("/sms",), "/sms./"),
     (("/incoming_sms",), "/incoming-sms"),
     (("/incoming-sms",), "/incoming_sms"),
     (("/incoming-sms",), "/incoming.sms"),

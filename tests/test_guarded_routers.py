@@ -24,7 +24,7 @@ TARGETS = [
     *("/sms", "sms", "./sms", "/./sms", "//sms", "/x/../sms", "/SMS", "/sms/", "/sms//", "http:sms", "http:/sms", "x://y/sms"),
     *("/s%FFms", "/%FFsms", "/sms%FF", "/s%C3ms", "/sms%F0%9F", "/sms%0A", "/sms%0D%0A", "/sms%00", "/sms%20", "/%20sms", "/%0Asms"),
     *("/@@sms", "/sms/x", "/sms/%2e%2e/sms", "/%2Fsms", "%2Fsms", "/sms;x=1", "/sms?x=1", "/sms#x", "/%73ms", "/sms%C2%A0", "/s%E2%80%8Bms"),
-    *("/sms.json", "/sms.json/", "/sms/.json", "/sms.a.json", "/sms.%0A", "/sms/index", "/sms/default", "/sms.index", "/SMS.JSON", "/s%6Ds.json", "/sms.json?x=1", "/sms%2Ejson"),
+    *("/sms.json", "/sms.json/", "/sms.", "/sms./", "/sms/.json", "/sms.a.json", "/sms.%0A", "/sms/index", "/sms/default", "/sms.index", "/SMS.JSON", "/s%6Ds.json", "/sms.json?x=1", "/sms%2Ejson"),
     *("/incoming_sms", "/incoming-sms", "/incoming.sms", "/incoming+sms", "/incoming%21sms", "/incoming~sms.json", "/incoming%5Fsms", "/incoming-sms/", "/Incoming-SMS"),
     *("/voice/index", "/voice/index/", "/voice/index.json", "/voice/index/x", "/voice/default", "/voice/%69ndex", "/voice/index%00"),
     *("/voice", "//voice", "/VOICE", "/voice?x=1", "/voice%00", "/voice/", "voice/", "/voice//", "//voice/", "/x/../voice/", "/VOICE/", "/voice/%0A", "/voice%FF/", "/voice/x"),

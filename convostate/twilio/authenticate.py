@@ -31,6 +31,7 @@ _WORDS = ("ApiVersion", "Direction", "MessageStatus", "SmsStatus", "CallStatus")
 # https://www.twilio.com/docs/voice/twiml#callstatus-values, the statuses of messages, 2010-04-01. A capital letter
 # would be the beginning of the next parameter's name.
 _is_word = re.compile("[a-z]*(?:[-_][a-z]+)*|v[0-9]|[0-9]{4}(?:-[0-9]{2}){2}").fullmatch
+_is_json = re.compile(r"application/(?:[a-z0-9.-]+\+)?json *(?:;[^,]*)?", re.IGNORECASE).fullmatch
 
 
 def authenticate(request: Request, secrets: Secrets) -> tuple[Webhook, str]:
@@ -93,6 +94,9 @@ def _check_body(request: Request) -> None:
             "content-type",
             "it is neither a UTF-8 form nor a body that matches the URL's bodySHA256",
         )
+    elif request.body and not _is_json(request.content_type):
+        # The type is not signed, and Quart reads application/x-url-encoded as a form.
+        raise RequestError(415, "content-type", "a body that is signed by its hash is JSON")
 
 
 def _is_form(content_type: str) -> bool:
