@@ -71,7 +71,6 @@ if TYPE_CHECKING:
     from convostate.settings import Settings
     from convostate.state import State
     from convostate.stores.base import AsyncStore, Begun, Store, WorkStore
-    from convostate.turns import TurnConfig
 
 IfExists = Literal["replace", "keep", "refuse"]
 
@@ -312,9 +311,22 @@ class _Conversations(ABC):
         call_sid: str = "",
         kind: Literal["turn", "start"] = "turn",
     ) -> Turn:
-        turn = own_turn(
-            self.turn_config, ours, theirs, account_sid or self.settings.account_sid, call_sid, kind
-        )
+        """A turn of the conversation that the caller names.
+
+        Raises:
+            UsageError: The account is missing, or an address is not spelled as in webhooks.
+        """
+        check_spelling("ours", ours)
+        check_spelling("theirs", theirs)
+        account_sid = account_sid or self.settings.account_sid
+        if account_sid is None:
+            raise UsageError(
+                "Conversations belong to an account, and it is not known. "
+                "Set TWILIO_ACCOUNT_SID=AC…, or pass account_sid"
+            )
+        pair = None if call_sid and not (ours or theirs) else PhonePair(account_sid, ours, theirs)
+        call = (account_sid, call_sid) if call_sid else None
+        turn = Turn(self.turn_config, pair, kind, call=call)
         turn.store_decides = self.clock is time.time  # another one is a test's
         return turn
 
@@ -889,30 +901,6 @@ def account_of(client: Client) -> str | None:
     if isinstance(account_sid, str) and account_sid and not account_sid.startswith("SK"):
         return account_sid
     return None
-
-
-def own_turn(
-    config: TurnConfig,
-    ours: str,
-    theirs: str,
-    account_sid: str | None,
-    call_sid: str = "",
-    kind: Literal["turn", "start"] = "turn",
-) -> Turn:
-    """A turn of the conversation that a caller names.
-
-    Raises:
-        UsageError: The account is missing, or an address is not spelled as in webhooks.
-    """
-    check_spelling("ours", ours)
-    check_spelling("theirs", theirs)
-    if account_sid is None:
-        raise UsageError(
-            "Conversations belong to an account, and it is not known. "
-            "Set TWILIO_ACCOUNT_SID=AC…, or pass account_sid"
-        )
-    pair = None if call_sid and not (ours or theirs) else PhonePair(account_sid, ours, theirs)
-    return Turn(config, pair, kind, call=(account_sid, call_sid) if call_sid else None)
 
 
 def takes_a_turn(function: object, *, is_async: bool) -> bool:

@@ -128,15 +128,12 @@ class TurnConfig(NamedTuple):
 def configure(
     settings: Settings | None, store: Any, make_store: Callable[[Settings], Any] = store_for
 ) -> tuple[Settings, Any, TurnConfig]:
-    """Find what an installation uses.
+    """The settings, the store, and what turns need of both.
 
     Args:
         settings: None reads them from the environment variables.
         store: A `Store` or an `AsyncStore`; None makes the one that the settings name.
         make_store: Makes a store from settings.
-
-    Returns:
-        The settings, the store, and what turns need of both.
 
     Raises:
         UsageError: An argument has the wrong type, the settings are wrong, or they do not fit the store.
@@ -301,8 +298,9 @@ class Turn(Observed):
             else:
                 name, self.sealed_to = "", of_pair
                 self.digest = hashlib.sha256(self.context).digest()[:_CALL_DIGEST_BYTES]
-        is_call = call is not None
-        self.claim = Claim(name, fingerprint, idempotency, secure, is_call, listed_under, defers)
+        self.claim = Claim(
+            name, fingerprint, idempotency, secure, call is not None, listed_under, defers
+        )
 
     def __repr__(self) -> str:
         return f"Turn({self.kind}, {self.outcome or 'running'})"
@@ -331,7 +329,7 @@ def webhook_turn(
     *,
     defers: bool = False,
 ) -> Turn | None:
-    """The turn that a webhook asks for, or None if it belongs to no conversation.
+    """The turn that a verified webhook asks for, or None if it does not belong to a conversation.
 
     Args:
         webhook: The verified webhook.
@@ -397,14 +395,9 @@ def _sealed_to_call(account_sid: str, name: str) -> bytes:
 
 
 def open_turn(turn: Turn, now: float) -> State:
-    """Open the state of a conversation whose turn has begun.
+    """Open the state of a conversation whose turn has begun, `now` in Unix seconds.
 
-    Args:
-        turn: The turn; its `begun` is what the store returned, or None after `without_store`.
-        now: Unix time in seconds.
-
-    Returns:
-        The state. If the token does not open, it is a new one, and its `lost` says why.
+    If the token does not open, the state is a new one, and its `lost` says why.
     """
     if turn.claim.name:
         turn.running.append(turn.claim)

@@ -98,7 +98,7 @@ class Deferring:
         """The result of a method of `conversations`, in the app's loop if it has one."""
         if not inspect.isawaitable(result):
             return result
-        called: Any = self.twilio._called
+        called: Any = self.twilio._local
         return called._loop.run(result)
 
     def close(self) -> None:

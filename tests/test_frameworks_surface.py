@@ -320,7 +320,6 @@ DIFFERENCES: dict[str, dict[str, tuple[str, str]]] = {
     "from both": {
         "isinstance(s, dict)": ("flask pyramid", "a session is a view of the State"),
         "json.dumps(s)": ("flask pyramid", "json takes a dict only: json.dumps(dict(session))"),
-        's.keys().mapping["a"]': ("flask pyramid django", "a view of a view"),
         's.values().mapping["a"]': ("flask pyramid django", "a view of a view"),
         's.items().mapping["a"]': ("flask pyramid django", "a view of a view"),
         "s.__or__([])": ("flask pyramid", "raises at once what the operator raises"),

@@ -56,8 +56,9 @@ def test_f27_failures_that_are_not_in_a_row_leave_it_closed() -> None:
 
 def test_f27_a_probe_that_never_reports_is_followed_by_another() -> None:
     clock = Clock()
-    breaker = Breaker(failures=1, clock=clock)
-    breaker.failed()
+    breaker = Breaker(clock=clock)
+    for _ in range(FAILURES):
+        breaker.failed()
     for _ in range(3):
         clock.now += PAUSE_S
         assert breaker.admits()

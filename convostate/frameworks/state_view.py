@@ -253,7 +253,7 @@ class StateView(MutableMapping[Any, Any]):
 
     def keys(self) -> KeysView[Any]:
         """As `dict.keys`."""
-        return _Keys(self)
+        return self.state.keys()
 
     def values(self) -> ValuesView[Any]:
         """As `dict.values`."""
@@ -290,13 +290,6 @@ class StateView(MutableMapping[Any, Any]):
     def popitem(self) -> tuple[Any, Any]:
         """Remove the item that was added last, as a dict does; `MutableMapping` removes the first."""
         return self._writable.popitem()
-
-
-class _Keys(KeysView[Any]):
-    _mapping: StateView
-
-    def __reversed__(self) -> Iterator[Any]:
-        return reversed(self._mapping)
 
 
 class _Values(ValuesView[Any]):

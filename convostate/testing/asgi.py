@@ -78,11 +78,6 @@ class AsgiTransport(WsgiTransport):
         self.note_answering(seen)
         return Response(status, headers, body, None, seen.get("state"))
 
-    def answer_due(self, conversations: Any) -> list[Exception]:
-        """As `WsgiTransport.answer_due`; on the app's loop if the conversations are for asyncio."""
-        errors: list[Exception] = self.result_of(conversations.answer_due())
-        return errors
-
     def result_of(self, value: Any) -> Any:
         """As `WsgiTransport.result_of`; a coroutine runs on the app's loop."""
         return self._loop.run(value) if inspect.iscoroutine(value) else value

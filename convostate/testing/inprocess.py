@@ -130,7 +130,7 @@ class WsgiTransport:
 
     def answer_due(self, conversations: Any) -> list[Exception]:
         """Answer everything that is due, and return the errors."""
-        errors: list[Exception] = conversations.answer_due()
+        errors: list[Exception] = self.result_of(conversations.answer_due())
         return errors
 
     def is_answering(self, **pair: str) -> bool:

@@ -117,7 +117,7 @@ class TwilioSimulator:
                 "or pass auth_token=…"
             )
         transport: HttpTransport | WsgiTransport
-        self._called: WsgiTransport | None = None
+        self._local: WsgiTransport | None = None
         self._raise_app_errors = raise_app_errors
         prefix = stripped_prefix.rstrip("/")
         if isinstance(app_or_url, str):
@@ -131,7 +131,7 @@ class TwilioSimulator:
                 if webhook_url is None and not prefix:
                     prefix = configured_prefix(local.settings)
             local.stripped_prefix = prefix
-            transport = self._called = local
+            transport = self._local = local
         urls = Urls(
             webhook_url or default_url,
             method,
@@ -223,16 +223,16 @@ class TwilioSimulator:
             UsageError: The app runs elsewhere.
             Exception: An exception of the answer function, unless `raise_app_errors` is false.
         """
-        if self._called is None:
+        if self._local is None:
             raise UsageError("The app runs elsewhere, and so do its workers. Run: convostate work")
         before, errors = len(self._account.arrived), list[Exception]()
-        for each in self._called.answering if conversations is None else [conversations]:
-            if self._called.stop_workers(each):
+        for each in self._local.answering if conversations is None else [conversations]:
+            if self._local.stop_workers(each):
                 before = self._worked
             clock, each.clock = each.clock, self.clock
             try:
                 with caught_clients(self._account):
-                    errors += self._called.answer_due(each)
+                    errors += self._local.answer_due(each)
             finally:
                 each.clock = clock
         self._account.deliver_statuses()
@@ -249,31 +249,31 @@ class TwilioSimulator:
             ended: Called after each answer, with the pair of its conversation and the exception of the
                 answer function, or None.
         """
-        called = self._called
-        if called is None:
+        local = self._local
+        if local is None:
             yield
             return
-        called.ended = ended
+        local.ended = ended
         try:
             yield
         finally:
-            called.ended = None
-            for each in called.answering:
-                called.stop_workers(each, 0)
+            local.ended = None
+            for each in local.answering:
+                local.stop_workers(each, 0)
 
     @property
     def middleware(self) -> Any:
         """The ConversationMiddleware of the app in this process, or None."""
-        return None if self._called is None else self._called.middleware
+        return None if self._local is None else self._local.middleware
 
     def result_of(self, value: Any) -> Any:
         """The value that the app's store returns, awaited on the app's event loop if it is a coroutine."""
-        return value if self._called is None else self._called.result_of(value)
+        return value if self._local is None else self._local.result_of(value)
 
     def is_answering(self, phone: Phone) -> bool:
         """Whether workers of this process have texts of a phone to answer, or replies to send to it."""
-        called, sid = self._called, self.account_sid
-        return called is not None and called.is_answering(
+        local, sid = self._local, self.account_sid
+        return local is not None and local.is_answering(
             ours=phone.texting, theirs=phone.number, account_sid=sid
         )
 

@@ -110,25 +110,16 @@ def first_node(answer: Any) -> Any:
 
 
 class Breaker:
-    """A circuit breaker: after several failures in a row only one caller a second may try.
+    """A circuit breaker: after `FAILURES` in a row only one caller per `PAUSE_S` may try.
 
     It has no lock, because a fork, a signal or a greenlet's timeout could leave that locked. A race costs a
     second probe at worst.
 
     Args:
-        failures: How many in a row open it.
-        pause_s: Seconds between two probes while it is open.
         clock: Returns monotonic seconds.
     """
 
-    def __init__(
-        self,
-        failures: int = FAILURES,
-        pause_s: float = PAUSE_S,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._limit = failures
-        self._pause_s = pause_s
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._failures = 0
         self._opened: float | None = None
@@ -143,7 +134,7 @@ class Breaker:
         if self._opened is None:
             return True
         now = self._clock()
-        if now - self._opened < self._pause_s:
+        if now - self._opened < PAUSE_S:
             return False
         self._opened = now  # the caller is the probe; all others wait for another pause
         return True
@@ -156,7 +147,7 @@ class Breaker:
     def failed(self) -> None:
         """The server has not answered."""
         self._failures += 1
-        if self._failures >= self._limit:
+        if self._failures >= FAILURES:
             self._opened = self._clock()
 
 
