@@ -13,7 +13,7 @@ from convostate.stores.redis import work as redis_work
 from convostate.stores.redis.aio import AsyncRedisStore
 from convostate.stores.redis.connection import Connection
 from convostate.stores.redis.store import RedisTurns
-from tests.conversing import ADA, KEY, TOKEN
+from tests.conversing import ADA, KEY, TOKEN, US
 from tests.deferring import Deferring
 from tests.redis_servers import redis_server
 from tests.test_redis_cluster import cluster
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from redis import Redis
+
+    from convostate import Answering
 
 
 @pytest.fixture
@@ -66,6 +68,33 @@ def test_a_text_that_comes_while_a_worker_puts_its_hint_away_is_answered(
     assert sent[-1] == "one two"
     assert world.backlog() == (0, False, 0, 0)
     assert redis.keys("*}z") == []
+
+
+def test_an_answer_is_lost_if_a_process_that_does_not_know_of_workers_wrote_the_state_meanwhile(
+    world: Deferring, redis: Redis
+) -> None:
+    """As one of 0.1.0 does in a rolling deploy."""
+    answer = world.answer
+
+    def interrupted(turn: Answering) -> None:
+        world.answer = answer
+        redis.set(name_of(world), b"\x01" + bytes(112), px=60_000)
+        turn.reply("of an older state")
+
+    world.answer = interrupted
+    world.phone().text("hello")
+
+    assert world.work() == []
+    assert world.backlog() == (1, True, 0, 0)
+    redis.delete(f"{name_of(world)}a")
+    world.twilio.clock.advance(seconds=60)
+    assert world.work() == ["hello"]
+
+
+def name_of(world: Deferring) -> str:
+    """The key of Ada's state."""
+    turn: Any = world.conversations._turn(US, ADA, None)
+    return f"cs1:{{{turn.claim.name}}}"
 
 
 def test_a_dead_letter_is_listed_although_somebody_looks_before_it_is_there(
