@@ -156,7 +156,11 @@ def test_a_webhook_that_dies_at_any_step_leaves_no_text_that_nobody_answers(
 
 @pytest.mark.parametrize("step", range(STEPS))
 def test_an_answer_of_redis_that_is_lost_changes_nothing(
-    world: Deferring, redis: Redis, monkeypatch: pytest.MonkeyPatch, step: int
+    world: Deferring,
+    redis: Redis,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    step: int,
 ) -> None:
     """Each script is then run twice, the second time as a repetition."""
     attempt, count = Connection._ask, iter(range(STEPS * 2))
@@ -175,6 +179,7 @@ def test_an_answer_of_redis_that_is_lost_changes_nothing(
     with suppress(StoreError):  # nor is DUE
         world.work()
     assert [message.body for message in ada.inbox] == ([] if step == 3 else ["hello"])
+    assert "ends early" not in caplog.text
     recovered(world, redis)
 
     assert ada.state == {"log": ["hello"]}
