@@ -345,17 +345,18 @@ def webhook_turn(
         call = (webhook.account_sid, webhook.params["CallSid"])
     elif webhook.pair is None:
         return None
-    fingerprint = None
+    fingerprint, idempotency = None, bytes(8)
     if not config.in_cookie and kind != "call":
         # Not of calls: a caller who presses the same digit twice sends identical requests.
         fingerprint = config.names.fingerprint(request.method, signed)
+        idempotency = idempotency_hash(idempotency_token)
     turn = Turn(
         config,
         webhook.pair,
         kind,
         call=call,
         fingerprint=fingerprint,
-        idempotency=idempotency_hash(idempotency_token if fingerprint else ""),
+        idempotency=idempotency,
         secure=request.url.startswith("https:"),
         defers=defers and kind == "message",
         began_s=began_s,

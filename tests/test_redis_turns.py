@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from convostate import ConversationMiddleware, state_from
+from convostate.errors import StoreError
 from convostate.stores import RedisStore
+from convostate.stores.base import Begun, Leave
 from convostate.testing import TwilioSimulator
 from tests.answering import Answer, Answering, message
 from tests.conversing import ADA, TOKEN, US, World, settings
 from tests.drivers import DRIVERS, driven
 from tests.redis_servers import IN_SCRIPTS, wait_until
-from tests.redis_stage import each_server, fresh_world, log_of, name_of
+from tests.redis_stage import claim, each_server, fresh_world, log_of, name_of
 from tests.toxics import proxied
 
 if TYPE_CHECKING:
@@ -64,6 +66,18 @@ def test_a_repeated_delivery_is_one_round_trip(server: RedisServer, world: World
     server.admin.config_resetstat()
     world.phone.resend()
     assert server.admin.info("commandstats")["cmdstat_evalsha"]["calls"] == 1
+
+
+def test_a_turn_that_finds_no_place_to_wait_is_one_round_trip(server: RedisServer) -> None:
+    server.admin.flushall()
+    store = RedisStore.from_url(server.url, max_waiting=0)
+    held = store.begin(claim(), "", 0)
+    assert isinstance(held, Begun)
+    server.admin.config_resetstat()
+    with pytest.raises(StoreError, match="too many texts"):
+        store.begin(claim(), "", 0)
+    assert server.admin.info("commandstats")["cmdstat_evalsha"]["calls"] == 1
+    store.commit(held, Leave(), None, 0)
 
 
 def test_an_unproven_request_never_reaches_redis(server: RedisServer, world: World) -> None:
