@@ -391,6 +391,35 @@ def test_an_asgi_app_is_looked_into_alike(
         assert "workers or threads busy" not in said.stdout
 
 
+INCLUDED = """
+from fastapi import APIRouter, FastAPI
+from convostate.asgi import ConversationMiddleware
+app = FastAPI()
+app.add_middleware(ConversationMiddleware)
+inner, outer, mounted = APIRouter(prefix="/calls"), APIRouter(prefix="/bots"), FastAPI(openapi_url=None)
+inner.add_api_route("/begin", lambda: "", methods=["POST"])
+outer.include_router(inner)
+app.include_router(outer, prefix="/v1")
+mounted.add_api_route("/sms", lambda: "", methods=["POST"])
+app.mount("/texts", mounted)
+"""
+
+
+@pytest.mark.parametrize("route", ["/v1/bots/calls/begin", "/texts/sms"])
+def test_a_route_of_an_included_router_or_a_mounted_app_is_found_guarded_or_not(
+    route: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {**SOUND, "CONVOSTATE_PATHS": route}.items():
+        monkeypatch.setenv(name, value)
+    said = doctor(
+        module(tmp_path, monkeypatch, f"{INCLUDED}# {route}\n"), CONVOSTATE_PATHS=route
+    ).stdout
+
+    assert f"ok    guarded by {route}: {route}\n" in said
+    assert said.count("looks like a webhook and is not guarded") == 1  # the other one
+    assert f"fault {route} " not in said
+
+
 def test_the_settings_that_an_asgi_app_cannot_start_without_are_one_fault(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

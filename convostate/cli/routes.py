@@ -60,9 +60,19 @@ def _django_routes(_app: Any) -> Iterator[tuple[str, bool]]:
 
 
 def _starlette_routes(app: Any) -> Iterator[tuple[str, bool]]:
-    for route in app.routes:
-        if hasattr(route, "path"):
-            yield route.path, "POST" in (getattr(route, "methods", None) or ("POST",))
+    # FastAPI keeps an included router whole, and lists the routes in it with a function.
+    listed = getattr(sys.modules.get("fastapi.routing"), "iter_route_contexts", iter)
+
+    def walk(routes: Any, prefix: str) -> Iterator[tuple[str, bool]]:
+        for route in listed(routes):
+            path = getattr(route, "path", None)
+            mounted = getattr(route, "routes", None)
+            if mounted:
+                yield from walk(mounted, prefix + (path or ""))
+            elif path is not None:
+                yield prefix + path, "POST" in (getattr(route, "methods", None) or ("POST",))
+
+    return walk(app.routes, "")
 
 
 def _has_pyramid_adapter(app: Any) -> bool:
