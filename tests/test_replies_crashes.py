@@ -10,6 +10,7 @@ from redis import exceptions
 
 from convostate.errors import StoreError
 from convostate.stores import RedisStore
+from convostate.stores.redis import work as redis_work
 from convostate.stores.redis.connection import Connection
 from tests.deferring import Deferring
 
@@ -171,7 +172,15 @@ def test_an_answer_of_redis_that_is_lost_changes_nothing(
             raise exceptions.TimeoutError
         return found
 
-    ada = world.phone()
+    ada, work = world.phone(), world.conversations.store.work
+    take, tries = work.take, list[int]()
+
+    async def counted(*args: Any) -> Any:
+        taken = await take(*args)
+        tries.extend([] if taken is None else [taken.tries])
+        return taken
+
+    monkeypatch.setattr(work, "take", counted)
     monkeypatch.setattr(Connection, "_ask", deaf)
     if ada.text("hello").status == 503:  # BEGIN is not asked again
         lapse(redis)
@@ -182,9 +191,25 @@ def test_an_answer_of_redis_that_is_lost_changes_nothing(
     assert "ends early" not in caplog.text
     recovered(world, redis)
 
+    assert tries == [1]
+
     assert ada.state == {"log": ["hello"]}
     assert [message.body for message in ada.inbox] == ["hello"]
     assert world.backlog() == (0, False, 0, 0)
+
+
+def test_a_dead_letter_is_listed_although_its_worker_dies_right_after_it(
+    world: Deferring, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.twilio.refuse_sends(63016, times=1)
+    world.phone().text("hello")
+    mortal = Mortal(6, after=True)
+
+    assert run_mortally(monkeypatch, world, mortal, world.work)
+
+    assert mortal.steps[-3:] == ["send", redis_work.SCHEDULE.sha, redis_work.SETTLE.sha]
+    assert [letter.reason for _, letter in world.conversations.dead_letters()] == ["63016"]
+    assert recovered(world, redis) == []
 
 
 def test_a_worker_that_dies_every_time_leaves_dead_letters_and_the_next_text_is_answered(

@@ -7,6 +7,7 @@ import os
 import threading
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+from unittest.mock import MagicMock  # noqa: TID251  # as apps use it in their tests
 
 import pytest
 from twilio.rest import Client
@@ -14,7 +15,7 @@ from twilio.rest import Client
 from convostate import UsageError, replies
 from convostate.stores import MemoryStore, memory_work
 from convostate.testing.configured import ACCOUNT_SID
-from tests.conversing import BOB, TOKEN
+from tests.conversing import ADA, BOB, TOKEN, US
 from tests.deferring import Deferring, client_for_asyncio, log_and_reply
 
 if TYPE_CHECKING:
@@ -271,6 +272,15 @@ def test_workers_are_not_started_with_a_client_of_the_other_kind(
     world.phone().text("hello")
     assert world.work() == []
     assert world.backlog() == (0, False, 1, 0)
+
+
+def test_a_mock_of_a_client_may_send() -> None:
+    world = Deferring("threads", MemoryStore())
+    world.conversations._client = client = MagicMock(spec=Client(ACCOUNT_SID, TOKEN))
+    world.conversations.start_workers().stop(0)
+    world.phone().text("hello")
+    assert world.work() == []
+    client.messages.create.assert_called_once_with(to=ADA, from_=US, body="hello")
 
 
 def test_a_system_without_threads_for_the_moment_is_logged_once_and_nothing_is_lost(
