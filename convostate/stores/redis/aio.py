@@ -72,21 +72,14 @@ _SOON = b"+"  # as release.lua ends a message for the next but one
 RING = Script.load("ring")
 
 
-class AsyncioTransport:
+class AsyncioTransport(Transport):
     """A connection of ``redis.asyncio``, lent for one exchange at a time."""
 
-    __slots__ = ("__weakref__", "_connection", "_used", "lent", "pool")
+    __slots__ = ("lent",)
 
     def __init__(self, pool: AsyncioPool) -> None:
-        self.pool = pool
-        self._connection = pool.make()
-        self._used = JUST_NOW
+        super().__init__(pool)
         self.lent = False
-
-    @property
-    def is_idle(self) -> bool:
-        """It was not used for `IDLE_S`."""
-        return time.monotonic() - self._used > IDLE_S
 
     async def connect(self) -> None:
         """Connect."""

@@ -12,9 +12,10 @@ import os
 import socket
 import threading
 import time
+from abc import ABC, abstractmethod
 from contextlib import suppress
 from itertools import count
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import WeakSet
 
 from redis import Redis, RedisCluster
@@ -151,27 +152,36 @@ class Breaker:
             self._opened = self._clock()
 
 
-class Transport(Protocol):
-    """One connection of redis-py, lent to one turn at a time."""
+class Transport(ABC):
+    """One connection of redis-py, lent to one turn at a time.
 
-    @property
-    def pool(self) -> Pool:
-        """Where it goes back to, once its last reply has been read whole."""
-        ...
+    Args:
+        pool: Where it goes back to, once its last reply has been read whole.
+    """
+
+    __slots__ = ("__weakref__", "_connection", "_used", "pool")
+
+    def __init__(self, pool: Any) -> None:
+        self.pool = pool
+        self._connection = pool.make()
+        self._used = JUST_NOW
 
     @property
     def is_idle(self) -> bool:
         """It was not used for `IDLE_S`, so a firewall may have forgotten it."""
-        ...
+        return time.monotonic() - self._used > IDLE_S
 
+    @abstractmethod
     async def connect(self) -> None:
         """Connect."""
         ...
 
+    @abstractmethod
     async def is_in_step(self) -> bool:
         """Whether it is open and has nothing left to read."""
         ...
 
+    @abstractmethod
     async def exchange(self, *command: Any) -> Any:
         """Send a command and read its reply.
 
@@ -183,29 +193,21 @@ class Transport(Protocol):
         """
         ...
 
+    @abstractmethod
     def close(self) -> None:
         """Close it. Never waits."""
         ...
 
+    @abstractmethod
     def send_and_close(self, *command: Any) -> None:
         """Send a last command, whose reply is not read, and close: the server still carries it out."""
         ...
 
 
-class BlockingTransport:
+class BlockingTransport(Transport):
     """A connection of ``redis.Redis``; its coroutines never suspend."""
 
-    __slots__ = ("__weakref__", "_connection", "_used", "pool")
-
-    def __init__(self, pool: Pool) -> None:
-        self.pool = pool
-        self._connection = pool.make()
-        self._used = JUST_NOW
-
-    @property
-    def is_idle(self) -> bool:
-        """It was not used for `IDLE_S`."""
-        return time.monotonic() - self._used > IDLE_S
+    __slots__ = ()
 
     async def connect(self) -> None:
         """Connect."""
@@ -253,7 +255,7 @@ class Pool:
         pool: The pool of a client, which knows where the server is; its own connections are not used.
     """
 
-    transport: Callable[[Any], Any] = BlockingTransport
+    transport: type[Transport] = BlockingTransport
 
     def __init__(self, pool: Any) -> None:
         kwargs = self.kwargs_of(pool)
