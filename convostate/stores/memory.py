@@ -29,6 +29,7 @@ from convostate.stores.base import (
     Queue,
     Replay,
     Reply,
+    Store,
     blocking,
     lost,
     mailbox_full,
@@ -162,7 +163,7 @@ class _Conversation:
             lease.queue.remove(lease)
 
 
-class MemoryStore:
+class MemoryStore(Store):
     """Keeps conversations in memory.
 
     Args:
@@ -341,9 +342,6 @@ class MemoryStore:
                     if replies:
                         kept.replies = kept.calls = None
                     self._release(kept, kept.holder)
-
-    def close(self) -> None:
-        """Do nothing: what is kept stays."""
 
     def _find(self, name: str, now: float) -> _Conversation:
         kept = self._conversations.get(name)
