@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from convostate import ConversationMiddleware, Conversations, Settings, state_from, webhook_from
+from convostate.asgi import ConversationMiddleware as AsgiDoor
 from convostate.sealing.names import Names
 from convostate.sealing.token import conversation_context
 from convostate.stores import MemoryStore, RedisStore
@@ -13,6 +15,7 @@ from convostate.stores.base import Claim
 from convostate.testing import TwilioSimulator
 from convostate.testing.configured import ACCOUNT_SID
 from convostate.twilio.webhook import PhonePair
+from tests.drivers import is_looped
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -48,7 +51,7 @@ class World:
     """An installation.
 
     Args:
-        store: Where its conversations are.
+        store: Where its conversations are. The texts take the ASGI door if it is the store of an event loop.
         **changes: Settings that are different.
 
     Attributes:
@@ -59,17 +62,33 @@ class World:
         self.settings = settings(**changes)
         self.store = store
         self.handle: Handler = log_texts
-        self.middleware = ConversationMiddleware(self._app, self.settings, store=store)
+        self.middleware: Any
+        if is_looped(store):
+            inner: Any = store
+            self.middleware = AsgiDoor(self._asgi_app, self.settings, store=inner.store)
+        else:
+            self.middleware = ConversationMiddleware(self._app, self.settings, store=store)
         self.simulator = TwilioSimulator(self.middleware, TOKEN)
         self.client = self.simulator.rest_client()
         self.conversations = Conversations(self.settings, store=store, clock=self.simulator.clock)
         self.phone = self.simulator.phone(ADA, texting=US)
 
     def _app(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        said = self.handle(state_from(environ), webhook_from(environ))
         start_response("200 OK", [("Content-Type", "text/xml; charset=utf-8")])
+        return [self._answer(environ)]
+
+    async def _asgi_app(self, scope: Any, _receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            raise NotImplementedError
+        body = await asyncio.to_thread(self._answer, scope)  # what a test does there may block
+        headers = [(b"content-type", b"text/xml; charset=utf-8")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    def _answer(self, environ: Any) -> bytes:
+        said = self.handle(state_from(environ), webhook_from(environ))
         message = "" if said is None else f"<Message>{said}</Message>"
-        return [f"<Response>{message}</Response>".encode()]
+        return f"<Response>{message}</Response>".encode()
 
     def start(self, state: dict[Any, Any] | None = None, **more: Any) -> Any:
         """Start Ada's conversation with the text "hello"."""

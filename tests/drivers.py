@@ -134,8 +134,6 @@ def driven(driver: str, module: str, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
 
 def failures(store: Any) -> int:
-    """How many failures the breaker has counted."""
-    client = store.store.client if is_looped(store) else store._turns.client
-    if is_looped(store):
-        [client] = client._of_loops.values()
-    return int(client.breaker._failures)
+    """How many failures the breakers have counted."""
+    clients = store.store.client._of_loops.values() if is_looped(store) else [store._turns.client]
+    return sum(client.breaker._failures for client in clients)

@@ -106,6 +106,21 @@ def test_an_exception_comes_out_of_the_call() -> None:
     assert lenient.phone("+15550100001").text("hi").status == 500
 
 
+def test_an_app_that_exits_ends_its_request_and_no_other() -> None:
+    left = [SystemExit, KeyboardInterrupt]
+
+    async def leaving(*args: Any) -> None:
+        if left:
+            raise left.pop()
+        await count(*args)
+
+    phone = TwilioSimulator(ConversationMiddleware(leaving, SETTINGS), auth_token=TOKEN).phone(ADA)
+    for error in list(left)[::-1]:
+        with pytest.raises(error):
+            phone.text("hi")
+    assert phone.text("hi").messages == ["1"]
+
+
 BREAKS = {
     "a body before start": [{"type": "http.response.body", "body": b""}],
     "two starts": [*answer(b"")[:1], *answer(b"")],

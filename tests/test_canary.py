@@ -6,6 +6,7 @@ import logging
 import re
 import traceback
 from io import StringIO
+from itertools import cycle
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
@@ -24,12 +25,14 @@ from tests.served import (  # fmt: skip
     SID,
     URL,
     US,
+    Door,
     bare,
     counting,
     serve,
     settings,
     signed,
     text,
+    wrapped,
 )
 
 if TYPE_CHECKING:
@@ -169,8 +172,11 @@ class Failing:
         raise ValueError(f"{ADA} {BODY} {TOKEN}")
 
 
-def secret_settings(**changes: Any) -> Settings:
-    return settings(auth_token=TOKEN, auth_tokens=(), shared_keys={"k1": SHARED}, **changes)
+SECRET_SETTINGS: dict[str, Any] = {"auth_token": TOKEN, "shared_keys": {"k1": SHARED}}
+
+
+def secret_settings() -> Settings:
+    return settings(**SECRET_SETTINGS)
 
 
 APPS: dict[str, Any] = {
@@ -198,6 +204,20 @@ def said_by(error: BaseException) -> Iterator[str]:
 @pytest.mark.parametrize("app", APPS.values(), ids=APPS)
 @pytest.mark.parametrize("on_outage", ["refuse", "empty"])
 def test_p1_no_log_and_no_error_holds_a_secret(app: Any, store: Any, on_outage: str) -> None:
+    assert secrets_in_what_is_said(app, store, on_outage) == []
+
+
+@pytest.mark.parametrize(
+    ("app", "store"), list(zip(APPS.values(), cycle(STORES.values()))), ids=[f"a43 {name}" for name in APPS]
+)  # fmt: skip
+def test_p1_no_log_and_no_error_of_the_asgi_door_holds_a_secret(
+    app: Any, store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Door, "asgi", True)
+    assert secrets_in_what_is_said(app, store, "empty") == []
+
+
+def secrets_in_what_is_said(app: Any, store: Callable[[], Any], on_outage: str) -> list[str]:
     log = StringIO()
     handler = logging.StreamHandler(log)
     handler.setFormatter(
@@ -209,8 +229,8 @@ def test_p1_no_log_and_no_error_holds_a_secret(app: Any, store: Any, on_outage: 
     said: list[str] = []
     try:
         for name, environ in requests():
-            middleware = ConversationMiddleware(
-                app, secret_settings(on_outage=on_outage), store=store()
+            middleware = wrapped(
+                app, store=store(), inside=False, on_outage=on_outage, **SECRET_SETTINGS
             )
             said += [
                 repr(middleware),
@@ -229,7 +249,7 @@ def test_p1_no_log_and_no_error_holds_a_secret(app: Any, store: Any, on_outage: 
         root.setLevel(logging.WARNING)
 
     said.append(log.getvalue())
-    assert [secret for secret in SECRETS if any(secret in each for each in said)] == []
+    return [secret for secret in SECRETS if any(secret in each for each in said)]
 
 
 def test_p1_the_canary_would_be_found(caplog: pytest.LogCaptureFixture) -> None:

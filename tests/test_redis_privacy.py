@@ -9,9 +9,12 @@ import pytest
 
 from convostate.stores import RedisStore
 from tests.conversing import ADA, US, World
+from tests.drivers import DRIVERS, driven
 from tests.redis_stage import add_one, each_server, fresh_world
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.redis_servers import RedisServer
 
 BODY = "the canary sings at 2200"
@@ -20,8 +23,13 @@ BODY = "the canary sings at 2200"
 server = each_server()
 
 
+@pytest.fixture(params=DRIVERS)
+def driver(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    yield from driven(request.param, __name__, monkeypatch)
+
+
 @pytest.fixture
-def world(server: RedisServer) -> World:
+def world(server: RedisServer, driver: None) -> World:  # noqa: ARG001  # it decides which store is made
     return fresh_world(server)
 
 

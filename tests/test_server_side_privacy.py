@@ -29,6 +29,8 @@ from tests.served import (  # fmt: skip
 if TYPE_CHECKING:
     from redis import Redis
 
+pytestmark = pytest.mark.usefixtures("both_doors")
+
 SAID, KEPT, ANSWERED = "vermilion-said", "vermilion-kept", "vermilion-answered"
 
 

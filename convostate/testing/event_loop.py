@@ -19,10 +19,15 @@ class LoopThread:
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(
-            target=self._loop.run_forever, name="convostate-loop", daemon=True
-        )
+        self._stops = False
+        self._thread = threading.Thread(target=self._serve, name="convostate-loop", daemon=True)
         self._thread.start()
+
+    def _serve(self) -> None:
+        while not self._stops:
+            # What an app raises to end its process ends the loop; whoever awaits the app is given it.
+            with suppress(SystemExit, KeyboardInterrupt):
+                self._loop.run_forever()
 
     @property
     def is_current(self) -> bool:
@@ -35,6 +40,7 @@ class LoopThread:
 
     def close(self) -> None:
         """Stop the loop and end the thread."""
+        self._stops = True
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(_PATIENCE_S)
         if not self._loop.is_running():
