@@ -416,13 +416,13 @@ def test_a_refusal_in_the_middle_of_a_form_is_explained_without_it(
 
 AMBIGUOUS = (
     "a forged webhook would look the same. If the account writes this text (a button, a list, the name of a "
-    "conference), put a blank behind the words From and To in it"
+    "conference), put a blank after the words From and To in it"
 )
 
 
 @pytest.mark.parametrize(("parameter", "setting", "says"), [
-    ("callTo", "CONVOSTATE_OWN_PARAMS", "a reason (parameter callTo): rename the parameter, or if it is the account's own, set CONVOSTATE_OWN_PARAMS=callTo"),
-    ("call\n+15550100001", "CONVOSTATE_OWN_PARAMS", "a reason (parameter call?***01): rename the parameter, or if it is the account's own, add its name to CONVOSTATE_OWN_PARAMS"),
+    ("callTo", "CONVOSTATE_OWN_PARAMS", "a reason (parameter callTo): rename the parameter, or if you trust whoever writes its value, set CONVOSTATE_OWN_PARAMS=callTo"),
+    ("call\n+15550100001", "CONVOSTATE_OWN_PARAMS", "a reason (parameter call?***01): rename the parameter, or if you trust whoever writes its value, add its name to CONVOSTATE_OWN_PARAMS"),
     ("Fro", "", "a reason (parameter Fro): rename the parameter"), ("", "", "a reason"),
     *((name, "", f"a reason (parameter {name}): {AMBIGUOUS}") for name in ("From", "SpeechResult", "MediaUrl0")),
 ])  # fmt: skip

@@ -194,7 +194,7 @@ def _named(error: RequestError) -> tuple[str, str]:
     if error.setting:
         is_whole = name == error.parameter
         declare = f"set {error.setting}={name}" if is_whole else f"add its name to {error.setting}"
-        advice += f", or if it is the account's own, {declare}"
+        advice += f", or if you trust whoever writes its value, {declare}"
     elif error.parameter in DOCUMENTED:  # nobody can rename what Twilio names
         advice = _AMBIGUOUS if error.category == "re-split" else ""
     return f"{error} (parameter {name})", advice
@@ -215,7 +215,7 @@ _OTHER_SECRET = (
 )
 _AMBIGUOUS = (
     "a forged webhook would look the same. If the account writes this text (a button, a list, the name of a "
-    "conference), put a blank behind the words From and To in it"
+    "conference), put a blank after the words From and To in it"
 )
 _UNKNOWN = "no usual change of the URL or the parameters makes it valid"
 _TOO_LONG = "the request is too large to try every usual change"
