@@ -55,8 +55,9 @@ class Sender:
         if self.random.random() < 0.15:
             words.append(self.quoted())
         text = "".join(word + self.some(BETWEEN) for word in words)[:1600]
-        # Two limits of the guard: see its module and the page on 403.
+        # Three limits of the guard: see its module and the page on 403.
         text = re.sub(r"(From(?:[a-z]+:)?\+?[0-9]{2,})(?=[A-SU-Z])", r"\1 ", text)
+        text = re.sub("(Direction(?:inbound|outbound))(?=From)", r"\1 ", text)
         return text.replace("Fromclient:", "From client:")
 
     def quoted(self) -> str:
@@ -295,7 +296,7 @@ def transcription(by: Sender) -> Params:
 def dial(by: Sender) -> Params:
     return call(by, DialCallSid=by.sid("CA"), DialCallStatus="completed", DialCallDuration="3", DialBridged="true", QueueSid=by.sid("QU"),
                 DequeuedCallSid=by.sid("CA"), DequeingCallSid=by.sid("CA"), QueueResult="bridged", QueueTime="3", Duration="1", CallDuration="12",
-                **by.few({"DialSipCallId": "y@5.6.7.8", "DialSipResponseCode": "200", "DialSipHeader_X-Note": by.text(2), "ReferTransferTarget": "sip:bob@example.com"}))  # fmt: skip
+                **by.few({"DialSipCallId": "y@5.6.7.8", "DialSipResponseCode": "200", "DialSipHeader_X-Note": by.some(["Fromm", "To go", "From 12345abc"]), "ReferTransferTarget": "sip:bob@example.com"}))  # fmt: skip
 
 
 def relay(by: Sender) -> Params:

@@ -211,6 +211,9 @@ FORGERIES: dict[str, tuple[Params, Params]] = {
         case(call(ReferTransferTarget=f"sip:xTo{VICTIM}ToCity"), ReferTransferTarget="sip:x", To=VICTIM, ToCity=f"To{US}"),
     **{f"a06 a withheld caller behind what the dialled telephone says in {name}": case(call(From="anonymous", **{name: f"xDirectioninboundFrom{VICTIM}SipDomain"}),
         **{name: "x", "From": VICTIM, "SipDomain": "DirectioninboundFromanonymous"}) for name in ("DialSipHeader_X", "DialSipCallId")},
+    **{f"a06 a withheld caller behind {before}, a sender in {name}": case(call(From="anonymous", **{before: value, name: f"xFrom{VICTIM}Sz"}), name,
+        **{before: f"{value}Fromanonymous{name}x", "From": VICTIM, "Sz": ""})
+       for before, value in (("ForwardedFrom", US), ("ErrorUrl", "https://example.com/a")) for name in ("HandoffData", "ReferTransferTarget", "SpeechResult")},
     "a06 a sender in a live transcription": case({"AccountSid": ACCOUNT, "CallSid": CALL, "Final": "true", "TranscriptionData": f"hiFrom{VICTIM}T", "TranscriptionEvent": "transcription-content"},
         "TranscriptionData", "TranscriptionEvent", Final="trueTranscriptionDatahi", From=VICTIM, T="TranscriptionEventtranscription-content"),
     "a06 a sender in a document of Sync": case({"AccountSid": ACCOUNT, "EventType": "map_item_updated", "ItemData": f"hiFrom{VICTIM}I", "ItemKey": "k", "ServiceSid": f"IS{'1' * 32}"},

@@ -176,6 +176,15 @@ def test_g3_a_client_may_name_parameters_like_those_of_twilio(own: Params) -> No
     assert dict(prove(posted(params)).params) == params
 
 
+@pytest.mark.parametrize("own", [
+    {"HandoffData": '{"reason": "From Tokyo"}', "SessionStatus": "completed"}, {"QueuePosition": "1", "QueueTime": "3"},
+    {"PaymentToken": "tok_1", "PaymentMethod": "credit-card"}, {"TrunkSid": f"TK{HEX}{HEX}", "Direction": "trunking-terminating"},
+])  # fmt: skip
+def test_g4_a_caller_without_a_number_and_a_place_uses_every_product(own: Params) -> None:
+    params = call(From="anonymous", **own)
+    assert dict(prove(posted(params)).params) == params
+
+
 @pytest.mark.parametrize("sender", ["client:ada", "sip:ada@example.com", "sips:ada@example.com"])
 def test_a_message_is_not_from_a_client_or_sip(sender: str) -> None:
     assert status_of(posted(text(From=sender))) == 403

@@ -21,7 +21,7 @@ The rule:
      webhook could not hide it.
 
 A sender that does not look like an address is found by the word `From`: between the sender and the SIDs of an
-SMS, or before a parameter that holds a caller's words.
+SMS, or between the direction and the sender of a call.
 
 The guard also refuses a number or a SID that a parameter's name follows, an undocumented name that is a part
 of an identity field, a parameter of a product without senders in a form that has one, a form that could be the
@@ -113,7 +113,6 @@ _FREE = {
         ),
     },
 }
-_spoken = re.compile("SpeechResult|TranscriptionText|(?<!Dial)SipHeader_").finditer
 
 # Events of TaskRouter, Conversations, Sync, Video, live transcriptions and conferences, and the debugger's. One at a time: a search for a
 # literal takes a tenth of the time.
@@ -315,7 +314,7 @@ class _Reading:
     def check_values(self) -> None:
         """No address and no SID has swallowed the parameters that follow it."""
         first = self.first
-        for field in ("From", "To"):
+        for field in ("ForwardedFrom", "From", "To"):
             if _is_lengthened(field, first.get(field, "")):
                 self._refuse(field, "an address continues with a parameter's name")
             if (cut := self._cut_of(field)) not in DOCUMENTED:
@@ -456,12 +455,9 @@ class _Reading:
             begin, end = begin if is_missing else own + len("From"), min(sids)
         elif is_missing and "Direction" not in first:
             return
-        elif not is_missing:  # of a call: between its SID and the caller's own words
-            spoken = [found.start() for found in _spoken(self.signed, begin, own)]
-            call = _SHOWN["CallSid"].search(self.signed, self.start, own)
-            if call is None or not spoken:
-                return
-            begin, end = call.end(), spoken[-1] + 1
+        elif not is_missing:  # of a call: between its direction and the sender
+            direction = _SHOWN["Direction"].search(self.signed, self.start, own + 1)
+            begin, end = direction.end() if direction else own, own
             ours.add(self.begins.get("ForwardedFrom", 0) + len("Forwarded"))
         for found in _glued_sender.finditer(self.signed, begin, max(begin, end)):
             if found.start() not in ours:
@@ -517,7 +513,7 @@ def _is_lengthened(field: str, address: str) -> bool:
     """Whether the name of a later parameter is in an address."""
     address = address[: 2 * MAX_ADDRESS_CHARS]  # no address is longer
     channel, number = _channel_of(address), _begins_as_number(address)
-    if _ADDRESSES[field].search(address, 1):
+    if field in _ADDRESSES and _ADDRESSES[field].search(address, 1):
         return True
     if channel in _ANY_TEXT:
         return _later(field, _BY_CHANCE).search(address, 1) is not None

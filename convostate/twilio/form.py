@@ -65,6 +65,10 @@ DOCUMENTED = IDENTITY | frozenset(
     StirStatus StirVerstat StreamError StreamEvent StreamName StreamSid Timestamp TranscriptionSid TranscriptionStatus
     TranscriptionText TranscriptionType TranscriptionUrl UnstableSpeechResult UserAgent Url VoiceFeedback
 
+    AvgQueueTime ByocTrunkSid CallReason CallSidEndingConference CallSidToCoach CurrentQueueSize EncryptionDetails
+    HandoffData LanguageCode MaxQueueSize ParticipantCallStatus PaymentCardPostalCode PaymentMethod PaymentToken
+    QueuePosition SequenceId SessionDuration SessionStatus TranscriptionData TranscriptionEvent TrunkSid
+
     interactionAccountSid msg
     """.split()
     + [f"Media{part}{index}" for part in ("Url", "ContentType") for index in range(1, 11)]
