@@ -321,6 +321,14 @@ def test_e3_django_s_client_shows_what_a_view_raises_and_what_is_refused() -> No
         assert (refused.status_code, refused.content) == (403, b"")
 
 
+def test_django_s_client_says_so_if_the_application_is_not_wrapped() -> None:
+    with (
+        override_settings(WSGI_APPLICATION="django.core.wsgi.get_wsgi_application"),
+        pytest.raises(UsageError, match=r"no ConversationMiddleware .* Wrap it in wsgi\.py"),
+    ):
+        SignedDjangoClient().post("/turn", {"Body": "hi"})
+
+
 def test_e3_the_log_of_a_refusal_in_a_test_names_the_clients(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -9,6 +9,7 @@ from django.core.servers.basehttp import get_internal_wsgi_application
 from django.http import HttpResponse
 from django.test.client import Client, ClientHandler
 
+from convostate.errors import UsageError
 from convostate.testing.inprocess import find_middleware, run
 from convostate.testing.signing import Signing, SigningClient
 
@@ -62,7 +63,10 @@ class _ThroughMiddleware(ClientHandler):  # type: ignore[misc]
     def __call__(self, environ: dict[str, Any]) -> Any:
         middleware = find_middleware(get_internal_wsgi_application())
         if middleware is None:
-            return super().__call__(environ)
+            raise UsageError(
+                "SignedDjangoClient sends its requests through the application that WSGI_APPLICATION names, and "
+                "there is no ConversationMiddleware around it. Wrap it in wsgi.py, also if asgi.py serves the project"
+            )
         self._signing.sign(environ)
         call_django, responses = super().__call__, []
 
