@@ -101,7 +101,7 @@ class _Conversations(ABC):
         if store is None and self.settings.store == "memory":
             raise UsageError(
                 "Conversations in memory belong to one store object, and another one would not have the "
-                f"middleware's. Pass it: {name}(store=middleware.store)"
+                f"middleware's. Pass it: {name}(store=middleware.store), or one MemoryStore() to both"
             )
         if not self.store.server_side:
             raise UsageError(

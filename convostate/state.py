@@ -300,6 +300,11 @@ def webhook_from(environ: Mapping[str, Any]) -> Webhook:
         raise UsageError(
             "This path is not guarded, so the request is not verified. Add the path to CONVOSTATE_PATHS"
         )
+    if "REQUEST_METHOD" not in environ and "type" not in environ:
+        raise UsageError(
+            f"{type(environ).__name__} is neither an environ nor a scope. Pass the request's: request.environ "
+            "under WSGI, request.scope under ASGI"
+        )
     raise UsageError(
         "This request did not come through ConversationMiddleware. Wrap the app: ConversationMiddleware(app)"
     )

@@ -57,6 +57,14 @@ def test_a_request_that_was_not_wrapped_is_a_usage_error(ask: Callable[..., Any]
 
 
 @pytest.mark.parametrize("ask", [state_from, webhook_from])
+def test_a_state_in_place_of_the_environ_is_a_usage_error(ask: Callable[..., Any]) -> None:
+    got: list[Any] = []
+    assert serve(wrapped(asking(state_from, got)), signed()).status == 200
+    with pytest.raises(UsageError, match=r"State is neither an environ nor a scope"):
+        ask(got[0])
+
+
+@pytest.mark.parametrize("ask", [state_from, webhook_from])
 def test_a_path_that_is_not_guarded_is_a_usage_error(ask: Callable[..., Any]) -> None:
     with pytest.raises(UsageError, match=r"not guarded.*CONVOSTATE_PATHS"):
         serve(wrapped(asking(ask, []), inside=False, paths="/voice"), signed())
