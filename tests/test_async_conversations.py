@@ -239,6 +239,7 @@ def count_sync(environ: Any, start_response: Any) -> list[bytes]:
     return [f"<Response><Message>{state['n']}</Message></Response>".encode()]
 
 
+@pytest.mark.unmeasured
 def test_a_wsgi_and_an_asgi_app_alternate_on_one_conversation(url: str) -> None:
     apps: list[Any] = [
         ConversationMiddleware(count_sync, settings(store=url)),
@@ -265,6 +266,7 @@ def test_a_reply_that_one_door_recorded_is_replayed_by_the_other(url: str) -> No
     assert headers["Content-Type"] == again.headers["Content-Type"]
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("place", ["memory", "redis"])
 def test_two_thousand_texts_wait_at_once_without_a_thread(
     place: str, request: pytest.FixtureRequest

@@ -48,6 +48,7 @@ def test_xaes_gives_the_published_ciphertexts(key: bytes, associated: bytes, exp
     assert sealed(nonce[::-1], b"XAES-256-GCM", associated, key) != found
 
 
+@pytest.mark.unmeasured
 def test_xaes_gives_the_accumulated_hash_of_10_000_random_sealings() -> None:
     """https://c2sp.org/XAES-256-GCM: all inputs are drawn from one SHAKE-128, all outputs hashed by another."""
     drawn = hashlib.shake_128(b"").digest(10_000 * (32 + 24 + 2 * 256))

@@ -50,6 +50,7 @@ async def add_one(store: AsyncStore, name: str = "a") -> int:
     return number
 
 
+@pytest.mark.unmeasured
 def test_two_thousand_texts_wait_at_once_on_one_loop_without_a_thread() -> None:
     async def write() -> tuple[list[int], int]:
         memory = MemoryStore(max_waiting=2000)

@@ -60,6 +60,7 @@ PLACES: dict[str, Callable[..., TurnConfig]] = {"cookie": cookie_config, "server
 each_place = pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
 
 
+@pytest.mark.unmeasured
 @each_place
 def test_p12_a_thousand_exchanges_never_get_stuck_and_the_newest_is_always_there(
     place: Callable[..., TurnConfig],
@@ -361,6 +362,7 @@ def test_trimming_is_logged_once_and_in_every_event(caplog: pytest.LogCaptureFix
     assert "canary" not in record.getMessage()
 
 
+@pytest.mark.unmeasured
 def test_trimming_a_megabyte_measures_each_item_that_goes_once_and_none_that_stays(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
