@@ -275,7 +275,9 @@ class Answers:
             run.taken = await self.work.take(run.hint, self._burst_s, lease_s, self.now())
             return None if run.taken is None else await self._handle(run, run.taken)
         except StoreError as error:  # the lease ends by itself, and another worker takes over
-            _log("work on a conversation ends early", error.reason)
+            lost = error.reason == "lost"
+            next_ = "it was ended, or its lease has expired" if lost else "a worker takes it again"
+            _log(f"work on a conversation ends early: {next_}", error.reason)
             return error
         finally:
             run.taken = None
