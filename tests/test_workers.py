@@ -17,6 +17,7 @@ from convostate.stores import MemoryStore, memory_work
 from convostate.testing.configured import ACCOUNT_SID
 from tests.conversing import ADA, BOB, TOKEN, US
 from tests.deferring import Deferring, client_for_asyncio, log_and_reply
+from tests.redis_servers import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -141,6 +142,52 @@ def test_an_answer_that_never_returns_is_given_up_and_others_go_on() -> None:
     assert world.phone().state is None
     assert world.phone().inbox == []
     assert world.backlog()[:3] == (1, False, 0)
+
+
+def test_a_client_that_never_returns_is_given_up_and_its_reply_is_not_sent_again() -> None:
+    world, steps = Deferring("threads", MemoryStore(), longest_answer="1s"), Steps()
+    never = threading.Event()
+
+    async def send(_account_sid: str, _message: dict[str, Any]) -> None:
+        steps.note("sends")
+        never.wait()
+
+    world.conversations._answers._send = send
+    workers = world.conversations.start_workers()
+    world.phone().text("hello")
+    steps.wait("sends")
+    wait_until(lambda: world.backlog() == (0, False, 0, 1), "a dead letter", PATIENCE_S)
+    workers.stop(0)
+    never.set()
+
+    assert [letter.reason for _, letter in world.conversations.dead_letters()] == ["unknown"]
+
+
+def test_an_answer_that_is_given_up_on_a_loop_is_not_put_back_untried_as_well(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = Deferring("loop", MemoryStore(), longest_answer="1s")
+    work, tries = world.conversations.store.work, list[int]()
+    rest = work.rest
+
+    async def noted(taken: Any, failed: int, *args: Any) -> None:
+        tries.append(failed)
+        await rest(taken, failed, *args)
+
+    async def serve() -> None:
+        never = asyncio.Event()
+        world.conversations._answers._call = lambda _turn: never.wait()
+        workers = world.conversations.start_workers()
+        while not tries:
+            await asyncio.sleep(0.01)
+        workers.stop(0)
+        await workers.wait()
+
+    monkeypatch.setattr(work, "rest", noted)
+    world.phone().text("hello")
+    asyncio.run(serve())
+
+    assert tries == [1]
 
 
 def test_a_graceful_stop_lets_answers_end_and_takes_nothing_more(world: Deferring) -> None:
@@ -276,7 +323,7 @@ def test_workers_are_not_started_with_a_client_of_the_other_kind(
 
 def test_a_mock_of_a_client_may_send() -> None:
     world = Deferring("threads", MemoryStore())
-    world.conversations._client = client = MagicMock(spec=Client(ACCOUNT_SID, TOKEN))
+    world.conversations._client = client = MagicMock()
     world.conversations.start_workers().stop(0)
     world.phone().text("hello")
     assert world.work() == []
