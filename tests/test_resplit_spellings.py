@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 import pytest
 
 from convostate.errors import RequestError
@@ -230,3 +232,50 @@ def test_a09_the_url_of_a_get_is_not_cut_into_a_form() -> None:
     assert status_of(posted(form, url=f"{URL}?{query}", signature=oracle_sign(whole))) == 403
     same = call(From="client:mallory")
     assert status_of(posted(same, url=f"{URL}?CallSid={CALL}&x=hi")) == 200
+
+
+OTHER = "AC" + "0" * 31 + "9"
+SHORTENED = pytest.mark.parametrize(("signed", "read", "first"), [
+    ("/sms/42", "/sms/4", "2"), ("/sms/42", "/sms/", "42"), ("/API", "/", "API"), ("/1/sms?a=1", "/", "1"), ("/sms?tenant=42", "/sms?tenant=4", "2"),
+])  # fmt: skip
+
+
+@SHORTENED
+@pytest.mark.parametrize("body", ["hi", f"hiAccountSid{OTHER}Bodystop"])
+def test_a06_a_text_for_one_url_is_not_read_as_one_for_a_shorter_url(
+    signed: str, read: str, first: str, body: str
+) -> None:
+    signed, read = f"https://example.com{signed}", f"https://example.com{read}"
+    true = text(body)
+    others = {name: true[name] for name in true if name not in ("AccountSid", "Body")}
+    url, form = signed.removeprefix(read + first), glued(true).removesuffix(glued(others))
+    own = form.rindex("AccountSid") if OTHER in body else len(form)
+    forged = {first: url + form[:own], **others}
+    if OTHER in body:
+        forged |= {"AccountSid": OTHER, "Body": "stop"}
+    assert read + glued(forged) == signed + glued(true)
+
+    assert status_of(posted(true, url=signed)) == 200
+    assert status_of(posted(forged, url=read, signature=oracle_sign(signed, true))) == 403
+
+
+@SHORTENED
+def test_a09_the_url_of_a_get_is_not_a_shorter_url_and_a_form(
+    signed: str, read: str, first: str
+) -> None:
+    signed, read = f"https://example.com{signed}", f"https://example.com{read}"
+    body = f"hiAccountSid{OTHER}BodystopFrom15550666666MessageSid{SID}Zz"
+    url = f"{signed}{'&' if '?' in signed else '?'}{urlencode(text(body))}"
+    query, _, rest = url.removeprefix(read + first).partition(f"AccountSid{OTHER}")
+    forged = {first: query, "AccountSid": OTHER, "Body": "stop", "From": "15550666666", "MessageSid": SID,
+              "Zz": rest.partition("Zz")[2]}  # fmt: skip
+    assert read + glued(forged) == url
+
+    assert status_of(posted(forged, url=read, signature=oracle_sign(url))) == 403
+
+
+def test_a09_a_link_with_a_whole_webhook_may_be_in_a_text() -> None:
+    link = f"https://example.com/sms/42?{urlencode(text('hi', From=BOB))}"
+
+    assert prove(posted(text(link), url="https://example.com/sms/42")).body == link
+    assert prove(posted({**call(From="client:ada"), "link": link})).params["link"] == link

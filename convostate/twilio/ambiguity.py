@@ -25,8 +25,8 @@ SMS, or between the direction and the sender of a call.
 
 The guard also refuses a number or a SID that a parameter's name follows, an undocumented name that is a part
 of an identity field, a parameter of a product without senders in a form that has one, a form that could be the
-URL of a GET webhook or a flow's of Twilio Studio, a URL that could be a form, and a form with more places than
-a person's text can hold.
+URL of a GET webhook or a flow's of Twilio Studio, a form whose first parameter could be the end of a longer URL,
+a URL that could be a form, and a form with more places than a person's text can hold.
 
 Limits: the author of a flow in Twilio Studio chooses the names of its parameters. If the flow calls a URL with
 a query, a text under an unusual name could spell a form of its own. People's own words can move between their
@@ -375,9 +375,11 @@ class _Reading:
         name, at, own = place.name, place.at, self.begins.get(place.name)
         if own is not None and own > at and not self._goes_on(place, own):
             return False
-        if name == "AccountSid":  # it comes first
-            return at <= self.begin or (
-                self._is_of_client(at) and self._shows("CallSid", at, len(self.signed))
+        if name == "AccountSid":  # it comes first, behind a URL that may have been longer
+            return (
+                at <= self.begin
+                or (self.decides and self._begins_in_url(at))
+                or (self._is_of_client(at) and self._shows("CallSid", at, len(self.signed)))
             )
         if name == "Sid":  # of another product, whose text a forged sender was in
             return self.decides and self.begins.get("From", at) < at
@@ -415,6 +417,11 @@ class _Reading:
         return any(
             found.start() != tail for found in _SHOWN[field].finditer(self.signed, begin, end + 1)
         )
+
+    def _begins_in_url(self, until: int) -> bool:
+        """Whether the first parameter could be the end of the URL that was signed: ``2`` of ``/sms?tenant=42``."""
+        is_first = self.begins.get("AccountSid") == self.begin
+        return not is_first and _printable.fullmatch(self.signed, self.begin, until) is not None
 
     def _is_of_client(self, at: int) -> bool:
         """Whether a Voice SDK client, which chooses parameter names, could be the sender after a position."""
@@ -481,12 +488,13 @@ class _Reading:
 
     def check_query(self) -> None:
         """The URL and the form could not be one URL whose query names another account, sender or SID."""
-        if "AccountSid=" not in self.signed or not _query_only(self.signed, self.begin):
+        path, mark, query = self.signed.partition("?")
+        at = max(self.begin, len(path + mark))
+        if "AccountSid=" not in query or not _query_only(self.signed, at):
             return
-        before = self.signed[: self.begin]
-        if "?" not in before:
+        goes_on = self._begins_in_url(at)
+        if at > self.begin and not goes_on:
             return
-        query = self.signed.partition("?")[2]
         try:
             get = parse_query(query).first
         except RequestError:
@@ -494,12 +502,13 @@ class _Reading:
         sids = [name for name in ("CallSid", *MESSAGE_SIDS) if _whole_sid(get.get(name, ""))]
         if not _whole_sid(get.get("AccountSid", "")) or not sids or "From" not in get:
             return
-        # The query's last value would go on in the form, so only a parameter with free text can be the last.
-        cut = before.rpartition("&")[2].rpartition("?")[2].partition("=")[0]
-        if cut in _STRICT:
-            return
-        if cut not in DOCUMENTED and not get.get("From", "").startswith(("client:", "sip:")):
-            return
+        cut = self.spans[0][3]
+        if not goes_on:
+            # The query's last value would go on in the form, so only a parameter with free text can be the last.
+            cut = self.signed[: self.begin].rpartition("&")[2].rpartition("?")[2].partition("=")[0]
+            chooses_names = get["From"].startswith(("client:", "sip:"))
+            if cut in _STRICT or not (cut in DOCUMENTED or chooses_names):
+                return
         if any(get.get(name, "") != self.first.get(name, "") for name in ("AccountSid", "From", *sids)):  # fmt: skip
             self._refuse(cut, "the query and the form could be one query")
 
