@@ -566,9 +566,10 @@ class Workers(ABC):
                     await self._answers.work.renew(taken, ANSWER_LEASE_S)
                     run.held_until = now + ANSWER_LEASE_S
                 except StoreError as error:
-                    if error.reason != "lost":
+                    if (
+                        error.reason != "lost"
+                    ):  # which the next step of the answer finds out as well
                         raise
-                    run.held_until = 0.0
 
     async def _put_back(self) -> None:
         """Put back what is still running, as if it had not been tried."""

@@ -563,7 +563,7 @@ def test_nothing_is_sent_after_the_lease_has_ended(make: Make) -> None:
 
     async def send(_account_sid: str, message: dict[str, Any]) -> None:
         sent.append(message["body"])
-        run.held_until = 0.0  # as when renewals are refused
+        run.held_until = 0.0  # as after a long time without a renewal
 
     sent: list[str] = []
     world.answer = answer
