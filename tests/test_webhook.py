@@ -110,6 +110,7 @@ def test_the_facts_are_those_of_the_parameters() -> None:
     )
     assert webhook.params["Zip"] == ""
     assert prove(posted(without(text(), "MessageSid"))).message_sid == SID
+    assert prove(posted(without(without(text(), "SmsSid"), "SmsMessageSid"))).message_sid == SID
 
     empty = prove(posted({"x": "1"}))
     assert (empty.account_sid, empty.message_sid, empty.body, empty.media) == ("", "", "", ())
