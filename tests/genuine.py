@@ -143,7 +143,7 @@ def whatsapp(by: Sender) -> Params:
         "FlowData": json.dumps({"screen": by.text(3)}), "Latitude": "1.5", "Longitude": "-2", "Address": by.text(4), "Label": by.some(["Fromm", "To go", by.text(2)]),
         "OriginalRepliedMessageSid": by.sid("SM"), "OriginalRepliedMessageSender": f"whatsapp:{US}", "Forwarded": "true", "FrequentlyForwarded": "false",
         "ReferralBody": by.text(3), "ReferralHeadline": by.text(2), "ReferralSourceUrl": "https://fb.me/From12345", "ReferralNumMedia": "0",
-        "ReferralSourceId": "123456", "ReferralSourceType": "ad", "ReferralCtwaClid": "x" * 60, "ListId": by.text(1), "ListTitle": by.text(2), "ListDescription": by.text(3),
+        "ReferralSourceId": "123456", "ReferralSourceType": "ad", "ReferralCtwaClid": "x" * 60, "ListId": by.text(1), "ListTitle": by.some(["From+15550100001", by.text(2)]), "ListDescription": by.text(3),
         "ChannelMetadata": json.dumps({"type": "whatsapp", "data": {"context": {"ProfileName": by.text(2)}}}),
     }, 0.25)  # fmt: skip
     return message(

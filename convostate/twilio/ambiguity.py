@@ -428,10 +428,13 @@ class _Reading:
         return self.signed.find("Fromclient:", at) >= 0
 
     def _is_of_message(self, place: _Place) -> bool:
-        """Whether the field could be a message's: no end is a client or SIP, and its SIDs are together."""
+        """Whether the field could be a message's: both ends are on one channel, not a call's, and its SIDs are together."""
         if place.name == "From":
             channels = {place.channel, _channel_of(self.first.get("To", ""))}
-            return channels.isdisjoint(_ANY_TEXT) and self._is_followed(place, "MessageSid")
+            is_one = len(channels) == 1 or place.channel == "rcs"
+            return (
+                is_one and channels.isdisjoint(_ANY_TEXT) and self._is_followed(place, "MessageSid")
+            )
         is_call = "CallSid" in self.first and self.channel in _ANY_TEXT
         return not is_call or self._shows("SmsSid", place.end, len(self.signed))
 
