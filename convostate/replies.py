@@ -535,7 +535,9 @@ class Workers(ABC):
                 if room > 0 and self._stop_at is None:
                     for hint in await work.due(queue, room, self._answers.now()):
                         self._start(Run(hint))
-                self._down = False
+                if self._down:
+                    self._down = False
+                    logger.warning("work is taken again")
             except Exception as error:  # noqa: BLE001  # or nobody would answer any more
                 pause_s = OUTAGE_S
                 if not self._down:

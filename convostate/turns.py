@@ -606,11 +606,18 @@ def without_store(turn: Turn, error: StoreError) -> Response | None:
     return None
 
 
-def too_large(turn: Turn) -> Response:
-    """The response to a webhook if the app's own is longer than Twilio accepts."""
+def too_large(turn: Turn, status: str | None) -> Response:
+    """The response to a webhook if the app's own is longer than Twilio accepts.
+
+    Args:
+        turn: The turn of the webhook.
+        status: The app's, such as ``200 OK``; None if it has none yet.
+    """
     turn.came_to("aborted", "too-large")
+    # An error page may hide why the app failed, such as Django's 400 for a host that it does not allow.
+    response = "response" if status is None else f"response with status {status[:3]}"
     turn.log(
-        f"answered 500: the app's response is over {MAX_RESPONSE_BYTES} bytes",
+        f"answered 500: the app's {response} is over {MAX_RESPONSE_BYTES} bytes",
         "Twilio's error 11750",
     )
     return empty_response(500)

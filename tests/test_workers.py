@@ -396,3 +396,4 @@ def test_a_store_that_is_down_is_logged_once_and_asked_again(
     workers.stop()
 
     assert caplog.text.count("until the store answers (down)") == 1
+    assert caplog.text.count("work is taken again") == 1

@@ -136,7 +136,10 @@ def test_w18_a_longer_response_is_500_and_closed_and_the_log_names_11750(
 
     assert (served.status, served.body, served.cookie) == (500, b"", "")
     assert closing.closed == 1
-    assert "11750" in caplog.text
+    assert (
+        "the app's response with status 200 is over 65536 bytes (Twilio's error 11750)"
+        in caplog.text
+    )
 
 
 def test_w18_an_app_that_swallows_the_error_of_write_does_not_send_half_a_response() -> None:

@@ -283,7 +283,9 @@ class ConversationMiddleware(Middleware):
         turn.leave()
         try:
             if running.collector.is_too_large:
-                response = await self._settle(running, too_large(turn))
+                response = await self._settle(
+                    running, too_large(turn, running.collector.response().status)
+                )
             else:
                 response = await self._settle(running, *self._finish(running))
         except Exception as error:

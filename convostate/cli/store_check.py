@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _LIFETIME_S = 60.0  # bounds what stays in the store if it fails halfway
 _POLLS, _POLL_S = 200, 0.01  # until a turn is seen to wait
+_UNSEEN_S = 0.1  # for a turn to wait in a store that does not show its queue
 
 
 def examine_store(store: Store | AsyncStore, settings: Settings) -> Iterator[Finding]:
@@ -137,8 +138,11 @@ def _begin_and_abort(store: Any, claim: Claim) -> None:
 
 
 def _wait_until_it_waits(store: Any, claim: Claim, waiting: Future[None]) -> None:
+    if not hasattr(store, "queue"):
+        futures.wait([waiting], _UNSEEN_S)
+        return
     for _ in range(_POLLS):
-        if waiting.done() or (hasattr(store, "queue") and store.queue(claim).waiting):
+        if waiting.done() or store.queue(claim).waiting:
             return
         futures.wait([waiting], _POLL_S)
 

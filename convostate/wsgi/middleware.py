@@ -161,8 +161,8 @@ class ConversationMiddleware(Middleware):
         app_began_s = time.perf_counter()
         try:
             response = collect(self.app, environ)
-        except ResponseTooLargeError:
-            return too_large(turn)
+        except ResponseTooLargeError as error:
+            return too_large(turn, error.status)
         finally:
             turn.app_s = time.perf_counter() - app_began_s
         now = clock()
@@ -190,6 +190,10 @@ class ConversationMiddleware(Middleware):
 
 class ResponseTooLargeError(Exception):
     """The app's response is longer than Twilio accepts. Never leaves this file."""
+
+    def __init__(self, status: str | None) -> None:
+        super().__init__()
+        self.status = status
 
 
 class _Collector:
@@ -233,7 +237,7 @@ class _Collector:
             raise AssertionError("the app's response body is not bytes")
         self.size += len(chunk)
         if self.size > MAX_RESPONSE_BYTES:
-            raise ResponseTooLargeError
+            raise ResponseTooLargeError(self.status)
         if self.status is None and chunk:
             raise AssertionError("the app sent a body before it called start_response")
         self.chunks.append(chunk)
@@ -260,7 +264,7 @@ def collect(app: WSGIApplication, environ: WSGIEnvironment) -> Response:
         if close is not None:
             close()
     if collector.size > MAX_RESPONSE_BYTES:  # the app swallowed what write() raised
-        raise ResponseTooLargeError
+        raise ResponseTooLargeError(collector.status)
     if collector.status is None:
         raise AssertionError("the app never called start_response")
     return Response(collector.status, collector.headers, b"".join(collector.chunks))
