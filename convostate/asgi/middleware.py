@@ -3,7 +3,7 @@
 path guarded? → read_body → authenticate → store.begin → open_turn
 → the app, its response collected → at its last body: finish → store.commit → the response is sent
 
-What the app does after its last body, such as background tasks, runs without the conversation.
+What the app does after its last body, such as background tasks, runs outside the conversation.
 """
 
 from __future__ import annotations
@@ -161,13 +161,13 @@ class ConversationMiddleware(Middleware):
             body = await read_body(headers, receive, self._max_body_bytes)
         except ClientGoneError:
             return
-        except RequestError as error:  # anything else is the server's
+        except RequestError as error:  # any other exception goes to the server
             await send_response(refuse(error), send)
             return
         try:
             request = request_of(scope, headers, body, self._public_url)
             webhook, signed = authenticate(request, self._secrets)
-        except Exception as error:  # noqa: BLE001  # what surprises the verification is not verified
+        except Exception as error:  # noqa: BLE001  # a request that breaks the verification is not verified
             await send_response(refuse(error), send)
             return
         scope = {**scope, "headers": verified_headers(scope, body), WEBHOOK_KEY: webhook}
@@ -222,7 +222,7 @@ class ConversationMiddleware(Middleware):
         await self.app({**scope, WEBHOOK_KEY: webhook}, receive, send)
 
     async def _take(self, running: _Running, receive: Receive) -> None:
-        """Hold the conversation, run the app, let go."""
+        """Take the conversation, run the app, release the conversation."""
         try:
             response = await self._begin(running)
             if response is None:
@@ -235,7 +235,7 @@ class ConversationMiddleware(Middleware):
                 await self._settle(running, None)
 
     async def _begin(self, running: _Running) -> Response | None:
-        """Wait for the conversation's earlier turns and open its state; or what is answered instead."""
+        """Wait for the conversation's earlier turns and open its state, or return what is answered instead."""
         turn, scope, now = running.turn, running.scope, running.clock()
         try:
             found = await running.store.begin(turn.claim, running.cookies, now)
@@ -254,7 +254,7 @@ class ConversationMiddleware(Middleware):
         return None
 
     async def _run_app(self, running: _Running, receive: Receive) -> None:
-        """Run the app; the last body of its response ends the turn."""
+        """Run the app. The last body of its response ends the turn."""
         collector = running.collector
 
         async def collect(message: Message) -> None:
@@ -272,11 +272,11 @@ class ConversationMiddleware(Middleware):
                 raise
         finally:
             running.turn.leave()
-        if running.failure is not None:  # whatever the app made of it
+        if running.failure is not None:  # also if the app has caught it
             raise running.failure
 
     async def _respond(self, running: _Running) -> None:
-        """End the turn and answer; the app goes on without the conversation."""
+        """End the turn and send the response. The app goes on outside the conversation."""
         running.is_over = True
         turn = running.turn
         turn.app_s = time.perf_counter() - running.app_began_s
@@ -295,7 +295,7 @@ class ConversationMiddleware(Middleware):
         await send_response(response, running.send)
 
     def _finish(self, running: _Running) -> tuple[Response, Outcome | None, Reply | None, float]:
-        """Decide and seal what is kept.
+        """Decide what is kept, and seal it.
 
         Raises:
             StateError: The state cannot be kept.
@@ -321,7 +321,7 @@ class ConversationMiddleware(Middleware):
         reply: Reply | None = None,
         now: float = 0.0,
     ) -> Response | None:
-        """Commit or abort, and report; carried out even if the request is cancelled meanwhile.
+        """Commit or abort, and report. This runs to its end even if the request is cancelled.
 
         Args:
             running: The turn.
@@ -364,8 +364,8 @@ class _Running:
     """One turn while its app runs.
 
     Attributes:
-        is_over: The app has answered; what it sends then changes nothing.
-        is_settled: The store has been told, or is being told, what came of the turn.
+        is_over: The app has answered; what it sends later is ignored.
+        is_settled: The turn has been committed or aborted, or is being so.
         failure: Why the response could not be sent.
     """
 
@@ -386,7 +386,7 @@ class _Running:
 
 
 def _replaying(body: bytes, receive: Receive) -> Receive:
-    """Give the app the verified body, then what the server says."""
+    """Give the app the verified body, then the server's messages."""
     replayed = False
 
     async def replay() -> Message:
@@ -400,7 +400,7 @@ def _replaying(body: bytes, receive: Receive) -> Receive:
 
 
 def _in_event_loop() -> bool:
-    """Whether this runs in a loop of asyncio's."""
+    """Whether an asyncio event loop runs this code."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:

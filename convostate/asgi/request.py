@@ -1,4 +1,4 @@
-"""scope and receive → Request: the bytes and the URL as they arrived, nothing interpreted.
+"""scope and receive → Request: the bytes and the URL as they arrived, uninterpreted.
 
 Servers differ. uvicorn puts its ``--root-path`` before the path, hypercorn does not, and a mount leaves
 the whole path and adds to `root_path`; the ASGI specification has `path` whole. Source:
@@ -37,7 +37,7 @@ class ClientGoneError(Exception):
 
 
 def routed_paths(scope: Scope) -> list[str]:
-    """The path in each way that a router of the field reads it: without `root_path`, without an origin."""
+    """The path as each known router reads it: without `root_path`, without an origin."""
     path: str = scope["path"]
     if path[:1] not in ("/", ""):  # absolute form: Quart takes the path out of it
         path = urlsplit(path).path
@@ -54,7 +54,7 @@ def headers_of(scope: Scope) -> dict[str, str]:
     """The headers under their WSGI names, repeated ones joined as WSGI servers join them."""
     found: dict[str, str] = {}
     for raw_name, raw_value in scope["headers"]:
-        if b"_" in raw_name:  # no header of Twilio's; with a dash it would be another header
+        if b"_" in raw_name:  # Twilio sends no such header; with a dash it would be another one
             continue
         name = f"HTTP_{raw_name.decode('latin-1').upper().replace('-', '_')}"
         value = raw_value.decode("latin-1")
@@ -65,7 +65,7 @@ def headers_of(scope: Scope) -> dict[str, str]:
 
 
 def url_of(scope: Scope, headers: dict[str, str], public_url: str | None) -> str:
-    """The URL that Twilio asked for, as far as it can be known without trusting a forwarding header.
+    """The URL that Twilio requested, as far as it is known without trusting a forwarding header.
 
     Args:
         scope: The server's.
@@ -98,7 +98,7 @@ def url_of(scope: Scope, headers: dict[str, str], public_url: str | None) -> str
 
 
 async def read_body(headers: dict[str, str], receive: Receive, most: int) -> bytes:
-    """Read the body whole.
+    """Read the whole body.
 
     Raises:
         RequestError: 400 the length is not a number or not the body's, 413 it is longer than `most`.
@@ -176,7 +176,7 @@ def _signing_client(headers: dict[str, str]) -> str:
 
 
 def verified_headers(scope: Scope, body: bytes) -> list[tuple[bytes, bytes]]:
-    """The headers for the app: the length is the verified body's, and no other spelling shadows it."""
+    """The headers for the app, with the length of the verified body and without other spellings of it."""
     kept = [
         (name, value)
         for name, value in scope["headers"]
@@ -187,7 +187,7 @@ def verified_headers(scope: Scope, body: bytes) -> list[tuple[bytes, bytes]]:
 
 
 def _target(scope: Scope) -> str:
-    """The path as spelled on the wire, or rebuilt where that is not known, with `root_path`."""
+    """The path with `root_path`, as spelled on the wire, or rebuilt if that is unknown."""
     path: str = scope["path"]
     root: str = scope.get("root_path", "").rstrip("/")
     whole = path if not root or path == root or path.startswith(f"{root}/") else root + path

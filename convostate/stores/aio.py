@@ -1,4 +1,4 @@
-"""Stores for asyncio, made of stores that block: those that never wait run in the loop, others in threads."""
+"""Stores for asyncio, made of stores that block. A store that never waits runs in the loop, others in threads."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from concurrent.futures import Future
 
-# A begin that waits for an earlier turn keeps its thread for up to 8 s. What lets the earlier turn go has
-# threads of its own, or each would wait for the other.
+# A begin that waits for an earlier turn occupies its thread for up to 8 s. The calls that end a turn have
+# threads of their own, or they would wait for the turns that wait for them.
 BEGINNING_THREADS, ENDING_THREADS = 32, 8
 
 
@@ -61,7 +61,7 @@ def as_async_store(store: object) -> AsyncStore:
 class Ring:
     """Wakes a task that waits, from any thread.
 
-    `rung` stays true until the wait that it ends, so no ring is missed.
+    A ring that comes early ends the next wait, so no ring is missed.
     """
 
     def __init__(self) -> None:
@@ -93,19 +93,19 @@ class Ring:
         self._rung = False
 
 
-# The tasks of all `Tasks`, which nobody cancels.
+# The tasks that `Tasks` has started, in all event loops. Nothing cancels them.
 _carried_out: WeakSet[asyncio.Task[Any]] = WeakSet()
 
 
 class Tasks:
-    """Work that is carried out to its end, whoever is cancelled meanwhile."""
+    """Work that runs to its end even if the task that waits for it is cancelled."""
 
     def __init__(self) -> None:
         self._running: set[asyncio.Task[Any]] = set()  # the loop alone would let them be collected
         self._last: dict[int, asyncio.Task[Any]] = {}
 
     def start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """Start a task that nobody need await."""
+        """Start a task that need not be awaited."""
         task = asyncio.get_running_loop().create_task(work)
         self._running.add(task)
         _carried_out.add(task)
@@ -113,7 +113,7 @@ class Tasks:
         return task
 
     async def in_order(self, begun: Begun, work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
-        """Await work on a turn, which goes on if the caller is cancelled, after all earlier work on it."""
+        """Await work on a turn. It follows all earlier work on the turn, and goes on if the caller is cancelled."""
         turn = id(begun)  # which `work` keeps alive
         if asyncio.current_task() in _carried_out:
             return await self._after(self._last.get(turn), work)
@@ -132,7 +132,7 @@ class Tasks:
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)
         if not task.cancelled():
-            task.exception()  # whoever awaited it has it; nobody else is to be told
+            task.exception()  # marked as retrieved: whoever awaits the task gets it
 
 
 class InLoop(AsyncStore):

@@ -25,7 +25,7 @@ class LoopThread:
 
     def _serve(self) -> None:
         while not self._stops:
-            # What an app raises to end its process ends the loop; whoever awaits the app is given it.
+            # An app that exits stops the loop; the exception goes to whoever awaits the app.
             with suppress(SystemExit, KeyboardInterrupt):
                 self._loop.run_forever()
 
@@ -57,7 +57,7 @@ def blocking_store(store: Any) -> Iterator[Any]:
     try:
         yield _BlockingStore(store, loop)
     finally:
-        with suppress(Exception):  # whatever is wrong with the store has been seen by now
+        with suppress(Exception):  # a fault of the store has shown before
             loop.run(store.close(), _PATIENCE_S)  # its connections are the loop's
         loop.close()
 
