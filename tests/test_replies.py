@@ -636,7 +636,7 @@ def test_wrong_uses_of_answer_later_say_what_to_do(world: Deferring) -> None:
     refused(kept[0])
     assert "after it" in raised[2]
     refused({})
-    assert "Wrap the app" in raised[3]
+    assert "neither an environ nor a scope" in raised[3]
 
 
 @pytest.mark.parametrize("door", ["threads", "loop"])
