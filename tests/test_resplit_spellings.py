@@ -274,6 +274,25 @@ def test_a09_the_url_of_a_get_is_not_a_shorter_url_and_a_form(
     assert status_of(posted(forged, url=read, signature=oracle_sign(url))) == 403
 
 
+@pytest.mark.parametrize("about", [{"Body": "", "ConversationSid": "CH" + "1" * 32, "MessageSid": "IM" + "1" * 32}, {"TaskAttributes": "", "TaskSid": "WT" + "1" * 32}])  # fmt: skip
+def test_a09_an_event_by_get_is_not_a_url_and_a_message(about: Params) -> None:
+    name, *_ = about
+    body = f"AccountSid{OTHER}BodystopFrom15550666666MessageSid{SID}Zz"
+    url = f"{URL}?{urlencode({'AccountSid': ACCOUNT, 'EventType': 'onMessageAdded', **about, name: body})}"
+    read, rest = url.split(body)
+    forged = {
+        "AccountSid": OTHER,
+        "Body": "stop",
+        "From": "15550666666",
+        "MessageSid": SID,
+        "Zz": rest,
+    }
+    assert read + glued(forged) == url
+
+    assert status_of(posted(forged, url=read, signature=oracle_sign(url))) == 403
+    assert status_of(posted(text(), url=f"{URL}?EventType=onMessageAdded&step=2")) == 200
+
+
 def test_a09_a_link_with_a_whole_webhook_may_be_in_a_text() -> None:
     link = f"https://example.com/sms/42?{urlencode(text('hi', From=BOB))}"
 

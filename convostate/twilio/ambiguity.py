@@ -503,14 +503,15 @@ class _Reading:
         except RequestError:
             return
         sids = [name for name in ("CallSid", *MESSAGE_SIDS) if _whole_sid(get.get(name, ""))]
-        if not _whole_sid(get.get("AccountSid", "")) or not sids or "From" not in get:
+        is_event = "EventType" in get  # of Conversations or TaskRouter, which have no sender
+        if not _whole_sid(get.get("AccountSid", "")) or not (is_event or (sids and "From" in get)):
             return
         cut = self.spans[0][3]
         if not goes_on:
             # The query's last value would go on in the form, so only a parameter with free text can be the last.
             cut = self.signed[: self.begin].rpartition("&")[2].rpartition("?")[2].partition("=")[0]
-            chooses_names = get["From"].startswith(("client:", "sip:"))
-            if cut in _STRICT or not (cut in DOCUMENTED or chooses_names):
+            is_any = is_event or get["From"].startswith(("client:", "sip:"))
+            if cut in _STRICT or not (cut in DOCUMENTED or is_any):
                 return
         if any(get.get(name, "") != self.first.get(name, "") for name in ("AccountSid", "From", *sids)):  # fmt: skip
             self._refuse(cut, "the query and the form could be one query")
