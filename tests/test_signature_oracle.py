@@ -49,7 +49,7 @@ def defect(url: str) -> str:
     parts = urlsplit(url)
     if parts.netloc.startswith("[") and parts.port:
         return "removing the port of an IPv6 address, it cuts at the first colon"
-    if url.endswith(("?", "#")) or url.partition("?")[0].endswith(";"):
+    if url.endswith(("?", "#")) or url.partition("?")[0].partition("#")[0].endswith(";"):
         return "it rebuilds the URL and loses an empty query, fragment or parameter"
     return ""
 
