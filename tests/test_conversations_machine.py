@@ -143,8 +143,12 @@ class Conversations(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([1.0, 59.0, 3600.0]))
     def set_back(self, seconds: float) -> None:
-        """Another host's clock, which may be a minute behind the one that wrote last."""
-        self.now = max(round(self.now - seconds, 3), self.written - 60)
+        """Another host's clock, which may be a minute behind the one that wrote last.
+
+        Not back before an expiry: a store may have swept what had expired.
+        """
+        expired = [each.expires for each in self.expected.values() if each.expires <= self.now]
+        self.now = max(round(self.now - seconds, 3), self.written - 60, *expired)
 
     @rule(first=st.sampled_from([0, 1, 2]), others=st.sets(st.sampled_from([0, 1, 2]), max_size=2))
     def rotate(self, first: int, others: set[int]) -> None:
