@@ -112,6 +112,9 @@ def test_the_facts_are_those_of_the_parameters() -> None:
     assert prove(posted(without(text(), "MessageSid"))).message_sid == SID
     assert prove(posted(without(without(text(), "SmsSid"), "SmsMessageSid"))).message_sid == SID
 
+    status = without(text(MessageStatus="sent"), "SmsStatus")
+    assert prove(posted(without(status, "Body"))).kind == "message-status"
+
     empty = prove(posted({"x": "1"}))
     assert (empty.account_sid, empty.message_sid, empty.body, empty.media) == ("", "", "", ())
 
