@@ -91,6 +91,37 @@ def test_an_answer_is_lost_if_a_process_that_does_not_know_of_workers_wrote_the_
     assert world.work() == ["hello"]
 
 
+def test_a_turn_that_waits_for_an_answer_is_let_in_when_the_worker_rests(
+    world: Deferring, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_work, "_HANDOVER_MS", 60_000)
+    base, waiter, answer = name_of(world), b"a turn's own id.", world.answer
+
+    def while_one_waits(turn: Answering) -> None:
+        redis.rpush(f"{base}q", waiter)
+        answer(turn)
+
+    world.answer = while_one_waits
+    world.phone().text("hello")
+    world.work()
+
+    assert redis.get(f"{base}l") == waiter
+    assert redis.lrange(f"{base}l".encode() + waiter, 0, -1) == [b"1"]
+
+
+def test_the_oldest_dead_letters_of_a_conversation_make_room(
+    world: Deferring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_work, "_MOST_LETTERS", 2)
+    for code in (21610, 63016, 30007):
+        world.twilio.refuse_sends(code, times=1)
+        world.phone().text("hello")
+        world.work()
+
+    reasons = [letter.reason for _, letter in world.conversations.dead_letters()]
+    assert reasons == ["63016", "30007"]
+
+
 def name_of(world: Deferring) -> str:
     """The key of Ada's state."""
     turn: Any = world.conversations._turn(US, ADA, None)
