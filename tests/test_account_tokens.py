@@ -71,7 +71,7 @@ def test_a37_the_main_token_answers_for_the_main_account_beside_subaccounts() ->
     assert status_of(signed(TOKEN, STRANGE), both) == 403
 
 
-def test_a37_without_its_account_the_main_token_answers_for_none_beside_subaccounts() -> None:
+def test_a37_a_main_token_without_its_account_verifies_nothing_if_subaccounts_are_set() -> None:
     unnamed = secrets(auth_token=TOKEN, account_tokens={SUB: SUB_TOKEN})
     assert status_of(signed(SUB_TOKEN, SUB), unnamed) == 200
     assert status_of(signed(TOKEN), unnamed) == 403

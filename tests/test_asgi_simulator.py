@@ -129,7 +129,7 @@ BREAKS = {
 
 
 @pytest.mark.parametrize("messages", BREAKS.values(), ids=BREAKS)
-def test_an_app_that_breaks_the_specification_is_told(messages: list[dict[str, Any]]) -> None:
+def test_an_app_that_breaks_the_specification_gets_an_error(messages: list[dict[str, Any]]) -> None:
     async def app(_scope: Any, _receive: Any, send: Any) -> None:
         for message in messages:
             await send(message)

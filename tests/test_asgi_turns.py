@@ -405,7 +405,7 @@ def test_v22_the_url_is_the_one_that_twilio_signed(
     assert refused.status == 403
 
 
-def test_v23_two_signatures_are_none() -> None:
+def test_v23_two_signatures_are_refused() -> None:
     scope, body = scope_of(signed())
     scope["headers"].append((b"x-twilio-signature", b"x"))
     sent = Sent()

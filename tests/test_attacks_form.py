@@ -140,7 +140,7 @@ def test_a_natural_text_passes(body: str) -> None:
 @pytest.mark.parametrize("query", [
     "", f"?{urlencode({'AccountSid': ACCOUNT, 'Body': 'evil', 'From': ADA, 'To': US})}&z=",
 ], ids=["a08 path alone", "a08 with a query"])  # fmt: skip
-def test_the_signature_of_a_form_is_none_of_a_glued_url(query: str) -> None:
+def test_the_signature_of_a_form_does_not_verify_a_glued_url(query: str) -> None:
     params = own(f"x{query}")
     glued = URL + "".join(name + params[name] for name in sorted(params))
     signature = sign(URL, params.items(), TOKEN)
@@ -171,7 +171,7 @@ def part(head: str) -> bytes:
     pytest.param(FORM, b"", {403}, id="a09 an empty form"),
     pytest.param(FORM, urlencode(text()).encode(), {403}, id="a09 a form"),
 ])  # fmt: skip
-def test_the_signature_of_a_get_is_none_of_a_post(
+def test_the_signature_of_a_get_does_not_verify_a_post(
     content_type: str | None, body: bytes, statuses: set[int]
 ) -> None:
     proven = signed(method="GET")

@@ -211,7 +211,7 @@ def test_the_algorithm_is_one_that_is_configured(
 
 
 @pytest.mark.parametrize("algorithm", ["HMAC_SHA256", "HMAC_SHA1"])
-def test_a26_an_auth_token_is_no_shared_key(algorithm: str) -> None:
+def test_a26_an_auth_token_is_not_a_shared_key(algorithm: str) -> None:
     signature = sign(URL, text().items(), TOKEN, algorithm)
     scheme = f"key={ACCOUNT},algorithm={algorithm}"
     environ = signed(

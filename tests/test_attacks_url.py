@@ -119,7 +119,7 @@ def test_another_spelling_of_a_signed_target_is_refused(signed_url: str, target:
 
 
 @DOORS
-def test_a19_a_fragment_is_no_part_of_the_url() -> None:
+def test_a19_a_fragment_is_not_part_of_the_url() -> None:
     assert answer(signed(REQUEST_URI="/sms#there")) == (200, URL)
     assert answer(signed(REQUEST_URI="/sms#?a=b")) == (200, URL)
 
@@ -168,7 +168,7 @@ def test_a_port_may_be_signed_or_not(port: str) -> None:
 
 
 @pytest.mark.parametrize("port", NO_PORTS, ids=lambda port: f"a21 {port!a}")
-def test_what_is_no_port_is_refused(port: str) -> None:
+def test_an_invalid_port_is_refused(port: str) -> None:
     arrived = {"HTTP_HOST": f"example.com{port}"}
 
     assert answer(signed() | arrived)[0] == 403
@@ -180,7 +180,7 @@ def test_what_is_no_port_is_refused(port: str) -> None:
     "user:pass@example.com", "@example.com", "user@example.com:443", "[::1", "::1", "[::1]x", "", " ",
     "example.com ", "example.com,evil.example", "example.com#", "ex\xe4mple.com", "example.com\\",
 ], ids=lambda host: f"a21 {host!a}")  # fmt: skip
-def test_what_is_no_host_is_refused(host: str) -> None:
+def test_an_invalid_host_is_refused(host: str) -> None:
     """Even where that very URL was signed: Twilio signs no user name, and no such host."""
     url = f"https://{host}/sms"
     environ = signed(HTTP_HOST=host, HTTP_X_TWILIO_SIGNATURE=sign(url, text().items(), TOKEN))
@@ -219,7 +219,7 @@ def test_a22_a_method_is_never_overridden() -> None:
     assert answer(signed(text(_method="POST"), REQUEST_METHOD="PATCH"))[0] == 405
 
 
-def test_a23_a_header_with_underscores_is_no_other_header() -> None:
+def test_a23_a_header_with_underscores_does_not_replace_the_real_one() -> None:
     """Where a server folds ``X_Twilio_Signature`` into the real one, it is that: proof or no proof."""
     both = f"AAAA,{signed()['HTTP_X_TWILIO_SIGNATURE']}"
 

@@ -223,7 +223,7 @@ class Stopped(MemoryStore):
 
 
 @pytest.mark.parametrize("error", [OptedOutError, ConversationExistsError])
-def test_p1_what_start_refuses_is_told_without_a_number(
+def test_p1_an_error_of_start_shows_no_number(
     error: type[ConvostateError], caplog: pytest.LogCaptureFixture
 ) -> None:
     conversations, client = installation(Stopped() if error is OptedOutError else MemoryStore())

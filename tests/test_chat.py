@@ -35,7 +35,7 @@ def test_with_nothing_set_it_prints_the_transcript_of_the_counter() -> None:
     assert done.stdout == f"> hello\n{FIRST}> again\n{SECOND}"
 
 
-def test_the_first_word_is_an_app_where_it_looks_like_one() -> None:
+def test_the_first_word_is_an_app_if_it_looks_like_one() -> None:
     named = chat("convostate.demo.profile:app", "name Ada")
     message = chat("at 9: ok?", "note:", "a:b c")
 
@@ -75,7 +75,7 @@ def test_400_days_can_pass_more_than_once() -> None:
     assert result.stdout == "-- 400d later\n" * 4 + "> hello\n" + FIRST
 
 
-def test_a_pipe_that_is_no_text_is_refused_at_that_line() -> None:
+def test_a_pipe_with_binary_input_is_refused_at_that_line() -> None:
     result = CliRunner().invoke(main, ["chat"], input=b"h\xc3\xa9llo\n\xff\n")
 
     assert (result.exit_code, result.stdout) == (2, f"> h\u00e9llo\n{FIRST}")

@@ -73,7 +73,7 @@ def test_an_answer_that_fails_shows_its_traceback_and_is_status_1(tmp_path: Path
     assert "an answer failed, and it is tried again in 1 s" in done.stderr
 
 
-def test_a_pipe_that_stays_open_hears_the_answer() -> None:
+def test_a_pipe_that_stays_open_gets_the_answer() -> None:
     with subprocess.Popen(
         [*CHAT, "--json", APP],
         env=environ(PYTHONUNBUFFERED="1"),

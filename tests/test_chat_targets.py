@@ -97,7 +97,7 @@ def test_e5_a_module_of_a_package_has_its_full_name() -> None:
         ("./e5_missing.py", "There is no file"),
     ],
 )
-def test_e5_what_is_no_app_is_an_error(word: str, says: str) -> None:
+def test_e5_what_is_not_an_app_is_an_error(word: str, says: str) -> None:
     with pytest.raises(UsageError, match=says):
         load(word)
 

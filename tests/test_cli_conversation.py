@@ -150,7 +150,7 @@ NO_ACCOUNT = (
 
 @pytest.mark.parametrize("command", ["show", "end", "forget"])
 @pytest.mark.parametrize("account", [[], ["--account", "A\tC"]])
-def test_without_an_account_the_option_that_names_it_is_told(
+def test_without_an_account_the_error_names_its_option(
     command: str, account: list[str], environ: dict[str, str | None]
 ) -> None:
     begin(environ)
@@ -161,7 +161,7 @@ def test_without_an_account_the_option_that_names_it_is_told(
     assert run(ours, command, OURS, THEIRS, "--account", ACCOUNT).exit_code == 0
 
 
-def test_open_without_an_account_tells_the_option_that_names_it() -> None:
+def test_open_without_an_account_names_the_option_for_it() -> None:
     words = ["open", "token", "--ours", OURS, "--theirs", THEIRS]
 
     assert CliRunner().invoke(main, words).stderr == NO_ACCOUNT
@@ -176,7 +176,7 @@ def test_open_without_an_account_tells_the_option_that_names_it() -> None:
         (["open", "token", "--ours", OURS, "--theirs", " not one"], "'--theirs'"),
     ],
 )
-def test_what_is_no_address_is_named_and_not_shown(words: list[str], named: str) -> None:
+def test_an_invalid_address_is_named_and_not_shown(words: list[str], named: str) -> None:
     result = CliRunner().invoke(main, words)
 
     assert (result.exit_code, result.stdout) == (2, "")
@@ -238,7 +238,7 @@ def test_open_says_why_a_cookie_does_not_open(
     assert result.stdout.startswith(f"does not open: {reason}")
 
 
-def test_open_says_that_nonsense_is_no_token() -> None:
+def test_open_says_that_nonsense_is_not_a_token() -> None:
     ends = ["--ours", OURS, "--theirs", THEIRS, "--account", ACCOUNT]
     result = CliRunner().invoke(main, ["open", "not a token", *ends])
 

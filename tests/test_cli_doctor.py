@@ -93,7 +93,7 @@ def test_a_wrong_setting_is_a_fault_until_the_advice_is_followed(
     assert said not in well.stdout
 
 
-def test_wrong_settings_are_told_all_at_once() -> None:
+def test_all_wrong_settings_are_named_at_once() -> None:
     wrong = {"CONVOSTATE_KEYS": "x", "CONVOSTATE_PATHS": "sms", "CONVOSTATE_ON_OUTAGE": "no"}
     said = doctor(**wrong).stdout
     assert said.count("fault ") == len(wrong)

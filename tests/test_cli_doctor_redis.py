@@ -48,7 +48,7 @@ def faults(server: RedisServer, rights: list[str], **environ: str) -> list[dict[
 
 
 @pytest.mark.parametrize("most", ["0", "1", "8"])
-def test_the_readmes_rights_are_no_fault_and_nothing_is_left(
+def test_the_documented_rights_are_enough_for_doctor_and_nothing_is_left(
     server: RedisServer, most: str
 ) -> None:
     server.admin.flushall()
@@ -168,7 +168,7 @@ def test_each_call_that_fails_is_a_fault(settings: Settings, call: str) -> None:
     assert (found.level, found.what, found.advice) == ("fault", "it is down", "Start it")
 
 
-def test_no_connection_stays_where_a_right_is_missing(server: RedisServer) -> None:
+def test_no_connection_stays_open_if_a_right_is_missing(server: RedisServer) -> None:
     faults(server, [right for right in RIGHTS if right != "+blpop"])
 
     wait_until(lambda: not clients_of(server), "a server that nobody is connected to")

@@ -50,14 +50,14 @@ def test_a_wrong_command_line_is_one_line_and_status_2(words: list[str], says: s
     "words",
     [["chat", "\udcff"], ["sign", "https://a.example/", "Body=\udcff"], ["doctor", "\udcff:app"]],
 )
-def test_a_word_that_is_no_text_is_one_line_and_status_2(words: list[str]) -> None:
+def test_an_argument_that_is_not_utf_8_is_one_line_and_status_2(words: list[str]) -> None:
     result = CliRunner(env={"TWILIO_AUTH_TOKEN": "the-token"}).invoke(main, words)
 
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == ("convostate: An argument is not valid UTF-8. Write it in UTF-8\n")
 
 
-def test_a_parameter_that_is_no_text_is_refused_wherever_it_comes_from() -> None:
+def test_a_parameter_that_is_not_text_is_refused_from_any_source() -> None:
     with pytest.raises(UsageError, match="Write it in UTF-8"):
         read_params(click.Context(main), click.Argument(["params"]), ("Body=\udcff",))
 

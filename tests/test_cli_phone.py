@@ -78,7 +78,7 @@ def test_a_port_that_is_taken_is_said() -> None:
     assert "Choose another one: --port 8001" in said
 
 
-def test_wrap_wraps_for_now_and_without_it_there_is_no_state(tmp_path: Path) -> None:
+def test_wrap_wraps_temporarily_and_without_it_there_is_no_state(tmp_path: Path) -> None:
     (tmp_path / "bare.py").write_text(BARE, encoding="utf-8")
     text = {"phone": 0, "body": "hi"}
     with phone_server("bare:app", folder=tmp_path) as url:
@@ -130,7 +130,7 @@ def test_the_numbers_are_the_given_ones_and_the_app_s_as_well() -> None:
     ]
 
 
-def test_the_app_s_number_is_nobody_else_s() -> None:
+def test_the_apps_number_cannot_be_a_persons() -> None:
     with phone_server("--texting", "+15550100001") as url:
         phones = ask(url, "/look")["phones"]
 

@@ -111,7 +111,7 @@ def test_the_documented_curl_line_is_taken_by_a_running_app_for_a_message() -> N
         assert "You've sent" not in answer_to(refused.stdout.splitlines()[1])
 
 
-def test_curl_is_told_to_leave_the_url_as_it_was_signed() -> None:
+def test_the_curl_line_leaves_the_url_as_it_was_signed() -> None:
     for path in ("/sms", "/a/../sms", "/sms?a[]={b}", "/./sms?a=[1-3]"):
         url = f"https://example.com{path}"
         command = shlex.split(sign("--curl", url, TWILIO_AUTH_TOKEN="t").stdout.splitlines()[1])

@@ -76,7 +76,7 @@ def sent(redis: Redis) -> list[str]:
 
 
 @pytest.mark.parametrize("loop", ["", "1"], ids=["threads", "loop"])
-def test_a_worker_answers_and_ends_when_it_is_told_to(
+def test_a_worker_answers_and_ends_when_asked(
     world: Deferring, environ: dict[str, str], redis: Redis, loop: str
 ) -> None:
     with working({**environ, "LATER_LOOP": loop}, "--threads", "2") as worker:
@@ -194,7 +194,7 @@ def test_dead_shows_what_was_given_up_and_puts_it_back(
     assert world.work() == ["hello"]
 
 
-def test_what_another_key_sealed_is_a_dead_letter_that_names_nobody_and_blocks_nothing(
+def test_what_another_key_sealed_is_a_dead_letter_without_a_number_and_blocks_nothing(
     world: Deferring, environ: dict[str, str]
 ) -> None:
     new = Keyring.generate()
@@ -219,7 +219,7 @@ def test_what_another_key_sealed_is_a_dead_letter_that_names_nobody_and_blocks_n
     assert world.work() == ["again hello"]
 
 
-def test_dead_is_refused_where_there_is_no_server(environ: dict[str, str]) -> None:
+def test_dead_is_refused_without_a_server_side_store(environ: dict[str, str]) -> None:
     for store in ("cookie", "memory"):
         result = dead({**environ, "CONVOSTATE_STORE": store})
         assert result.exit_code == 2

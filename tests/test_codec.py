@@ -243,13 +243,13 @@ def test_any_bytes_are_a_state_or_a_seal_error(data: bytes) -> None:
     cbor2.dumps(cbor2.CBORTag(258, [[1]])), cbor2.dumps({"a": cbor2.CBORTag(0x7475706D, "x")}), b"\x81" * 10_000, b"\x9f" * 1000,
     b"\xbb\xff\xff\xff\xff\xff\xff\xff\xff", b"\x5b\x7f\xff\xff\xff\xff\xff\xff\xff",
 ])  # fmt: skip
-def test_what_is_no_state_is_malformed(data: bytes) -> None:
+def test_anything_but_a_state_is_malformed(data: bytes) -> None:
     with pytest.raises(SealError) as caught:
         decode(data)
     assert caught.value.reason == "malformed"
 
 
-def test_an_ending_is_none() -> None:
+def test_the_end_of_a_conversation_decodes_as_none() -> None:
     assert decode(encode(None)) is None
     assert decode(encode({})) == {}
 

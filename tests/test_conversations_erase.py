@@ -33,7 +33,7 @@ def test_peek_gives_a_copy_that_refuses_to_be_changed(world: World) -> None:
     assert world.peek() == {"step": 1, "list": [1]}
 
 
-def test_peek_finds_nothing_where_there_is_nothing(world: World) -> None:
+def test_peek_finds_nothing_without_a_conversation(world: World) -> None:
     world.put({"step": 1})
 
     assert world.conversations.peek(ours=US, theirs=BOB) is None

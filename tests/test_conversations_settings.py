@@ -35,7 +35,7 @@ def test_without_settings_they_come_from_the_environment(monkeypatch: pytest.Mon
     assert conversations.settings.store == "redis://127.0.0.1:1/0"
 
 
-def test_a_memory_that_nobody_shares_will_not_do() -> None:
+def test_a_memory_store_that_is_not_shared_is_refused() -> None:
     with pytest.raises(UsageError, match=r"Conversations\(store=middleware\.store\)"):
         Conversations(settings(store="memory"))
 
@@ -64,7 +64,7 @@ def test_settings_that_do_not_go_together_are_refused() -> None:
         )
 
 
-def test_nobody_is_named_by_what_is_printed(world: World, redis: Redis) -> None:
+def test_what_is_printed_names_no_person(world: World, redis: Redis) -> None:
     printed = [repr(world.conversations), repr(RedisStore(redis))]
     world.put({"body": "secret"})
     printed.append(repr(world.conversations.peek(**PAIR)))
@@ -110,7 +110,7 @@ def test_a_number_as_people_dial_it_names_no_conversation(
 
 
 @pytest.mark.parametrize("given", ["x", {"store": "memory"}, MemoryStore()])
-def test_what_are_no_settings_is_told_what_to_give(given: Any) -> None:
+def test_an_object_other_than_settings_is_refused_with_advice(given: Any) -> None:
     with pytest.raises(
         UsageError, match=r"settings must be Settings, got .*\. Write Settings\(auth_token="
     ):
@@ -128,7 +128,7 @@ class Halfway:
 
 
 @pytest.mark.parametrize("given", [object(), "memory", MemoryStore, Halfway()])
-def test_what_is_no_store_is_told_what_to_give(given: Any) -> None:
+def test_an_object_other_than_a_store_is_refused_with_advice(given: Any) -> None:
     with pytest.raises(UsageError, match=r"Derive it from convostate\.stores\.Store$"):
         Conversations(settings(), store=given)
 

@@ -166,7 +166,7 @@ def test_a_lifetime_is_shorter_only(lifetime: Any) -> None:
         turn(lambda state: setattr(state, "lifetime", lifetime))
 
 
-def test_a_cookie_of_the_apps_own_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_cookie_that_the_app_sets_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     def app(environ: Any, start_response: Any) -> list[bytes]:
         environ["convostate.state"]["n"] = 1
         start_response("200 OK", [*XML, ("Set-Cookie", "own-secret=1"), ("set-cookie", "b=2")])

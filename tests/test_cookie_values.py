@@ -121,6 +121,6 @@ def test_no_cookie_of_ours_loses_nothing(cookies: str) -> None:
 @pytest.mark.parametrize(
     "value", [f'"{TEXT}"', f"{TEXT[:50]} {TEXT[50:]}", f"{TEXT} x", f" {TEXT} "]
 )
-def test_a35_a_value_that_is_no_cookies_is_ours_or_nobodys(value: str) -> None:
+def test_a35_a_value_without_a_name_is_ours_or_ignored(value: str) -> None:
     state = state_of(f"convostate={value}")
     assert state == ({} if state.is_new else {"messagecount": 1})

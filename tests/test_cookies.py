@@ -135,7 +135,9 @@ def test_a33_every_changed_byte_and_every_cut_is_a_fresh_state() -> None:
 
 
 @pytest.mark.parametrize(("purpose", "keys"), [("state", KEY), ("reply", KEY)])
-def test_a32_a_value_sealed_for_the_server_is_no_cookie(purpose: str, keys: str) -> None:
+def test_a32_a_value_sealed_for_the_server_does_not_open_as_a_cookie(
+    purpose: str, keys: str
+) -> None:
     middleware = wrapped(counting, store="memory", keys=keys)
     serve(middleware, signed())
     store: Any = getattr(middleware.store, "store", middleware.store)

@@ -90,7 +90,7 @@ def test_the_longest_words_and_lists_fit_into_a_cookie(twilio: TwilioSimulator) 
     assert replies[-1].count("\n") == profile.MAX_ITEMS + 1
 
 
-def test_a_webhook_that_is_no_text_gets_an_empty_response(twilio: TwilioSimulator) -> None:
+def test_a_webhook_other_than_a_text_gets_an_empty_response(twilio: TwilioSimulator) -> None:
     reply = twilio.phone("+15550100001", texting=US).call()
 
     assert (reply.status, reply.messages) == (200, [])

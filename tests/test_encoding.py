@@ -23,7 +23,7 @@ def test_what_is_encoded_decodes(data: bytes) -> None:
 
 
 @pytest.mark.parametrize("text", ["AA==", "AB", "A", "A A", "AA\n", "A+", "A/", "AAé", "AAA=", "=", "\ud800"])  # fmt: skip
-def test_another_spelling_is_none(text: str) -> None:
+def test_another_spelling_of_base64url_is_refused(text: str) -> None:
     assert from_base64url(text) is None
 
 

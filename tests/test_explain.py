@@ -133,7 +133,9 @@ ELSEWHERE = {
 
 
 @pytest.mark.parametrize(("received", "configured", "says"), ELSEWHERE.values(), ids=ELSEWHERE)
-def test_what_no_setting_mends_is_told_too(received: str, configured: str, says: str) -> None:
+def test_a_fault_that_no_setting_mends_is_named_too(
+    received: str, configured: str, says: str
+) -> None:
     found = ask(received, configured)
     assert not found.valid
     assert says in str(found)
@@ -196,7 +198,7 @@ def test_a_forwarding_header_says_what_to_try(headers: dict[str, str], signed_ur
     {"X-Forwarded-Prefix": "prod"}, {"X-Forwarded-Prefix": "/" + "p" * 255}, {"X-Forwarded-Host": "u@prod"}, {"X-Forwarded-Host": "pr\r\nod"},
     {"X-Forwarded-Host": "a,b,c,d,prod"}, {"Forwarded": "by=prod"}, {"X-Original-URI": "prod/sms"},
 ])  # fmt: skip
-def test_a_forwarding_header_that_holds_none_is_not_tried(headers: dict[str, str]) -> None:
+def test_a_forwarding_header_without_a_valid_host_is_not_tried(headers: dict[str, str]) -> None:
     hosts = ("prod", "u@prod", "pr\r\nod", "example.comprod")
     places = [f"https://{host}/sms" for host in hosts]
     for place in [*places, "https://example.com/prod/sms", f"https://example.com/{'p' * 255}/sms"]:
@@ -231,7 +233,7 @@ def test_o7_a_mount_that_is_not_in_twilios_url_is_for_the_server_to_clear(
     pytest.param({k: v for k, v in PARAMS.items() if v}, PARAMS, "without its blank parameters", id="blanks left out"),
     pytest.param({}, PARAMS, "without its form parameters", id="json taken for a form"),
 ])  # fmt: skip
-def test_parameters_that_changed_on_the_way_are_told(
+def test_parameters_that_changed_on_the_way_are_named(
     params: dict[str, str], received: dict[str, str], says: str
 ) -> None:
     url = "https://example.com/sms"
@@ -245,7 +247,7 @@ def test_parameters_that_changed_on_the_way_are_told(
     assert ask(url, url, received=received).valid
 
 
-def test_the_token_of_another_account_is_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_advice_names_the_token_of_another_account(caplog: pytest.LogCaptureFixture) -> None:
     two = {ACCOUNT: TOKEN, SUB: OTHER_TOKEN}
     environ = signed(token=OTHER_TOKEN)
     assert serve(wrapped(Answering(), account_tokens=two), environ, outside=False).status == 403
@@ -260,7 +262,9 @@ def test_the_token_of_another_account_is_told(caplog: pytest.LogCaptureFixture) 
     )
 
 
-def test_an_account_without_a_token_is_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_advice_for_an_account_without_a_token_names_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     environ = signed(text(AccountSid=SUB), token=OTHER_TOKEN)
     assert (
         serve(wrapped(Answering(), account_tokens={ACCOUNT: TOKEN}), environ, outside=False).status
@@ -278,7 +282,7 @@ def test_an_account_without_a_token_is_told(caplog: pytest.LogCaptureFixture) ->
     )
 
 
-def test_a_browser_is_told_of_the_paths(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_refused_browser_gets_advice_about_the_paths(caplog: pytest.LogCaptureFixture) -> None:
     page = bare("https://example.com/page", "GET")
     assert serve(wrapped(Answering()), page, outside=False).status == 403
     assert caplog.text.rstrip().endswith(
@@ -289,7 +293,7 @@ def test_a_browser_is_told_of_the_paths(caplog: pytest.LogCaptureFixture) -> Non
     )
 
 
-def test_a_token_that_nobody_knows_is_told_where_to_look() -> None:
+def test_the_advice_for_an_unknown_token_says_where_to_look() -> None:
     found = ask("https://example.com/sms", "https://example.com/sms", token=OTHER_TOKEN)
     assert str(found).startswith(
         "checked as https://example.com/sms: no usual change of the URL or the parameters makes it valid: compare https://example.com/sms with"

@@ -123,7 +123,7 @@ class TestForwarding:
         app.config["CLIENT"] = twilio.rest_client()
         return twilio
 
-    def test_nobody_sees_anothers_number(self, twilio: TwilioSimulator) -> None:
+    def test_no_caller_sees_the_number_of_another(self, twilio: TwilioSimulator) -> None:
         ada, bob, agent = (twilio.phone(number, texting=OURS) for number in (ADA, BOB, AGENT))
 
         ada.text("Is it still there?")

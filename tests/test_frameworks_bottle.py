@@ -109,7 +109,7 @@ def test_a_handler_that_does_not_name_it_gets_nothing() -> None:
     assert phone_of(app_of(bystander())).text("hi").body == b"count"
 
 
-def test_a_page_that_asks_for_a_conversation_is_told_why_there_is_none() -> None:
+def test_a_page_that_asks_for_a_conversation_gets_an_error_that_says_why() -> None:
     from werkzeug.test import Client
 
     with pytest.raises(UsageError, match="CONVOSTATE_PATHS"):

@@ -105,7 +105,7 @@ def test_a_key_is_made_when_it_is_asked_for_and_stays(turns: Turns) -> None:
     assert turns.turn(lambda session: session["a"]) == 1
 
 
-def test_a_key_cannot_be_set_and_a_short_one_is_none(turns: Turns) -> None:
+def test_the_session_key_cannot_be_set_and_a_short_one_is_none(turns: Turns) -> None:
     def refused(session: Any) -> None:
         with pytest.raises(AttributeError):
             session.session_key = "another"
@@ -220,7 +220,7 @@ def test_an_expiry_does_not_stand_in_the_way_of_an_end(turns: Turns) -> None:
     assert turns.turn(every) == {}
 
 
-def test_g12_set_expiry_means_nothing_where_nothing_is_kept(
+def test_g12_set_expiry_means_nothing_if_nothing_is_kept(
     turns: Turns, caplog: pytest.LogCaptureFixture
 ) -> None:
     turns.status(lambda session: session.set_expiry(600))

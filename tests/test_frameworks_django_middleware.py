@@ -96,7 +96,7 @@ def test_a_streamed_response_may_still_write() -> None:
         assert [phone.text("hi").messages for _ in range(2)] == [["1"], ["2"]]
 
 
-def test_before_djangos_session_middleware_it_says_where_to_stand(
+def test_before_djangos_session_middleware_the_error_names_the_right_place(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with override_settings(MIDDLEWARE=[django_project.CONVERSATIONS, django_project.SESSIONS]):

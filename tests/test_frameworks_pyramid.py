@@ -67,7 +67,7 @@ def test_changed_may_be_said_after_a_change_within_an_item(turns: Turns) -> None
     assert turns.turn(dict) == {"cart": [1]}
 
 
-def test_g12_changed_means_nothing_where_nothing_is_kept(
+def test_g12_changed_means_nothing_if_nothing_is_kept(
     turns: Turns, caplog: pytest.LogCaptureFixture
 ) -> None:
     turns.status(lambda session: session.changed())
@@ -104,7 +104,7 @@ def test_a_flash_queue_keeps_its_order_until_it_is_popped(turns: Turns) -> None:
     assert turns.turn(lambda session: session.pop_flash("errors")) == ["other"]
 
 
-def test_a_flash_is_doubled_only_where_that_is_allowed(turns: Turns) -> None:
+def test_a_flash_is_repeated_only_if_that_is_allowed(turns: Turns) -> None:
     turns.turn(lambda session: session.flash("one"))
     turns.turn(lambda session: session.flash("one"))
     turns.turn(lambda session: session.flash("one", allow_duplicate=False))

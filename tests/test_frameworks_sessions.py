@@ -210,7 +210,9 @@ def test_a_session_cookie_from_before_is_neither_read_nor_answered(app: Any) -> 
     assert turns.reply.headers.getlist("Set-Cookie") == []
 
 
-def test_a_message_status_reads_the_session_and_writes_where_there_is_one(turns: Turns) -> None:
+def test_a_message_status_reads_the_session_and_writes_if_there_is_a_conversation(
+    turns: Turns,
+) -> None:
     turns.turn(put(name="Ada"))
     assert turns.status(every) == {"name": "Ada"}
 

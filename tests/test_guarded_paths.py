@@ -122,7 +122,7 @@ def test_a_path_is_not_guarded(
 
 
 @pytest.mark.parametrize("module", ["cherrypy", "tg"])
-def test_o11_an_index_is_guarded_by_what_guards_all_below_it_where_a_router_calls_it(
+def test_o11_an_index_is_guarded_by_a_pattern_for_everything_below_it(
     module: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for other in ("cherrypy", "tg"):
@@ -205,7 +205,7 @@ def test_w20_by_default_every_path_is_guarded() -> None:
 
 
 @pytest.mark.parametrize(("signature", "lines"), [({"HTTP_X_TWILIO_SIGNATURE": "x"}, 1), ({}, 0)])
-def test_a_signed_request_that_nobody_checks_is_told_once_a_minute(
+def test_a_signed_request_to_an_unguarded_path_is_logged_once_a_minute(
     signature: dict[str, str], lines: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     app = wrapped(Answering(), inside=False, paths="/sms")

@@ -40,7 +40,7 @@ def test_written_keys_are_read(text: str, keys: int) -> None:
     pytest.param("A" * 43, id="a letter"), pytest.param(RAW.hex(), id="hexadecimal"), pytest.param(f"{KEY};{OTHER_KEY}", id="semicolon"),
     pytest.param(f"{KEY},{KEY}", id="twice"), pytest.param(f"{KEY},{OTHER_KEY},{KEY}", id="twice, apart"),
 ])  # fmt: skip
-def test_a40_what_is_no_key_makes_no_keyring_and_is_not_shown(text: str) -> None:
+def test_a40_an_invalid_key_makes_no_keyring_and_is_not_shown(text: str) -> None:
     with pytest.raises(UsageError) as caught:
         Keyring.parse(text)
     message = str(caught.value)
@@ -67,7 +67,7 @@ def test_a40_a_keyring_is_read_from_a_text_alone(text: Any) -> None:
         Keyring.parse(text)
 
 
-def test_a40_nobodys_key_is_printed() -> None:
+def test_a40_no_key_is_printed() -> None:
     ring = Keyring.parse(f"{KEY},{OTHER_KEY}")
     for shown in (repr(ring), str(ring), f"{ring.keys}", repr(ring.keys[0]), str(ring.keys[0])):
         assert not any(secret in shown for secret in (KEY, OTHER_KEY, RAW.hex(), str(RAW)))

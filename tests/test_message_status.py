@@ -104,7 +104,7 @@ def test_nor_one_that_has_ended(world: World) -> None:
     assert world.sealed() is None
 
 
-def test_writing_where_there_is_none_is_an_error_that_says_so(world: World) -> None:
+def test_writing_without_a_conversation_is_an_error_that_says_so(world: World) -> None:
     def write(state: State, _: Webhook) -> None:
         state["delivered"] = True
 
@@ -129,7 +129,7 @@ def test_it_may_end_the_conversation(world: World) -> None:
     assert world.peek() is None
 
 
-def test_it_belongs_to_nobody_elses_conversation(world: World) -> None:
+def test_a_status_belongs_to_no_other_conversation(world: World) -> None:
     world.simulator.phone(BOB, texting=US).deliver_status(url=STATUS_URL)
     world.start({"step": 1})
     world.simulator.phone(BOB, texting=US).deliver_status(url=STATUS_URL)

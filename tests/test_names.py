@@ -93,7 +93,7 @@ def test_no_name_holds_what_it_names() -> None:
         assert not any(part in name for part in (ADA, ADA[1:], US, ACCOUNT, KEY, TOKEN))
 
 
-def test_an_idempotency_hash_tells_tokens_apart_in_8_bytes() -> None:
+def test_an_idempotency_hash_distinguishes_tokens_in_8_bytes() -> None:
     assert idempotency_hash("") == bytes(8)
     assert len({idempotency_hash(token) for token in ("a", "b", "", "\u20ac", "\ud800")}) == 5
     assert idempotency_hash("a") == hashlib.sha256(b"a").digest()[:8]

@@ -87,7 +87,7 @@ def test_p4_twilios_own_word_counts_in_every_language(store: str, body: str) -> 
 @pytest.mark.parametrize(("body", "kind"), [
     ("START", "START"), ("unstop", "START"), ("help", "HELP"), ("INFO", "HELP"), ("YES", "None"), ("yes", "None"),
 ])  # fmt: skip
-def test_p4_start_and_help_are_told_and_end_nothing(store: str, body: str, kind: str) -> None:
+def test_p4_start_and_help_are_reported_and_end_nothing(store: str, body: str, kind: str) -> None:
     ada = phone(store=store)
     ada.text("hello")
 
@@ -165,7 +165,9 @@ def test_p4_only_a_message_can_be_a_stop(store: str) -> None:
 @pytest.mark.parametrize(
     ("channel", "counts"), [("rcs", True), ("whatsapp", False), ("messenger", False)]
 )
-def test_p10_keywords_count_where_twilio_has_them(store: str, channel: str, counts: bool) -> None:
+def test_p10_keywords_count_on_the_channels_on_which_twilio_has_them(
+    store: str, channel: str, counts: bool
+) -> None:
     ada = phone(f"{channel}:{ADA}", store=store)
     ada.text("hello")
 

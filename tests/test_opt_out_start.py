@@ -44,7 +44,7 @@ def test_stop_ends_the_conversation_and_blocks_start(world: World, word: str) ->
 
 
 @pytest.mark.parametrize("word", NO_STOPS)
-def test_what_is_no_keyword_does_neither(world: World, word: str) -> None:
+def test_another_word_does_neither(world: World, word: str) -> None:
     world.put({"step": 1})
     world.phone.text(word)
 
@@ -155,7 +155,7 @@ def test_the_app_may_still_look_after_the_state(world: World) -> None:
     assert world.peek() == {"note": "asked to stop"}
 
 
-def test_it_stands_for_thirty_days(world: World, request: pytest.FixtureRequest) -> None:
+def test_a_stop_is_remembered_for_thirty_days(world: World, request: pytest.FixtureRequest) -> None:
     world.phone.text("STOP")
     if request.node.callspec.params["store"] == "redis":
         redis = request.getfixturevalue("redis")

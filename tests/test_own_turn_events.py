@@ -125,7 +125,7 @@ def test_a_state_that_does_not_open_is_the_reason_of_a_kept_turn(watched: Watche
     assert (other.one().outcome, other.one().reason) == ("kept", "unknown-key")
 
 
-def test_a_start_gives_one_event_which_tells_the_size_of_its_state(watched: Watched) -> None:
+def test_a_start_gives_one_event_with_the_size_of_its_state(watched: Watched) -> None:
     watched.world.start({"step": VALUE})
 
     event = watched.one()
@@ -184,7 +184,7 @@ def test_a_start_whose_lease_ends_after_the_send_is_kept_and_says_so(watched: Wa
     assert watched.one().token_bytes > 64
 
 
-def test_what_is_no_turn_gives_no_event(watched: Watched) -> None:
+def test_a_request_that_is_not_a_turn_gives_no_event(watched: Watched) -> None:
     watched.conversations.peek(**PAIR)
     watched.conversations.end(**PAIR)
     watched.conversations.forget(**PAIR)
@@ -194,7 +194,7 @@ def test_what_is_no_turn_gives_no_event(watched: Watched) -> None:
     assert watched.events == []
 
 
-def test_the_middleware_of_the_same_store_tells_its_own(watched: Watched) -> None:
+def test_a_turn_of_the_middleware_is_not_an_event_of_the_conversations(watched: Watched) -> None:
     watched.world.phone.text("hi")
 
     assert watched.events == []
@@ -226,7 +226,7 @@ def test_the_record_has_the_event_as_fields_and_the_name_that_the_webhook_s_has(
     assert own.getMessage().startswith(f"conversation {watched.one().conversation}: turn kept, status -")  # fmt: skip
 
 
-def test_a_hook_that_raises_breaks_no_turn_and_is_told_once(
+def test_a_hook_that_raises_breaks_no_turn_and_is_logged_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     def hook(_event: TurnEvent) -> None:
@@ -252,7 +252,7 @@ def test_a_hook_that_cannot_be_called_is_refused() -> None:
         Conversations(settings(), store=MemoryStore(), on_turn=hook)
 
 
-def test_a_hook_may_look_into_the_conversation_that_it_is_told_of() -> None:
+def test_a_hook_may_peek_at_the_conversation_of_its_event() -> None:
     kept: list[object] = []
     store = MemoryStore()
     conversations: Conversations

@@ -48,7 +48,7 @@ def test_an_address_is_any_text_without_a_space(address: str) -> None:
     ],
 )
 @pytest.mark.parametrize("part", ["account_sid", "ours", "theirs"])
-def test_a36_what_is_no_address_makes_no_pair(part: str, address: Any) -> None:
+def test_a36_an_invalid_address_makes_no_pair(part: str, address: Any) -> None:
     with pytest.raises(
         UsageError, match=rf"^PhonePair: {part} is not an address\. Give 1 to 256 printable"
     ):

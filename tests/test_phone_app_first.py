@@ -39,7 +39,7 @@ def test_what_the_app_sends_through_a_client_of_its_own_arrives_too() -> None:
         assert page.bodies("received", 1) == ["Ada says: hello"]
 
 
-def test_the_app_can_be_asked_to_write_first_where_it_has_start() -> None:
+def test_an_app_with_a_start_function_can_be_asked_to_write_first() -> None:
     app = ConversationMiddleware(
         answering(lambda state, _: f"step {state.get('step')}"),
         Settings.from_environ(store="memory"),

@@ -50,7 +50,7 @@ def test_what_is_inside_stands_below_and_deeper() -> None:
     ]
 
 
-def test_what_is_new_changed_gone_and_the_same_is_told_apart() -> None:
+def test_new_changed_gone_and_unchanged_items_are_distinguished() -> None:
     before = {"kept": 1, "changed": "a", "gone": 2, "typed": 1}
     after = {"kept": 1, "changed": "b", "typed": "1", "new": 3}
 

@@ -130,7 +130,7 @@ def test_the_last_text_is_delivered_again_and_without_one_nothing_is() -> None:
         assert page.bodies("received") == [FIRST, SECOND]
 
 
-def test_overlapping_texts_lose_one_on_a_cookie_and_none_in_memory() -> None:
+def test_of_overlapping_texts_a_cookie_loses_one_and_the_memory_store_does_not() -> None:
     texts = [{"phone": 0, "body": "a"}, {"phone": 0, "body": "b"}]
     with board() as page:
         page.do("overlap", texts=texts)
@@ -146,7 +146,7 @@ def test_overlapping_texts_lose_one_on_a_cookie_and_none_in_memory() -> None:
         assert page.text("c")["rows"][0]["text"] == "3"
 
 
-def test_a_dropped_reply_reaches_nobody() -> None:
+def test_a_dropped_reply_is_not_delivered() -> None:
     with board() as page:
         page.do("drop-reply", phone=0)
         turn = page.text("hi")
@@ -197,7 +197,7 @@ def test_an_ended_conversation_is_gone_and_what_was_there_is_struck_out() -> Non
     ("number", "texting"),
     [("", US), ("+1555 ", US), (" +1555", US), (ADA, ""), (US, US), ("x" * 65, US), ("+1\n5", US)],
 )
-def test_what_is_no_number_is_no_phone(number: str, texting: str) -> None:
+def test_an_invalid_number_is_not_a_phone(number: str, texting: str) -> None:
     with board() as page:
         answer = page.do("add-phone", number=number, texting=texting)
         assert answer.status_code == 409
@@ -241,7 +241,7 @@ def test_what_cannot_be_done_is_refused_with_a_word(
 @pytest.mark.parametrize(
     "sent", ["[]", '"text"', "1", "{", "", "[" * 50_000, r'{"body": "\ud800"}']
 )
-def test_what_is_no_json_object_is_refused_with_a_word(sent: str) -> None:
+def test_anything_but_a_json_object_is_refused_with_a_reason(sent: str) -> None:
     with board() as page:
         answer = page.client.post(
             "/do/text", data=sent, content_type="application/json", base_url=HERE

@@ -44,7 +44,7 @@ def test_the_stores_are_public_too() -> None:
     assert all(getattr(convostate.stores, name).__name__ == name for name in names)
 
 
-def test_a_name_that_is_not_public_is_no_attribute() -> None:
+def test_a_name_that_is_not_public_is_not_an_attribute() -> None:
     assert dir(convostate) == sorted(NAMES)
     with pytest.raises(AttributeError, match="Conversation_Middleware"):
         convostate.Conversation_Middleware  # type: ignore[attr-defined]  # noqa: B018

@@ -131,7 +131,7 @@ def test_however_many_threads_come_first_one_client_is_made(server: RedisServer)
     store.close()
 
 
-def test_a_function_that_makes_no_client_is_told_what_to_make(server: RedisServer) -> None:
+def test_a_factory_that_returns_no_client_is_refused_with_advice(server: RedisServer) -> None:
     nothing: Any = lambda: 5  # noqa: E731
     with pytest.raises(UsageError, match=r"a client of redis-py, or a function that makes one"):
         begin(RedisStore(nothing))
@@ -141,7 +141,7 @@ def test_a_function_that_makes_no_client_is_told_what_to_make(server: RedisServe
         store.close()
 
 
-def test_a_function_that_makes_a_replicas_client_is_told_what_to_make(server: RedisServer) -> None:
+def test_a_factory_of_a_replicas_client_is_refused_with_advice(server: RedisServer) -> None:
     sentinel = Sentinel([("127.0.0.1", server.port)])
     with pytest.raises(UsageError, match=r"reads replicas.*master_for"):
         begin(RedisStore(lambda: sentinel.slave_for("service")))

@@ -51,7 +51,9 @@ def assert_says(store: RedisStore, words: str) -> None:
     assert "secret" not in message
 
 
-def test_f10_a_replica_is_told_from_a_master(server: RedisServer, store: RedisStore) -> None:
+def test_f10_a_replica_is_distinguished_from_a_master(
+    server: RedisServer, store: RedisStore
+) -> None:
     with redis_server() as other:
         server.admin.replicaof("127.0.0.1", other.port)
         assert_says(store, "is a replica")
@@ -188,7 +190,7 @@ def test_f13_a_recorded_reply_of_another_request_is_not_served(server: RedisServ
     assert world.conversations.peek(ours=US, theirs=ADA) == {"log": ["first"]}
 
 
-def test_f14_a_password_that_is_wrong_missing_or_not_wanted_is_told_apart() -> None:
+def test_f14_wrong_missing_and_unwanted_passwords_are_distinguished() -> None:
     with redis_server("--requirepass", "ri%41ght") as server:
         address = f"127.0.0.1:{server.port}"
         assert_says(RedisStore.from_url(f"redis://:secret@{address}/0"), "refuses the user name")
@@ -200,13 +202,13 @@ def test_f14_a_password_that_is_wrong_missing_or_not_wanted_is_told_apart() -> N
         assert add_one(RedisStore.from_url(f"redis://:ri%2541ght@{address}/0")) == 1
 
 
-def test_f14_a_password_that_is_not_percent_encoded_is_told_how() -> None:
+def test_f14_the_error_of_a_password_that_is_not_percent_encoded_says_how() -> None:
     with redis_server("--requirepass", "ri%41ght") as server:
         store = RedisStore.from_url(f"redis://:ri%41ght@127.0.0.1:{server.port}/0")
         assert_says(store, "percent-encode everything but letters and digits (% is %25)")
 
 
-def test_f14_a_password_for_a_server_without_one_is_told_so(server: RedisServer) -> None:
+def test_f14_a_password_for_a_server_without_one_is_named(server: RedisServer) -> None:
     store = RedisStore.from_url(f"redis://:secret@127.0.0.1:{server.port}/0")
     assert_says(store, "has no password. Leave it out of the URL")
 
@@ -217,7 +219,7 @@ def test_f14_a_database_that_is_not_there_is_named(server: RedisServer) -> None:
     assert add_one(RedisStore.from_url(f"{address}/15")) == 1
 
 
-def test_f14_a_single_server_is_no_cluster_and_no_sentinel(server: RedisServer) -> None:
+def test_f14_a_single_server_is_neither_a_cluster_nor_a_sentinel(server: RedisServer) -> None:
     address = f"127.0.0.1:{server.port}"
     assert_says(RedisStore.from_url(f"redis+cluster://{address}"), "does not answer as a cluster")
     assert_says(RedisStore.from_url(f"redis+sentinel://{address}/service"), "is not a Sentinel")
@@ -232,7 +234,7 @@ def test_f14_a_single_server_is_no_cluster_and_no_sentinel(server: RedisServer) 
         ("unix:///nowhere/redis.sock", "a file does not exist. Check the socket's path"),
     ],
 )
-def test_f14_a_server_that_is_not_there_is_told_from_one_that_hangs_up(
+def test_f14_a_server_that_is_not_there_is_distinguished_from_one_that_hangs_up(
     url: str, words: str
 ) -> None:
     assert_says(RedisStore.from_url(url), words)

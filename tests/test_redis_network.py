@@ -69,7 +69,7 @@ def test_f01_a_text_that_finds_no_redis_is_answered_503_and_the_app_not_called()
     assert world.phone.text("hi").status == 503
 
 
-def test_f02_a_connect_that_nobody_answers_ends_in_time() -> None:
+def test_f02_a_connect_without_an_answer_ends_in_time() -> None:
     began = time.monotonic()
     with deaf_port() as port, refused():
         begin(RedisStore.from_url(f"redis://127.0.0.1:{port}/0"))
@@ -145,7 +145,7 @@ def test_f04_f05_f06_f16_one_fault_is_made_good_and_nothing_happens_twice(
         assert not server.admin.exists(f"{BASE}l")
 
 
-def test_f05_a_reply_lost_on_a_commit_without_a_record_is_no_conflict(
+def test_f05_a_reply_lost_on_a_commit_without_a_record_is_not_a_conflict(
     store: RedisStore, proxy: Proxy
 ) -> None:
     for number in range(5):

@@ -22,5 +22,5 @@ def test_a_command_is_packed_alike_by_hiredis_by_redis_py_and_without_them(
     assert client.packed(command) == client.pack(command) == theirs
 
 
-def test_hiredis_packs_where_it_is_installed() -> None:
+def test_hiredis_packs_if_it_is_installed() -> None:
     assert client.pack is hiredis.pack_command

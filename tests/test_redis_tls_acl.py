@@ -97,7 +97,7 @@ def test_rediss_takes_a_certificate_that_it_is_given(tls: tuple[int, Path]) -> N
     assert [add_one(store), add_one(store)] == [1, 2]
 
 
-def test_rediss_refuses_a_certificate_that_nobody_vouches_for(tls: tuple[int, Path]) -> None:
+def test_rediss_refuses_an_untrusted_certificate(tls: tuple[int, Path]) -> None:
     with refused():
         begin(RedisStore.from_url(f"rediss://127.0.0.1:{tls[0]}/0"))
     unchecked = RedisStore.from_url(f"rediss://127.0.0.1:{tls[0]}/0?ssl_cert_reqs=none")
@@ -112,7 +112,7 @@ def assert_says(url: str, words: str) -> None:
     assert words in str(caught[0])
 
 
-def test_a_certificate_that_nobody_vouches_for_is_told_what_to_name(tls: tuple[int, Path]) -> None:
+def test_the_error_of_an_untrusted_certificate_names_the_setting(tls: tuple[int, Path]) -> None:
     port, certificate = tls
     assert_says(f"rediss://127.0.0.1:{port}/0", "name the issuer's certificate in ssl_ca_certs")
     assert_says(
@@ -121,12 +121,12 @@ def test_a_certificate_that_nobody_vouches_for_is_told_what_to_name(tls: tuple[i
     assert_says(f"rediss://127.0.0.1:{port}/0?ssl_ca_certs=/nowhere", "a file does not exist")
 
 
-def test_a_port_that_speaks_tls_is_told_to_write_rediss(tls: tuple[int, Path]) -> None:
+def test_redis_at_a_tls_port_suggests_rediss(tls: tuple[int, Path]) -> None:
     assert_says(f"redis://127.0.0.1:{tls[0]}/0", "If its port speaks TLS, write rediss://")
     assert_says(f"redis+cluster://127.0.0.1:{tls[0]}", "If its port speaks TLS")
 
 
-def test_a_plain_port_is_told_to_write_redis() -> None:
+def test_rediss_at_a_plain_port_suggests_redis() -> None:
     with redis_server() as server:
         address = f"127.0.0.1:{server.port}"
         assert_says(f"rediss://{address}/0", "If its port is a plain one, write redis://")
@@ -184,7 +184,7 @@ def test_the_documented_rights_are_enough(server: RedisServer) -> None:
 
 @pytest.mark.parametrize("right", [right for right in documented_rights() if right[:1] == "+"])
 @pytest.mark.parametrize("_driver", ["threads"], indirect=True)
-def test_none_of_the_readmes_rights_can_be_left_out(server: RedisServer, right: str) -> None:
+def test_each_documented_right_is_needed(server: RedisServer, right: str) -> None:
     rights = [other for other in documented_rights() if other != right]
     server.admin.execute_command("ACL", "SETUSER", "app", "on", ">secret", *rights)
     store = RedisStore.from_url(f"redis://app:secret@127.0.0.1:{server.port}/2", wait_s=0.3)

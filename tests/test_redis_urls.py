@@ -39,7 +39,7 @@ def made(url: str) -> dict[str, Any]:
         ("unix://user:word@/run/redis.sock", {"username": "user", "password": "word"}),
     ],
 )
-def test_a_url_says_where_and_as_whom(url: str, expected: dict[str, Any]) -> None:
+def test_a_url_names_the_server_and_the_user(url: str, expected: dict[str, Any]) -> None:
     kwargs = made(url)
     assert {name: kwargs[name] for name in expected} == expected
     assert kwargs["socket_timeout"] == 0.5
@@ -105,7 +105,9 @@ def test_a_wrong_url_is_refused_at_start_up_and_never_shown(url: str) -> None:
      "unix://:hun{}ter2@/run/redis.sock", "redis+sentinel://:hun{}ter2@host/service",
      "redis+cluster://:hun{}ter2@a,b"],
 )  # fmt: skip
-def test_a_password_that_breaks_the_url_is_told_how_to_be_written(form: str, char: str) -> None:
+def test_the_error_of_a_password_that_breaks_the_url_says_how_to_write_it(
+    form: str, char: str
+) -> None:
     with pytest.raises(UsageError, match="to be written %2F %3F %23 %5B %5D") as caught:
         client_maker(form.format(char))
     assert "ter2" not in str(caught.value)

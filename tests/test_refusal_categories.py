@@ -40,10 +40,10 @@ def test_a_refusal_has_its_status_and_category(
     assert (caught.value.status, caught.value.category) == (status, category)
 
 
-def test_what_is_proven_has_none() -> None:
+def test_a_verified_request_has_no_diagnosis() -> None:
     assert prove(posted(text())).account_sid == ACCOUNT
 
 
-def test_a_hash_that_is_no_text_matches_no_body() -> None:
+def test_a_hash_that_is_not_text_matches_no_body() -> None:
     assert not body_hash_matches("bodySHA256=\ud800", b"")
     assert not body_hash_matches("bodySHA256=é", b"")

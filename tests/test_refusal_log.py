@@ -97,7 +97,7 @@ def test_a_request_without_a_signature_is_maybe_a_browser(caplog: pytest.LogCapt
     assert serve(wrapped(Answering(), inside=False, paths="/sms"), browser).status == 200
 
 
-def test_a_token_of_another_account_is_told_apart(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_token_of_another_account_is_recognized(caplog: pytest.LogCaptureFixture) -> None:
     other = "AC" + "b" * 32
     accounts = {"auth_token": None, "account_tokens": f"{ACCOUNT}={TOKEN},{other}=another-token"}
 
@@ -107,7 +107,7 @@ def test_a_token_of_another_account_is_told_apart(caplog: pytest.LogCaptureFixtu
     assert "another-token" not in said
 
 
-def test_an_unknown_token_is_told_as_such(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unknown_token_is_named_as_such(caplog: pytest.LogCaptureFixture) -> None:
     assert "compare TWILIO_AUTH_TOKEN" in line(signed(token="rotated"), caplog)
 
 
@@ -239,7 +239,7 @@ def test_a_number_in_the_path_is_masked(path: str, caplog: pytest.LogCaptureFixt
         assert "***" in said
 
 
-def test_a_port_an_address_and_a_short_number_in_the_path_are_told(
+def test_a_port_an_address_and_a_short_number_in_the_path_are_shown(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     assert "http://10.0.0.254:65535/v2/2010-04-01/sms" in line(

@@ -123,7 +123,9 @@ def test_any_surprise_in_the_verification_is_403_and_never_500(
 
 
 @pytest.mark.parametrize("signal", [KeyboardInterrupt, SystemExit, GeneratorExit])
-def test_what_stops_the_worker_is_no_surprise(signal: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_stops_the_worker_is_not_logged_as_a_failure(
+    signal: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     middleware = wrapped(Answering())
     monkeypatch.setattr(
         convostate.wsgi.middleware, "authenticate", lambda *_: (_ for _ in ()).throw(signal())

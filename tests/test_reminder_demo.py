@@ -111,7 +111,7 @@ def test_what_somebody_texts_cannot_break_the_twiml(twilio: TwilioSimulator) -> 
     assert question.startswith("Your appointment is <b>& 9:00. Reply")
 
 
-def test_it_keeps_its_state_in_memory_where_cookies_will_not_do() -> None:
+def test_the_demo_keeps_its_state_in_memory_if_cookies_cannot_hold_it() -> None:
     assert reminder.settings.store == "memory"
     assert isinstance(reminder.app.store, MemoryStore)
     assert reminder.conversations.store is reminder.app.store

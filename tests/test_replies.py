@@ -139,7 +139,7 @@ def test_a_text_whose_webhook_fails_is_not_kept(world: Deferring) -> None:
     assert world.backlog()[0] == 0
 
 
-def test_the_state_is_read_only_where_texts_are_answered_later(world: Deferring) -> None:
+def test_the_state_is_read_only_on_deferred_paths(world: Deferring) -> None:
     raised: list[Exception] = []
 
     def view(environ: Any) -> None:
@@ -373,7 +373,7 @@ def test_stop_leaves_nothing_that_could_be_sent(world: Deferring) -> None:
     assert ada.state is None
 
 
-def test_start_lifts_a_stop_where_texts_are_answered_later(make: Make) -> None:
+def test_start_lifts_a_stop_on_deferred_paths(make: Make) -> None:
     world = make()
     ada, client = world.phone(), world.twilio.rest_client()
     ada.text("STOP")
@@ -686,7 +686,7 @@ def test_a_reply_that_cannot_be_kept_names_the_argument(
         ({"body": "x", "from_": US}, "somebody else"),
     ],
 )
-def test_a_reply_to_nobody_is_refused_at_once(
+def test_a_reply_without_a_recipient_is_refused_at_once(
     world: Deferring, message: dict[str, Any], match: str
 ) -> None:
     raised: list[Exception] = []

@@ -137,7 +137,7 @@ def test_a_worker_that_dies_at_any_step_loses_and_doubles_nothing(
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("step", range(4))
-def test_a_webhook_that_dies_at_any_step_leaves_no_text_that_nobody_answers(
+def test_a_webhook_that_dies_at_any_step_leaves_no_text_unanswered(
     world: Deferring, redis: Redis, monkeypatch: pytest.MonkeyPatch, step: int, after: bool
 ) -> None:
     ada = world.phone()

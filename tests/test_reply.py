@@ -71,7 +71,7 @@ def test_a32_a_recorded_reply_opens_for_its_own_request_and_conversation_alone()
     assert open_reply(turn_of(), Replay(sealed), NOW) == RESPONSE
 
 
-def test_a32_a_state_is_no_reply_and_a_reply_no_state() -> None:
+def test_a32_a_state_does_not_open_as_a_reply_nor_a_reply_as_a_state() -> None:
     bound = CONTEXT + prefixed(FINGERPRINT.encode())
     state = SERVER.sealer.seal(
         Opened(int(NOW * 1000), int(NOW * 1000) + 1000, 0, cbor2.dumps(list(RESPONSE))),
@@ -101,7 +101,7 @@ def test_a30_a_recorded_reply_opens_for_ten_minutes() -> None:
         cbor2.dumps(["200 OK", [1], b""]),
     ],
 )
-def test_what_is_no_answer_is_lost(data: bytes) -> None:
+def test_a_malformed_recorded_reply_is_lost(data: bytes) -> None:
     assert SERVER.reply_sealer is not None
     content = Opened(int(NOW * 1000), int(NOW * 1000) + REPLY_S * 1000, int(NOW * 1000), data)
     assert lost(
@@ -120,7 +120,7 @@ def test_f22_a_reply_that_sends_twilio_on_is_marked(response: Response, redirect
     assert recorded(response).redirects is redirects
 
 
-def test_where_nothing_is_kept_no_reply_is_recorded() -> None:
+def test_no_reply_is_recorded_if_nothing_is_kept() -> None:
     assert seal_reply(turn_of(config=COOKIE), RESPONSE, NOW, nonce()) is None
     assert seal_reply(turn_of(fingerprint=None), RESPONSE, NOW, nonce()) is None
 

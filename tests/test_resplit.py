@@ -352,7 +352,7 @@ def identity(true: Mapping[str, str], read: Mapping[str, str]) -> dict[str, str 
     call(From="anonymous"), call(From="Restricted", CallerName="From Home"), call(ForwardedFrom=VICTIM),
     call(ForwardedFrom="sip:us@example.com"), call(From="client:Fromm", Label="Frome"),
 ], ids=lambda true: f"{true['From']} {true.get('Body', '')}")  # fmt: skip
-def test_a_sender_that_is_no_number_is_believed(true: Params) -> None:
+def test_a_sender_that_is_not_a_number_is_accepted(true: Params) -> None:
     assert dict(prove(posted(true)).params) == true
 
 

@@ -56,7 +56,7 @@ def test_a_padding_of_a_whole_block_is_malformed() -> None:
     assert SEALER.open(sealed(frame(37, b"x" * 37, 2 * PADDING_BYTES)), b"context", 1000)
 
 
-def test_a_head_alone_tells_its_version_and_key() -> None:
+def test_the_head_of_a_token_gives_its_version_and_key() -> None:
     head = sealed(b"")[:HEAD_BYTES]
 
     assert reason(head) == "malformed"

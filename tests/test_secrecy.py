@@ -237,7 +237,7 @@ def test_a43_no_diagnosis_shows_a_query_a_parameter_or_a_secret() -> None:
         assert leaks(f"{diagnosis} {diagnosis!r}") == []
 
 
-def test_the_canary_is_found_where_it_is_shown() -> None:
+def test_a_canary_that_is_shown_is_found() -> None:
     assert leaks(f"could not read {BODY} of {THEIRS}")
     assert leaks(whole(StateError(THEIRS[1:])))
 

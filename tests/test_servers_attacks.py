@@ -159,7 +159,9 @@ def test_what_twilio_sends_is_accepted(server: Server) -> None:
 
 @pytest.mark.parametrize("name", ["a18 forwarded", "a18 forwarded to https", "a18 another path in a header",
                                   "a18 another host", "a22 another method overridden"])  # fmt: skip
-def test_a_spoof_changes_nothing_where_the_url_is_configured(server: Server, name: str) -> None:
+def test_a_spoofed_header_changes_nothing_if_the_url_is_configured(
+    server: Server, name: str
+) -> None:
     assert never_fooled(exchange(server, ATTACKS[name]))
 
 
@@ -270,7 +272,7 @@ def test_a33_a_broken_cookie_is_a_fresh_state(server: Server, cookie: str) -> No
     assert cookie_of(reply) != cookie
 
 
-def test_a33_a_megabyte_of_cookie_is_no_harm(server: Server) -> None:
+def test_a33_a_megabyte_of_cookie_does_no_harm(server: Server) -> None:
     reply = exchange(server, adding(("Cookie", "convostate=" + "A" * 1_000_000)))
 
     assert reply.status in (0, 200, 400, 431)
@@ -311,7 +313,7 @@ def test_two_requests_on_one_connection_are_two_requests(server: Server) -> None
     assert fewest <= everything(server, KEPT_ALIVE + posting()).count(b'"called"') <= 2
 
 
-def test_a25_a_body_that_never_ends_calls_nobody_and_the_next_one_is_served(server: Server) -> None:
+def test_a25_a_body_that_never_ends_is_refused_and_the_next_one_is_served(server: Server) -> None:
     for cut in (1, len(BODY) // 2, len(BODY)):
         assert not never_fooled(exchange(server, posting()[:-cut], end=True))
 

@@ -160,7 +160,7 @@ def test_a40_a_field_of_another_type_does_not_start(subtests: pytest.Subtests) -
 @pytest.mark.parametrize(
     "field", [each.name for each in SETTINGS if each.name not in ("auth_token", "keys")]
 )
-def test_a_field_that_is_none_and_a_variable_that_is_empty_count_as_not_set(field: str) -> None:
+def test_none_and_an_empty_variable_count_as_not_set(field: str) -> None:
     variable = next(name for name, of in VARIABLES.items() if of == field)
     assert getattr(settings(**{field: None}), field) == getattr(settings(), field)
     assert getattr(Settings.from_environ({**LEAST, variable: " "}), field) == getattr(
@@ -243,9 +243,7 @@ def test_no_secret_is_ever_shown() -> None:
         ("nope", "Use one of: auth_token, auth_tokens, "),
     ],
 )
-def test_a_name_that_is_no_setting_is_an_error_that_tells_the_nearest(
-    name: str, advice: str
-) -> None:
+def test_an_unknown_setting_is_an_error_that_suggests_the_nearest(name: str, advice: str) -> None:
     for make in (settings, Settings, lambda **given: Settings.from_environ(LEAST, **given)):
         given: dict[str, Any] = {name: "canary"}
         with pytest.raises(UsageError, match=f"^There is no setting {name}. {advice}") as caught:
@@ -275,7 +273,7 @@ def test_help_says_what_each_setting_means() -> None:
         assert f"\n    {each.name}: {each.help} ({each.variable})" in shown
 
 
-def test_help_names_nothing_that_is_no_setting() -> None:
+def test_help_names_only_settings() -> None:
     shown = inspect.getdoc(Settings)
 
     assert shown is not None
@@ -287,7 +285,7 @@ def test_help_names_nothing_that_is_no_setting() -> None:
 @pytest.mark.parametrize(
     "given", [KEY.encode(), 5, {KEY: KEY}, object()], ids=["bytes", "number", "dict", "object"]
 )
-def test_what_is_not_a_key_is_told_which_key_to_use(name: str, given: Any) -> None:
+def test_the_error_of_an_invalid_key_says_which_key_to_use(name: str, given: Any) -> None:
     with pytest.raises(UsageError) as raised:
         settings(**{name: given})
 

@@ -43,7 +43,7 @@ def test_a21_a_url_has_two_spellings_one_of_them_without_its_port(
     "https://[::1/p", "https://[h.com]/p", "https://h.com\\@evil/p", "https://h\u00e9.com/p", "https://h.com/p\u00e9",
     "https://h.com/a b", "https://h.com/a\nb", "https://h.com/a\tb", "https://h.com/\x7f", "https://h,x/p",
 ])  # fmt: skip
-def test_a21_what_is_no_url_of_a_webhook_never_verifies(url: str) -> None:
+def test_a21_an_invalid_webhook_url_never_verifies(url: str) -> None:
     assert list(url_variants(url)) == []
     assert not accepts(url, p, sign(url, p, TOKEN))
     assert accepts(U, p, sign(U, p, TOKEN))

@@ -28,18 +28,18 @@ def test_a_port_is_toggled_and_nothing_else(scheme: str, host: str, port: str) -
 
 
 @pytest.mark.parametrize("port", NO_PORTS)
-def test_what_is_no_port_never_verifies(port: str) -> None:
+def test_an_invalid_port_never_verifies(port: str) -> None:
     assert list(url_variants(f"https://example.com:{port}/sms")) == []
     assert status_of(got(f"https://example.com:{port}/sms")) == 403
 
 
 @pytest.mark.parametrize("host", ["[::1", "::1]", "[g::1]", "[]", "a b", "a@b", "ä", "a%41", "a,b", "a:1:2", "a\\", ""])  # fmt: skip
-def test_what_is_no_host_never_verifies(host: str) -> None:
+def test_an_invalid_host_never_verifies(host: str) -> None:
     assert list(url_variants(f"https://{host}/sms")) == []
 
 
 @pytest.mark.parametrize("url", ["ftp://a/sms", "HTTPS://a/sms", "//a/sms", "/sms", "xhttps://a/sms", "https:/a/sms", ""])  # fmt: skip
-def test_what_is_no_url_of_the_web_never_verifies(url: str) -> None:
+def test_a_url_other_than_http_never_verifies(url: str) -> None:
     assert list(url_variants(url)) == []
     assert without_port(url) == url
 
@@ -51,7 +51,9 @@ def test_a_url_needs_no_path(url: str) -> None:
 
 
 @pytest.mark.parametrize(("signature", "category"), [("", "unsigned"), ("A" * 28, "signature"), ("A", "signature")])  # fmt: skip
-def test_a_missing_signature_is_told_from_a_wrong_one(signature: str, category: str) -> None:
+def test_a_missing_signature_is_distinguished_from_a_wrong_one(
+    signature: str, category: str
+) -> None:
     with pytest.raises(RequestError) as caught:
         prove(got("https://example.com/sms", signature=signature), SECRETS)
     assert (caught.value.status, caught.value.category) == (403, category)

@@ -98,7 +98,7 @@ def test_speech_is_what_twilio_understands() -> None:
     assert (told["SpeechResult"], told["Confidence"], told["step"]) == ("sales", "0.8", "2")
 
 
-def test_who_does_nothing_hears_what_follows_or_the_action_is_asked() -> None:
+def test_a_caller_who_does_nothing_hears_what_follows_or_reaches_the_action() -> None:
     app = Hotline(voice=MENU, other='<Gather action="/menu" actionOnEmptyResult="true"/>')
     phone = phone_of(app)
     ignored = phone.call().wait()
@@ -130,7 +130,7 @@ def test_redirects_are_followed_with_their_method_and_the_call_s_cookies_are_kep
     assert call.said == []
 
 
-def test_a_recording_is_told_to_its_action_and_its_callbacks() -> None:
+def test_a_recording_is_posted_to_its_action_and_its_callbacks() -> None:
     app = Hotline(
         voice="<Say>Speak</Say>"
         '<Record action="/done" recordingStatusCallback="/recorded" transcribeCallback="/written"/>',
@@ -148,7 +148,7 @@ def test_a_recording_is_told_to_its_action_and_its_callbacks() -> None:
     assert (written["TranscriptionText"], written["From"]) == ("Call me back", ADA)
 
 
-def test_a_recording_that_stays_empty_goes_on_and_one_that_is_hung_up_is_told() -> None:
+def test_an_empty_recording_goes_on_and_one_that_ends_with_the_call_is_posted() -> None:
     app = Hotline(voice='<Record action="/done"/><Say>Nothing heard</Say>')
     phone = phone_of(app)
     assert phone.call().wait().said == ["Nothing heard"]
@@ -243,7 +243,7 @@ def test_a_call_that_never_stops_dialing_ends_with_twilio_s_code() -> None:
     assert (call.error, call.over, len(app.asked)) == (14106, True, 50)
 
 
-def test_an_action_that_is_no_url_is_an_error() -> None:
+def test_an_invalid_action_is_an_error() -> None:
     call = phone_of(Hotline(voice='<Gather action="ftp://x/y"/>')).call().press("1")
 
     assert (call.error, call.over) == (11100, True)
@@ -377,7 +377,7 @@ def test_a_call_that_cannot_be_placed_is_refused(fields: dict[str, str], code: i
 QUEUED = '<Enqueue action="/after" waitUrl="/music">support</Enqueue><Say>Nobody</Say>'
 
 
-def test_what_no_person_ends_is_completed_with_what_twilio_tells() -> None:
+def test_a_call_that_no_person_ends_is_completed_with_twilios_parameters() -> None:
     app = Hotline(voice=QUEUED, music="<Say>You are first</Say>", after="<Say>Goodbye</Say>")
     call = phone_of(app).call()
     assert (call.waits_for, call.said) == ("Enqueue", ["You are first"])
@@ -409,7 +409,7 @@ def test_what_a_person_ends_is_not_completed(document: str) -> None:
 DIALED = '<Dial><Number url="/whisper">+15550100077</Number><Number>+15550100078</Number></Dial>'
 
 
-def test_who_answers_a_dial_hears_the_whisper_in_a_call_of_their_own() -> None:
+def test_whoever_answers_a_dial_hears_the_whisper_in_a_call_of_their_own() -> None:
     app = Hotline(voice=DIALED, whisper="<Say>From the hotline</Say>")
     phone = phone_of(app)
     call = phone.call()

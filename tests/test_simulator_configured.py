@@ -23,7 +23,7 @@ ADA, US = "+15550100001", "+15550100099"
     ("https://bot.example.org/bots", "/in", "https://bot.example.org/bots/in", "/in"),
     ("http://localhost:8000", "/sms", "http://localhost:8000/sms", "/sms"),
 ])  # fmt: skip
-def test_a_configured_app_is_texted_where_it_expects_it(
+def test_a_configured_app_is_texted_at_the_url_it_expects(
     public_url: str | None, paths: str, url: str, path: str | None
 ) -> None:
     app = Answering(message("hi"))

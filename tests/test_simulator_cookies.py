@@ -148,7 +148,7 @@ def test_the_longest_path_comes_first_and_then_the_oldest_cookie() -> None:
 
 
 @pytest.mark.parametrize("header", ["", "a", "=1", "; Path=/", "  =x; Max-Age=60"])
-def test_what_is_no_cookie_is_ignored(header: str) -> None:
+def test_an_invalid_cookie_is_ignored(header: str) -> None:
     assert held("a=1", header) == "a=1"
 
 
@@ -172,7 +172,7 @@ def test_a_cookie_of_an_error_reply_is_kept_too() -> None:
     assert app.asked[1].cookie == "a=1"
 
 
-def test_the_clock_moves_both_ways_and_ticks_only_where_told() -> None:
+def test_the_clock_moves_both_ways_and_ticks_only_if_asked() -> None:
     still, ticking = Clock(START), Clock(START, ticking=True)
 
     assert still.now() == still() == START

@@ -78,9 +78,7 @@ def test_the_fragment_is_never_sent() -> None:
     ("failure", "code"),
     [(OOPS, "11200"), (Answer("hello"), "12100"), (Answer(content_type=None), "12300")],
 )
-def test_the_fallback_url_is_told_what_failed_and_answers_instead(
-    failure: Answer, code: str
-) -> None:
+def test_the_fallback_url_gets_the_error_and_answers_instead(failure: Answer, code: str) -> None:
     app = Answering(setting("a=1; Path=/"), failure, message("we are sorry"))
     phone = phone_of(app, fallback_url=FALLBACK)
     phone.text("one")

@@ -100,7 +100,7 @@ def test_a_dropped_reply_is_an_error_although_the_app_has_run() -> None:
     assert phone.text("two").messages == ["1"]
 
 
-def test_a_dropped_reply_is_asked_for_again_where_the_url_says_so() -> None:
+def test_a_dropped_reply_is_requested_again_if_the_url_asks_for_retries() -> None:
     app = Answering(counting)
     phone = phone_of(app, url="https://example.com/sms#rc=2&rp=rt")
     phone.drop_reply(times=2)
@@ -123,7 +123,7 @@ def test_a_text_can_be_delivered_twice_alike() -> None:
     assert (second.form, second.token, second.cookie) == (third.form, third.token, third.cookie)
 
 
-def test_a_text_is_delivered_once_unless_told_otherwise() -> None:
+def test_a_text_is_delivered_once_by_default() -> None:
     app = Answering(counting)
 
     assert len(phone_of(app).text("one").deliveries) == len(app.asked) == 1

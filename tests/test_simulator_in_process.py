@@ -69,7 +69,7 @@ def test_a_middleware_that_breaks_wsgi_fails_the_test() -> None:
 
 
 @pytest.mark.parametrize("wrap", [wrapped, lambda app: app], ids=["wrapped", "bare"])
-def test_what_twilio_has_a_code_for_is_no_assertion(wrap: Any) -> None:
+def test_a_fault_with_a_twilio_error_code_is_not_an_assertion(wrap: Any) -> None:
     assert text_to(wrap(with_headers())).error == 12300
     assert text_to(wrap(Answering(Answer("", "text/xml")))).error == 11770
 
@@ -178,7 +178,7 @@ def test_what_an_app_raises_can_be_twilios_11200_instead(wrap: Any) -> None:
     assert isinstance(reply.exception, ZeroDivisionError)
 
 
-def test_an_exception_leads_to_the_fallback_url_where_it_is_not_raised() -> None:
+def test_an_exception_leads_to_the_fallback_url_if_it_is_not_raised() -> None:
     def only_the_fallback(environ: Any, start_response: Any) -> Any:
         if environ["PATH_INFO"] != "/fallback":
             raise ZeroDivisionError
@@ -293,7 +293,7 @@ def test_the_state_is_shown_as_the_app_left_it() -> None:
     assert [phone.text("hello").state for _ in range(2)] == [{"texts": 1}, {"texts": 2}]
 
 
-def test_no_state_is_shown_where_the_app_was_not_asked() -> None:
+def test_no_state_is_shown_if_the_app_was_not_called() -> None:
     phone = TwilioSimulator(wrapped(Answering()), "another-token").phone(ADA, texting=US)
     reply = phone.text("hello")
 

@@ -80,7 +80,7 @@ def test_p11_a_stop_is_between_one_person_and_one_number() -> None:
 
 
 @pytest.mark.parametrize("channel", ["whatsapp:", "messenger:"])
-def test_p10_a_word_on_another_channel_is_no_keyword_unless_twilio_says_so(channel: str) -> None:
+def test_p10_a_word_on_another_channel_is_not_a_keyword_unless_twilio_says_so(channel: str) -> None:
     ada = phone_of(channel + ADA, channel + US)
     said = ada.text("STOP")
     declared = ada.text("arrêt", OptOutType="STOP")

@@ -119,7 +119,7 @@ def test_only_the_cookies_of_a_running_app_age() -> None:
     assert [asked.cookie for asked in app.asked] == ["", ""]
 
 
-def test_where_nobody_listens_it_is_a_connection_failure() -> None:
+def test_without_a_listener_it_is_a_connection_failure() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     reply = text_to(f"http://127.0.0.1:{port}/sms")
@@ -168,7 +168,7 @@ def test_no_more_than_64_kib_are_read() -> None:
     assert (reply.error, len(reply.body)) == (11750, 65_537)
 
 
-def test_a_certificate_that_nobody_signed_is_refused(
+def test_a_certificate_from_an_unknown_authority_is_refused(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -219,12 +219,12 @@ def self_signed(paths: pytest.TempPathFactory) -> tuple[str, str]:
         "http://127.0.0.1:99999/sms",
     ],
 )
-def test_what_is_no_url_of_a_server_is_refused(url: str) -> None:
+def test_an_invalid_server_url_is_refused(url: str) -> None:
     with pytest.raises(UsageError, match=r"Write http://127\.0\.0\.1:8000/sms"):
         TwilioSimulator(url, TOKEN)
 
 
-def test_the_password_in_what_is_no_url_is_not_shown() -> None:
+def test_the_password_in_an_invalid_url_is_not_shown() -> None:
     for url in ("ftp://ada:hunter2@127.0.0.1/", "http://ada:hunter2@127.0.0.1:abc/sms"):
         with pytest.raises(UsageError) as refused:
             TwilioSimulator(url, TOKEN)

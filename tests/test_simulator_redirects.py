@@ -104,7 +104,7 @@ def test_fifty_documents_are_allowed() -> None:
         "https://:80/x",
     ],
 )
-def test_a_redirect_to_what_is_no_url_is_an_error(url: str) -> None:
+def test_a_redirect_to_an_invalid_url_is_an_error(url: str) -> None:
     app = Answering(onward(url))
 
     assert phone_of(app).text("hello").error == 11100
@@ -143,7 +143,7 @@ def test_a_temporary_redirect_repeats_the_post(status: int) -> None:
 
 
 @pytest.mark.parametrize(("status", "method"), [(301, "POST"), (302, "POST"), (303, "GET")])
-def test_e10_a_post_stays_one_where_the_simulator_is_told_so(status: int, method: str) -> None:
+def test_e10_a_post_stays_a_post_if_the_simulator_is_set_so(status: int, method: str) -> None:
     app = Answering(moved(status, "/next"), message("there"))
     twilio = TwilioSimulator(app, TOKEN, "https://example.com/sms", post_after_302=True)
     reply = twilio.phone(ADA, texting=US).text("hello")

@@ -181,7 +181,7 @@ def test_a_messaging_service_takes_the_number_that_the_person_wrote_to_last(
     assert [message.from_ for message in simulator.arrived] == [other]
 
 
-def test_a_status_callback_is_told_after_the_sender_has_its_answer(
+def test_a_status_callback_is_requested_after_the_sender_has_its_answer(
     app: Answering, simulator: TwilioSimulator
 ) -> None:
     sent = simulator.rest_client().messages.create(
@@ -237,7 +237,7 @@ def test_held_sends_have_arrived_but_are_not_answered(simulator: TwilioSimulator
     assert client.messages.create(to=ADA, from_=US, body="no longer held").sid
 
 
-def test_whoever_waits_in_vain_for_a_send_or_for_its_release_hears_of_it(
+def test_waiting_in_vain_for_a_send_or_its_release_is_an_error(
     simulator: TwilioSimulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("convostate.testing.rest_resources._PATIENCE_S", 0.01)

@@ -52,7 +52,7 @@ def test_e16_a_state_that_a_test_sets_is_the_app_s_next_one(any_store: Store) ->
     assert (ada.state, bob.text("hello").messages) == ({"n": 42, "step": "confirm"}, ["1"])
 
 
-def test_e16_a_conversation_is_ended_by_none_and_replaced_by_another_state(
+def test_e16_none_ends_a_conversation_and_another_state_replaces_it(
     any_store: Store,
 ) -> None:
     ada = simulator(any_store).phone(ADA, texting=US)
@@ -110,7 +110,7 @@ def test_e16_out_of_reach_it_says_why(value: dict[str, int] | None) -> None:
         TwilioSimulator(url, TOKEN).phone(ADA, texting=US).state = value
 
 
-def test_e16_on_turn_hears_nothing_of_it() -> None:
+def test_e16_seeding_gives_no_event() -> None:
     events: list[object] = []
     settings = Settings(auth_token=TOKEN, keys=Keyring.generate())
     app = ConversationMiddleware(counting, settings, on_turn=events.append)

@@ -38,7 +38,7 @@ def test_a_message_status_has_the_two_ends_swapped() -> None:
     assert (reply.status, reply.error) == (204, None)
 
 
-def test_a_sid_is_the_same_under_all_its_names_unless_told_otherwise() -> None:
+def test_a_sid_is_the_same_under_all_its_names_by_default() -> None:
     app = Answering()
     phone = phone_of(app)
     phone.deliver_status(MessageSid="SM1")
@@ -77,7 +77,7 @@ def test_what_answers_a_status_is_not_read_unless_it_is_an_error() -> None:
     assert phone.deliver_status().error == 11200
 
 
-def test_a_status_brings_no_cookies_and_keeps_none() -> None:
+def test_a_status_callback_sends_no_cookies_and_keeps_none() -> None:
     app = Answering(setting("a=1; Path=/"), setting("b=2; Path=/"), Answer())
     phone = phone_of(app)
     phone.text("hello")
@@ -87,7 +87,7 @@ def test_a_status_brings_no_cookies_and_keeps_none() -> None:
     assert [asked.cookie for asked in app.asked] == ["", "", "a=1"]
 
 
-def test_replies_are_followed_by_their_statuses_where_a_url_wants_them() -> None:
+def test_replies_are_followed_by_their_statuses_if_a_url_asks_for_them() -> None:
     app = Answering(message("one"), Answer())
     reply = phone_of(app, status_callback="https://example.com/status").text("hello")
     _, sent, delivered = app.asked
@@ -113,7 +113,7 @@ def test_a_message_names_its_own_status_callback() -> None:
 
 
 @pytest.mark.parametrize("url", ["ftp://x", "http://[bad", "https://example.com:99999/x"])
-def test_a_status_callback_that_is_no_url_is_an_error_and_the_other_messages_are_reported_on(
+def test_an_invalid_status_callback_is_an_error_and_other_messages_are_still_reported(
     url: str,
 ) -> None:
     verbs = f'<Message statusCallback="{url}">one</Message><Message>two</Message>'
@@ -124,7 +124,7 @@ def test_a_status_callback_that_is_no_url_is_an_error_and_the_other_messages_are
     assert [status.params["MessageSid"] for status in reply.statuses] == [reply.sent[1].sid] * 2
 
 
-def test_without_a_url_nobody_is_told() -> None:
+def test_without_a_url_no_status_is_posted() -> None:
     app = Answering(message("one"))
 
     assert phone_of(app).text("hello").statuses == []

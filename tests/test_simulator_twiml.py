@@ -91,7 +91,7 @@ def test_a_document_may_have_another_encoding() -> None:
 
 
 @pytest.mark.parametrize("charset", ["hex", "base64", "idna", "bogus"])
-def test_a_charset_that_is_none_is_read_as_utf_8(charset: str) -> None:
+def test_an_unknown_charset_is_read_as_utf_8(charset: str) -> None:
     answer = Answer("Größe".encode(), f"text/plain; charset={charset}")
 
     assert reply_to(answer).messages == ["Größe"]

@@ -149,7 +149,7 @@ def test_an_mms_carries_its_media() -> None:
     )
 
 
-def test_a_message_of_another_channel_tells_less_of_its_writer() -> None:
+def test_a_message_of_another_channel_has_fewer_fields_about_its_sender() -> None:
     app = Answering()
     TwilioSimulator(app, TOKEN).phone("messenger:12345", texting="messenger:67890").text("hello")
     form = dict(app.asked[0].form)
@@ -199,7 +199,7 @@ def test_parameters_can_be_changed_added_repeated_and_left_out() -> None:
     assert ("NumMedia", "3") in form
 
 
-def test_a_call_tells_who_calls_and_its_reply_what_they_hear() -> None:
+def test_a_call_names_its_caller_and_its_reply_what_they_hear() -> None:
     app = Answering(Answer("<Response><Say>Hello.</Say></Response>"))
     twilio = TwilioSimulator(app, TOKEN, voice_url="https://example.com:8443/voice")
     reply = twilio.phone(ADA, texting=US).call(Digits=1)
@@ -242,7 +242,7 @@ def test_an_outbound_call_has_the_two_ends_swapped() -> None:
     assert (form["Direction"], form["From"], form["To"]) == ("outbound-api", US, ADA)
 
 
-def test_the_token_comes_from_the_environment_where_none_is_given(
+def test_the_token_comes_from_the_environment_by_default(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("TWILIO_AUTH_TOKEN", TOKEN)
@@ -273,7 +273,7 @@ def test_without_a_token_it_says_what_to_set(monkeypatch: pytest.MonkeyPatch) ->
         "https://ada:hunter2@example.com:abc/sms",
     ],
 )
-def test_what_is_no_webhook_url_is_refused_and_not_shown(url: str) -> None:
+def test_an_invalid_webhook_url_is_refused_and_not_shown(url: str) -> None:
     with pytest.raises(UsageError, match=r"Write https://example\.com/sms") as refused:
         TwilioSimulator(Answering(), TOKEN, url)
 

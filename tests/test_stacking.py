@@ -61,7 +61,7 @@ def test_w15_a_stack_without_an_end_is_not_walked_for_ever() -> None:
 
 
 @pytest.mark.parametrize("app", [None, "app:app", object()])
-def test_w15_what_is_no_app_is_not_wrapped(app: Any) -> None:
+def test_w15_what_is_not_an_app_is_not_wrapped(app: Any) -> None:
     with pytest.raises(UsageError, match="takes a WSGI app"):
         ConversationMiddleware(app, settings())
 

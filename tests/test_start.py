@@ -118,14 +118,16 @@ class TestWhereAConversationGoesOn:
         assert world.phone.text("hi").error is None
 
     @pytest.mark.parametrize("if_exists", ["replace", "keep", "refuse"])
-    def test_where_none_does_all_of_them_begin_one(self, world: World, if_exists: str) -> None:
+    def test_without_a_conversation_every_mode_begins_one(
+        self, world: World, if_exists: str
+    ) -> None:
         world.put({"old": True})
         world.simulator.clock.advance(hours=5)
         world.start({"new": True}, if_exists=if_exists)
 
         assert world.peek() == {"new": True}
 
-    def test_what_no_key_opens_is_no_conversation(self, world: World) -> None:
+    def test_a_state_that_no_key_opens_is_not_a_conversation(self, world: World) -> None:
         world.put({"old": True})
         other = settings(
             keys="GPnE2vWrk5AtH7MJvs9NcoDxTZ4bUYqRLw3XhKe8gF0", index_key=settings().keys
@@ -155,7 +157,7 @@ def test_what_cannot_be_kept_is_not_sent(world: World) -> None:
 
 
 @pytest.mark.parametrize("state", [[1], [("step", 1)], "step", {"step"}, 5, []])
-def test_a_state_that_is_no_mapping_is_not_sent(world: World, state: Any) -> None:
+def test_a_state_that_is_not_a_mapping_is_not_sent(world: World, state: Any) -> None:
     world.put({"old": True})
 
     with pytest.raises(UsageError, match="state is not a mapping"):
@@ -260,7 +262,7 @@ class TestTheAccount:
 
         assert conversations.peek(**PAIR, account_sid=ACCOUNT_SID) == {"step": 1}
 
-    def test_an_api_key_is_no_account(self, world: World) -> None:
+    def test_an_api_key_is_not_an_account(self, world: World) -> None:
         client = self.client(world, username=KEY_SID)
         conversations = Conversations(settings(account_sid=None), store=world.store)
 

@@ -107,7 +107,7 @@ def test_a_failed_send_restores_what_was_there(
 
 
 @pytest.mark.parametrize(("reason", "error"), FAILURES)
-def test_where_nothing_was_there_nothing_is_left(
+def test_a_failed_send_without_a_conversation_leaves_nothing(
     world: World, reason: int | BaseException, error: type[BaseException]
 ) -> None:
     world.simulator.refuse_sends(reason)
@@ -146,7 +146,7 @@ def test_what_no_key_opens_is_restored_too(world: World, watched: Watched) -> No
 
 
 @pytest.mark.parametrize("late", [False, True])
-def test_where_the_state_cannot_be_written_nothing_is_sent(
+def test_nothing_is_sent_if_the_state_cannot_be_written(
     world: World, watched: Watched, late: bool
 ) -> None:
     world.put({"old": True})
@@ -162,7 +162,7 @@ def test_where_the_state_cannot_be_written_nothing_is_sent(
     assert world.phone.text("hi").error is None
 
 
-def test_where_the_lease_is_lost_before_the_write_nothing_is_sent(
+def test_nothing_is_sent_if_the_lease_is_lost_before_the_write(
     world: World, watched: Watched
 ) -> None:
     world.put({"old": True})
@@ -177,7 +177,7 @@ def test_where_the_lease_is_lost_before_the_write_nothing_is_sent(
     assert world.sealed() == before
 
 
-def test_where_the_store_fails_after_the_send_the_caller_gets_the_message(
+def test_the_caller_gets_the_message_if_the_store_fails_after_the_send(
     world: World, watched: Watched, caplog: pytest.LogCaptureFixture
 ) -> None:
     watched.failing["commit"] = StoreError("down", "no answer")
@@ -189,7 +189,7 @@ def test_where_the_store_fails_after_the_send_the_caller_gets_the_message(
     assert "the message is sent, but its turn did not last as long (down)" in caplog.text
 
 
-def test_where_nothing_can_be_restored_the_log_says_so(
+def test_the_log_says_if_nothing_can_be_restored(
     world: World, watched: Watched, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(*_: object, **__: object) -> None:

@@ -148,7 +148,7 @@ def test_a_repr_masks_a_key_that_may_be_a_phone_number_and_takes_any_key() -> No
 
 
 @pytest.mark.parametrize("lost", [None, SealError("forged", "x"), StoreError("down", "x")])
-def test_what_was_lost_is_told(lost: SealError | StoreError | None) -> None:
+def test_a_state_has_what_was_lost(lost: SealError | StoreError | None) -> None:
     assert state(None, lost=lost).lost is lost
 
 

@@ -357,7 +357,7 @@ ITS_LEASES = """
 
 
 @pytest.mark.slow
-def test_a_test_class_without_a_fixture_is_told_to_write_it(tmp_path: Path) -> None:
+def test_a_contract_class_without_a_fixture_says_which_to_write(tmp_path: Path) -> None:
     said = judged(tmp_path, WITHOUT, "-x")
 
     assert "UsageError: StoreContract has no store to test. Give your test class a fixture" in said
@@ -365,7 +365,7 @@ def test_a_test_class_without_a_fixture_is_told_to_write_it(tmp_path: Path) -> N
 
 
 @pytest.mark.slow
-def test_a_test_class_without_expire_lease_is_told_to_write_it(tmp_path: Path) -> None:
+def test_a_contract_class_without_expire_lease_says_to_write_it(tmp_path: Path) -> None:
     said = judged(tmp_path, f"{WITHOUT}{ITS_STORE}", "-x")
 
     assert "Write the method expire_lease(self, store, begun) in your test class" in said

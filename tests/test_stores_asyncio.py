@@ -114,7 +114,7 @@ class Own(Store):
         self.inner.erase(claim, replies=replies)
 
 
-def test_more_turns_than_threads_wait_in_a_blocking_store_and_none_starves() -> None:
+def test_more_turns_than_threads_wait_in_a_blocking_store_without_starving() -> None:
     async def write() -> int:
         store = as_async_store(Own())
         assert isinstance(store, InThreads)

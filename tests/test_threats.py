@@ -86,7 +86,7 @@ def test_with_a_sealing_key_one_makes_states_and_calls_nothing() -> None:
     assert ask(cookie=made, keys=OTHER_KEY).body == b"1"  # the key is out of the ring
 
 
-def test_a_recorded_cookie_goes_back_and_only_where_it_belongs() -> None:
+def test_a_recorded_cookie_goes_back_only_to_its_own_pair() -> None:
     first = ask()
     second = ask("again", first.cookie)
     assert (first.body, second.body) == (b"1", b"2")

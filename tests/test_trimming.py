@@ -539,7 +539,7 @@ def test_a_read_only_state_an_ended_one_and_a_copy_have_a_size() -> None:
     assert over.state.size_bytes == len(token)
 
 
-def test_a_look_at_a_state_tells_its_size() -> None:
+def test_a_peeked_state_has_its_size() -> None:
     world = World(MemoryStore(), max_state_bytes=SMALL)
     world.put({"a": "x" * 500})
     looked = world.conversations.peek(**PAIR)

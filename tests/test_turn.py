@@ -179,7 +179,7 @@ def test_p4_a_stop_ends_the_conversation_after_the_turn(
     assert opened(found.token, config=config).state.is_new == (outcome is End)
 
 
-def test_p4_a_stop_is_remembered_where_there_was_no_conversation() -> None:
+def test_p4_a_stop_is_remembered_without_a_conversation() -> None:
     keeping = server_config(on_opt_out="keep")
     assert finished(opened(config=keeping, kind="message", opt_out="STOP")) == Leave(opted_out=True)
     outcome = finished(opened(config=SERVER, kind="message", opt_out="STOP"))
@@ -191,7 +191,7 @@ def test_p4_a_stop_is_remembered_where_there_was_no_conversation() -> None:
     (None, COOKIE, "CONVOSTATE_STORE=redis"), (kept({"a": 1}), COOKIE, "CONVOSTATE_STORE=redis"),
     (None, SERVER, "never begins a conversation"), (b"\1" * 200, SERVER, "never begins a conversation"),
 ])  # fmt: skip
-def test_a_status_reads_but_does_not_write_where_it_cannot(
+def test_a_status_reads_and_does_not_write_if_the_store_cannot(
     token: bytes | None, config: TurnConfig, message: str
 ) -> None:
     turn = opened(token, config=config, kind="message-status")
@@ -224,7 +224,7 @@ def test_a_status_that_takes_longer_than_the_conversation_writes_nothing() -> No
     assert finished(turn, NOW + 4 * HOUR) == Leave()
 
 
-def test_a_state_that_does_not_open_is_replaced_and_the_reason_is_told() -> None:
+def test_a_state_that_does_not_open_is_replaced_and_its_reason_kept() -> None:
     token = kept({"a": 1})
     other_key = cookie_config(keys=OTHER_KEY)
     bob = PhonePair(ACCOUNT, US, BOB)

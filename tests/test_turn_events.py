@@ -152,7 +152,7 @@ def test_a_refused_request_gives_one_event(
         ({"CallSid": "CA" + "1" * 32, "Direction": "inbound"}, "call"),
     ],
 )
-def test_an_event_tells_the_kind_of_the_webhook(changes: dict[str, str], kind: str) -> None:
+def test_an_event_has_the_kind_of_the_webhook(changes: dict[str, str], kind: str) -> None:
     params = canary(**changes)
     if kind == "call":
         params = {name: params[name] for name in ("AccountSid", "From", "To", *changes)}
@@ -160,7 +160,7 @@ def test_an_event_tells_the_kind_of_the_webhook(changes: dict[str, str], kind: s
     assert Watched(LOOKS).one(proven(params)).kind == kind
 
 
-def test_what_is_no_turn_gives_no_event(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_request_that_is_not_a_turn_gives_no_event(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "convostate.turns")
     watched = Watched(LOOKS, paths="/sms")
     recording = {"RecordingUrl": "https://example.com/r", "RecordingSid": "RE1"}
@@ -172,7 +172,7 @@ def test_what_is_no_turn_gives_no_event(caplog: pytest.LogCaptureFixture) -> Non
     assert "convostate.turns" not in {record.name for record in caplog.records}
 
 
-def test_an_event_tells_sizes_and_times() -> None:
+def test_an_event_has_sizes_and_times() -> None:
     event = Watched(KEEPS).one()
 
     assert event.request_bytes == int(proven()["CONTENT_LENGTH"])
@@ -218,7 +218,7 @@ def test_the_conversation_has_the_name_that_it_has_in_the_log(
     assert caplog.messages[0].startswith(f"conversation {event.conversation}: a fresh state")
 
 
-def test_no_event_is_made_if_nobody_watches(
+def test_no_event_is_made_without_a_hook(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING, "convostate.turns")
@@ -232,7 +232,7 @@ def test_no_event_is_made_if_nobody_watches(
         serve(middleware, proven())
 
 
-def test_a_hook_that_raises_breaks_no_turn_and_is_told_once(
+def test_a_hook_that_raises_breaks_no_turn_and_is_logged_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     def hook(_event: TurnEvent) -> None:
@@ -252,7 +252,7 @@ def test_a_hook_that_raises_breaks_no_turn_and_is_told_once(
     assert VALUE not in caplog.text
 
 
-def test_a_hook_that_is_told_to_stop_stops_the_worker() -> None:
+def test_a_hook_that_is_interrupted_stops_the_worker() -> None:
     def hook(_event: TurnEvent) -> None:
         raise SystemExit
 

@@ -54,7 +54,7 @@ def json_of(body: bytes, query: str) -> Request:
     )
 
 
-def test_a_json_webhook_is_no_message_whatever_its_query_says() -> None:
+def test_a_json_webhook_is_not_a_message_whatever_its_query_says() -> None:
     query = f"MessageSid={SID}&AccountSid={ACCOUNT}&From=%2B15550100001&To=%2B15550100099"
 
     webhook = prove(json_of(b"{}", query))
@@ -103,7 +103,7 @@ def test_g8_a_get_with_a_hash_is_not_a_message() -> None:
 
 
 @pytest.mark.parametrize("query", ["Body={}", "Text={}", "Body={}&From=%2B15550100001", "a=1&Text={}", "a=1&Body={}&To=1&Body2=x"])  # fmt: skip
-def test_g5_a_get_may_quote_an_address_in_any_parameter_and_the_beginning_of_a_form_in_none(
+def test_g5_a_get_may_quote_an_address_anywhere_and_the_beginning_of_a_form_nowhere(
     query: str,
 ) -> None:
     account = f"AccountSid{ACCOUNT}"

@@ -80,7 +80,7 @@ def without(params: dict[str, str], *names: str) -> dict[str, str]:
     pytest.param({"AccountSid": ACCOUNT, "From": ADA, "To": US}, "other", None, id="addresses alone"),
     pytest.param({"x": ""}, "other", None, id="nothing"),
 ])  # fmt: skip
-def test_a_form_tells_its_kind_and_its_pair(
+def test_a_form_gives_its_kind_and_its_pair(
     params: dict[str, str], kind: str, pair: PhonePair | None
 ) -> None:
     webhook = prove(posted(params))

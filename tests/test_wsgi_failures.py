@@ -30,7 +30,7 @@ def test_w03_close_is_called_once_when_the_iteration_raises() -> None:
 
 
 @pytest.mark.parametrize("error", [GeneratorExit, KeyboardInterrupt, SystemExit])
-def test_w03_close_is_called_once_when_the_worker_is_told_to_stop(error: Any) -> None:
+def test_w03_close_is_called_once_when_the_worker_is_stopped(error: Any) -> None:
     chunks = Closing(b"<Resp", error())
     with pytest.raises(error):
         serve(wrapped(answering(chunks), inside=False), signed())

@@ -59,13 +59,13 @@ class Text(str):
     [(Text("Content-Type"), "text/xml")], [("Content-Type",)], [("Content-Type", "a", "b")], None,
 ], ids=["a tuple", "a list's subclass", "a list for a header", "a tuple's subclass", "bytes",
         "a str's subclass", "one part", "three parts", "None"])  # fmt: skip
-def test_w05_headers_that_are_no_list_of_pairs_of_str_are_an_error(headers: Any) -> None:
+def test_w05_headers_other_than_a_list_of_pairs_of_str_are_an_error(headers: Any) -> None:
     with pytest.raises(AssertionError, match="header"):
         serve(wrapped(answering([b""], headers), inside=False), signed())
 
 
 @pytest.mark.parametrize("status", ["200", "200OK", b"200 OK", "OK", "2x0 OK", None, "", 200])
-def test_w05_a_status_that_is_no_status_is_an_error(status: Any) -> None:
+def test_w05_an_invalid_status_is_an_error(status: Any) -> None:
     with pytest.raises(AssertionError, match="status"):
         serve(wrapped(answering([b""], list(XML), status), inside=False), signed())
 
@@ -78,7 +78,7 @@ def test_w06_a_head_request_is_405_with_no_body_and_says_what_is_allowed() -> No
 
 
 @pytest.mark.parametrize("status", ["204 No Content", "304 Not Modified"])
-def test_w06_a_status_without_a_body_keeps_none_and_carries_the_cookie(status: str) -> None:
+def test_w06_a_status_without_a_body_has_no_body_and_carries_the_cookie(status: str) -> None:
     served = serve(wrapped(answering([], [], status), inside=False), signed(), outside=False)
 
     assert (served.status, served.body) == (int(status[:3]), b"")
@@ -123,7 +123,7 @@ def test_w08_cache_control_and_vary_are_merged_and_never_overwritten(
     assert headers.getlist("Vary") == vary
 
 
-def test_w08_of_headers_that_stand_twice_none_is_lost() -> None:
+def test_w08_a_repeated_header_is_not_lost() -> None:
     twice = [
         ("Vary", "A"),
         ("Vary", "B"),

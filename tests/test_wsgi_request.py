@@ -131,7 +131,7 @@ def test_w10_a_terminated_input_needs_no_length() -> None:
     {"CONTENT_TYPE": "\u20ac"}, {"HTTP_HOST": "ex\xe4mple.com"}, {"HTTP_HOST": "\u20ac"},
     {"SCRIPT_NAME": "/\udcff"},
 ], ids=ascii)  # fmt: skip
-def test_w12_text_that_is_no_latin_1_is_refused_and_never_a_500(environ: dict[str, str]) -> None:
+def test_w12_text_outside_latin_1_is_refused_and_never_a_500(environ: dict[str, str]) -> None:
     app = Answering()
     served = serve(wrapped(app), signed() | environ, outside=False)
 
@@ -142,7 +142,7 @@ def test_w12_text_that_is_no_latin_1_is_refused_and_never_a_500(environ: dict[st
 @pytest.mark.parametrize(
     "cookie", ["convostate=\xff\xfe", "convostate=\u20ac", "\udcff; convostate=A", "convostate"]
 )
-def test_w12_a_cookie_that_is_no_latin_1_is_a_fresh_state(cookie: str) -> None:
+def test_w12_a_cookie_outside_latin_1_is_a_fresh_state(cookie: str) -> None:
     assert serve(wrapped(Answering()), signed(HTTP_COOKIE=cookie), outside=False).status == 200
 
 
@@ -188,7 +188,7 @@ def test_a24_content_length_is_a_number_and_the_bodys(length: str | None, status
     assert len(app.asked) == (status == 200)
 
 
-def test_a24_a_length_decides_even_where_the_input_is_terminated() -> None:
+def test_a24_the_length_decides_even_if_the_input_is_terminated() -> None:
     """A front that saw Transfer-Encoding and a server that saw Content-Length do not fool it."""
     connection = Terminated(BODY + b"&From=%2B15550100666")
     environ = two_lines() | {"wsgi.input": connection, "wsgi.input_terminated": True}
