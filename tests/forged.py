@@ -86,7 +86,7 @@ def attacked(random: Random) -> Iterator[tuple[str, Params]]:
     while True:
         product = random.choice(ATTACKED)
         true = FORMS[product](by)
-        for name in true.keys() & FREE:
+        for name in sorted(true.keys() & FREE):
             true[name] = written(random)
         if product == "client_call":
             true |= {name: written(random) for name in random.sample(CLIENT_NAMES, 3)}

@@ -175,8 +175,8 @@ class Failing:
 SECRET_SETTINGS: dict[str, Any] = {"auth_token": TOKEN, "shared_keys": {"k1": SHARED}}
 
 
-def secret_settings() -> Settings:
-    return settings(**SECRET_SETTINGS)
+def secret_settings(**changes: Any) -> Settings:
+    return settings(**SECRET_SETTINGS | changes)
 
 
 APPS: dict[str, Any] = {

@@ -129,6 +129,9 @@ FORGERIES: dict[str, tuple[Params, Params]] = {
     "a05 a boundary moved in the account": case(sms("hi"), "AccountSid", AccountSi=f"d{ACCOUNT}"),
     "a05 a boundary moved in the sid": case(sms("hi"), "MessageSid", MessageSi=f"d{SID}"),
     "a05 a boundary moved in the call": case(call(), "CallSid", CallSi=f"d{CALL}"),
+    "a05 the end of a call's sid moved to a name": case(
+        {"AccountSid": ACCOUNT, "CallSid": f"{CALL[:-1]}b", "Final": "true", "TranscriptionEvent": "transcription-content"},
+        "Final", "TranscriptionEvent", CallSid=CALL[:-1], bF="inaltrueTranscriptionEventtranscription-content"),
     "a05 a value moved to its name": case(sms("hi"), "To", **{f"To{US}": ""}),
     "a06 a sender in the text, the true one behind an invented name":
         case(sms(f"hiFrom{VICTIM}FromA"), Body="hi", From=VICTIM, FromAFrom=MALLORY),

@@ -38,10 +38,10 @@ of a client that chooses the names of its parameters.
 from __future__ import annotations
 
 import re
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from fnmatch import fnmatchcase
 from functools import cache
-from itertools import islice
+from itertools import groupby, islice
 from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -147,7 +147,12 @@ _MOST_PLACES, _MOST_SEARCHED_CHARS = 500, 1024 * 1024
 @cache  # compiled when first needed: all of them would be two thirds of the package's import
 def _later(above: str, without: frozenset[str] = frozenset()) -> re.Pattern[str]:
     """A pattern of the documented names that sort after a field's."""
-    return re.compile("|".join(name for name in _NAMES if name > above and name not in without))
+    names = [name for name in _NAMES if name > above and name not in without]
+    # By their first two letters: one alternation of all takes three times as long.
+    alike = groupby(names, key=lambda name: name[:2])
+    return re.compile(
+        "|".join(f"{two}(?:{'|'.join(name[2:] for name in each)})" for two, each in alike)
+    )
 
 
 def _is_plain(signed: str, first: dict[str, str], shape: Shape) -> bool:
@@ -250,7 +255,8 @@ class _Reading:
             self.begins.setdefault(name, at)
             self.spans.append((at, middle, middle + len(value), name))
             at = middle + len(value)
-        self.loose: dict[str, list[int]] = {}  # where names that sort after a field's are
+        # Of a field: from where a later name was last looked for, and where it begins.
+        self.later: dict[str, tuple[int, int]] = {}
         self.channel = _channel_of(form.first.get("From", ""))
         self.decides = not _DECIDING.isdisjoint(form.first)
 
@@ -322,8 +328,13 @@ class _Reading:
         if self.channel in _ANY_TEXT and not MESSAGE_SIDS.isdisjoint(first):
             self._refuse("From", "a message is not from a client or SIP")
         for field in _GUARDED_SIDS:
-            if len(first.get(field, "")) > _SID_CHARS:
+            value = first.get(field, "")
+            if len(value) > _SID_CHARS:
                 self._refuse(field, "a SID is longer than 34 characters")
+            begin = self.begins.get(field, 0) + len(field)
+            is_cut = 0 < len(value) < _SID_CHARS
+            if is_cut and _whole_sid(self.signed, begin, begin + _SID_CHARS):
+                self._refuse(field, "a SID goes on in the next parameter's name")
 
     def _cut_of(self, field: str) -> str:
         """The parameter that follows an address of any text and could belong to it; else the address's own name."""
@@ -445,11 +456,12 @@ class _Reading:
             return True
         if place.is_number and _later_name(self.signed, place.end, name) not in ("", *_STRICT):
             return True
-        if name not in self.loose:
-            found = _later(name, _STRICT).finditer(self.signed)
-            self.loose[name] = [each.start() for each in found]
-        begins = self.loose[name]
-        return bisect_left(begins, place.end) < bisect_right(begins, until)
+        since, begins = self.later.get(name, (0, -1))
+        if not since <= place.end <= begins:
+            found = _later(name, _STRICT).search(self.signed, place.end)
+            begins = len(self.signed) + 1 if found is None else found.start()
+            self.later[name] = place.end, begins
+        return begins <= until
 
     def check_words(self) -> None:
         """No sender that is a word is hidden: wherever a word follows `From`, the form begins a sender or its city there."""
