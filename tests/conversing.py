@@ -79,7 +79,7 @@ class World:
 
     async def _asgi_app(self, scope: Any, _receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
-            raise NotImplementedError
+            raise RuntimeError("this app has no lifespan")
         body = await asyncio.to_thread(self._answer, scope)  # what a test does there may block
         headers = [(b"content-type", b"text/xml; charset=utf-8")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
