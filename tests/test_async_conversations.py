@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,6 +23,8 @@ from convostate import (
 )
 from convostate import asgi as asgi_door
 from convostate.stores import MemoryStore, RedisStore
+from convostate.stores.redis import aio
+from convostate.stores.redis.client import TIMEOUT_S
 from convostate.testing import TwilioSimulator
 from tests.conversing import ADA, PAIR, TOKEN, US, settings
 
@@ -264,6 +267,40 @@ def test_a_reply_that_one_door_recorded_is_replayed_by_the_other(url: str) -> No
     again = serve(wsgi_app, environ)
     assert (status, body) == (again.status, again.body) == (200, b"<Response><Message>1</Message></Response>")  # fmt: skip
     assert headers["Content-Type"] == again.headers["Content-Type"]
+
+
+def test_a_reply_of_redis_that_comes_in_the_round_in_which_its_timeout_fires_is_read(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a burst: the loop is busy for as long as the timeout, and then the reply is here."""
+    send = aio.AsyncioTransport.send
+    busy = (
+        "local i = 0 while i < 2000000 do i = i + 1 end return 'here'"  # not in the round of `send`
+    )
+
+    def stand_still() -> None:
+        end = time.monotonic() + TIMEOUT_S + aio.LAG_S / 2
+        while time.monotonic() < end:
+            pass
+
+    async def send_and_stand_still(self: aio.AsyncioTransport, *command: Any) -> None:
+        await send(self, *command)
+        asyncio.get_running_loop().call_soon(stand_still)
+
+    async def ask() -> bytes:
+        store = aio.AsyncRedisStore.from_url(url)
+        pool: Any = await (await store.client.current().route()).to("key")
+        transport = aio.AsyncioTransport(pool)
+        await transport.connect()
+        try:
+            reply: bytes = await transport.exchange("EVAL", busy, 0)
+        finally:
+            transport.close()
+            await store.close()
+        return reply
+
+    monkeypatch.setattr(aio.AsyncioTransport, "send", send_and_stand_still)
+    assert run(ask()) == b"here"
 
 
 @pytest.mark.unmeasured

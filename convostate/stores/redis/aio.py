@@ -63,6 +63,7 @@ if TYPE_CHECKING:
 EXCHANGES = 32
 # A timeout that fires later than this says that the loop stood still, and the reply may be here unread.
 LAG_S, LAGS = 0.05, 4
+LAST_LOOK_S = 0.01  # for a reply that is here unread
 POLL_S = 4.0  # how often a turn asks by itself while messages arrive; BLOCK_S while they do not
 PING_S = 2.0  # how long a subscription may be silent while turns wait
 RETRY_S = 60.0  # until a subscription that the server refuses is tried again
@@ -124,10 +125,19 @@ class AsyncioTransport(Transport):
         """Read a reply; None if there is none in time. A timeout that fires late begins anew."""
         for _ in range(LAGS):
             began = time.monotonic()
-            reply = await self._connection.read_response(timeout=seconds, disconnect_on_error=False)
-            if reply is not None or not _lagged(began, seconds):
+            if (reply := await self._read(seconds)) is not None:
+                return reply
+            if not _lagged(began, seconds):
+                break
+        # A reply that came in the round of the loop in which the timeout fired is unread: it is in the
+        # socket, or in the buffer if a timeout fires in the next round as well.
+        for _ in range(2):
+            if (reply := await self._read(LAST_LOOK_S)) is not None:
                 return reply
         return None
+
+    async def _read(self, seconds: float) -> Any:
+        return await self._connection.read_response(timeout=seconds, disconnect_on_error=False)
 
     def close(self) -> None:
         """Close it."""
