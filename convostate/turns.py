@@ -61,7 +61,7 @@ from convostate.stores.base import (
 from convostate.twilio.webhook import FIRST_FAILING_STATUS, LIVE_CALL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Set
 
     from convostate.stores.base import Headers, Replay
     from convostate.twilio.signature import Request
@@ -665,10 +665,24 @@ _is_token = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
 _is_sendable = re.compile(r"[\t\x20-\x7e\x80-\xff]*").fullmatch
 
 
-def finish_headers(response: Response, config: TurnConfig) -> bool:
+# RFC 2616 §13.5.1. They are the server's: wsgiref and waitress refuse them, and gunicorn drops them
+# (PEP 3333, "Other HTTP Features"). An ASGI server takes the others, but none takes every Transfer-Encoding.
+HOP_BY_HOP = frozenset(
+    """connection keep-alive proxy-authenticate proxy-authorization te trailers transfer-encoding
+    upgrade""".split()
+)
+TRANSFER_ENCODING = frozenset({"transfer-encoding"})
+
+
+def finish_headers(response: Response, config: TurnConfig, servers: Set[str]) -> bool:
     """Refuse what the server could not send, and add the headers about caches.
 
     If the server found out, its 500 would come after the state was kept.
+
+    Args:
+        response: The app's; its headers are changed.
+        config: The installation's.
+        servers: The headers that only the server may send, in lower case.
 
     Returns:
         Whether the app sets a cookie of its own.
@@ -689,6 +703,12 @@ def finish_headers(response: Response, config: TurnConfig) -> bool:
                 f"the app's header {name} has a character that HTTP does not allow"
             )
         lower = name.lower()
+        if lower in servers:
+            raise AssertionError(f"the app's header {name} is one that only the server may send")
+        if value != value.strip(
+            " \t"
+        ):  # no recipient reads them (RFC 9110 §5.5), and h11 refuses them
+            headers[index] = (name, value := value.strip(" \t"))
         ours = config.cache_headers.get(lower)
         if ours in missing:
             missing.remove(ours)

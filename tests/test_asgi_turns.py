@@ -495,8 +495,9 @@ def test_the_clock_of_a_test_is_honoured() -> None:
         (b"x name", b"1"),
         (b"", b"1"),
         (b"content-length", b"10"),
+        (b"transfer-encoding", b"zaffre"),
     ],
-    ids=["a line break", "a NUL", "a blank in a name", "no name", "another length"],
+    ids=["a line break", "a NUL", "a blank in a name", "no name", "another length", "a coding"],
 )
 def test_e17_a_reply_that_the_server_cannot_send_keeps_nothing(header: tuple[bytes, bytes]) -> None:
     async def app(scope: Any, _receive: Any, send: Any) -> None:
@@ -510,6 +511,11 @@ def test_e17_a_reply_that_the_server_cannot_send_keeps_nothing(header: tuple[byt
 
     assert "zaffre" not in str(raised.value)
     assert remembered(middleware) == 0
+
+
+def test_e17_an_asgi_app_may_close_the_connection() -> None:
+    middleware = wrapped(saying({**START, "headers": [(b"connection", b" close")]}, BODY))
+    assert dict(asked(middleware).headers)[b"connection"] == b"close"
 
 
 @pytest.mark.parametrize("changes", [{}, {"From": "anonymous"}], ids=["a pair", "withheld"])

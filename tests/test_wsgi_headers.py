@@ -169,6 +169,10 @@ UNSENDABLE: dict[str, tuple[list[tuple[str, str]], str]] = {
     "a longer Content-Length": ([*XML, ("Content-Length", "12")], "200 OK"),
     "a shorter Content-Length": ([*XML, ("content-length", "10")], "200 OK"),
     "a Content-Length that is not a number": ([*XML, ("Content-Length", "zaffre")], "200 OK"),
+    "an interim status": (list(XML), "100 Continue"),
+    "a status that HTTP does not have": (list(XML), "000 OK"),
+    "a Transfer-Encoding": ([*XML, ("Transfer-Encoding", "zaffre")], "200 OK"),
+    "a header of the connection": ([*XML, ("Keep-Alive", "zaffre")], "200 OK"),
     "two lengths": ([*XML, ("Content-Length", "11"), ("Content-Length", "12")], "200 OK"),
 }  # fmt: skip
 
@@ -201,3 +205,11 @@ def test_e17_what_http_has_is_sent(headers: list[tuple[str, str]]) -> None:
 
     assert (served.status, served.cookie != "") == (200, True)
     assert served.headers.getlist(headers[0][0]) == [headers[0][1]]
+
+
+def test_e17_blanks_around_a_value_are_not_sent() -> None:
+    blank = [("X-Name", " a b\t"), ("Vary", " a ")]
+    app = wrapped(answering([b"<Response/>"], [*XML, *blank]), inside=False)
+
+    headers = serve(app, signed()).headers
+    assert (headers["X-Name"], headers["Vary"]) == ("a b", "a, Cookie")

@@ -32,6 +32,7 @@ from convostate.stores.aio import Tasks, as_async_store
 from convostate.stores.base import Replay
 from convostate.turns import (
     MAX_RESPONSE_BYTES,
+    TRANSFER_ENCODING,
     Response,
     Turn,
     finish,
@@ -308,7 +309,7 @@ class ConversationMiddleware(Middleware):
         now = running.clock()
         nonces = os.urandom(2 * NONCE_BYTES)
         outcome = finish(turn, int(response.status[:3]), now, nonces[:NONCE_BYTES])
-        if finish_headers(response, self._config):
+        if finish_headers(response, self._config, TRANSFER_ENCODING):
             self._warn_of_cookies()
         reply = None if outcome is None else seal_reply(turn, response, now, nonces[NONCE_BYTES:])
         return response, outcome, reply, now

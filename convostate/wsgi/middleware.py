@@ -20,6 +20,7 @@ from convostate.state import CLOCK_KEY, STATE_KEY, TURN_KEY, WEBHOOK_KEY
 from convostate.stores import store_for
 from convostate.stores.base import Replay, blocking
 from convostate.turns import (
+    HOP_BY_HOP,
     MAX_RESPONSE_BYTES,
     Response,
     Turn,
@@ -168,7 +169,7 @@ class ConversationMiddleware(Middleware):
         now = clock()
         nonces = os.urandom(2 * NONCE_BYTES)
         outcome = finish(turn, int(response.status[:3]), now, nonces[:NONCE_BYTES])
-        if finish_headers(response, self._config):
+        if finish_headers(response, self._config, HOP_BY_HOP):
             self._warn_of_cookies()
         if outcome is None or turn.begun is None:
             return response
@@ -220,6 +221,8 @@ class _Collector:
             raise AssertionError("the app called start_response twice without exc_info")
         if type(status) is not str or status[3:4] != " " or not status[:3].isdecimal():
             raise AssertionError("the app's status is not a str such as '200 OK'")
+        if status < "200":
+            raise AssertionError("the app's status is below 200, so the response would never come")
         if type(headers) is not list:
             raise AssertionError("the app's headers are not a list")
         for header in headers:
