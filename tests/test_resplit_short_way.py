@@ -54,7 +54,7 @@ def judged(form: Form, url: str = URL, body: str = "") -> bool:
 @example({"From": "whatsapp:+15550100001", "To": "whatsapp:+15550100099", "MessageSid": f"SM{SID}"})
 @example({"OriginalRepliedMessageSid": f"SM{SID}x"})
 @given(FORMS)
-@settings(max_examples=3000)
+@settings(max_examples=600)
 def test_what_the_short_way_lets_through_the_long_way_lets_through_as_well(
     params: dict[str, str],
 ) -> None:
@@ -89,7 +89,7 @@ def test_only_a_query_that_could_be_a_flow_s_takes_the_long_way(
         max_size=8,
     )
 )
-@settings(max_examples=3000)
+@settings(max_examples=600)
 def test_it_is_so_for_what_signs_its_url_alone(pieces: list[str]) -> None:
     url = URL + "?" + quote("".join(pieces), safe="=&?%+")
     body = url.rpartition("Body=")[2].partition("&")[0]

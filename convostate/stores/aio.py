@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from functools import partial, wraps
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
 from weakref import WeakSet
 
 from convostate.errors import UsageError
@@ -23,13 +24,13 @@ from convostate.stores.base import (
     Reply,
     Store,
     WorkStore,
+    blocking,
     is_store,
     listed_calls,
     waited_too_long,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
     from concurrent.futures import Future
 
 # A begin that waits for an earlier turn occupies its thread for up to 8 s. The calls that end a turn have
@@ -198,6 +199,26 @@ class InLoop(AsyncStore):
         self.store.close()
 
 
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+_Method = Callable[Concatenate[Any, _P], Coroutine[Any, Any, _T]]
+
+
+def _in_a_thread(method: _Method[_P, _T]) -> _Method[_P, _T]:
+    """A method of `InLoop`, run in a thread; if it takes a turn, after the turn's earlier ones."""
+    run = blocking(method)
+
+    @wraps(method)
+    async def call(self: Any, /, *args: _P.args, **named: _P.kwargs) -> _T:
+        work = partial(self._in_thread, run, self, *args, **named)
+        begun = args[0] if args else None
+        ordered = isinstance(begun, Begun)
+        result: _T = await (self._tasks.in_order(begun, work) if ordered else work())
+        return result
+
+    return call
+
+
 class InThreads(InLoop):
     """A store that blocks, called in threads; what has reached a thread is carried out."""
 
@@ -238,41 +259,13 @@ class InThreads(InLoop):
             if isinstance(begun, Begun):
                 self._ending.submit(self.store.abort, begun)
 
-    async def write(self, begun: Begun, token: bytes | None, lifetime_s: float, now: float) -> None:
-        """As `Store.write`."""
-        await self._end(begun, self.store.write, token, lifetime_s, now)
-
-    async def commit(
-        self, begun: Begun, outcome: Outcome, reply: Reply | None, now: float
-    ) -> Headers:
-        """As `Store.commit`."""
-        headers: Headers = await self._end(begun, self.store.commit, outcome, reply, now)
-        return headers
-
-    async def abort(self, begun: Begun) -> None:
-        """As `Store.abort`."""
-        await self._end(begun, self.store.abort)
-
-    async def peek(self, claim: Claim, now: float) -> bytes | None:
-        """As `Store.peek`."""
-        token: bytes | None = await self._in_thread(self.store.peek, claim, now)
-        return token
-
-    async def calls(self, claim: Claim) -> list[str]:
-        """As the store's, if it has that."""
-        names: list[str] = await self._in_thread(listed_calls, self.store, claim)
-        return names
-
-    async def erase(self, claim: Claim, *, replies: bool) -> None:
-        """As `Store.erase`."""
-        await self._in_thread(partial(self.store.erase, replies=replies), claim)
-
-    async def close(self) -> None:
-        """As `Store.close`."""
-        await self._in_thread(self.store.close)
-
-    async def _end(self, begun: Begun, call: Callable[..., Any], *args: Any) -> Any:
-        return await self._tasks.in_order(begun, lambda: self._in_thread(call, begun, *args))
+    write = _in_a_thread(InLoop.write)
+    commit = _in_a_thread(InLoop.commit)
+    abort = _in_a_thread(InLoop.abort)
+    peek = _in_a_thread(InLoop.peek)
+    calls = _in_a_thread(InLoop.calls)
+    erase = _in_a_thread(InLoop.erase)
+    close = _in_a_thread(InLoop.close)
 
     async def _in_thread(self, call: Callable[..., Any], *args: Any, **named: Any) -> Any:
         return await asyncio.wrap_future(self._ending.submit(call, *args, **named))
