@@ -15,6 +15,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import asynccontextmanager, contextmanager
+from functools import cached_property
 from threading import Event, current_thread, main_thread
 from typing import TYPE_CHECKING, Any, Literal, get_args, overload
 
@@ -76,6 +77,10 @@ IfExists = Literal["replace", "keep", "refuse"]
 
 # A number as people dial it. Short codes have at most 8 digits; E.164 begins with a plus sign.
 _DIALLED = re.compile(r"(?!\+\d+\Z)\+?[\d ().-]{9,}", re.ASCII)
+_NOT_SENT: dict[type[BaseException], str] = {
+    OptedOutError: "opted-out",
+    ConversationExistsError: "exists",
+}
 _COPY = UsageError(
     "peek() gives a copy: this change would be lost. "
     "Change the state in a turn: with conversations.turn(ours=…, theirs=…) as state"
@@ -113,7 +118,6 @@ class _Conversations(ABC):
         self._client = client
         self._answers: Answers | None = None
         self._workers: ThreadWorkers | LoopWorkers | None = None
-        self._work_sealer: WorkSealer | None = None
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.settings!r})"
@@ -188,17 +192,12 @@ class _Conversations(ABC):
                 "Call it in each process, or run: convostate work"
             )
         turn.deferred_by = self
-        turn.deferred = sealed_text(self.work_sealer(), turn, webhook, self.clock())
+        turn.deferred = sealed_text(self.work_sealer, turn, webhook, self.clock())
 
+    @cached_property
     def work_sealer(self) -> WorkSealer:
-        """What seals texts and replies; made on first use."""
-        if self._work_sealer is None:
-            self._work_sealer = WorkSealer(self.settings)
-        return self._work_sealer
-
-    def queue(self) -> str:
-        """The name of the queue of this installation's work."""
-        return work_queue(self.turn_config)
+        """What seals texts and replies."""
+        return WorkSealer(self.settings)
 
     @property
     def workers(self) -> ThreadWorkers | LoopWorkers | None:
@@ -206,21 +205,13 @@ class _Conversations(ABC):
         return None if self._workers is None or self._workers.is_stopped else self._workers
 
     def needed_answers(self) -> Answers:
-        """What runs the answer function.
-
-        Raises:
-            UsageError: There is no answer function.
-        """
+        """What runs the answer function; UsageError if there is no such function."""
         if self._answers is None:
             raise UsageError("There is no answer function. Write @conversations.answers above one")
         return self._answers
 
     def _checked(self, count: int) -> int:
-        """Check that so many workers can be started.
-
-        Raises:
-            UsageError: Workers are running already, the number is not a positive int, or they cannot send.
-        """
+        """The number of workers to start; UsageError if they run already or could not send."""
         if self.workers is not None:
             raise UsageError("The workers are running already. Call start_workers() once")
         if type(count) is not int or count < 1:
@@ -229,11 +220,7 @@ class _Conversations(ABC):
         return count
 
     def check_client(self) -> None:
-        """Check that the client can send. What a function returns is checked when a reply is sent.
-
-        Raises:
-            UsageError: The client is of the other kind, or not a client.
-        """
+        """UsageError if the client cannot send. What a function returns is checked when a reply is sent."""
         if hasattr(self._client, "messages"):
             check_client(self._client, is_async=isinstance(self, AsyncConversations))
 
@@ -281,12 +268,7 @@ class _Conversations(ABC):
 
     @asynccontextmanager
     async def _hold(self, turn: Turn) -> AsyncIterator[tuple[AsyncStore, Begun]]:
-        """Wait for the conversation's earlier turns, then hold it until the block ends or commits.
-
-        Raises:
-            UsageError: A turn of it runs in this context.
-            StoreError: ``down`` or ``busy``.
-        """
+        """Wait for the conversation's earlier turns, then hold it until the block ends or commits."""
         check_free(turn.claim)
         store = self.observer.timed(self._store, turn)
         try:
@@ -311,11 +293,7 @@ class _Conversations(ABC):
         call_sid: str = "",
         kind: Literal["turn", "start"] = "turn",
     ) -> Turn:
-        """A turn of the conversation that the caller names.
-
-        Raises:
-            UsageError: The account is missing, or an address is not spelled as in webhooks.
-        """
+        """A turn of the conversation that the caller names."""
         check_spelling("ours", ours)
         check_spelling("theirs", theirs)
         account_sid = account_sid or self.settings.account_sid
@@ -532,7 +510,7 @@ class Conversations(_Conversations):
             except BaseException as error:
                 if not (
                     isinstance(error, StoreError) and error.reason == "lost"
-                ):  # nothing was written
+                ):  # or nothing was written
                     now = self.clock()
                     try:
                         await store.write(begun, *restored(turn, before_ms, now), now)
@@ -545,7 +523,7 @@ class Conversations(_Conversations):
                 await store.commit(begun, Leave(), None, self.clock())
             except (
                 StoreError
-            ) as error:  # does not reach the caller, who must learn that the message is sent
+            ) as error:  # kept from the caller, who must learn that the message is sent
                 turn.reason = error.reason
                 turn.log("the message is sent, but its turn did not last as long", error.reason)
         return sent
@@ -619,9 +597,9 @@ class Conversations(_Conversations):
         work: WorkStore | None = getattr(self.store, "work", None)
         if work is None:
             return found
-        for hint in await work.dead(self.queue()):
+        for hint in await work.dead(work_queue(self.turn_config)):
             letters = await work.letters(hint, retry=retry, now=None)
-            pairs = [self.work_sealer().pair_of(hint.name, letter.entry) for letter in letters]
+            pairs = [self.work_sealer.pair_of(hint.name, letter.entry) for letter in letters]
             found += zip(pairs, letters, strict=True)
         return found
 
@@ -811,12 +789,8 @@ def failed(turn: Turn, error: BaseException) -> None:
         return
     if isinstance(error, StoreError):
         turn.came_to("unavailable", error.reason)
-    elif isinstance(error, OptedOutError):
-        turn.came_to("aborted", "opted-out")
-    elif isinstance(error, ConversationExistsError):
-        turn.came_to("aborted", "exists")
     else:
-        turn.came_to("aborted", "exception")
+        turn.came_to("aborted", _NOT_SENT.get(type(error), "exception"))
 
 
 def open_start(turn: Turn, state: Mapping[Any, Any], if_exists: IfExists, now: float) -> int:
@@ -825,9 +799,6 @@ def open_start(turn: Turn, state: Mapping[Any, Any], if_exists: IfExists, now: f
     Returns:
         When the earlier state expires, Unix time in ms, for `restored`. If it does not open, that is
         unknown: it gets one more lifetime.
-
-    Raises:
-        OptedOutError, ConversationExistsError: Nothing is to be sent.
     """
     begun = turn.begun
     assert begun is not None
@@ -854,14 +825,7 @@ def restored(turn: Turn, before_ms: int, now: float) -> tuple[bytes | None, floa
 def check_message(
     to: str, from_: str | None, state: object, if_exists: str, message: Mapping[str, Any]
 ) -> str:
-    """Refuse a message that Twilio would accept but whose reply would not find its state.
-
-    Returns:
-        The sender.
-
-    Raises:
-        UsageError: The reply could not be matched to this message; or `state` or `if_exists` is wrong.
-    """
+    """Refuse a message that Twilio would accept but whose reply would not find its state; return the sender."""
     if if_exists not in get_args(IfExists):
         raise UsageError('start(): if_exists is not known. Give "replace", "keep" or "refuse"')
     if state is not None and not isinstance(state, Mapping):
@@ -882,11 +846,7 @@ def check_message(
 
 
 def check_spelling(name: str, address: object) -> None:
-    """Refuse a number as people dial it: webhooks spell it differently.
-
-    Raises:
-        UsageError: It would name another conversation.
-    """
+    """Refuse a number as people dial it: webhooks spell it differently, so it would be another conversation."""
     if isinstance(address, str) and _DIALLED.fullmatch(address):
         raise UsageError(
             f"{name} is not spelled as in webhooks, so it would be another conversation. "

@@ -117,24 +117,13 @@ class Answering:
 
 
 class WorkSealer:
-    """Seals texts until they are answered and replies until they are sent, bound to their conversation's name.
-
-    Args:
-        settings: The settings with the keys.
-    """
+    """Seals texts until they are answered and replies until they are sent, bound to their conversation's name."""
 
     def __init__(self, settings: Settings) -> None:
         self._sealer = Sealer(settings.keys, "work", WORK_S * 1000)
 
     def seal(self, name: str, pair: PhonePair, now: float, **content: Any) -> bytes:
-        """Seal a text or a reply.
-
-        Args:
-            name: The conversation's.
-            pair: The conversation's pair.
-            now: Unix time in seconds.
-            **content: ``text`` or ``reply``.
-        """
+        """Seal a text or a reply: ``text=…`` or ``reply=…``."""
         ends = [pair.account_sid, pair.ours, pair.theirs]
         now_ms = int(now * 1000)
         data = codec.encode({"pair": ends, **content})
@@ -142,16 +131,9 @@ class WorkSealer:
         return self._sealer.seal(opened, prefixed(name.encode()), os.urandom(NONCE_BYTES))
 
     def open(self, name: str, entry: bytes, what: str, now: float | None) -> tuple[PhonePair, Any]:
-        """Open a sealed text or reply.
+        """Open a ``text`` or a ``reply``, or the ``pair`` of either; SealError if it is not that.
 
-        Args:
-            name: The conversation's.
-            entry: What `seal` returned.
-            what: ``text``, ``reply``, or ``pair`` for either.
-            now: Unix time in seconds; None if the store decides when it expires.
-
-        Raises:
-            SealError: It does not open, or it is not a `what`.
+        `now` is Unix time in seconds, or None if the store decides when it expires.
         """
         now_ms = None if now is None else int(now * 1000)
         content = codec.decode(self._sealer.open(entry, prefixed(name.encode()), now_ms).data)
@@ -230,8 +212,8 @@ class Answers:
         self.work: WorkStore = owner.store.work
         self.longest_s = owner.settings.longest_answer.total_seconds()
         self._burst_s = owner.settings.burst.total_seconds()
-        self._sealer = owner.work_sealer()
-        self.queue = owner.queue()
+        self._sealer = owner.work_sealer
+        self.queue = work_queue(owner.turn_config)
 
     def watch(self, ended: Callable[[PhonePair, Exception | None], object]) -> None:
         """Call `ended` with the pair, and the error or None, after each run of the function; an error may hold texts."""
@@ -275,8 +257,9 @@ class Answers:
             run.taken = await self.work.take(run.hint, self._burst_s, lease_s, self.now())
             return None if run.taken is None else await self._handle(run, run.taken)
         except StoreError as error:  # the lease ends by itself, and another worker takes over
-            lost = error.reason == "lost"
-            next_ = "it was ended, or its lease has expired" if lost else "a worker takes it again"
+            next_ = "a worker takes it again"
+            if error.reason == "lost":
+                next_ = "it was ended, or its lease has expired"
             _log(f"work on a conversation ends early: {next_}", error.reason)
             return error
         finally:
@@ -489,11 +472,7 @@ def contained(*outside: type[BaseException]) -> Iterator[None]:
 
 
 def check_returned(returned: object) -> None:
-    """Check that an answer function has returned None, because anything else would be lost.
-
-    Raises:
-        UsageError: It has returned something, such as a reply, a coroutine or a generator.
-    """
+    """UsageError if an answer function has returned anything, such as a reply: it would be lost."""
     if returned is None:
         return
     if inspect.iscoroutine(returned):
@@ -505,12 +484,7 @@ def check_returned(returned: object) -> None:
 
 
 class Workers(ABC):
-    """What `ThreadWorkers` and `LoopWorkers` have in common.
-
-    Args:
-        answers: What they run.
-        most: How many conversations they answer at once.
-    """
+    """What `ThreadWorkers` and `LoopWorkers` have in common; `most` is how many answers run at once."""
 
     def __init__(self, answers: Answers, most: int) -> None:
         self._answers = answers
@@ -545,9 +519,7 @@ class Workers(ABC):
                     if isinstance(error, StoreError):
                         _log("no work is taken until the store answers", error.reason)
                     else:
-                        _log(
-                            "work cannot be taken, and is tried again every second", place_of(error)
-                        )
+                        _log("no work can be taken; tried again every second", place_of(error))
             await self._pause(pause_s)
         await self._put_back()
 
@@ -568,9 +540,7 @@ class Workers(ABC):
                     await self._answers.work.renew(taken, ANSWER_LEASE_S)
                     run.held_until = now + ANSWER_LEASE_S
                 except StoreError as error:
-                    if (
-                        error.reason != "lost"
-                    ):  # which the next step of the answer finds out as well
+                    if error.reason != "lost":  # which the answer's next step finds out as well
                         raise
 
     async def _put_back(self) -> None:
@@ -648,10 +618,8 @@ class LoopWorkers(Workers):
         import asyncio  # noqa: PLC0415  # asyncio is not for everyone
 
         super().__init__(answers, most)
+        self._asyncio = asyncio
         self._wake = asyncio.Event()
-        self._wait_for = asyncio.wait_for
-        self._timeout = asyncio.TimeoutError
-        self._gather = asyncio.gather
         self._create_task = asyncio.get_running_loop().create_task
         self._tasks: dict[Run, asyncio.Task[Any]] = {}
         self._task: asyncio.Task[None] | None = None
@@ -686,11 +654,11 @@ class LoopWorkers(Workers):
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()  # each puts its own back
-        await self._gather(*tasks, return_exceptions=True)
+        await self._asyncio.gather(*tasks, return_exceptions=True)
 
     async def _pause(self, seconds: float) -> None:
-        with suppress(self._timeout):
-            await self._wait_for(self._wake.wait(), seconds)
+        with suppress(self._asyncio.TimeoutError):
+            await self._asyncio.wait_for(self._wake.wait(), seconds)
         self._wake.clear()
 
 
@@ -699,11 +667,7 @@ class NoClientError(Exception):
 
 
 def client_for(client: Any, account_sid: str, *, is_async: bool) -> Any:
-    """The client for an account: the given one, or what the given function returns.
-
-    Raises:
-        NoClientError: The function raises, or `check_client` refuses what it returns.
-    """
+    """The client for an account: the given one, or what the given function returns, or NoClientError."""
     try:
         made = client if hasattr(client, "messages") else client(account_sid)
         check_client(made, is_async=is_async)
@@ -713,11 +677,7 @@ def client_for(client: Any, account_sid: str, *, is_async: bool) -> Any:
 
 
 def check_arguments(client: Any, message: dict[str, Any], *, is_async: bool) -> None:
-    """Check that a client's method takes all arguments of a message.
-
-    Raises:
-        UsageError: It does not take one of them.
-    """
+    """UsageError if a client's method does not take an argument of a message."""
     method = "create_async" if is_async else "create"
     try:
         inspect.signature(getattr(client.messages, method)).bind(**message)
@@ -728,11 +688,7 @@ def check_arguments(client: Any, message: dict[str, Any], *, is_async: bool) -> 
 
 
 def check_client(client: Any, *, is_async: bool) -> None:
-    """Check that a client can send: from threads, or from an event loop if `is_async`.
-
-    Raises:
-        UsageError: It cannot.
-    """
+    """UsageError if a client cannot send: from threads, or from an event loop if `is_async`."""
     owner, method = (
         ("AsyncConversations", "create_async") if is_async else ("Conversations", "create")
     )

@@ -90,18 +90,9 @@ class State(dict[Any, Any]):
         lost: SealError | StoreError | None = None,
         locked: ConvostateError | None = None,
     ) -> None:
-        """Open a state.
+        """Open a state: its content, or None if nothing was kept.
 
-        Args:
-            content: What was kept, or None if there was nothing.
-            pair: The pair of phones, if it is known.
-            started_ms: Unix time in ms.
-            expires_ms: Unix time in ms.
-            lifetime_ms: The lifetime of the settings, in ms.
-            most_bytes: How long it may be when it is sealed, in bytes; or None.
-            beside_bytes: How many bytes are sealed with its own.
-            lost: Why an earlier state did not open.
-            locked: The error that every write raises.
+        It may be `most_bytes` long when it is sealed, with the `beside_bytes` that are sealed with its own.
         """
         super().__init__(content or ())
         # None is so rare that it is not in the type, as with `re.Match.group` in typeshed.

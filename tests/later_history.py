@@ -153,7 +153,7 @@ class _Webhooks:
                 if not isinstance(begun, Begun):
                     return  # it was kept before, and Twilio did not hear of it
                 text = replies.sealed_text(
-                    self.conversations.work_sealer(), turn, webhook, time.time()
+                    self.conversations.work_sealer, turn, webhook, time.time()
                 )
                 _finished(self.store.work.defer(begun, *text, None))
                 self.store.commit(begun, Leave(), Reply(b"reply", redirects=False), time.time())

@@ -350,10 +350,7 @@ def test_a_system_without_threads_for_the_moment_is_logged_once_and_nothing_is_l
     steps.wait("answered")
     workers.stop()
 
-    assert (
-        caplog.text.count("work cannot be taken, and is tried again every second (RuntimeError at")
-        == 1
-    )
+    assert caplog.text.count("no work can be taken; tried again every second (RuntimeError at") == 1
 
 
 def test_workers_that_were_started_before_a_fork_are_named(

@@ -26,7 +26,6 @@ from convostate.stores.base import (
     WorkStore,
     blocking,
     is_store,
-    listed_calls,
     waited_too_long,
 )
 
@@ -188,7 +187,8 @@ class InLoop(AsyncStore):
 
     async def calls(self, claim: Claim) -> list[str]:
         """As the store's, if it has that."""
-        return listed_calls(self.store, claim)
+        find: Callable[[Claim], list[str]] | None = getattr(self.store, "calls", None)
+        return [] if find is None else find(claim)
 
     async def erase(self, claim: Claim, *, replies: bool) -> None:
         """As `Store.erase`."""

@@ -30,9 +30,7 @@ CALL_S = 4 * 3600  # the longest that a call's state lives; as long as a cookie
 OPT_OUT_S = 30 * 24 * 3600  # how long a STOP is remembered; the longest lifetime there is
 
 # Of deferred texts.
-WORK_S = (
-    24 * 3600
-)  # for which texts, replies and dead letters are kept, whatever the state's lifetime
+WORK_S = 24 * 3600  # for which texts, replies and dead letters are kept, whatever the lifetime
 MOST_TEXTS = 100  # of one conversation that may wait for an answer
 ANSWER_LEASE_S = 30  # of a worker, which renews it every 10 s; the delay if the worker dies
 LENT_S = 2  # for which no other worker gets a hint; its own needs some ms
@@ -547,12 +545,6 @@ def is_store(given: object) -> bool:
     """Whether it has the methods of a store; it need not be derived from `Store`."""
     names = Store.__abstractmethods__ | {"most_bytes"}
     return not isinstance(given, type) and all(hasattr(given, name) for name in names)
-
-
-def listed_calls(store: Store, claim: Claim) -> list[str]:
-    """The names of the calls that are listed under a pair, if the store lists them."""
-    find: Callable[[Claim], list[str]] | None = getattr(store, "calls", None)
-    return [] if find is None else find(claim)
 
 
 def mailbox_full() -> StoreError:
