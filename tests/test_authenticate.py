@@ -102,6 +102,26 @@ def test_g8_a_hash_of_the_body_may_stand_twice_and_two_hashes_may_not(
         assert (webhook.kind, webhook.pair) == ("other", None)
 
 
+@pytest.mark.parametrize("quoted", ["bodySHA256", "bodySHA256=0", "x&bodySHA256=0", "bodySHA256 bodysha256"])  # fmt: skip
+def test_g8_a_text_may_speak_of_the_hash(quoted: str) -> None:
+    params = text(f"what is {quoted}?")
+    webhook = prove(got(f"{URL}?{urlencode(params)}"))
+
+    assert (webhook.kind, webhook.body) == ("message", params["Body"])
+    assert prove(posted(params, url=f"{URL}?{urlencode({'topic': quoted})}")).kind == "message"
+    assert status_of(posted(params, url=f"{URL}?topic=x&bodySHA256=0")) == 415
+
+
+def test_g8_the_url_of_an_event_may_speak_of_its_hash() -> None:
+    body = b'{"text": "hi"}'
+    query = f"topic=bodySHA256&bodySHA256={hashlib.sha256(body).hexdigest()}"
+    url = f"{URL}?{query}"
+    event = Request("POST", url, query, "application/json", body, oracle_sign(url), "")
+
+    assert prove(event).kind == "other"
+    assert status_of(event._replace(body=b"[]")) == 415
+
+
 @pytest.mark.parametrize("content_type", [f"{FORM};charset=latin-1", f"{FORM}; a=b", f"{FORM}, x", "multipart/form-data; boundary=x", FORM,
     "application/x-url-encoded", "application/x-url-encoded, application/json", "application/json, application/x-url-encoded", "text/plain", "", "json"])  # fmt: skip
 def test_o14_a_signed_event_is_not_read_as_a_form(content_type: str) -> None:

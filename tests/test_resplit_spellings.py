@@ -274,11 +274,13 @@ def test_a09_the_url_of_a_get_is_not_a_shorter_url_and_a_form(
     assert status_of(posted(forged, url=read, signature=oracle_sign(url))) == 403
 
 
-@pytest.mark.parametrize("about", [{"Body": "", "ConversationSid": "CH" + "1" * 32, "MessageSid": "IM" + "1" * 32}, {"TaskAttributes": "", "TaskSid": "WT" + "1" * 32}])  # fmt: skip
+@pytest.mark.parametrize("about", [{"Body": "", "ConversationSid": "CH" + "1" * 32, "MessageSid": "IM" + "1" * 32}, {"TaskAttributes": "", "TaskSid": "WT" + "1" * 32},
+                                   {"TranscriptionData": "", "TranscriptionEvent": "transcription-content", "CallSid": CALL}])  # fmt: skip
 def test_a09_an_event_by_get_is_not_a_url_and_a_message(about: Params) -> None:
     name, *_ = about
     body = f"AccountSid{OTHER}BodystopFrom15550666666MessageSid{SID}Zz"
-    url = f"{URL}?{urlencode({'AccountSid': ACCOUNT, 'EventType': 'onMessageAdded', **about, name: body})}"
+    kind = {} if "TranscriptionEvent" in about else {"EventType": "onMessageAdded"}
+    url = f"{URL}?{urlencode({'AccountSid': ACCOUNT, **kind, **about, name: body})}"
     read, rest = url.split(body)
     forged = {
         "AccountSid": OTHER,
@@ -291,6 +293,13 @@ def test_a09_an_event_by_get_is_not_a_url_and_a_message(about: Params) -> None:
 
     assert status_of(posted(forged, url=read, signature=oracle_sign(url))) == 403
     assert status_of(posted(text(), url=f"{URL}?EventType=onMessageAdded&step=2")) == 200
+
+
+def test_g2_a_call_may_be_made_to_a_url_that_repeats_an_event_by_get() -> None:
+    event = {"AccountSid": ACCOUNT, "CallSid": CALL, "TranscriptionData": "hi", "TranscriptionEvent": "transcription-content", "Track": "inbound_track"}  # fmt: skip
+    url = f"{URL}?{urlencode(event)}"
+    for params in (call(), text()):
+        assert dict(prove(posted(params, url=url)).params) == params
 
 
 def test_a09_a_link_with_a_whole_webhook_may_be_in_a_text() -> None:

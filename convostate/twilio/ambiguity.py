@@ -514,17 +514,18 @@ class _Reading:
             get = parse_query(query).first
         except RequestError:
             return
+        # The query's last value would go on in the form, so only a parameter with free text can be the last.
+        last = self.signed[: self.begin].rpartition("&")[2].rpartition("?")[2].partition("=")[0]
         sids = [name for name in ("CallSid", *MESSAGE_SIDS) if _whole_sid(get.get(name, ""))]
-        is_event = "EventType" in get  # of Conversations or TaskRouter, which have no sender
+        # Of Conversations, TaskRouter or a live transcription, which have no sender.
+        is_event = "EventType" in get or (last == "TranscriptionData" and "TranscriptionEvent" in get)
         if not _whole_sid(get.get("AccountSid", "")) or not (is_event or (sids and "From" in get)):
             return
-        cut = self.spans[0][3]
         if not goes_on:
-            # The query's last value would go on in the form, so only a parameter with free text can be the last.
-            cut = self.signed[: self.begin].rpartition("&")[2].rpartition("?")[2].partition("=")[0]
             is_any = is_event or get["From"].startswith(("client:", "sip:"))
-            if cut in _STRICT or not (cut in DOCUMENTED or is_any):
+            if last in _STRICT or not (last in DOCUMENTED or is_any):
                 return
+        cut = self.spans[0][3] if goes_on else last
         if any(get.get(name, "") != self.first.get(name, "") for name in ("AccountSid", "From", *sids)):  # fmt: skip
             self._refuse(cut, "the query and the form could be one query")
 

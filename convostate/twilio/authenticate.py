@@ -20,11 +20,10 @@ from convostate.twilio.form import (
     parse_form,
     parse_query,
 )
-from convostate.twilio.signature import Request, Secrets, body_hash_matches, one_body_hash, verify
+from convostate.twilio.signature import Request, Secrets, body_hash_matches, body_hash_of, verify
 from convostate.twilio.webhook import Webhook, kind_of, pair_of
 
 FORM = "application/x-www-form-urlencoded"
-_HASH = "bodySHA256"
 _OF_MESSAGES = MESSAGE_SIDS | {"MessageStatus", "SmsStatus"}
 _OF_CALLS = frozenset({"CallSid", "CallStatus", "Direction"})
 _WORDS = ("ApiVersion", "Direction", "MessageStatus", "SmsStatus", "CallStatus")
@@ -47,12 +46,13 @@ def authenticate(request: Request, secrets: Secrets) -> tuple[Webhook, str]:
     Raises:
         RequestError: 400 malformed, 403 not proven, 405 another method, 415 another content type.
     """
-    signed_form, is_event = EMPTY, False
+    signed_form = EMPTY
     if request.method not in ("GET", "POST"):
         raise RequestError(405, "method", "webhooks are GET or POST")
     is_form = request.content_type == FORM or _is_form(request.content_type)
+    body_hash = body_hash_of(request.query) if request.query else None
     if request.method == "POST" and is_form:
-        if _HASH in request.query:
+        if body_hash is not None:
             raise RequestError(
                 415,
                 "content-type",
@@ -60,8 +60,7 @@ def authenticate(request: Request, secrets: Secrets) -> tuple[Webhook, str]:
             )
         form = signed_form = parse_form(request.body)
     else:
-        is_event = _HASH in request.query
-        _check_body(request)
+        _check_body(request, body_hash)
         form = parse_query(request.query)
 
     params = form.first
@@ -73,11 +72,11 @@ def authenticate(request: Request, secrets: Secrets) -> tuple[Webhook, str]:
     if signed_form is form and "AccountSid" not in params:
         _check_query(request.query)
     check_split(signed, signed_form, secrets.own_params)
-    kind = "other" if is_event else kind_of(params)
+    kind = kind_of(params) if body_hash is None else "other"
     return Webhook(kind, pair_of(kind, params), MappingProxyType(params), request.url), signed
 
 
-def _check_body(request: Request) -> None:
+def _check_body(request: Request, body_hash: str | None) -> None:
     """A body that is not a form is signed by its hash in the URL; a GET has no body."""
     if "form" in request.content_type.lower() and request.method == "POST":
         raise RequestError(
@@ -86,7 +85,7 @@ def _check_body(request: Request) -> None:
     if request.method == "GET":
         if request.body:
             raise RequestError(415, "content-type", "a GET webhook has no body")
-        if _HASH in request.query and not one_body_hash(request.query):
+        if body_hash == "":
             raise RequestError(415, "content-type", "the URL carries two different bodySHA256")
     elif not body_hash_matches(request.query, request.body):
         raise RequestError(

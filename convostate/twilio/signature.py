@@ -44,6 +44,7 @@ _ORIGIN = re.compile(
     r"(?P<scheme>https?|wss?)://(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?"
 )
 _URL_BYTES = bytes(range(0x21, 0x7F))  # printable
+_hashes = re.compile("(?:^|&)(bodySHA256(?:=[^&]*|(?![^&])))", re.IGNORECASE).findall
 _DEFAULT_PORTS = {"http": "80", "https": "443", "ws": "80", "wss": "443"}
 
 
@@ -285,16 +286,21 @@ def verify(url: str, form: Form, signature: str, signers: Sequence[Signer]) -> s
     raise RequestError(403, "signature", "the signature does not match")
 
 
-def one_body_hash(query: str) -> str:
-    """The value of ``bodySHA256`` in a URL's query; "" if it is absent, ambiguous or spelled otherwise."""
-    hashes = [field[11:] for field in query.split("&") if field.startswith("bodySHA256=")]
-    if len(set(hashes)) != 1 or query.lower().count("bodysha256") != len(hashes):
-        return ""
-    return hashes[0]
+def body_hash_of(query: str) -> str | None:
+    """The value of the parameter ``bodySHA256`` in a URL's query.
+
+    Returns:
+        None if there is no such parameter; "" if two of them differ, or if its name is spelled otherwise.
+    """
+    given = set(_hashes(query))
+    if not given:
+        return None
+    name, _, value = given.pop().partition("=")
+    return value if name == "bodySHA256" and not given else ""
 
 
 def body_hash_matches(query: str, body: bytes) -> bool:
     """Whether a URL's query holds the hash of `body`, once or several times."""
     digest = hashlib.sha256(body).hexdigest()
-    given = one_body_hash(query).encode("utf-8", "replace")
+    given = (body_hash_of(query) or "").encode("utf-8", "replace")
     return hmac.compare_digest(digest.encode("ascii"), given)
