@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlencode
 
 from convostate.errors import RequestError
@@ -11,7 +11,7 @@ from convostate.twilio.authenticate import authenticate
 from convostate.twilio.form import DOCUMENTED, IDENTITY
 from convostate.twilio.signature import Request, sign
 from convostate.twilio.webhook import kind_of, pair_of
-from tests.genuine import FORMS, Params, Sender
+from tests.genuine import FORMS, ORIGIN, Params, Sender
 from tests.proving import SECRETS
 from tests.served import FORM, TOKEN, URL, US
 
@@ -73,6 +73,24 @@ ATTACKED = [
     "conference",
 ]
 _name_here = re.compile("|".join(sorted(DOCUMENTED, reverse=True))).match
+
+
+class Forgery(NamedTuple):
+    """One signed string, and another request that it signs.
+
+    Attributes:
+        product: What the signed webhook is about.
+        true: The parameters of the signed webhook.
+        read: Those of the other request.
+        signed: The string that both have.
+        url: Where the other request's URL ends.
+    """
+
+    product: str
+    true: Params
+    read: Params
+    signed: str
+    url: str
 
 
 def written(random: Random) -> str:
@@ -156,11 +174,45 @@ def identity(params: Params) -> tuple[object, ...]:
     return kind, pair_of(kind, params), *(params.get(name) for name in sorted(IDENTITY - own))
 
 
-def searched(random: Random) -> Iterator[tuple[str, Params, Params]]:
-    """The product, what was signed, and what is read, for texts that are thrown together."""
+def searched(random: Random) -> Iterator[Forgery]:
+    """Other splits of texts that are thrown together."""
     for product, true in attacked(random):
         for read in splits(true, random, 12):
-            yield product, true, read
+            yield Forgery(product, true, read, URL + glued(true), URL)
+
+
+PATHS = ["/sms", "/sms/42", "/API", "/1/sms", "/sms?tenant=42", "/sms?a=1&B=2", "/sms?lang=EN", "/sms?x=text", "/sms?flag", "/sms?a=", "/sms?id=C9"]  # fmt: skip
+
+
+def moved(random: Random) -> Iterator[Forgery]:
+    """Splits whose form begins earlier or later: the end of the URL becomes a name, or the form's beginning or a GET's text a URL."""
+    for product, true in attacked(random):
+        own = f"{ORIGIN}{random.choice(PATHS)}"
+        is_get = random.random() < 0.5
+        signed = own + (f"{'&' if '?' in own else '?'}{urlencode(true)}" if is_get else glued(true))
+        spelled = [at for at in range(len(ORIGIN), len(signed)) if _name_here(signed, at)]
+        for _ in range(12):
+            near = (
+                len(own) + random.randint(-8, 4),
+                random.randint(len(ORIGIN) + 1, len(signed) - 1),
+            )
+            end = random.choice([*near, random.choice(spelled)])
+            url, rest = signed[:end], signed[end:]
+            if not url.isascii() or not url.isprintable() or " " in url or "#" in url:
+                continue
+            begins = [at - end for at in spelled if at >= end]
+            cuts = {0: random.choice([1, 2, 3, 5, 10])}
+            for at in random.sample(begins, min(len(begins), random.randint(1, 12))):
+                found = _name_here(rest, at)
+                assert found is not None
+                if at or random.random() < 0.7:
+                    cuts[at] = len(found[0])
+            for name in ("Zz", "G", "FromA", "~"):
+                if (at := rest.rfind(name)) > 0 and random.random() < 0.3:
+                    cuts.setdefault(at, len(name))
+            read = _sorted_reading(rest, cuts, random)
+            if read is not None and (url, read) != (own, true):
+                yield Forgery(product, true, read, signed, url)
 
 
 WORDS = ["Mallory", "132500SES", "1234", "US.1349", "anonymous", "Fromm", "a"]
@@ -177,7 +229,7 @@ PLANS = [
 ]  # fmt: skip
 
 
-def planned(random: Random) -> Iterator[tuple[str, Params, Params]]:
+def planned(random: Random) -> Iterator[Forgery]:
     """The same for texts that hold the fields of another webhook, and then a name that swallows what follows."""
     by = Sender(random)
     while True:
@@ -209,7 +261,7 @@ def planned(random: Random) -> Iterator[tuple[str, Params, Params]]:
         tail = glued(true).removeprefix(glued(before) + hider + written)
         read[ender] = tail[: len(tail) - len(glued(behind))]
         if glued(read) == glued(true):
-            yield product, true, read
+            yield Forgery(product, true, read, URL + glued(true), URL)
 
 
 def _other_webhook(random: Random) -> Params:
@@ -221,23 +273,23 @@ def _other_webhook(random: Random) -> Params:
 
 
 def believed(
-    random: Random,
-    tries: int,
-    search: Callable[[Random], Iterator[tuple[str, Params, Params]]] = searched,
-) -> tuple[int, list[tuple[str, Params, Params]]]:
-    """How many forgeries were tried, and those that were believed: the product, what was signed, what was read."""
+    random: Random, tries: int, search: Callable[[Random], Iterator[Forgery]] = searched
+) -> tuple[int, list[Forgery]]:
+    """How many forgeries were tried, and those that were believed."""
     tried = 0
-    found: list[tuple[str, Params, Params]] = []
-    for product, true, read in search(random):
+    found: list[Forgery] = []
+    for forgery in search(random):
         if tried >= tries:
             return tried, found
-        if identity(read) == identity(true):
+        if identity(forgery.read) == identity(forgery.true):
             continue
         tried += 1
-        body, signature = urlencode(read).encode(), sign(URL, true.items(), TOKEN)
+        body, signature = urlencode(forgery.read).encode(), sign(forgery.signed, (), TOKEN)
+        query = forgery.url.partition("?")[2]
         try:
-            authenticate(Request("POST", URL, "", FORM, body, signature, ""), SECRETS)
+            webhook, _ = authenticate(Request("POST", forgery.url, query, FORM, body, signature, ""), SECRETS)  # fmt: skip
         except RequestError:
             continue
-        found.append((product, true, read))
+        if webhook.kind != "other" or "From" in webhook.params:  # else it is nobody's
+            found.append(forgery)
     raise AssertionError("webhooks come without end")

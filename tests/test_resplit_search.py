@@ -12,7 +12,7 @@ import convostate.twilio.ambiguity as guard
 import convostate.twilio.authenticate
 from convostate.errors import RequestError
 from convostate.twilio.authenticate import authenticate
-from tests.forged import attacked, believed, planned
+from tests.forged import attacked, believed, moved, planned
 from tests.genuine import FORMS, webhooks
 from tests.proving import SECRETS
 
@@ -64,6 +64,10 @@ def test_a06_no_text_that_holds_another_webhook_changes_who_talks_to_whom() -> N
     assert believed(Random(1), 3_000, planned) == (3_000, [])
 
 
+def test_a06_no_split_across_the_end_of_the_url_changes_who_talks_to_whom() -> None:
+    assert believed(Random(1), 6_000, moved) == (6_000, [])
+
+
 @pytest.mark.slow
 def test_a06_no_text_in_10_000_that_holds_another_webhook_changes_who_talks_to_whom() -> None:
     assert believed(Random(20261126), 10_000, planned)[1] == []
@@ -98,6 +102,15 @@ def test_a06_without_a_rule_of_the_guard_the_search_finds_a_forgery(
     monkeypatch.setattr(guard._Reading, rule, RULES[rule])
 
     assert any(believed(Random(seed), 500)[1] for seed in range(1, 30))
+
+
+@pytest.mark.parametrize("rule", ["check_query", "_begins_in_url"])
+def test_a06_a09_without_a_rule_about_the_url_the_search_finds_a_forgery(
+    rule: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard._Reading, rule, lambda *_args: False)
+
+    assert any(believed(Random(seed), 500, moved)[1] for seed in range(1, 30))
 
 
 @pytest.mark.parametrize(("kind", "field"), [(guard._MESSAGE, "From"), (guard._MESSAGE, "MessageSid"), (guard._CALL, "From"), (guard._CALL, "To")])  # fmt: skip

@@ -518,7 +518,9 @@ class _Reading:
         last = self.signed[: self.begin].rpartition("&")[2].rpartition("?")[2].partition("=")[0]
         sids = [name for name in ("CallSid", *MESSAGE_SIDS) if _whole_sid(get.get(name, ""))]
         # Of Conversations, TaskRouter or a live transcription, which have no sender.
-        is_event = "EventType" in get or (last == "TranscriptionData" and "TranscriptionEvent" in get)
+        is_event = "EventType" in get or (
+            last == "TranscriptionData" and "TranscriptionEvent" in get
+        )
         if not _whole_sid(get.get("AccountSid", "")) or not (is_event or (sids and "From" in get)):
             return
         if not goes_on:
