@@ -129,19 +129,30 @@ class Setting(Generic[Held, Given]):
             raise UsageError(f"{self.variable} {wrong.why}. {advice}") from None
 
 
+_QUOTES = "\"'`\u2018\u2019\u201c\u201d"
+_is_placeholder = re.compile(
+    r".*\$(?:\{.*\}|\(.*\)).*|\$\w+|\{\{.*\}\}|%\w+%|<.*>|None|null|undefined", re.DOTALL
+).fullmatch
+
+
 def _as_spelled(value: Any) -> Any:
     """Refuse what env files, templates and copied text leave around a value."""
     if not isinstance(value, str) or not value:
         return value
-    if value[0] in "\"'" or value[-1] in "\"'":
+    if value[0] in _QUOTES or value[-1] in _QUOTES:
         raise _Wrong(
             "is in quotes, which Docker's env files and many others take as part of the value",
             advice="Set {variable} without quotes",
         )
-    if re.search(r"\$\{.*\}|\$\(.*\)", value) or re.fullmatch("<.*>|None|null", value):
+    if _is_placeholder(value):
         raise _Wrong(
             "holds a placeholder, such as ${…}, that was not replaced by its value",
             advice="Set {variable} to the value itself",
+        )
+    if re.search(r"\s#", value):
+        raise _Wrong(
+            "has a comment (#) behind it, which Docker's env files take as part of the value",
+            advice="Set {variable} without the comment",
         )
     if "\r" in value or "\n" in value:
         raise _Wrong(
@@ -168,7 +179,7 @@ def _token(value: Any) -> str:
             "holds a comma, and it takes exactly one token",
             advice="Set the others with CONVOSTATE_AUTH_TOKENS=<token>,<token>",
         )
-    if not token.isascii() or set(token) & set(" =\"'"):
+    if not token.isascii() or set(token) & set(" =\"';"):
         raise _Wrong("holds a character that no token has", "<token>")
     if _account_sid(token):  # it is above the token in Twilio's console
         raise _Wrong("holds an account SID instead of a token", "<token>")

@@ -340,6 +340,12 @@ def test_o9_all_that_is_missing_or_wrong_is_said_at_once(case: str) -> None:
         ("redis://:${CANARY}@h", "placeholder"),
         ("$(cat canary)", "placeholder"),
         ("<canary>", "placeholder"),
+        ("$CANARY", "placeholder"),
+        ("{{ canary }}", "placeholder"),
+        ("%CANARY%", "placeholder"),
+        ("\u201ccanary\u201d", "in quotes"),
+        ("`canary`", "in quotes"),
+        ("canary # of ours", "comment"),
         ("canary\r\nx", "line break"),
     ],
 )
@@ -349,6 +355,11 @@ def test_o9_what_env_files_and_templates_leave_is_named(
     with pytest.raises(UsageError, match=f"^{variable} .*{named}.*. Set {variable} ") as caught:
         Settings.from_environ({**LEAST, variable: value})
     assert "canary" not in str(caught.value).lower()
+
+
+def test_o9_what_looks_like_those_may_be_part_of_a_secret() -> None:
+    secret = "a#b$c%d{{e}}"
+    assert settings(shared_keys=f"key={secret}").shared_keys == {"key": secret}
 
 
 def test_o9_a_line_break_at_the_end_is_named_in_a_field_and_forgiven_in_a_variable() -> None:
