@@ -28,7 +28,7 @@ from tests.packaged import closure, install
 from tests.redis_servers import free_port, wait_until
 from tests.served import KEY
 from tests.serving import BIN, PATIENCE_S, START_S, Server
-from tests.test_redis_tls_acl import make_certificate
+from tests.test_redis_tls_acl import make_certificate, tls_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -130,13 +130,23 @@ def texts(url: str) -> list[str]:
     return [message for _ in range(2) for message in phone.text("hi").messages]
 
 
-def test_docker_and_a_shell_read_the_same_from_the_env_file(tmp_path: Path) -> None:
-    (tmp_path / "bot.env").write_text(env_file(), encoding="utf-8")
-    script = (
-        "set -a; . ./bot.env; exec python -c 'import json, os; print(json.dumps(dict(os.environ)))'"
+@pytest.mark.parametrize(
+    ("shown", "is_whole"), [(True, True), (False, False)], ids=["env", "source"]
+)
+def test_a_command_reads_from_the_env_file_what_docker_does(
+    shown: bool, is_whole: bool, tmp_path: Path
+) -> None:
+    written = {**SETTINGS, "CONVOSTATE_STORE": "redis://h:p$1@h:1/0?max_connections=9&db=2"}
+    lines = "".join(f"{name}={value}\n" for name, value in written.items())
+    (tmp_path / "bot.env").write_text(lines, encoding="utf-8")
+    command = block("index", "sh", "convostate doctor")
+    own = command.replace(
+        "convostate doctor bot:app",
+        "python -c 'import json, os; print(json.dumps(dict(os.environ)))'",
     )
+    assert own != command
     said = subprocess.run(
-        ["bash", "-c", script],
+        ["bash", "-c", own if shown else own.replace("env $(cat bot.env)", "set -a; . ./bot.env;")],
         cwd=tmp_path,
         env={"PATH": f"{BIN}:{os.environ['PATH']}"},
         capture_output=True,
@@ -144,7 +154,8 @@ def test_docker_and_a_shell_read_the_same_from_the_env_file(tmp_path: Path) -> N
     )
 
     read = json.loads(said.stdout)
-    assert {name: read.get(name) for name in SETTINGS} == SETTINGS
+    assert as_docker_reads(lines) == written
+    assert ({name: read.get(name) for name in written} == written) is is_whole
     assert Settings.from_environ(SETTINGS).paths == ("/sms",)
 
 
@@ -173,6 +184,11 @@ def test_the_systemd_unit_starts_the_same_server(folder: Path) -> None:
     assert command[0].startswith(f"{service['WorkingDirectory']}/.venv/bin/")
     assert service["EnvironmentFile"] == "/etc/bot.env"
     with running([str(BIN / Path(command[0]).name), *command[1:]], folder, SETTINGS) as server:
+        assert texts(server.url) == ["Text 1", "Text 2"]
+        # What ExecReload sends: new workers, on the same socket.
+        assert service["ExecReload"] == "/bin/kill -s HUP $MAINPID"
+        server.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: "".join(server.log).count("Booting worker") == 4)
         assert texts(server.url) == ["Text 1", "Text 2"]
 
 
@@ -316,6 +332,34 @@ def test_the_dockerfile_s_steps_in_an_empty_environment(
                 shlex.split(line), env={"PATH": str(image.bin)}, check=False, capture_output=True
             )
             assert done.returncode == status
+
+
+def test_the_procfile_takes_the_platform_s_port_and_its_redis(folder: Path) -> None:
+    [command] = re.findall(r"^web: (.*)$", block("platforms", "text", "web: "), re.MULTILINE)
+
+    with tls_server(folder) as (port, _):
+        environ = {**SETTINGS, "REDIS_URL": f"rediss://127.0.0.1:{port}"}
+        environ["PATH"] = f"{BIN}:{os.environ['PATH']}"
+        command = command.replace("0.0.0.0:", "127.0.0.1:")
+        words = ["sh", "-c", f"PORT=$0; exec env {command}", "8000"]
+        with running(words, folder, environ) as server:
+            assert texts(server.url) == ["Text 1", "Text 2"]
+        checked = {**environ, "CONVOSTATE_STORE": environ["REDIS_URL"]}
+        refused = subprocess.run(
+            ["convostate", "doctor"], env=checked, capture_output=True, text=True, check=False
+        )
+        assert "name the issuer's certificate in ssl_ca_certs" in refused.stdout
+
+
+def test_kubernetes_probes_the_path_of_the_health_check() -> None:
+    manifest = block("platforms", "yaml")
+    paths = re.findall(r"path: (/\w+), port: (\d+)", manifest)
+
+    assert paths == [("/healthz", "8000")] * 2
+    assert '@app.get("/healthz")' in python_files()["bot.py"]
+    [grace] = re.findall(r"terminationGracePeriodSeconds: (\d+)", manifest)
+    [before] = re.findall(r'command: \[sleep, "(\d+)"\]', manifest)
+    assert int(grace) > int(before) + 30  # gunicorn's --graceful-timeout
 
 
 def lambda_event(request: Request) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from convostate import ConversationMiddleware, replies, state_from, turns
-from convostate.sealing.token import PADDING_BYTES
+from convostate.sealing import token
 from convostate.settings import LONGEST_AT_SERVER, LONGEST_IN_COOKIE, Settings
 from convostate.stores import base
 from convostate.stores.redis import aio, client, store, url
@@ -27,7 +27,7 @@ DEFAULTS = Settings(auth_token=TOKEN, keys=KEY)
 SHOWN = {
     "where-the-state-lives": [
         f"| {HOURS} hours, then Twilio drops the cookie | {DAYS} days |",
-        f"in steps of {PADDING_BYTES} bytes",
+        f"in steps of {token.PADDING_BYTES} bytes",
         f"holds {DEFAULTS.max_state_bytes >> 20} MiB, or",
     ],
     "redis": [
@@ -57,6 +57,7 @@ SHOWN = {
     "deploy/index": [
         f"for {base.WAIT_S} seconds at most",
         f"({base.MAX_WAITING} by default)",
+        f"clock is more than {token.SKEW_MS // 1000} s ahead",
     ],
     "frameworks/fastapi": [f"so {base.MAX_WAITING_IN_LOOP} texts of a conversation may wait"],
     "guides/calls": [
