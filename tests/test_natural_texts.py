@@ -66,7 +66,7 @@ def test_no_call_in_20_000_is_taken_for_a_resplit() -> None:
                   "CallToken": "".join(random.choices(LETTERS, k=700))}  # fmt: skip
         form = Form(params, None)
         try:
-            check_split(signed_string(URL, form), form)
+            check_split(signed_string(URL, form), form, "")
         except RequestError:
             refused += 1
     assert refused == 0

@@ -177,23 +177,24 @@ def _is_plain(signed: str, first: dict[str, str], shape: Shape) -> bool:
     return True
 
 
-def check_split(signed: str, form: Form, own_params: Sequence[str] = ()) -> None:
+def check_split(signed: str, form: Form, query: str, own_params: Sequence[str] = ()) -> None:
     """Refuse a signed string that Twilio could have signed for another webhook.
 
     Args:
         signed: The whole string that the signature covers.
         form: The parameters that are part of it; empty for GET and JSON.
+        query: The raw query of its URL, or "".
         own_params: Patterns of the names that the account itself adds.
 
     Raises:
         RequestError: 403, with the name of the parameter that could hold another webhook's field.
     """
-    if form.shape is not None and _is_plain(signed, form.first, form.shape):
-        query, begin = signed.find("?"), len(signed)
-        if query >= 0:  # it may be a person's question: the query ends before the form
-            begin -= sum(len(name) + len(value) for name, value in form.first.items())
-        if query < 0 or not _studio_text(signed, query, begin):
-            return
+    if (
+        form.shape is not None
+        and _is_plain(signed, form.first, form.shape)
+        and not (query and _studio_text(query))
+    ):
+        return
     reading = _Reading(signed, form, own_params)
     if not form.first:
         reading.check_url()

@@ -21,7 +21,7 @@ from convostate.twilio.form import (
     parse_query,
 )
 from convostate.twilio.signature import Request, Secrets, body_hash_matches, body_hash_of, verify
-from convostate.twilio.webhook import Webhook, kind_of, pair_of
+from convostate.twilio.webhook import LIVE_CALL, Webhook, kind_of, pair_of
 
 FORM = "application/x-www-form-urlencoded"
 _OF_MESSAGES = MESSAGE_SIDS | {"MessageStatus", "SmsStatus"}
@@ -29,6 +29,15 @@ _OF_CALLS = frozenset({"CallSid", "CallStatus", "Direction"})
 _WORDS = ("ApiVersion", "Direction", "MessageStatus", "SmsStatus", "CallStatus")
 # https://www.twilio.com/docs/voice/twiml#callstatus-values, the statuses of messages, 2010-04-01. A capital letter
 # would be the beginning of the next parameter's name.
+_USUAL_WORDS = LIVE_CALL | {
+    "",
+    "2010-04-01",
+    "completed",
+    "delivered",
+    "inbound",
+    "received",
+    "sent",
+}
 _is_word = re.compile("[a-z]*(?:[-_][a-z]+)*|v[0-9]|[0-9]{4}(?:-[0-9]{2}){2}").fullmatch
 _is_json = re.compile(r"application/(?:[a-z0-9.-]+\+)?json *(?:;[^,]*)?", re.IGNORECASE).fullmatch
 
@@ -71,7 +80,7 @@ def authenticate(request: Request, secrets: Secrets) -> tuple[Webhook, str]:
     _check_identity(request, form, signed)
     if signed_form is form and "AccountSid" not in params:
         _check_query(request.query)
-    check_split(signed, signed_form, secrets.own_params)
+    check_split(signed, signed_form, request.query, secrets.own_params)
     kind = kind_of(params) if body_hash is None else "other"
     return Webhook(kind, pair_of(kind, params), MappingProxyType(params), request.url), signed
 
@@ -124,8 +133,9 @@ def _check_identity(request: Request, form: Form, signed: str) -> None:
                 parameter=twice,
             )
     sid = params.get("MessageSid") or params.get("SmsSid") or params.get("SmsMessageSid")
-    if other := [name for name in ("SmsSid", "SmsMessageSid") if params.get(name, sid) != sid]:
-        raise RequestError(403, "identity", "the message has two SIDs", parameter=other[0])
+    if params.get("SmsSid", sid) != sid or params.get("SmsMessageSid", sid) != sid:
+        name = "SmsMessageSid" if params.get("SmsSid", sid) == sid else "SmsSid"
+        raise RequestError(403, "identity", "the message has two SIDs", parameter=name)
     if not _OF_MESSAGES.isdisjoint(params) and not _OF_CALLS.isdisjoint(params):
         raise RequestError(
             403,
@@ -134,7 +144,8 @@ def _check_identity(request: Request, form: Form, signed: str) -> None:
             parameter=min(_OF_CALLS & params.keys()),
         )
     for name in _WORDS:
-        if name in params and not _is_word(params[name]):
+        word = params.get(name, "")
+        if word not in _USUAL_WORDS and not _is_word(word):
             raise RequestError(
                 403,
                 "identity",

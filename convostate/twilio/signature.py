@@ -176,7 +176,9 @@ def _read_scheme(header: str) -> tuple[str, str]:
 def signed_string(url: str, form: Form) -> str:
     """What Twilio signs: the URL, then each name and its distinct values, all sorted, with nothing between."""
     if form.shape is not None:
-        return url + form.shape.signed % form.shape.values(form.first)
+        parts = form.shape.signed.copy()
+        parts[1::2] = form.shape.values(form.first)
+        return url + "".join(parts)
     return url + "".join([name + value for name, value in sorted(set(form.items()))])
 
 
