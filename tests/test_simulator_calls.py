@@ -159,6 +159,20 @@ def test_an_empty_recording_goes_on_and_one_that_ends_with_the_call_is_posted() 
     assert (path, told["Digits"], told["CallStatus"]) == ("/done", "hangup", "completed")
 
 
+@pytest.mark.parametrize(
+    ("attributes", "keys", "digits"),
+    [("", "5", "5"), ('finishOnKey="*#"', "1#", "#"), ('finishOnKey="#"', "12", None)],
+)
+def test_e8_a_recording_ends_with_its_finish_key_and_with_no_other(
+    attributes: str, keys: str, digits: str | None
+) -> None:
+    app = Hotline(voice=f'<Record action="/done" {attributes}/>', done="<Say>Thanks</Say>")
+    call = phone_of(app).call().press(keys)
+
+    assert app.asked[-1][2].get("Digits") == digits
+    assert (call.waits_for, call.over) == (("Record", False) if digits is None else ("", True))
+
+
 @pytest.mark.parametrize("status", ["completed", "busy", "no-answer", "failed"])
 def test_a_dial_ends_as_the_test_says_and_its_action_is_asked(status: str) -> None:
     app = Hotline(
@@ -179,6 +193,76 @@ def test_a_dial_without_an_action_goes_on_with_what_follows() -> None:
     call = phone_of(app).call()
 
     assert (call.dialed, call.said, app.paths()) == (["+15550100077"], ["Goodbye"], ["/voice"])
+
+
+def test_e8_a_client_is_dialed_by_its_identity_and_keys_that_are_played_are_no_file() -> None:
+    client = "<Client><Identity>ada</Identity><Parameter name='a' value='b'/></Client>"
+    call = phone_of(Hotline(voice=f'<Play digits="ww1"/><Dial>{client}</Dial>')).call()
+
+    assert (call.dialed, call.played) == (["ada"], [])
+
+
+@pytest.mark.parametrize("status", ["completed", "busy"])
+def test_e8_a_recorded_dial_gives_its_action_and_its_callback_the_recording(status: str) -> None:
+    app = Hotline(
+        voice='<Dial action="/after" record="record-from-answer-dual"'
+        ' recordingStatusCallback="/recorded">+15550100077</Dial>'
+    )
+    call = phone_of(app).call(dial_status=status)
+
+    if status == "busy":
+        assert app.paths() == ["/voice", "/after"]
+        assert "RecordingUrl" not in app.asked[-1][2]
+        return
+    recorded, after = (told for _, _, told in app.asked[1:])
+    assert (app.paths(), len(call.statuses)) == (["/voice", "/recorded", "/after"], 1)
+    assert recorded["RecordingUrl"] == after["RecordingUrl"]
+    assert (recorded["RecordingSource"], recorded["CallSid"]) == ("DialVerb", call.sid)
+
+
+@pytest.mark.parametrize(
+    ("status", "events", "told"),
+    [
+        ("completed", "initiated ringing answered completed", "initiated ringing in-progress completed"),
+        ("no-answer", "initiated ringing answered completed", "initiated ringing no-answer"),
+        ("busy", "completed", "busy"),
+        ("completed", None, "completed"),
+        ("completed", "answered", "in-progress"),
+    ],
+)  # fmt: skip
+def test_e8_the_progress_of_a_dialed_number_is_reported_as_far_as_it_was_asked_for(
+    status: str, events: str | None, told: str
+) -> None:
+    asked_for = f'statusCallbackEvent="{events}"' if events else ""
+    app = Hotline(
+        voice=f'<Dial><Number statusCallback="/progress" {asked_for}>+15550100077</Number></Dial>'
+    )
+    call = phone_of(app).call(dial_status=status)
+
+    progress = [asked for path, _, asked in app.asked if path == "/progress"]
+    assert [asked["CallStatus"] for asked in progress] == told.split()
+    for asked in progress:
+        assert (asked["ParentCallSid"], asked["To"]) == (call.sid, "+15550100077")
+        assert asked["CallSid"] != call.sid
+
+
+@pytest.mark.parametrize(
+    ("document", "status"),
+    [
+        ("<Reject/>", "no-answer"),
+        ('<Reject reason="busy"/><Say>never</Say>', "busy"),
+        ("<Redirect>/other</Redirect>", "no-answer"),
+        ("<Say>Sorry</Say><Reject/>", "completed"),
+        ("<Hangup/>", "completed"),
+    ],
+)
+def test_e8_a_call_that_is_rejected_first_was_never_answered(document: str, status: str) -> None:
+    app = Hotline(voice=document, other="<Reject/>")
+    phone_of(app, voice_status_callback=END).call()
+
+    ended = app.asked[-1][2]
+    assert ended["CallStatus"] == status
+    assert ended["CallDuration"] == ("1" if status == "completed" else "0")
 
 
 def test_the_end_of_a_call_is_reported_once() -> None:
@@ -221,7 +305,7 @@ def test_e8_everything_can_be_sent_with_get() -> None:
         (MENU, lambda call: call.say("sales"), "does not wait for speech"),
         ('<Gather input="speech"/>', lambda call: call.press("1"), "does not wait for keys"),
         (MENU, lambda call: call.record(), "does not wait for a recording"),
-        ("<Record/>", lambda call: call.press("1"), "It records"),
+        ("<Record/>", lambda call: call.say("hi"), "It records"),
         ("<Say>Bye</Say>", lambda call: call.press("1"), "It has ended"),
         ("<Say>Bye</Say>", lambda call: call.wait(), "nothing to wait for"),
         ("<Enqueue>support</Enqueue>", lambda call: call.press("1"), "in <Enqueue>"),
@@ -387,6 +471,53 @@ def test_a_call_that_no_person_ends_is_completed_with_twilios_parameters() -> No
     path, _, told = app.asked[-1]
     assert (path, told["QueueResult"], told["QueueTime"]) == ("/after", "bridged", "7")
     assert call.over
+
+
+QUEUE_MENU = '<Gather action="/key" numDigits="1"><Say>Press 1 to be called back</Say></Gather>'
+
+
+def test_e8_a_caller_leaves_the_queue_by_a_key() -> None:
+    app = Hotline(voice=QUEUED, music=QUEUE_MENU, key="<Leave/>", after="<Say>We will call</Say>")
+    call = phone_of(app).call()
+    assert (call.waits_for, call.said) == ("Gather", ["Press 1 to be called back"])
+
+    assert call.press("1").said == ["We will call"]
+    path, _, told = app.asked[-1]
+    assert (path, told["QueueResult"], call.over) == ("/after", "leave", True)
+    assert told["QueueSid"] == app.asked[1][2]["QueueSid"]
+
+
+def test_e8_without_a_key_the_caller_stays_in_the_queue_until_somebody_answers() -> None:
+    app = Hotline(
+        voice=QUEUED, music=QUEUE_MENU, key="<Say>Thank you</Say>", after="<Say>Bye</Say>"
+    )
+    phone = phone_of(app)
+
+    assert phone.call().wait().waits_for == "Enqueue"
+    told = phone.call().press("2")
+    assert (told.said, told.waits_for) == (["Thank you"], "Enqueue")
+    assert told.complete(QueueResult="bridged").said == ["Bye"]
+    assert phone.call().complete(QueueResult="bridged").said == ["Bye"]
+
+
+@pytest.mark.parametrize(
+    ("leaves", "said"), [("<Leave/>", ["Hm", "Nobody"]), ("<Hangup/>", ["Hm"])]
+)
+def test_e8_a_document_of_the_queue_ends_the_wait_or_the_call(leaves: str, said: list[str]) -> None:
+    voice = '<Enqueue waitUrl="/music">support</Enqueue><Say>Nobody</Say>'
+    call = phone_of(Hotline(voice=voice, music=f"<Say>Hm</Say>{leaves}")).call()
+
+    assert (call.said, call.over) == (said, True)
+    with pytest.raises(UsageError, match="nothing to complete"):
+        call.complete()
+
+
+def test_e8_a_referred_call_is_completed_by_the_test() -> None:
+    app = Hotline(voice='<Refer action="/after"><Sip>sip:a@example.com</Sip></Refer>')
+    call = phone_of(app).call()
+
+    assert call.complete(ReferCallStatus="completed").over
+    assert app.asked[-1][2]["ReferCallStatus"] == "completed"
 
 
 def test_without_an_action_the_next_verb_follows() -> None:

@@ -45,9 +45,10 @@ def flask_app(**changes: Any) -> Flask:
         session["n"] = session.get("n", 0) + 1
         return {"n": session["n"], "values": request.values.to_dict()}
 
-    @app.post("/voice")
+    @app.route("/voice", methods=["GET", "POST"])
     def voice() -> dict[str, Any]:
-        return {"form": request.form.to_dict()}
+        session["n"] = session.get("n", 0) + 1
+        return {"n": session["n"], "form": request.values.to_dict()}
 
     @app.post("/events")
     def events() -> dict[str, Any]:
@@ -118,10 +119,30 @@ def test_e3_what_a_test_leaves_out_and_twilio_always_sends_is_added(client_of: A
     assert (one["Digits"], one["Direction"], one["From"], one["To"]) == ("1", "inbound", ADA, US)
 
 
+@pytest.mark.parametrize("first", [{}, {"From": BOB}, {"From": BOB, "To": US}], ids=str)
+def test_e3_a_request_that_does_not_say_what_it_is_begins_a_call(
+    client_of: Any, first: dict[str, str]
+) -> None:
+    _, post = client_of(flask_app())
+    one = post("/voice", first).json
+    two = post("/voice", {**first, "Digits": "1"}).json
+
+    assert one["form"]["CallSid"] == two["form"]["CallSid"]
+    assert one["form"]["From"] == first.get("From", ADA)
+    assert (one["n"], two["n"]) == (1, 2)
+
+
+def test_e3_a_get_without_parameters_begins_a_call() -> None:
+    client = SignedClient(flask_app())
+    calls = [client.get("/voice").json, client.get("/voice", query_string={"Digits": "1"}).json]
+
+    assert [call["n"] for call in calls] == [1, 2]
+    assert calls[0]["form"]["CallSid"] == calls[1]["form"]["CallSid"]
+
+
 def test_e3_a_form_that_is_about_no_person_stays_as_it_is(client_of: Any) -> None:
     _, post = client_of(flask_app())
 
-    assert post("/voice", {}).json["form"] == {}
     assert post("/voice", {"RecordingSid": "RE1"}).json["form"] == {"RecordingSid": "RE1"}
 
 

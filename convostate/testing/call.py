@@ -7,7 +7,7 @@ https://www.twilio.com/docs/voice/api/call-resource (how a call is changed and i
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from email.utils import format_datetime
 from typing import TYPE_CHECKING
@@ -28,10 +28,22 @@ if TYPE_CHECKING:
     from convostate.testing.params import ParamValue
 
 _KEYS = frozenset("0123456789*#ABCDabcdw")
+_DIALED_S = 10  # the length of what a <Dial> connects, in seconds
+_RECORDED_S = 5  # the length of a recording, in seconds, if a test does not say it
 _INPUT_HINTS = {
     "Gather": "It waits for keys or speech: press(…), say(…), or wait()",
     "Record": "It records: record(…), or wait()",
 }
+
+
+@dataclass(frozen=True)
+class _Queued:
+    """The ``<Enqueue>`` in which a call waits while a document of its ``waitUrl`` is played."""
+
+    verb: ET.Element
+    rest: list[ET.Element]
+    url: str
+    params: dict[str, str]
 
 
 class Call(Reply):
@@ -66,6 +78,7 @@ class Call(Reply):
         self._waiting: ET.Element | None = None
         self._rest: list[ET.Element] = []
         self._url = webhook.url
+        self._queued: _Queued | None = None
         self._started = account.clock.now()
         self._steps = 0
         self._delivering = False
@@ -93,12 +106,18 @@ class Call(Reply):
     def press(self, keys: str) -> Call:
         """Press keys for the current ``<Gather>``: as many as it takes, or up to its finish key.
 
+        At a ``<Record>``, its finish key ends the recording.
+
         Raises:
             UsageError: The call does not wait for keys, or a phone does not have them.
         """
-        verb = self._awaited("Gather", "keys", "dtmf")
         if not keys or not set(keys) <= _KEYS:
             raise UsageError('A phone has the keys 0 to 9, * and #. Write press("1")')
+        verb = self._waiting
+        if verb is not None and verb.tag == "Record":
+            ending = [key for key in keys if key in verb.get("finishOnKey", "1234567890*#")]
+            return self._recorded(verb, "", _RECORDED_S, ending[0]) if ending else self
+        verb = self._awaited("Gather", "keys", "dtmf")
         finish = verb.get("finishOnKey", "#")
         limit = verb.get("numDigits", "")
         digits, finished = "", ""
@@ -127,7 +146,7 @@ class Call(Reply):
         verb = self._awaited("Gather", "speech", "speech")
         return self._react(verb, {"SpeechResult": words, "Confidence": str(confidence)})
 
-    def record(self, words: str = "", seconds: int = 5) -> Call:
+    def record(self, words: str = "", seconds: int = _RECORDED_S) -> Call:
         """Speak to the current ``<Record>``: its action, then its two callbacks are requested.
 
         Args:
@@ -166,7 +185,7 @@ class Call(Reply):
         Raises:
             UsageError: The call does not wait, or waits for keys, speech or a recording.
         """
-        verb = self._waiting
+        verb = self._waiting if self._queued is None else self._queued.verb
         if verb is None or verb.tag in _INPUT_HINTS:
             raise UsageError(f"There is nothing to complete. {self._hint}")
         super().__init__(self.params)
@@ -230,15 +249,9 @@ class Call(Reply):
         return self
 
     def _recorded(self, verb: ET.Element, words: str, seconds: int, digits: str) -> Call:
-        account, sid = self._account, new_sid("RE")
-        folder = f"https://api.twilio.com/{API_VERSION}/Accounts/{account.sid}"
-        recording = {
-            "RecordingSid": sid,
-            "RecordingUrl": f"{folder}/Recordings/{sid}",
-            "RecordingDuration": str(seconds),
-        }
+        recording = self._recording(seconds)
         url = self._url  # the callbacks are relative to the document that names them
-        if digits:
+        if digits == "hangup":
             final = self._params({**recording, "Digits": digits, "CallStatus": "completed"})
             super().__init__(self.params)
             # The call is over: Twilio does not carry out the response.
@@ -246,13 +259,7 @@ class Call(Reply):
             self._end()
         else:
             self._react(verb, {**recording, "Digits": digits})
-        callback = verb.get("recordingStatusCallback")
-        if callback:
-            params = [("AccountSid", account.sid), ("CallSid", self.sid), *recording.items()]
-            params += [("RecordingStatus", "completed"), ("RecordingChannels", "1")]
-            params += [("RecordingSource", "RecordVerb"), ("ErrorCode", "0")]
-            method = method_of(verb, "recordingStatusCallbackMethod")
-            self._report(callback, params, method, base=url)
+        self._report_recording(verb, recording, url)
         callback = verb.get("transcribeCallback")
         if callback:
             transcription = new_sid("TR")
@@ -260,12 +267,34 @@ class Call(Reply):
                 "TranscriptionSid": transcription,
                 "TranscriptionText": words,
                 "TranscriptionStatus": "completed",
-                "TranscriptionUrl": f"{folder}/Transcriptions/{transcription}",
+                "TranscriptionUrl": f"{self._folder}/Transcriptions/{transcription}",
                 "TranscriptionType": "fast",
                 **{name: recording[name] for name in ("RecordingSid", "RecordingUrl")},
             }
             self._report(callback, self._params(extra), base=url)
         return self
+
+    @property
+    def _folder(self) -> str:
+        return f"https://api.twilio.com/{API_VERSION}/Accounts/{self._account.sid}"
+
+    def _recording(self, seconds: int) -> dict[str, str]:
+        sid = new_sid("RE")
+        return {
+            "RecordingSid": sid,
+            "RecordingUrl": f"{self._folder}/Recordings/{sid}",
+            "RecordingDuration": str(seconds),
+        }
+
+    def _report_recording(self, verb: ET.Element, recording: dict[str, str], base: str) -> None:
+        """Report that the recording of a ``<Record>`` or ``<Dial>`` can be fetched."""
+        callback = verb.get("recordingStatusCallback")
+        if callback:
+            params = [("AccountSid", self._account.sid), ("CallSid", self.sid), *recording.items()]
+            params += [("RecordingStatus", "completed"), ("RecordingChannels", "1")]
+            params += [("RecordingSource", f"{verb.tag}Verb"), ("ErrorCode", "0")]
+            method = method_of(verb, "recordingStatusCallbackMethod")
+            self._report(callback, params, method, base=base)
 
     def _request(self, url: str, method: str, extra: Mapping[str, ParamValue]) -> None:
         """Request the next document."""
@@ -294,31 +323,47 @@ class Call(Reply):
             return
         self._url = webhook.document_url
         self._waiting, self._rest = webhook.document.waiting, webhook.document.rest
+        ending = webhook.document.ending
         if self._update is not None:
             self._deliver_update()
-        elif self._waiting is None:
-            self._end()
-        elif self._waiting.tag == "Dial":
-            self._dial(self._waiting)
+        elif self._waiting is not None:
+            self._act_on(self._waiting)
+        elif self._queued is not None and ending is None:
+            self._waiting = self._queued.verb
+        elif self._queued is not None and ending is not None and ending.tag == "Leave":
+            self._leave(self._queued.verb, {"QueueResult": "leave", **self._queued.params})
         else:
-            self._steps = 0
-            if self._waiting.tag == "Enqueue":
-                self._queue(self._waiting)
+            self._end(self._status_after(ending))
+
+    def _act_on(self, verb: ET.Element) -> None:
+        """Do what the verb at which the call waits does by itself."""
+        if verb.tag == "Dial":
+            self._dial(verb)
+            return
+        self._steps = 0
+        if verb.tag == "Enqueue":
+            self._queue(verb)
+
+    def _status_after(self, ending: ET.Element | None) -> str:
+        """The status in which the call ends: a ``<Reject>`` that comes first leaves it unanswered."""
+        answered = self.params.get("CallStatus") != "ringing" or self.said or self.played
+        if ending is None or ending.tag != "Reject" or answered:
+            return "completed"
+        return "busy" if ending.get("reason") == "busy" else "no-answer"
 
     def _deliver_update(self) -> None:
         webhook, self._update = self._update, None
         if webhook is not None:
+            self._queued = None
             self._deliver(webhook)
 
     def _queue(self, verb: ET.Element) -> None:
-        """Play the document of a ``waitUrl`` to the caller."""
-        target = resolve_url(self._url, verb.get("waitUrl", ""))
-        if verb.get("waitUrl") and target is not None:
-            extra = {"QueueSid": new_sid("QU"), "QueuePosition": "1", "QueueTime": "0"}
-            extra |= {"CurrentQueueSize": "1", "AvgQueueTime": "0"}
-            method = method_of(verb, "waitUrlMethod")
-            webhook = self._webhook.to(target, method, self._params(extra))
-            self._merge(self._account.deliver(webhook))
+        """Play the document of a ``waitUrl`` to the caller, once."""
+        params = {"QueueSid": new_sid("QU"), "QueueTime": "0"}
+        self._queued = _Queued(verb, self._rest, self._url, params)
+        if verb.get("waitUrl"):
+            extra = {**params, "QueuePosition": "1", "CurrentQueueSize": "1", "AvgQueueTime": "0"}
+            self._request(verb.get("waitUrl", ""), method_of(verb, "waitUrlMethod"), extra)
 
     def _merge(self, reply: Reply) -> None:
         self.params, self.twiml = reply.params, reply.twiml or self.twiml
@@ -333,43 +378,65 @@ class Call(Reply):
     def _dial(self, verb: ET.Element) -> None:
         """Dial, and continue as `dial_status` says."""
         nouns = list(verb) or [verb]
-        self.dialed += [(noun.text or "").strip() for noun in nouns]
         sid = new_sid("CA")
         extra = {"DialCallStatus": self._dial_status, "DialCallSid": sid}
+        for noun in nouns:
+            self.dialed.append((noun.findtext("Identity") or noun.text or "").strip())
+            self._ring(noun, {"CallSid": sid, "ParentCallSid": self.sid, "To": self.dialed[-1]})
         if self._dial_status == "completed":
-            extra |= {"DialCallDuration": "10", "DialBridged": "true"}
-            for noun in nouns:
-                self._whisper(noun, sid)
+            extra |= {"DialCallDuration": str(_DIALED_S), "DialBridged": "true"}
+            if verb.get("record", "").startswith(("record-from", "true")):
+                recording = self._recording(_DIALED_S)
+                extra |= recording
+                self._report_recording(verb, recording, self._url)
         self._leave(verb, extra)
 
-    def _whisper(self, noun: ET.Element, sid: str) -> None:
+    def _ring(self, noun: ET.Element, extra: Mapping[str, ParamValue]) -> None:
+        """Call whom a ``<Dial>`` names: report this call's progress, and play its ``url`` if it is answered."""
+        statuses = {"initiated": "initiated", "ringing": "ringing"}
+        if self._dial_status == "completed":
+            statuses["answered"] = "in-progress"
+        statuses["completed"] = self._dial_status
+        extra = {**extra, "Direction": "outbound-dial"}
+        callback = noun.get("statusCallback")
+        events = noun.get("statusCallbackEvent", "completed").split() if callback else ()
+        for event, status in statuses.items():
+            if callback and event in events:
+                method = method_of(noun, "statusCallbackMethod")
+                params = self._params({**extra, "CallStatus": status})
+                self._report(callback, params, method, base=self._url)
+            if event == "answered":
+                self._whisper(noun, extra)
+
+    def _whisper(self, noun: ET.Element, extra: Mapping[str, ParamValue]) -> None:
         """Play the document of a ``<Number url>`` to the dialed person, in a call of its own."""
         target = resolve_url(self._url, noun.get("url", ""))
         if noun.get("url") and target is not None:
-            extra = {"CallSid": sid, "ParentCallSid": self.sid, "Direction": "outbound-dial"}
-            params = self._params({**extra, "To": (noun.text or "").strip()})
-            webhook = replace(self._webhook.to(target, method_of(noun), params), jar=None)
-            self.whispers.append(self._account.deliver(webhook))
+            webhook = self._webhook.to(target, method_of(noun), self._params(extra))
+            self.whispers.append(self._account.deliver(replace(webhook, jar=None)))
 
     def _leave(self, verb: ET.Element, extra: Mapping[str, ParamValue]) -> None:
         """Continue with the action of a verb, or without one with the next verb."""
+        if self._queued is not None and verb is self._queued.verb:
+            self._rest, self._url, self._queued = self._queued.rest, self._queued.url, None
         action = verb.get("action")
         if action is None:
             self._continue()
         else:
             self._request(action, method_of(verb), extra)
 
-    def _end(self) -> None:
+    def _end(self, status: str = "completed") -> None:
         """End the call and report it."""
-        self.over, self._waiting, self._update = True, None, None
-        self._resource["status"] = "completed"
+        self.over, self._waiting, self._queued, self._update = True, None, None, None
+        self._resource["status"] = status
         if not self._status_callback:
             return
         now = self._account.clock.now()
+        answered = status == "completed"
         extra = {
-            "CallStatus": "completed",
-            "CallDuration": str(max(1, int(now - self._started))),
-            "Duration": "1",  # minutes, rounded up
+            "CallStatus": status,
+            "CallDuration": str(max(1, int(now - self._started)) if answered else 0),
+            "Duration": str(int(answered)),  # minutes, rounded up
             "Timestamp": format_datetime(datetime.fromtimestamp(now, timezone.utc)),
             "CallbackSource": "call-progress-events",
             "SequenceNumber": "0",

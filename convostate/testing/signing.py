@@ -34,6 +34,8 @@ _MESSAGE_PARAMS = frozenset("Body MessageSid SmsSid SmsMessageSid NumMedia Messa
 _CALL_PARAMS = frozenset(
     "CallSid CallStatus Caller Called Digits SpeechResult DialCallStatus RecordingUrl".split()
 )
+# A request with no more than these is one of a call: a message has a Body.
+_ENDS = frozenset("AccountSid ApiVersion From To".split())
 _SAFE = "/;=,:@!$&'()*+~"  # RFC 3986 section 3.3: characters that a path holds unescaped
 
 
@@ -69,7 +71,8 @@ class Signing:
         pairs: Params = []
         if environ["REQUEST_METHOD"] == "GET":
             query = parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True)
-            _extend_query(environ, encode(self._missing(query, settings)))
+            if not environ["wsgi.url_scheme"].startswith("ws"):  # a handshake has no parameters
+                _extend_query(environ, encode(self._missing(query, settings)))
             account = dict(query).get("AccountSid", "")
         elif _is_form(environ):
             body = _read_form(environ)
@@ -130,7 +133,7 @@ class Signing:
         """The parameters that Twilio would have added."""
         names = {name for name, _ in params}
         added: Params = []
-        if names & _CALL_PARAMS:
+        if names & _CALL_PARAMS or names <= _ENDS:
             added = [("CallSid", self._call_sid), ("Direction", "inbound")]
         elif names & _MESSAGE_PARAMS:
             added = [] if names & {"SmsSid", "MessageSid"} else [("MessageSid", new_sid("SM"))]
@@ -194,7 +197,7 @@ class SigningClient(Protocol):
 def _is_form(environ: dict[str, Any]) -> bool:
     """Whether the body is a form, or empty. Test clients may send multipart forms; Twilio does not."""
     kind = environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
-    return kind in (_FORM, "multipart/form-data") or not environ.get("CONTENT_LENGTH")
+    return kind in (_FORM, "multipart/form-data") or not int(environ.get("CONTENT_LENGTH") or 0)
 
 
 def _read(environ: dict[str, Any]) -> bytes:

@@ -28,7 +28,8 @@ _MESSAGE_VERBS = {
 }
 _NOUNS = {"Body", "Media"}
 # A call waits at these verbs until the caller or another person acts.
-_WAITING = {"Gather", "Record", "Dial", "Connect", "Echo", "Enqueue", "Pay", "Prompt"}
+_WAITING = {"Gather", "Record", "Dial", "Connect", "Echo", "Enqueue", "Pay", "Prompt", "Refer"}
+_ENDING = {"Hangup", "Leave", "Reject"}
 _VOICE_VERBS = {
     *("Connect", "Dial", "Echo", "Enqueue", "Gather", "Hangup", "Leave", "Message", "Pause", "Pay"),
     *("Play", "Prompt", "Queue", "Record", "Redirect", "Refer", "Reject", "Say", "Sms", "Start"),
@@ -47,6 +48,7 @@ class Document:
         redirect: The URL of the next document, which may be relative or empty, and its method.
         waiting: The verb at which the call waits, or None.
         rest: The verbs of a call after `waiting`.
+        ending: The ``<Hangup>``, ``<Leave>`` or ``<Reject>`` that ended the document, or None.
         error: Twilio's error code, or None.
         fatal: Whether Twilio cannot use the document and requests the fallback URL.
         twiml: The document as text, or "" if it is not TwiML.
@@ -58,6 +60,7 @@ class Document:
     redirect: tuple[str, str] | None = None
     waiting: ET.Element | None = None
     rest: list[ET.Element] = field(default_factory=list)
+    ending: ET.Element | None = None
     error: int | None = None
     fatal: bool = False
     twiml: str = ""
@@ -129,8 +132,9 @@ def interpret(verbs: Iterable[ET.Element], kind: Kind, document: Document) -> Do
         if kind == "message":
             continue
         document.said += [_spoken(say) for say in verb.iter("Say")]
-        document.played += [_own_text(play) for play in verb.iter("Play")]
-        if verb.tag in ("Hangup", "Reject"):
+        document.played += [url for play in verb.iter("Play") if (url := _own_text(play))]
+        if verb.tag in _ENDING:
+            document.ending = verb
             break
         if verb.tag in _WAITING:
             document.waiting, document.rest = verb, remaining
