@@ -105,6 +105,38 @@ def test_a_key_is_made_when_it_is_asked_for_and_stays(turns: Turns) -> None:
     assert turns.turn(lambda session: session["a"]) == 1
 
 
+def test_e15_from_the_second_turn_on_a_session_has_a_key_as_a_saved_one(turns: Turns) -> None:
+    assert turns.turn(lambda session: (put(a=1)(session), session.session_key)[1]) is None
+    assert turns.turn(every) == {"a": 1}  # nobody asked, so the state has none
+    key = turns.turn(lambda session: session.session_key)
+
+    assert re.fullmatch("[a-z0-9]{32}", key)
+    assert turns.turn(lambda session: (session.session_key, every(session))) == (key, {"a": 1})
+
+    def flush(session: Any) -> Any:
+        session.flush()
+        return session.session_key, session.exists(session.session_key)
+
+    assert turns.turn(flush) == (None, False)
+    assert turns.turn(lambda session: session.session_key) not in (None, key)
+
+
+def test_e15_a_message_status_that_can_keep_nothing_makes_no_key(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    turns = Turns(django_app, store="cookie")
+    turns.turn(put(a=1))
+
+    assert turns.status(lambda session: session.session_key) is None
+    assert caplog.messages == []
+
+
+def test_a_session_is_loaded_as_a_dict(turns: Turns) -> None:
+    turns.turn(lambda session: (put(a=1)(session), session.save()))
+
+    assert turns.turn(lambda session: (session.load(), type(session.load()))) == ({"a": 1}, dict)
+
+
 def test_the_session_key_cannot_be_set_and_a_short_one_is_none(turns: Turns) -> None:
     def refused(session: Any) -> None:
         with pytest.raises(AttributeError):

@@ -131,6 +131,62 @@ def test_e4_no_request_of_a_client_leaves_the_machine(case: str, tmp_path: Path)
     assert run(tmp_path, SIMULATED, case) == "['answered'] ['of its own']\n"
 
 
+BY_HAND = """
+import asyncio, http.client, urllib.request
+import aiohttp, httpx, requests
+from convostate.testing import TwilioSimulator
+
+URL = "https://api.twilio.com/2010-04-01/Accounts/AC1/Messages.json"
+
+async def aiohttp_post():
+    async with aiohttp.ClientSession() as session:
+        await session.post(URL, data={"To": "+1"})
+
+async def httpx_post():
+    async with httpx.AsyncClient() as client:
+        await client.post(URL, data={"To": "+1"})
+
+SENDS = {
+    "requests": lambda: requests.post(URL, data={"To": "+1"}),
+    "httpx": lambda: httpx.post(URL, data={"To": "+1"}),
+    "urllib": lambda: urllib.request.urlopen(URL, b"To=1"),
+    "http.client": lambda: http.client.HTTPSConnection("API.twilio.com.").request("POST", "/"),
+    "aiohttp": lambda: asyncio.run(aiohttp_post()),
+    "httpx async": lambda: asyncio.run(httpx_post()),
+    "another host": lambda: requests.post("http://localhost:1/"),
+}
+
+def app(environ, start_response):
+    for name, send in SENDS.items():
+        try:
+            send()
+        except Exception as error:
+            print(name, "twilio.rest.Client" in str(error))
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"answered"]
+
+print(TwilioSimulator(app).phone("+15550100001").text("hello").messages)
+"""
+
+
+def test_e4_no_http_client_of_the_apps_own_reaches_twilio() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", GUARD + BY_HAND],
+        capture_output=True,
+        text=True,
+        timeout=60,  # seconds; it takes two
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    refused = ["requests", "httpx", "urllib", "http.client", "aiohttp", "httpx async"]
+    assert done.stdout.splitlines() == [
+        *(f"{name} True" for name in refused),
+        "another host False",
+        "['answered']",
+    ]
+
+
 CHAT = """
 from convostate.cli import main
 

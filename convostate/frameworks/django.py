@@ -67,6 +67,8 @@ class ConversationSession(SessionBase):  # type: ignore[misc]  # Django has no t
         self._clock = clock
         self._handed_back = False
         super().__init__(self._session_cache.key)
+        # Django has saved a session, and given it a key, once its first request has ended.
+        self._saved = not state.is_new and self._session_cache.unkept is None
 
     @property
     def state(self) -> State:
@@ -87,18 +89,21 @@ class ConversationSession(SessionBase):  # type: ignore[misc]  # Django has no t
 
     @property
     def session_key(self) -> str | None:
-        """A random key of this conversation; None until save(), create() or cycle_key()."""
-        key: str | None = self._session_cache.key
-        return key
+        """A random key of this conversation; None in its first turn until save(), create() or cycle_key()."""
+        if self._saved and self._session_key is None:
+            self._session_key = self._get_new_session_key()
+        return self._session_key
 
     @property
     def _session_key(self) -> str | None:
-        return self.session_key
+        key: str | None = self._session_cache.key
+        return key
 
     @_session_key.setter
     def _session_key(self, key: str | None) -> None:
         key = key if self._validate_session_key(key) else None
-        if key != self.session_key:
+        self._saved = False
+        if key != self._session_key:
             self._session_cache.key = key
             self._session_cache.changed()
 
@@ -109,7 +114,11 @@ class ConversationSession(SessionBase):  # type: ignore[misc]  # Django has no t
 
     def exists(self, session_key: str) -> bool:
         """Whether this conversation has the key."""
-        return session_key is not None and session_key == self.session_key
+        return session_key is not None and session_key == self._session_key
+
+    def load(self) -> dict[Any, Any]:
+        """A dict of the items."""
+        return self._session_cache.copy()
 
     def create(self) -> None:
         """Give the session another key."""
@@ -118,12 +127,12 @@ class ConversationSession(SessionBase):  # type: ignore[misc]  # Django has no t
 
     def save(self, must_create: bool = False) -> None:
         """Give the session a key; its items are stored when the view succeeds."""
-        if must_create or self.session_key is None:
+        if must_create or self._session_key is None:
             self.create()
 
     def delete(self, session_key: str | None = None) -> None:
         """Remove all items, unless the key is that of another session."""
-        if session_key is None or session_key == self.session_key:
+        if session_key is None or session_key == self._session_key:
             self._session_cache.clear()
             self._session_key = None
 

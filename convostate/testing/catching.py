@@ -1,8 +1,9 @@
-"""Catching: no ``twilio.rest.Client`` reaches Twilio while an app is simulated, whoever made the client.
+"""Catching: nothing reaches Twilio while an app is simulated, whoever sends it.
 
 Every request of twilio-python, blocking or asynchronous, passes through two methods of one class. Once a
 simulator has called an app in this process, they ask here first. They do so for as long as the simulator
-or one of its phones is referenced, so that threads which the app has started are caught as well.
+or one of its phones is referenced, so that threads which the app has started are caught as well. For any
+other HTTP client, Twilio's hosts have no address meanwhile.
 
 twilio-python takes half a second to import, so nothing here imports it before the app does.
 """
@@ -10,6 +11,7 @@ twilio-python takes half a second to import, so nothing here imports it before t
 from __future__ import annotations
 
 import importlib
+import socket
 import sys
 import threading
 from contextlib import contextmanager
@@ -67,12 +69,34 @@ def _accounts() -> list[Account]:
 
 
 def _watch() -> None:
-    """Patch twilio's client: now, or once it is imported."""
+    """Patch twilio's client, now or once it is imported, and the look-up of host names."""
+    if socket.getaddrinfo is not _addresses:
+        global _own_addresses
+        _own_addresses, socket.getaddrinfo = socket.getaddrinfo, _addresses
     module = sys.modules.get(_CLIENT)
     if module is not None:
         _patch(module)
     elif not any(isinstance(finder, _OnImport) for finder in sys.meta_path):
         sys.meta_path.insert(0, _OnImport())
+
+
+_own_addresses: Any = None
+
+
+def _addresses(host: Any, *args: Any, **kwargs: Any) -> Any:
+    """As ``socket.getaddrinfo``, which all HTTP clients use; but Twilio has no address.
+
+    Raises:
+        socket.gaierror: The host is Twilio's, and an app is simulated.
+    """
+    name = host.decode("latin-1") if isinstance(host, bytes) else str(host)
+    if f".{name.lower().rstrip('.')}".endswith(".twilio.com") and _accounts():
+        raise socket.gaierror(
+            socket.EAI_FAIL,
+            "While an app is simulated, nothing is sent to Twilio. Send through twilio.rest.Client, "
+            "which the simulator answers",
+        )
+    return _own_addresses(host, *args, **kwargs)
 
 
 class _OnImport:
