@@ -153,13 +153,14 @@ def worlds() -> list[World]:
 
 
 @pytest.mark.parametrize(
-    "start", [pytest.param(0, id="some"), pytest.param(None, id="all", marks=pytest.mark.slow)]
+    # No dimension has a multiple of 7 or 11 values, so every pair of values occurs.
+    "step",
+    [pytest.param(11, id="some"), pytest.param(7, id="more", marks=pytest.mark.slow)],
 )
 def test_o6_o7_o8_whoever_follows_the_lines_gets_a_webhook_that_verifies(
-    start: int | None, caplog: pytest.LogCaptureFixture
+    step: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    chosen = worlds()[start::11] if start is not None else worlds()
-    steps = [len(walk(world, caplog)) for world in chosen]
+    steps = [len(walk(world, caplog)) for world in worlds()[::step]]
 
     assert max(steps) <= 2
     assert 0 < steps.count(0) < len(steps) / 2

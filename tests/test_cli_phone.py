@@ -8,8 +8,10 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from click.testing import CliRunner
 
 from convostate import Keyring
+from convostate.cli import main
 from tests.chatting import unset
 from tests.phoning import ask, phone_server
 from tests.redis_servers import wait_until
@@ -45,15 +47,28 @@ def run(*words: str, folder: Path | None = None, **environ: str) -> tuple[int, s
     ("words", "says"),
     [
         (["hello?"], "APP is written as module:name"),
-        (["--port", "0", "hello"], "Cannot import hello: No module named 'hello'"),
         (["http://127.0.0.1:8000/sms"], "convostate chat"),
-        (["--port", "0", "no_such_module:app"], "Cannot import no_such_module"),
-        (["--port", "0", "convostate.demo.counter:nothing"], "is not a WSGI app"),
         (["--port", "70000"], "70000"),
     ],
 )
-def test_what_cannot_start_says_so_in_a_line(words: list[str], says: str) -> None:
-    status, said = run(*words)
+def test_what_is_not_an_app_or_a_port_is_refused_in_a_line(words: list[str], says: str) -> None:
+    result = CliRunner().invoke(main, ["phone", *words])
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith("convostate: ")
+    assert result.stderr.count("\n") == 1
+    assert says in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("app", "says"),
+    [
+        ("hello", "Cannot import hello: No module named 'hello'"),
+        ("convostate.demo.counter:nothing", "is not a WSGI app"),
+    ],
+)
+def test_what_cannot_start_says_so_in_a_line(app: str, says: str) -> None:
+    status, said = run("--port", "0", app)
 
     assert status == 2
     assert said.startswith("convostate: ")
@@ -78,6 +93,7 @@ def test_a_port_that_is_taken_is_said() -> None:
     assert "Choose another one: --port 8001" in said
 
 
+@pytest.mark.slow
 def test_wrap_wraps_temporarily_and_without_it_there_is_no_state(tmp_path: Path) -> None:
     (tmp_path / "bare.py").write_text(BARE, encoding="utf-8")
     text = {"phone": 0, "body": "hi"}
@@ -111,6 +127,7 @@ def test_an_app_whose_code_is_broken_is_shown_and_waited_for(tmp_path: Path) -> 
         wait_until(lambda: len(ask(url, "/look").get("phones", [])) == 2, "the second start")
 
 
+@pytest.mark.slow
 def test_open_opens_the_page_once_it_can_be_asked_for(tmp_path: Path) -> None:
     opened = tmp_path / "opened"
     browser = tmp_path / "browser"
@@ -118,16 +135,6 @@ def test_open_opens_the_page_once_it_can_be_asked_for(tmp_path: Path) -> None:
     browser.chmod(0o700)
     with phone_server("--open", BROWSER=f"{browser} %s") as url:
         wait_until(lambda: opened.read_text(encoding="utf-8") == f"{url}\n", "the browser")
-
-
-def test_the_numbers_are_the_given_ones_and_the_app_s_as_well() -> None:
-    with phone_server("--texting", "+15550100077") as url:
-        phones = ask(url, "/look")["phones"]
-
-    assert [(phone["number"], phone["texting"]) for phone in phones] == [
-        ("+15550100001", "+15550100077"),
-        ("+15550100002", "+15550100077"),
-    ]
 
 
 def test_the_apps_number_cannot_be_a_persons() -> None:
@@ -146,6 +153,7 @@ def app(environ, start_response):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("store", "shown"),
     [
@@ -164,6 +172,7 @@ def test_the_page_shows_no_password_of_a_store(store: str, shown: str, tmp_path:
         assert ask(url, "/look")["phones"][0]["entries"][-1]["body"] == shown
 
 
+@pytest.mark.slow
 def test_when_it_ends_nothing_is_left_behind(tmp_path: Path) -> None:
     with phone_server(TMPDIR=str(tmp_path)) as url:
         ask(url, "/do/text", {"phone": 0, "body": "hi"})

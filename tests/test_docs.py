@@ -50,6 +50,9 @@ def run(command: str, directory: Path) -> str:
             **{k: v for k, v in os.environ.items() if not k.startswith(("CONVOSTATE_", "TWILIO_"))},
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "COLUMNS": "80",  # the width that pytest fills
+            # Other packages' plugins take seconds to import, for each page's tests.
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+            "PYTEST_PLUGINS": "convostate.testing.plugin",
         },
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

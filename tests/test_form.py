@@ -201,7 +201,7 @@ PIECES = ["a", "&", "=", "+", "%20", "%2B", "%26", "%3D", "%C3%A9", "%c3%a9", "%
 
 @pytest.mark.unmeasured
 @given(st.lists(st.sampled_from(PIECES), max_size=6).map("".join))
-@settings(max_examples=1000)
+@settings(max_examples=300)
 def test_a_form_whose_shape_is_known_is_read_like_any_other(text: str) -> None:
     raw = f"Body={text}&To=%2B15550100099".encode("latin-1")
     with pytest.MonkeyPatch.context() as patch:

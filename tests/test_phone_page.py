@@ -90,6 +90,7 @@ def test_the_state_after_every_turn_can_be_looked_at(page: Page) -> None:
         shoot(page, "turns")
 
 
+@pytest.mark.slow
 def test_a_survey_goes_to_its_end(page: Page) -> None:
     with phone_server("tests.apps.survey_by_text:app") as url:
         ada = Person(page, url)
@@ -107,6 +108,7 @@ def test_a_survey_goes_to_its_end(page: Page) -> None:
         shoot(page, "survey")
 
 
+@pytest.mark.slow
 def test_the_clock_moves_to_just_before_and_just_after_the_expiry(page: Page) -> None:
     with phone_server() as url:
         ada = Person(page, url)
@@ -134,6 +136,7 @@ def test_the_clock_moves_to_just_before_and_just_after_the_expiry(page: Page) ->
         expect(page.locator("#clock-offset")).to_contain_text("· the real time")
 
 
+@pytest.mark.slow
 def test_a_duplicate_an_overlap_and_the_cookie_s_other_faults(page: Page) -> None:
     with phone_server() as url:
         ada = Person(page, url)
@@ -162,6 +165,7 @@ def test_a_duplicate_an_overlap_and_the_cookie_s_other_faults(page: Page) -> Non
         ada.hears(FIRST, FIRST)
 
 
+@pytest.mark.slow
 def test_overlapping_texts_take_turns_on_redis(page: Page, redis: Redis) -> None:
     redis.flushall()
     port = redis.connection_pool.connection_kwargs["port"]
@@ -290,6 +294,7 @@ def test_an_app_that_raises_shows_its_traceback_and_the_phone_goes_on(
         expect(link).to_have_attribute("rel", "noopener noreferrer")
 
 
+@pytest.mark.slow
 def test_an_edit_reloads_the_app_and_the_conversation_goes_on(page: Page, tmp_path: Path) -> None:
     file = tmp_path / "moody.py"
     file.write_text(MOODY, encoding="utf-8")

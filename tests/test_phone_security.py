@@ -156,6 +156,7 @@ def test_o17_a_token_opens_no_other_path_and_no_other_port() -> None:
         assert stranger.get("/look", base_url="http://127.0.0.1:8001").status_code == 403
 
 
+@pytest.mark.slow
 def test_o17_each_start_has_a_token_of_its_own() -> None:
     with phone_server() as one, phone_server() as other:
         tokens = {urlsplit(url).query for url in (one, other)}

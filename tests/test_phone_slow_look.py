@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.phoning import Person, browser, phone_server, silent_page
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 ADDED = "+1 555 010 0042"
 
 
+@pytest.mark.slow
 def test_a_phone_that_was_added_before_it_is_seen_is_chosen_once_it_is() -> None:
     old = True
 

@@ -35,13 +35,13 @@ def refused(seed: int, number: int) -> list[tuple[str, str, str]]:
     return found
 
 
-def test_no_genuine_webhook_in_3_000_is_refused() -> None:
-    assert refused(1, 3_000) == []
+def test_no_genuine_webhook_in_1_000_is_refused() -> None:
+    assert refused(1, 1_000) == []
 
 
 @pytest.mark.slow
-def test_no_genuine_webhook_in_50_000_is_refused() -> None:
-    assert refused(20261125, 50_000) == []
+def test_no_genuine_webhook_in_15_000_is_refused() -> None:
+    assert refused(20261125, 15_000) == []
 
 
 def test_the_genuine_corpus_has_every_product_and_nul_and_own_names() -> None:
@@ -56,12 +56,12 @@ def test_the_genuine_corpus_has_every_product_and_nul_and_own_names() -> None:
 
 
 def test_a06_no_split_changes_who_talks_to_whom() -> None:
-    tried, found = believed(Random(1), 4_000)
-    assert (tried >= 4_000, found) == (True, [])
+    tried, found = believed(Random(1), 1_500)
+    assert (tried >= 1_500, found) == (True, [])
 
 
 def test_a06_no_text_that_holds_another_webhook_changes_who_talks_to_whom() -> None:
-    assert believed(Random(1), 3_000, planned) == (3_000, [])
+    assert believed(Random(1), 1_000, planned) == (1_000, [])
 
 
 def test_a06_no_split_across_the_end_of_the_url_changes_who_talks_to_whom() -> None:
@@ -74,8 +74,8 @@ def test_a06_no_text_in_10_000_that_holds_another_webhook_changes_who_talks_to_w
 
 
 @pytest.mark.slow
-def test_a06_no_split_in_20_000_changes_who_talks_to_whom() -> None:
-    assert believed(Random(20261125), 20_000)[1] == []
+def test_a06_no_split_in_12_000_changes_who_talks_to_whom() -> None:
+    assert believed(Random(20261125), 12_000)[1] == []
 
 
 def test_what_is_attacked_is_accepted_as_it_was_signed_or_is_ambiguous() -> None:
