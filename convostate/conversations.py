@@ -51,6 +51,7 @@ from convostate.turns import (
     check_free,
     configure,
     finish,
+    left_of,
     listed_turn,
     log_clocks,
     open_turn,
@@ -817,7 +818,7 @@ def open_start(turn: Turn, state: Mapping[Any, Any], if_exists: IfExists, now: f
 
 def restored(turn: Turn, before_ms: int, now: float) -> tuple[bytes | None, float]:
     """The token and the lifetime in seconds that restore the state from before `open_start`."""
-    lifetime_s = before_ms / 1000 - now
+    lifetime_s = left_of(turn, before_ms, int(now * 1000)) / 1000
     token = turn.begun.token if turn.begun is not None else None
     return (token, lifetime_s) if token is not None and lifetime_s > 0 else (None, 0.0)
 

@@ -470,6 +470,12 @@ def _go_by_store(turn: Turn, now_ms: int) -> None:
         turn.skew_s = skew_ms / 1000
 
 
+def left_of(turn: Turn, expires_ms: int, now_ms: int) -> int:
+    """How much of the lifetime of the state with which a turn began is left, in ms, whatever the clock did meanwhile."""
+    left_s = turn.begun.left_s if turn.begun is not None and turn.store_decides else None
+    return expires_ms - now_ms if left_s is None else int((left_s - turn.app_s) * 1000)
+
+
 def log_clocks(turn: Turn, ahead_s: float | None) -> None:
     """Log once that the clocks of two hosts differ.
 
@@ -527,7 +533,7 @@ def _outcome(turn: Turn, now: float, nonce: bytes) -> Outcome:
     now_ms = int(now * 1000)
     lifetime_ms = state.lifetime_ms
     if not turn.moves_expiry:
-        left_ms = AFTER_CALL_MS if state.is_new else turn.expires_ms - now_ms
+        left_ms = AFTER_CALL_MS if state.is_new else left_of(turn, turn.expires_ms, now_ms)
         lifetime_ms = min(lifetime_ms, left_ms)
         if lifetime_ms <= 0:
             return Leave()

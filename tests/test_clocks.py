@@ -8,26 +8,30 @@ import re
 import shutil
 import time
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from convostate import Conversations
+from convostate import ConversationMiddleware, Conversations, state_from
 from convostate.errors import SealError
 from convostate.sealing.keys import Keyring
 from convostate.sealing.token import Opened, Sealer
+from convostate.state import CLOCK_KEY
 from convostate.stores import RedisStore
 from convostate.stores.base import Claim
 from convostate.stores.redis.aio import AsyncRedisStore
 from convostate.testing import TwilioSimulator
+from convostate.testing.configured import ACCOUNT_SID
 from tests.conversing import ADA, KEY, PAIR, TOKEN, US, World
 from tests.redis_servers import let_time_pass, redis_server
 from tests.redis_stage import fresh_world, log_of
+from tests.served import serve, signed, text
 from tests.serving import serving
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from convostate.testing import Phone
     from tests.redis_servers import RedisServer
@@ -123,6 +127,66 @@ class Failing:
     @property
     def messages(self) -> Any:
         raise LookupError
+
+
+@pytest.fixture(params=[HOUR, -HOUR])
+def jump(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Lets all clocks of this process jump."""
+    real, ahead_s = time.time, [0.0]
+    monkeypatch.setattr(time, "time", lambda: real() + ahead_s[0])
+    return lambda: ahead_s.append(ahead_s.pop() + request.param)
+
+
+def half_an_hour(world: World) -> Conversations:
+    """What a host has whose conversation lasts for 30 minutes more."""
+    host = Conversations(world.settings, store=world.store, clock=time.time)
+    with host.turn(**PAIR) as state:
+        state["log"] = ["before"]
+        state.lifetime = timedelta(minutes=30)
+    return host
+
+
+def left_s(server: RedisServer) -> int:
+    [key] = server.admin.keys("cs1:*}")
+    return int(server.admin.ttl(key))
+
+
+def test_o1_a_clock_that_jumps_while_a_message_is_sent_loses_nothing_of_what_is_restored(
+    world: World, jump: Callable[[], None], server: RedisServer
+) -> None:
+    class Jumping(Failing):
+        @property
+        def messages(self) -> Any:
+            jump()
+            raise LookupError
+
+    host = half_an_hour(world)
+    with pytest.raises(LookupError):
+        host.start(Jumping(), to=ADA, from_=US, body="hi", state={}, account_sid=None)
+
+    assert HOUR / 2 - 60 < left_s(server) <= HOUR / 2
+    assert host.peek(**PAIR) == {"log": ["before"]}
+
+
+def test_o1_a_clock_that_jumps_during_a_status_turn_neither_loses_its_write_nor_moves_the_expiry(
+    world: World, jump: Callable[[], None], server: RedisServer
+) -> None:
+    host = half_an_hour(world)
+
+    def app(environ: Any, start_response: Any) -> list[bytes]:
+        jump()
+        state_from(environ)["log"].append("status")
+        start_response("204 No Content", [])
+        return []
+
+    status = {**text("hi"), "From": US, "To": ADA, "MessageStatus": "read", "SmsStatus": "read"}
+    environ = signed({**status, "AccountSid": ACCOUNT_SID}, token=TOKEN)
+    del environ[CLOCK_KEY]
+    middleware = ConversationMiddleware(app, host.settings, store=world.store)
+    assert serve(middleware, environ, outside=False).status == 204
+
+    assert host.peek(**PAIR) == {"log": ["before", "status"]}
+    assert HOUR / 2 - 60 < left_s(server) <= HOUR / 2
 
 
 def test_o1_a_state_expires_by_each_hosts_own_clock_when_the_server_drops_it(
