@@ -97,7 +97,7 @@ class TurnConfig(NamedTuple):
     Attributes:
         sealer: Seals the states of pairs.
         call_sealer: Seals the states of calls.
-        reply_sealer: Seals recorded replies; None if the store does not remember.
+        reply_sealer: Seals recorded replies.
         names: Makes the keyed names.
         lifetime_ms: The lifetime of the settings.
         most_bytes: The longest token that may be written, or None.
@@ -112,7 +112,7 @@ class TurnConfig(NamedTuple):
 
     sealer: Sealer
     call_sealer: Sealer
-    reply_sealer: Sealer | None
+    reply_sealer: Sealer
     names: Names
     lifetime_ms: int
     most_bytes: int | None
@@ -168,7 +168,7 @@ def configure(
     config = TurnConfig(
         sealer=Sealer(settings.keys, "state" if server_side else "cookie", longest_ms),
         call_sealer=Sealer(settings.keys, "call", longest_ms),
-        reply_sealer=Sealer(settings.keys, "reply", longest_ms) if server_side else None,
+        reply_sealer=Sealer(settings.keys, "reply", longest_ms),
         names=Names((settings.index_key or settings.keys).keys[0]),
         lifetime_ms=settings.lifetime // _MILLISECOND,
         most_bytes=most_bytes,
@@ -635,13 +635,12 @@ def seal_reply(turn: Turn, response: Response, now: float, nonce: bytes) -> Repl
     Returns:
         The reply; or None if a repetition is to run again, or if the store does not remember.
     """
-    sealer, fingerprint = turn.config.reply_sealer, turn.claim.fingerprint
-    if sealer is None or fingerprint is None:
+    if turn.claim.fingerprint is None:
         return None
     now_ms = int(now * 1000)
     content = Opened(now_ms, now_ms + REPLY_S * 1000, now_ms, cbor2.dumps(list(response)))
     redirects = response.status.startswith("3") or b"<Redirect" in response.body
-    return Reply(sealer.seal(content, _reply_context(turn), nonce), redirects)
+    return Reply(turn.config.reply_sealer.seal(content, _reply_context(turn), nonce), redirects)
 
 
 def open_reply(turn: Turn, replay: Replay, now: float) -> Response:
@@ -651,11 +650,9 @@ def open_reply(turn: Turn, replay: Replay, now: float) -> Response:
         StoreError: ``lost``, it does not open. The app must not run again, and there is no other reply.
     """
     turn.came_to("replayed", "")
-    sealer = turn.config.reply_sealer
-    assert sealer is not None  # only a store that remembers gives a Replay
     try:
         now_ms = None if turn.store_decides else int(now * 1000)
-        opened = sealer.open(replay.sealed, _reply_context(turn), now_ms)
+        opened = turn.config.reply_sealer.open(replay.sealed, _reply_context(turn), now_ms)
         status, headers, body = cbor2.loads(opened.data)
         return Response(status, [(name, value) for name, value in headers], body)
     except (SealError, cbor2.CBORError, ValueError, TypeError) as error:

@@ -53,6 +53,14 @@ def test_a40_an_invalid_key_makes_no_keyring_and_is_not_shown(text: str) -> None
     assert not any(part.strip() in message for part in text.split(",") if len(part.strip()) > 1)
 
 
+@pytest.mark.parametrize(("text", "position"), [
+    (KEY[:-1], 1), (f"{KEY},{KEY[:-1]}", 2), (f"{KEY},{OTHER_KEY},{'A' * 43}", 3),
+])  # fmt: skip
+def test_a40_an_invalid_key_is_named_by_its_position(text: str, position: int) -> None:
+    with pytest.raises(UsageError, match=f"^Sealing key {position} is not "):
+        Keyring.parse(text)
+
+
 @pytest.mark.parametrize(
     "keys", ["", KEY, [], [Key(RAW)], (KEY,), (RAW,), (None,), (), None, (Key(RAW), Key(RAW))]
 )

@@ -13,7 +13,7 @@ from convostate.sealing.token import Opened, conversation_context
 from convostate.stores.base import REPLY_S, Replay
 from convostate.turns import Response, Turn, TurnConfig, open_reply, seal_reply
 from tests.served import ACCOUNT, ADA, BOB, NOW, OTHER_KEY, US
-from tests.turning import COOKIE, PAIR, SERVER, kept, nonce, server_config
+from tests.turning import PAIR, SERVER, kept, nonce, server_config
 
 if TYPE_CHECKING:
     from convostate.stores.base import Reply
@@ -102,7 +102,6 @@ def test_a30_a_recorded_reply_opens_for_ten_minutes() -> None:
     ],
 )
 def test_a_malformed_recorded_reply_is_lost(data: bytes) -> None:
-    assert SERVER.reply_sealer is not None
     content = Opened(int(NOW * 1000), int(NOW * 1000) + REPLY_S * 1000, int(NOW * 1000), data)
     assert lost(
         SERVER.reply_sealer.seal(content, CONTEXT + prefixed(FINGERPRINT.encode()), nonce())
@@ -121,7 +120,6 @@ def test_f22_a_reply_that_sends_twilio_on_is_marked(response: Response, redirect
 
 
 def test_no_reply_is_recorded_if_nothing_is_kept() -> None:
-    assert seal_reply(turn_of(config=COOKIE), RESPONSE, NOW, nonce()) is None
     assert seal_reply(turn_of(fingerprint=None), RESPONSE, NOW, nonce()) is None
 
 

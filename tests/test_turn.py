@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 
-from convostate import PhonePair, SealError, StateError, StoreError
+from convostate import Keyring, PhonePair, SealError, StateError, StoreError
+from convostate.sealing.token import Opened, Sealer, SealingPurpose
 from convostate.stores.base import End, Keep, Leave
 from tests.served import ACCOUNT, ADA, BOB, KEY, NOW, OTHER_KEY, US
 from tests.turning import (
@@ -18,6 +19,7 @@ from tests.turning import (
     cookie_config,
     finished,
     kept,
+    nonce,
     opened,
     server_config,
 )
@@ -250,6 +252,25 @@ def test_f26_through_a_rotation_a_conversation_goes_on() -> None:
     assert isinstance(outcome, Keep)
     assert opened(outcome.token, config=after).state == {"a": 1}
     assert opened(token, config=after).state.is_new
+
+
+@pytest.mark.parametrize(("sealer", "purpose"), [
+    (COOKIE.sealer, "cookie"), (SERVER.sealer, "state"), (COOKIE.call_sealer, "call"), (SERVER.call_sealer, "call"),
+    (SERVER.reply_sealer, "reply"),
+])  # fmt: skip
+def test_a32_each_kind_of_token_has_a_purpose_that_no_other_opens(
+    sealer: Sealer, purpose: SealingPurpose
+) -> None:
+    content = Opened(int(NOW * 1000), int((NOW + HOUR) * 1000), 0, b"x")
+    token = sealer.seal(content, b"context", nonce())
+    for each in get_args(SealingPurpose):
+        other = Sealer(Keyring.parse(KEY), each, int(HOUR * 1000))
+        if each == purpose:
+            assert other.open(token, b"context", int(NOW * 1000)) == content
+        else:
+            with pytest.raises(SealError) as caught:
+                other.open(token, b"context", int(NOW * 1000))
+            assert caught.value.reason == "forged"
 
 
 def test_a_state_too_large_for_a_cookie_is_refused_by_its_heaviest_keys() -> None:
