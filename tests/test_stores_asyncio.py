@@ -114,6 +114,28 @@ class Own(Store):
         self.inner.erase(claim, replies=replies)
 
 
+@pytest.mark.parametrize("interpreter_ends", [False, True])
+def test_a_blocking_store_is_closed_even_if_the_interpreter_has_no_threads_any_more(
+    interpreter_ends: bool,
+) -> None:
+    class Closed(Own):
+        closings = 0
+
+        def close(self) -> None:
+            self.closings += 1
+
+    async def write() -> int:
+        store = as_async_store(Closed())
+        assert isinstance(store, InThreads)
+        if interpreter_ends:  # before what atexit calls, as concurrent.futures does
+            store._ending.shutdown()
+        await store.close()
+        assert isinstance(store.store, Closed)
+        return store.store.closings
+
+    assert run(write()) == 1
+
+
 def test_more_turns_than_threads_wait_in_a_blocking_store_without_starving() -> None:
     async def write() -> int:
         store = as_async_store(Own())

@@ -265,7 +265,15 @@ class InThreads(InLoop):
     peek = _in_a_thread(InLoop.peek)
     calls = _in_a_thread(InLoop.calls)
     erase = _in_a_thread(InLoop.erase)
-    close = _in_a_thread(InLoop.close)
+
+    async def close(self) -> None:
+        """As `Store.close`, even if the interpreter is ending."""
+        try:
+            closing = self._ending.submit(self.store.close)
+        except RuntimeError:  # there are no threads any more, and nothing that would have to wait
+            self.store.close()
+        else:
+            await asyncio.wrap_future(closing)
 
     async def _in_thread(self, call: Callable[..., Any], *args: Any, **named: Any) -> Any:
         return await asyncio.wrap_future(self._ending.submit(call, *args, **named))
