@@ -663,7 +663,8 @@ def _reply_context(turn: Turn) -> bytes:
     return turn.context + prefixed((turn.claim.fingerprint or "").encode("ascii"))
 
 
-# RFC 9110 §5.6.2 and §5.5; servers refuse to send anything else.
+# RFC 9110 §5.6.2 and §5.5; servers refuse to send anything else. Usual names and values are letters, digits and
+# the like, which the methods of str find in less time and code than a regular expression.
 _is_token = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
 _is_sendable = re.compile(r"[\t\x20-\x7e\x80-\xff]*").fullmatch
 
@@ -693,15 +694,16 @@ def finish_headers(response: Response, config: TurnConfig, servers: Set[str]) ->
     Raises:
         AssertionError: HTTP does not allow the status, a header or the length. The message shows no value.
     """
-    if not _is_sendable(response.status):
+    status = response.status
+    if not (status.isascii() and status.isprintable()) and not _is_sendable(status):
         raise AssertionError("the app's status has a character that HTTP does not allow")
     headers, missing = response.headers, list(config.cache_headers.values())
-    bodiless = "0" if response.status[:3] in ("204", "304") else None
+    bodiless = "0" if status[:3] in ("204", "304") else None
     sets_cookie = False
     for index, (name, value) in enumerate(headers):
-        if not _is_token(name):
+        if not (name.isascii() and name.replace("-", "").isalnum()) and not _is_token(name):
             raise AssertionError("a header of the app's has a name that HTTP does not allow")
-        if not _is_sendable(value):
+        if not (value.isascii() and value.isprintable()) and not _is_sendable(value):
             raise AssertionError(
                 f"the app's header {name} has a character that HTTP does not allow"
             )

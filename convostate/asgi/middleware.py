@@ -155,7 +155,7 @@ class ConversationMiddleware(Middleware):
         request: Request | None = None
 
         def refuse(error: Exception) -> Response:
-            arrival = lambda: arrival_of(scope, headers, self._public_url)  # noqa: E731
+            arrival = lambda: arrival_of(scope, self._public_url)  # noqa: E731
             return self._refuse(error, request, arrival, began_s)
 
         try:
@@ -175,7 +175,7 @@ class ConversationMiddleware(Middleware):
         scope.pop(STATE_KEY, None)
         scope.pop(TURN_KEY, None)
         receive = _replaying(body, receive)
-        idempotency_token = headers.get("HTTP_I_TWILIO_IDEMPOTENCY_TOKEN", "")
+        idempotency_token = headers.get(b"i-twilio-idempotency-token", "")
         turn = webhook_turn(
             webhook,
             request,
@@ -189,7 +189,7 @@ class ConversationMiddleware(Middleware):
             await self.app(scope, receive, send)
             return
         store = self._observer.timed(self.store, turn)
-        cookies = headers.get("HTTP_COOKIE", "")
+        cookies = headers.get(b"cookie", "")
         await self._take(_Running(turn, store, scope, cookies, send), receive)
 
     def _authenticate_handshake(self, request: Request) -> Webhook:
@@ -214,9 +214,7 @@ class ConversationMiddleware(Middleware):
             request = request_of(scope, headers, b"", self._public_url)
             webhook = self._authenticate_handshake(request)
         except Exception as error:  # noqa: BLE001  # as in a request
-            self._refuse(
-                error, request, lambda: arrival_of(scope, headers, self._public_url), began_s
-            )
+            self._refuse(error, request, lambda: arrival_of(scope, self._public_url), began_s)
             await send({"type": "websocket.close", "code": 1008})
             return
         webhook = Webhook("other", None, webhook.params, webhook.url)

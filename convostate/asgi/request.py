@@ -14,7 +14,7 @@ from convostate.errors import RequestError
 from convostate.twilio.signature import MAX_URL_CHARS, Request, with_path
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, MutableMapping
+    from collections.abc import Awaitable, Callable, Collection, MutableMapping
 
     from convostate.twilio.diagnosis import Arrival
 
@@ -27,6 +27,12 @@ if TYPE_CHECKING:
     ]  # each framework has types of its own for these
 
 _SAFE = "/;=,:@!$&'()*+~"  # RFC 3986 §3.3: what a path segment holds unescaped
+_READ = frozenset(
+    (b"content-length", b"content-type", b"cookie", b"host", b"i-twilio-idempotency-token", b"x-twilio-signature",
+     b"x-twilio-webhooks-signature-settings")
+)  # fmt: skip
+_UNDERSCORE = ord("_")  # looked for in bytes in a seventh of the time that b"_" takes
+_LENGTHS = frozenset((b"content-length", b"transfer-encoding"))
 # What the app must find as it was verified. A name with an underscore becomes the same variable in an
 # app behind an ASGI-to-WSGI adapter.
 _VERIFIED = {b"content-length", b"content-type", b"transfer-encoding", b"x-twilio-signature"}
@@ -50,21 +56,20 @@ def routed_paths(scope: Scope) -> list[str]:
     return found
 
 
-def headers_of(scope: Scope) -> dict[str, str]:
-    """The headers under their WSGI names, repeated ones joined as WSGI servers join them."""
-    found: dict[str, str] = {}
+def headers_of(scope: Scope, names: Collection[bytes] = _READ) -> dict[bytes, str]:
+    """Some headers by their lower-case names, repeated ones joined as WSGI servers join them."""
+    found: dict[bytes, str] = {}
     for raw_name, raw_value in scope["headers"]:
-        if b"_" in raw_name:  # Twilio sends no such header; with a dash it would be another one
-            continue
-        name = f"HTTP_{raw_name.decode('latin-1').upper().replace('-', '_')}"
-        value = raw_value.decode("latin-1")
-        if name in found:
-            value = f"{found[name]}{'; ' if name == 'HTTP_COOKIE' else ','}{value}"
-        found[name] = value
+        name = raw_name.lower()
+        if name in names:
+            value = raw_value.decode("latin-1")
+            if name in found:
+                value = f"{found[name]}{'; ' if name == b'cookie' else ','}{value}"
+            found[name] = value
     return found
 
 
-def url_of(scope: Scope, headers: dict[str, str], public_url: str | None) -> str:
+def url_of(scope: Scope, headers: dict[bytes, str], public_url: str | None) -> str:
     """The URL that Twilio requested, as far as it is known without trusting a forwarding header.
 
     Args:
@@ -91,20 +96,20 @@ def url_of(scope: Scope, headers: dict[str, str], public_url: str | None) -> str
         if parts.path and (root == parts.path or root.startswith(f"{parts.path}/")):
             return f"{parts.scheme}://{parts.netloc}{target}"  # the prefix is in root_path already
         return with_path(public_url + target)
-    host = headers.get("HTTP_HOST") or _server_host(scope)
+    host = headers.get(b"host") or _server_host(scope)
     if "/" in host or "?" in host:  # what was signed for another path would serve for this one
         raise RequestError(400, "host", "the Host header is not a host")
     return with_path(f"{_scheme(scope)}://{host}{target}")
 
 
-async def read_body(headers: dict[str, str], receive: Receive, most: int) -> bytes:
+async def read_body(headers: dict[bytes, str], receive: Receive, most: int) -> bytes:
     """Read the whole body.
 
     Raises:
         RequestError: 400 the length is not a number or not the body's, 413 it is longer than `most`.
         ClientGoneError: The client has disconnected.
     """
-    length = headers.get("HTTP_CONTENT_LENGTH")
+    length = headers.get(b"content-length")
     if length is not None:
         if not (length.isascii() and length.isdigit()):
             raise RequestError(400, "length", "Content-Length is not a number")
@@ -135,7 +140,7 @@ async def read_body(headers: dict[str, str], receive: Receive, most: int) -> byt
 
 
 def request_of(
-    scope: Scope, headers: dict[str, str], body: bytes, public_url: str | None
+    scope: Scope, headers: dict[bytes, str], body: bytes, public_url: str | None
 ) -> Request:
     """The request as it arrived; a WebSocket's handshake is a GET.
 
@@ -146,14 +151,14 @@ def request_of(
         scope.get("method", "GET"),
         url_of(scope, headers, public_url),
         scope.get("query_string", b"").decode("latin-1"),
-        headers.get("HTTP_CONTENT_TYPE", ""),
+        headers.get(b"content-type", ""),
         body,
-        headers.get("HTTP_X_TWILIO_SIGNATURE", ""),
-        headers.get("HTTP_X_TWILIO_WEBHOOKS_SIGNATURE_SETTINGS", ""),
+        headers.get(b"x-twilio-signature", ""),
+        headers.get(b"x-twilio-webhooks-signature-settings", ""),
     )
 
 
-def arrival_of(scope: Scope, headers: dict[str, str], public_url: str | None) -> Arrival:
+def arrival_of(scope: Scope, public_url: str | None) -> Arrival:
     """How a request reached the app, for the diagnosis of a refusal."""
     from convostate.twilio.diagnosis import Arrival  # noqa: PLC0415  # few requests are refused
 
@@ -162,14 +167,19 @@ def arrival_of(scope: Scope, headers: dict[str, str], public_url: str | None) ->
         _target(scope) + (f"?{query}" if query else ""),
         public_url or "",
         quote(scope.get("root_path", "").rstrip("/"), safe=_SAFE),
-        lambda name: headers.get(f"HTTP_{name.upper().replace('-', '_')}", ""),
-        test_client=_signing_client(headers),
+        lambda name: _header(scope, name),
+        test_client=_signing_client(scope),
     )
 
 
-def _signing_client(headers: dict[str, str]) -> str:
+def _header(scope: Scope, name: str) -> str:
+    """One header, or ""."""
+    return "".join(headers_of(scope, [name.lower().encode("latin-1")]).values())
+
+
+def _signing_client(scope: Scope) -> str:
     """Which helper of `convostate.testing` signs for the client that sent a request, or ""."""
-    agent = headers.get("HTTP_USER_AGENT", "")
+    agent = _header(scope, "User-Agent")
     if agent in ("testclient", "Quart"):  # the first is that of Starlette, FastAPI and Litestar
         return "SignedASGIApp"
     return "SignedTransport" if agent.startswith("python-httpx") else ""
@@ -178,12 +188,12 @@ def _signing_client(headers: dict[str, str]) -> str:
 def verified_headers(scope: Scope, body: bytes) -> list[tuple[bytes, bytes]]:
     """The headers for the app, with the length of the verified body and without other spellings of it."""
     kept = [
-        (name, value)
-        for name, value in scope["headers"]
-        if name.lower() not in (b"content-length", b"transfer-encoding")
-        and (b"_" not in name or name.lower().replace(b"_", b"-") not in _VERIFIED)
+        header
+        for header in scope["headers"]
+        if (name := header[0].lower()) not in _LENGTHS
+        and (_UNDERSCORE not in name or name.replace(b"_", b"-") not in _VERIFIED)
     ]
-    return [*kept, (b"content-length", str(len(body)).encode("ascii"))]
+    return [*kept, (b"content-length", b"%d" % len(body))]
 
 
 def _target(scope: Scope) -> str:
@@ -197,7 +207,9 @@ def _target(scope: Scope) -> str:
         raise RequestError(413, "length", f"the URL is longer than {MAX_URL_CHARS} characters")
     if raw:
         spelled = raw.partition(b"?")[0].decode("latin-1")  # daphne leaves the query in it
-        decoded = unquote_to_bytes(spelled).decode("utf-8", "replace")
+        decoded = spelled
+        if "%" in spelled or not spelled.isascii():
+            decoded = unquote_to_bytes(spelled).decode("utf-8", "replace")
         if decoded == whole:
             return spelled
         if root and decoded == whole[len(root) :]:
