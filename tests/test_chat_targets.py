@@ -27,6 +27,12 @@ class Holder:
 
 app = make("app")
 create_app = make
+
+def two(config=None, debug=False):
+    return make("debug" if debug else "two")
+
+def rest(*args, **kwargs):
+    return app(*args, **kwargs)
 asynchronous = None
 """
 FAILING = """
@@ -61,6 +67,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         ("e5_app:create_app()", "plain"),
         ("e5_app:create_app('one')", "one"),
         ('e5_app:create_app("a: b", loud=True)', "A: B"),
+        ("e5_app:two", "two"),
+        ("e5_app:two()", "two"),
+        ("e5_app:two(debug=True)", "debug"),
+        ("e5_app:rest", "app"),
         ("my-e5-app:app", "app"),
         ("src/e5_inner:app", "app"),
         ("src/e5_inner.py:create_app('x')", "x"),

@@ -284,7 +284,7 @@ ADAPTED: dict[str, tuple[str, str, str]] = {
         BARE["Django"].replace(
             "MIDDLEWARE=[]",
             'MIDDLEWARE=["django.contrib.sessions.middleware.SessionMiddleware", '
-            '"convostate.frameworks.django.ConversationSessionMiddleware"]',
+            '"convostate.frameworks.django.ConversationSessionMiddleware"], ALLOWED_HOSTS=[".com"]',
         )
         + WRAPPED.format("app"),
         "convostate.frameworks.django.ConversationSessionMiddleware, right after",
@@ -316,6 +316,8 @@ def test_an_adapter_that_is_not_in_use_is_worth_a_note_until_it_is(
 
     assert advice in said[0]
     assert "state_from(request.environ)" in said[0]
+    refused = "Django answers 400 to webhooks for example.com: ALLOWED_HOSTS does not have it"
+    assert [refused in each for each in said] == [framework == "Django", False]
     assert "convostate.frameworks" not in said[1]
 
 
@@ -389,6 +391,79 @@ def test_an_asgi_app_is_looked_into_alike(
         )
         assert "Set CONVOSTATE_PATHS=/call/*,/sms" in said.stdout
         assert "workers or threads busy" not in said.stdout
+
+
+SOCKETS = {
+    "fastapi": """
+from fastapi import APIRouter, FastAPI, WebSocket
+from convostate.asgi import ConversationMiddleware
+async def stream(socket: WebSocket): ...
+app, router = FastAPI(openapi_url=None), APIRouter()
+app.add_middleware(ConversationMiddleware)
+router.add_api_websocket_route("/stream", stream)
+app.add_api_route("/sms", lambda: "", methods=["POST"])
+app.include_router(router)
+""",
+    "litestar": """
+from litestar import Litestar, WebSocket, post, websocket
+from convostate.asgi import ConversationMiddleware
+@post("/sms")
+async def sms() -> None: ...
+@websocket("/stream")
+async def stream(socket: WebSocket) -> None: ...
+app = ConversationMiddleware(Litestar([sms, stream], openapi_config=None))
+""",
+    "quart": """
+from quart import Quart
+from convostate.asgi import ConversationMiddleware
+app = Quart(__name__)
+app.add_url_rule("/sms", "sms", lambda: "", methods=["POST"])
+app.add_websocket("/stream", "stream", lambda: None)
+app.asgi_app = ConversationMiddleware(app.asgi_app)
+""",
+}
+
+
+@pytest.mark.parametrize("framework", SOCKETS)
+def test_a_websocket_has_a_url_for_twiml_and_none_to_enter(
+    framework: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in SOUND.items():
+        monkeypatch.setenv(name, value)
+    said = doctor(module(tmp_path, monkeypatch, SOCKETS[framework])).stdout
+
+    assert "the URL of /stream for a stream in your TwiML: wss://example.com/stream\n" in said
+    assert "the URL of /sms to enter at Twilio: https://example.com/sms" in said
+    assert said.count("the URL of ") == 2
+    assert "guarded as well" not in said
+
+
+ANSWERING = """
+from convostate import ConversationMiddleware, Conversations
+app.wsgi_app = wrapped = ConversationMiddleware(app.wsgi_app)
+conversations = Conversations(store=wrapped.store, client=lambda account_sid: None)
+"""
+ANSWERS = """
+@conversations.answers
+def answer(turn): ...
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "paths", "noted"),
+    [(ANSWERS, "", True), (ANSWERS, "/sms", False), ("", "", False)],
+)
+def test_an_answer_function_without_deferred_paths_is_noted(
+    code: str, paths: str, noted: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes = {"CONVOSTATE_STORE": "memory", **({"CONVOSTATE_DEFER_PATHS": paths} if paths else {})}
+    for name, value in {**SOUND, **changes}.items():
+        monkeypatch.setenv(name, value)
+    app = module(tmp_path, monkeypatch, f"{FLASK}{ANSWERING}{code}# {paths}\n")
+    said = doctor(app, **changes)
+
+    assert said.exit_code == 0, said.stdout
+    assert ("the answer function gets no texts: no path is deferred" in said.stdout) is noted
 
 
 INCLUDED = """

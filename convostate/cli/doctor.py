@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from convostate.cli.findings import RETRY_SUFFIX, Finding, examine_names, examine_settings
-from convostate.cli.loading import load
+from convostate.cli.loading import Loaded, load
 from convostate.cli.routes import examine_routes
 from convostate.cli.store_check import examine_store
+from convostate.conversations import AsyncConversations, Conversations
 from convostate.errors import ConvostateError, UsageError
 from convostate.middleware import Middleware, find_middleware, interface_of, layers
 from convostate.settings import Settings
@@ -49,7 +51,7 @@ def doctor(context: click.Context, app: str | None, as_json: bool) -> None:
 
 def _examine(name: str | None) -> Iterator[Finding]:
     yield from examine_names(os.environ)
-    app, fault = (None, None) if name is None else _load(name)
+    (app, module), fault = (_NOTHING, None) if name is None else _load(name)
     middleware, error = _find_middleware(app)
     fault = fault or error
     if middleware is not None:  # its settings and its store may be the app's own
@@ -63,6 +65,8 @@ def _examine(name: str | None) -> Iterator[Finding]:
             yield _INNER_SESSION
         suffix = RETRY_SUFFIX if store.server_side else ""
         yield from examine_routes(app, middleware.app, settings, suffix=suffix)
+        if not settings.defer_paths and any(map(_answers, vars(module).values())):
+            yield _NOTHING_DEFERRED
         return
     unusable = yield from _examine_environment()
     if fault is not None and fault != unusable:  # importing an app may report the same settings
@@ -100,16 +104,33 @@ _INNER_PROXY_FIX = Finding(
 )
 
 
-def _load(name: str) -> tuple[Any, Finding | None]:
+_NOTHING_DEFERRED = Finding(
+    "note",
+    "the answer function gets no texts: no path is deferred",
+    "Set CONVOSTATE_DEFER_PATHS=/sms, the paths on which the app calls answer_later()",
+)
+_NOTHING = Loaded(None, None)
+
+
+def _answers(value: object) -> bool:
+    """Whether it is a Conversations object with an answer function."""
+    if not isinstance(value, Conversations | AsyncConversations):
+        return False
+    with suppress(UsageError):
+        return bool(value.needed_answers())
+    return False
+
+
+def _load(name: str) -> tuple[Loaded, Finding | None]:
     """The app, or the error of importing it."""
     try:
-        return load(name).app, None
+        return load(name), None
     except ConvostateError as error:
-        return None, Finding.fault(error)
+        return _NOTHING, Finding.fault(error)
     except Exception as error:  # noqa: BLE001  # of the app's own code; its message may hold a secret
         module = name.partition(":")[0]
         what = f"importing {module} raises {type(error).__name__}"
-        return None, Finding("fault", what, f"Fix the error of: python -c 'import {module}'")
+        return _NOTHING, Finding("fault", what, f"Fix the error of: python -c 'import {module}'")
 
 
 def _examine_environment() -> Generator[Finding, None, Finding | None]:

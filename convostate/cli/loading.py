@@ -166,8 +166,8 @@ def _evaluate(word: str, module: Any, expression: str) -> Any:
     if call:
         args, kwargs = _arguments(word, expression)
         app = _call(word, app, args, kwargs)
-    elif not _is_app(app) and _accepts(app):
-        app = _call(word, app, [], {})  # a factory, as in Flask
+    elif _is_factory(app):
+        app = _call(word, app, [], {})  # as in Flask
     if not _is_app(app):
         raise UsageError(
             f"{word} is not a WSGI app. Write module:name, such as convostate.demo.counter:app"
@@ -213,6 +213,18 @@ def _call(word: str, factory: Callable[..., Any], args: list[Any], kwargs: dict[
 def _is_app(value: Any) -> bool:
     """Whether it can be called as a WSGI or ASGI app."""
     return _accepts(value, {}, None) or interface_of(value) == "ASGI"
+
+
+def _is_factory(value: Any) -> bool:
+    """Whether it is called without arguments for the app; if not, it may be the app itself."""
+    if not _accepts(value):
+        return False
+    try:
+        named = inspect.signature(value).parameters.values()
+    except ValueError:  # written in C
+        return False
+    # An app has no defaults: create_app(config=None, debug=False) takes two arguments as well.
+    return not _is_app(value) or any(each.default is not each.empty for each in named)
 
 
 def _accepts(value: Any, *args: object) -> bool:

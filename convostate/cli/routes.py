@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import sys
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from urllib.parse import urlsplit
 
 from convostate.cli.findings import Finding, examine_prefix
 from convostate.paths import guard
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Container, Iterator, Mapping
 
     from convostate.settings import Settings
 
@@ -27,52 +28,75 @@ _BROWSER = re.compile(
     re.IGNORECASE,
 )
 
+Kind = Literal["post", "page", "socket"]
+"""What a route takes: POST (or its methods are unknown), other methods only, or WebSockets."""
+
 _DJANGO_ADAPTER = "convostate.frameworks.django.ConversationSessionMiddleware"
 
 
-def _flask_routes(app: Any) -> Iterator[tuple[str, bool]]:
+def _kind(methods: Container[str] | None) -> Kind:
+    return "post" if not methods or "POST" in methods else "page"
+
+
+def _flask_routes(app: Any) -> Iterator[tuple[str, Kind]]:
     for rule in app.url_map.iter_rules():
         if rule.endpoint != "static":
-            yield rule.rule, "POST" in (rule.methods or ("POST",))
+            yield rule.rule, "socket" if rule.websocket else _kind(rule.methods)
 
 
-def _bottle_routes(app: Any) -> Iterator[tuple[str, bool]]:
+def _bottle_routes(app: Any) -> Iterator[tuple[str, Kind]]:
     for route in app.routes:
-        yield route.rule, route.method in ("POST", "ANY")
+        yield route.rule, "post" if route.method in ("POST", "ANY") else "page"
 
 
-def _pyramid_routes(app: Any) -> Iterator[tuple[str, bool]]:
+def _pyramid_routes(app: Any) -> Iterator[tuple[str, Kind]]:
     for item in app.registry.introspector.get_category("routes", ()):
         methods = item["introspectable"]["request_methods"]
-        yield item["introspectable"]["pattern"], "POST" in (methods or ("POST",))
+        yield item["introspectable"]["pattern"], _kind(methods)
 
 
-def _django_routes(_app: Any) -> Iterator[tuple[str, bool]]:
-    def walk(resolver: Any, prefix: str) -> Iterator[tuple[str, bool]]:
+def _django_routes(_app: Any) -> Iterator[tuple[str, Kind]]:
+    def walk(resolver: Any, prefix: str) -> Iterator[tuple[str, Kind]]:
         for pattern in resolver.url_patterns:
             path = prefix + str(pattern.pattern).lstrip("^/").rstrip("$")
             if hasattr(pattern, "url_patterns"):
                 yield from walk(pattern, path)
             else:
-                yield path, True
+                yield path, "post"
 
     return walk(sys.modules["django.urls"].get_resolver(), "/")
 
 
-def _starlette_routes(app: Any) -> Iterator[tuple[str, bool]]:
+def _starlette_routes(app: Any) -> Iterator[tuple[str, Kind]]:
     # FastAPI keeps an included router whole, and lists the routes in it with a function.
     listed = getattr(sys.modules.get("fastapi.routing"), "iter_route_contexts", iter)
 
-    def walk(routes: Any, prefix: str) -> Iterator[tuple[str, bool]]:
+    def walk(routes: Any, prefix: str) -> Iterator[tuple[str, Kind]]:
         for route in listed(routes):
             path = getattr(route, "path", None)
             mounted = getattr(route, "routes", None)
             if mounted:
                 yield from walk(mounted, prefix + (path or ""))
             elif path is not None:
-                yield prefix + path, "POST" in (getattr(route, "methods", None) or ("POST",))
+                of = type(getattr(route, "original_route", route))
+                is_socket = "WebSocket" in of.__name__
+                kind = _kind(getattr(route, "methods", None))
+                yield prefix + path, "socket" if is_socket else kind
 
     return walk(app.routes, "")
+
+
+def _examine_django(settings: Settings) -> Iterator[Finding]:
+    """Find a webhook's host that Django answers with 400."""
+    allowed = sys.modules["django.conf"].settings.ALLOWED_HOSTS
+    host = urlsplit(settings.public_url or "").hostname
+    is_allowed = sys.modules["django.http.request"].validate_host
+    if host and not is_allowed(host, allowed):
+        yield Finding(
+            "note",
+            f"Django answers 400 to webhooks for {host}: ALLOWED_HOSTS does not have it",
+            f"Add {host!r} to ALLOWED_HOSTS, unless a proxy sends another Host header",
+        )
 
 
 def _has_pyramid_adapter(app: Any) -> bool:
@@ -84,15 +108,16 @@ class Framework(NamedTuple):
     """A web framework.
 
     Attributes:
-        routes: Returns each route of an app, with the framework's placeholders, and whether it accepts
-            POST (true if unknown).
+        routes: Returns each route of an app, with the framework's placeholders, and what it takes.
         has_adapter: Whether the app uses the adapter of `convostate.frameworks`.
         without: The difference without the adapter, and how to add it.
+        examine: Finds what in the framework's own settings refuses webhooks.
     """
 
-    routes: Callable[[Any], Iterator[tuple[str, bool]]]
+    routes: Callable[[Any], Iterator[tuple[str, Kind]]]
     has_adapter: Callable[[Any], bool]
     without: tuple[str, str] = ("", "")
+    examine: Callable[[Settings], Iterator[Finding]] = lambda _settings: iter(())
 
 
 # By the package of the app's class or of one of its bases.
@@ -128,6 +153,7 @@ _FRAMEWORKS = {
             "request.session stays Django's own in webhooks: the state is state_from(request.environ)",
             f"To have request.session be the state: {_DJANGO_ADAPTER}, right after SessionMiddleware",
         ),
+        _examine_django,
     ),
     "starlette": Framework(_starlette_routes, lambda _app: True),
     "litestar": Framework(_starlette_routes, lambda _app: True),
@@ -153,8 +179,10 @@ def examine_routes(
     else:
         patterns = ", ".join(settings.paths)
         yield Finding("note", f"guarded paths: {patterns} (the routes of this app are not known)")
-    if framework is not None and not framework.has_adapter(holder):
-        yield Finding("note", *framework.without)
+    if framework is not None:
+        if not framework.has_adapter(holder):
+            yield Finding("note", *framework.without)
+        yield from framework.examine(settings)
 
 
 def _find_framework(*holders: Any) -> tuple[Framework | None, Any]:
@@ -167,22 +195,27 @@ def _find_framework(*holders: Any) -> tuple[Framework | None, Any]:
 
 
 def _examine_guards(
-    routes: Mapping[str, bool], settings: Settings, suffix: str
+    routes: Mapping[str, Kind], settings: Settings, suffix: str
 ) -> Iterator[Finding]:
     is_guarded = guard(settings.paths)
     patterns = ", ".join(settings.paths)
     guarded = [route for route in routes if is_guarded(_example(route))]
     webhooks = [route for route in routes if _WEBHOOK.search(route)]
+    sockets = [route for route in guarded if routes[route] == "socket"]
     # A route without POST may still be a webhook, if its name says so.
     pages = [
         route
         for route in guarded
-        if route not in webhooks and (_BROWSER.search(route) or not routes[route])
+        if route not in (*webhooks, *sockets)
+        and (_BROWSER.search(route) or routes[route] == "page")
     ]
     yield Finding("ok", f"guarded by {patterns}: {', '.join(guarded) or 'no route'}")
     origin = settings.public_url or "https://<your host>"
     for route in guarded:
-        if route not in pages:
+        if route in sockets:
+            url = f"wss://{origin.partition('://')[2]}{_path(route)}"
+            yield Finding("ok", f"the URL of {route} for a stream in your TwiML: {url}")
+        elif route not in pages:
             url = f"{origin}{_path(route)}{suffix}"
             yield Finding("ok", f"the URL of {route} to enter at Twilio: {url}")
     # The patterns themselves are examined with the settings.

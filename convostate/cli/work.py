@@ -77,6 +77,12 @@ def _announce(limit: int) -> None:
 
 
 def _stop(workers: ThreadWorkers | LoopWorkers) -> None:
+    count = len(workers.running)
+    if count and not workers.is_stopped:
+        running = f"{count} answer{'s' if count > 1 else ''}"
+        click.echo(
+            f"waits up to {GRACE_S:.0f} s for {running}; a second signal puts back what runs"
+        )
     workers.stop(0 if workers.is_stopped else GRACE_S)
 
 
