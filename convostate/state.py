@@ -58,7 +58,8 @@ class State(dict[Any, Any]):
             the lifetime.
         lost: Why an earlier state could not be opened or read, or None.
         locked: The error that every write raises, or None.
-        ended, touched: Whether `end` was called, and whether the app has written.
+        ended: Whether `end` was called.
+        touched: Whether the app has written.
     """
 
     __slots__ = (

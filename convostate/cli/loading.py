@@ -1,6 +1,6 @@
 """Loading the app that an argument of ``chat``, ``phone`` or ``doctor`` names.
 
-The forms of ``flask --app`` and gunicorn are supported::
+The forms of ``flask --app`` and gunicorn are supported:
 
     module:app        package.module:maker.app        fac:create_app()        fac:create_app("test")
     my-app:app        src/app:app                     ./app.py                app.py:create_app

@@ -1,9 +1,9 @@
 """FastAPI: the State and the Webhook as annotated dependencies, which do not appear in OpenAPI.
 
 @app.post("/sms")
-async def sms(state: ConversationState, webhook: ProvenWebhook) -> Response:
-...
-app.add_middleware(ConversationMiddleware)      # from convostate.asgi
+async def sms(state: ConversationState, webhook: ProvenWebhook) -> Response: ...
+
+app.add_middleware(ConversationMiddleware)  # from convostate.asgi
 """
 
 from __future__ import annotations

@@ -1,7 +1,5 @@
 """StoreContract: the promises of a `Store`, as tests for a store of your own to inherit.
 
-::
-
     class TestMyStore(StoreContract):
         @pytest.fixture
         def store(self):

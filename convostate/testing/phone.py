@@ -66,7 +66,7 @@ class Phone:
     def state(self) -> dict[Any, Any] | None:
         """A copy of the conversation's stored state, or None if there is none.
 
-        It can be set, on every store; None ends the conversation::
+        It can be set, on every store; None ends the conversation:
 
             phone.state = {"step": "confirm"}
 
@@ -169,8 +169,6 @@ class Phone:
         **extra: ParamValue,
     ) -> Call:
         """Call the number or, with `outbound`, get a call from it, and listen until the call waits.
-
-        ::
 
             call = phone.call()
             assert call.said == ["For sales press 1"]

@@ -341,11 +341,9 @@ class TwilioSimulator:
     def hold_sends(self) -> HeldSends:
         """Delay the responses to sends: messages arrive, but the client waits until the block ends.
 
-        ::
-
-            with simulator.hold_sends() as sends:
-                thread.start()  # it sends
-                sends.wait()    # its message is in the inbox, and it waits for Twilio
+        with simulator.hold_sends() as sends:
+            thread.start()  # it sends
+            sends.wait()    # its message is in the inbox, and it waits for Twilio
         """
         self._account.rest.held = HeldSends()
         return self._account.rest.held

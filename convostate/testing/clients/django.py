@@ -23,7 +23,7 @@ class SignedDjangoClient(Client, SigningClient):  # type: ignore[misc]
     """A test client that signs its requests to guarded paths as Twilio does.
 
     Django's own client bypasses the application that ``WSGI_APPLICATION`` names, and with it the
-    ConversationMiddleware. This one sends its requests through both::
+    ConversationMiddleware. This one sends its requests through both:
 
         class SmsTest(TestCase):
             client_class = SignedDjangoClient

@@ -12,8 +12,6 @@ from convostate.testing.clients.asgi import SignedASGIApp
 class SignedTransport(httpx.ASGITransport):
     """A transport that signs requests to guarded paths as Twilio does.
 
-    ::
-
         client = httpx.AsyncClient(transport=SignedTransport(app), base_url="https://example.com")
 
     `convostate.testing.signing.Signing` describes which requests are signed and what is added.

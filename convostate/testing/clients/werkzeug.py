@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 class SignedClient(Client, SigningClient):
     """A test client that signs its requests to guarded paths as Twilio does.
 
-    ::
-
         app.test_client_class = SignedClient  # Flask: then app.test_client() signs
         client = SignedClient(application)    # any WSGI app
 
