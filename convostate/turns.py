@@ -558,7 +558,7 @@ def _fitted(turn: Turn, data: bytes, most: int) -> bytes:
     Raises:
         StateError: It is too large even so.
     """
-    from convostate.sealing.trimming import trim  # noqa: PLC0415  # few states are too large
+    from convostate.sealing.trimming import name_of, trim  # noqa: PLC0415  # few states are too large
 
     config, longest = turn.config, turn.state.most_bytes or most
     content = codec.decode(data) or {}
@@ -568,7 +568,8 @@ def _fitted(turn: Turn, data: bytes, most: int) -> bytes:
         data = codec.encode(content)
     size = sealed_bytes(len(turn.digest) + len(data))
     if size > longest:
-        raise _too_large(content, size, longest, config)
+        trimmed_keys = {key for key in content if name_of(key) in config.trim}
+        raise _too_large(content, size, longest, trimmed_keys, config)
     if trimmed:
         turn.reason = turn.reason or "trimmed"
         if "trimmed" not in config.logged:
@@ -580,13 +581,16 @@ def _fitted(turn: Turn, data: bytes, most: int) -> bytes:
     return data
 
 
-def _too_large(content: Mapping[Any, Any], size: int, most: int, config: TurnConfig) -> StateError:
+def _too_large(
+    content: Mapping[Any, Any], size: int, most: int, trimmed: Set[Any], config: TurnConfig
+) -> StateError:
     heaviest = codec.heaviest(content)
     keys = ", ".join(f"{shown} ({weight} bytes)" for _, shown, weight in heaviest)
     place, advice = "", f"raise {Settings.max_state_bytes.variable} if the store takes more"
     if config.in_cookie:
         place, advice = " for a cookie", "keep it at the server: set CONVOSTATE_STORE=redis://…"
-    if heaviest and type(content[heaviest[0][0]]) is list:
+    first = heaviest[0][0] if heaviest else None
+    if first not in trimmed and type(content.get(first)) is list:
         keys += f". The first is a list, whose oldest items go if {Settings.trim.variable} names it"
     return StateError(
         f"the state is too large{place}: sealed it has {size} bytes, at most {most} fit. "

@@ -310,6 +310,14 @@ def test_the_error_after_trimming_names_what_is_still_heavy() -> None:
     assert "CONVOSTATE_TRIM" not in str(caught.value)
 
 
+def test_the_error_of_a_list_that_is_trimmed_already_does_not_advise_to_trim_it() -> None:
+    turn = opened(config=cookie_config(trim="7"))
+    turn.state[7] = ["x", "y" * 6000]
+    with pytest.raises(StateError, match=r"heaviest keys: \[7\] \(") as caught:
+        finished(turn)
+    assert "CONVOSTATE_TRIM" not in str(caught.value)
+
+
 def test_what_goes_is_what_would_go_if_all_were_measured_anew_after_each_step() -> None:
     draw = random.Random(18)  # which states are tried
     for _ in range(200):

@@ -62,7 +62,7 @@ def trim(content: dict[Any, Any], units: Mapping[str, int], most_bytes: int) -> 
     lists = [
         _Trimmed(value, units[name])
         for key, value in content.items()
-        if type(value) is list and (name := _name(key)) in units
+        if type(value) is list and (name := name_of(key)) in units
     ]
     excess = len(encode(content)) - most_bytes if lists else 0
     while excess > 0:
@@ -77,7 +77,8 @@ def trim(content: dict[Any, Any], units: Mapping[str, int], most_bytes: int) -> 
     return any(each.dropped for each in lists)
 
 
-def _name(key: str | int) -> str:
+def name_of(key: str | int) -> str:
+    """The name of a key in CONVOSTATE_TRIM, or ""."""
     if isinstance(key, str):
         return key
     return str(key) if key.bit_length() <= 64 else ""  # str() of a huge one raises

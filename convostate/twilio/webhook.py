@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
+from urllib.parse import unquote
 
 from convostate.errors import UsageError
 
@@ -50,13 +51,16 @@ def _is_withheld(caller: str) -> bool:
     """Whether a caller's number is withheld: ``sip:anonymous@anonymous.invalid``, ``Private Number``, ``0``."""
     scheme, colon, rest = caller.casefold().partition(":")
     address = rest if colon and scheme in ("sip", "sips", "client") else caller.casefold()
-    user, _, host = address.partition("@")
+    user, _, host = unquote(address).partition(
+        "@"
+    )  # RFC 3261 §19.1.2: a SIP address escapes its blanks
     host = re.split("[:;>]", host, maxsplit=1)[0]
     words = _words(user)
     return (
         host.endswith(".invalid")  # RFC 2606 §2: no host has such a name
         or (set(user) <= set("+0 "))
         or ("no" in words and "id" in words)
+        or ("not" in words and "available" in words)
         or (not _WITHHELD.isdisjoint(words) and set(words) <= _BESIDE_WITHHELD | _WITHHELD)
     )
 
