@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import tarfile
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
@@ -45,6 +47,31 @@ def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
         build(folder / "source", folder / "dist").wheel, folder / "package", "zip"
     )
     return folder / "package"
+
+
+NOT_IMPORTED = {"convostate.session", "convostate.turn.duration"}  # a key of Paste's, and a metric
+
+
+def is_importable(name: str) -> bool:
+    try:
+        resolve_name(name)
+    except (ImportError, AttributeError):
+        return False
+    return True
+
+
+def test_every_name_in_the_readme_of_0_1_0_imports_or_has_a_new_name_in_the_changelog(
+    released: Path,
+) -> None:
+    readme = (released.parent / "source" / "README.md").read_text(encoding="utf-8")
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    names = set(re.findall(r"\bconvostate(?:\.\w+)+(?::\w+)?", readme)) - NOT_IMPORTED
+    for module, imported in re.findall(r"from (convostate[\w.]*) import ([\w, ]+)", readme):
+        names |= {f"{module}:{name.strip()}" for name in imported.split(",")}
+
+    assert {"convostate.testing:TwilioSimulator", "convostate.turn_events"} <= names
+    assert [name for name in sorted(names) if not is_importable(name)] == ["convostate.turn_events"]
+    assert "`convostate.turn_events` is `convostate.events`" in changelog
 
 
 class Server:
