@@ -42,6 +42,7 @@ HEADERS = st.one_of(
 )
 
 
+@pytest.mark.unmeasured
 @given(HEADERS)
 def test_any_bytes_as_a_cookie_are_a_state_or_a_seal_error(cookies: str) -> None:
     state = state_of(cookies)

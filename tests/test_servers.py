@@ -17,6 +17,8 @@ from tests.serving import ASGI_SERVERS, SERVERS, serving
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.unmeasured
+
 US = "+15550100099"
 # How a framework works on a server is tested with the survey.
 SERVED = [(server, "counter") for server in SERVERS]

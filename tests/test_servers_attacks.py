@@ -36,6 +36,9 @@ GOOD = {"Host": "example.com", "Content-Type": FORM, "X-Twilio-Signature": SIGNA
         "Content-Length": str(len(BODY))}  # fmt: skip
 
 
+pytestmark = pytest.mark.unmeasured
+
+
 @pytest.fixture(scope="module", params=[*SERVERS, *ASGI_SERVERS])
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     app = "witness_asgi" if request.param in ASGI_SERVERS else "witness"

@@ -22,10 +22,11 @@ from convostate.testing import (
     StoreContract,
     WorkStoreContract,
 )
-from tests.redis_servers import BINARIES, let_time_pass
+from tests.redis_servers import BINARIES, let_time_pass, redis_server
 from tests.redis_stage import each_server
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from redis import Redis
@@ -122,6 +123,13 @@ class TestRedisWork(OnRedis, WorkStoreContract):
 
 class OnRedisInALoop(OnRedis):
     store = AsyncStoreContract.store
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def server(cls) -> Iterator[RedisServer]:
+        """One is enough: it gets the same scripts as from threads, which ask every kind."""
+        with redis_server() as running:
+            yield running
 
     @pytest.fixture
     def async_store(self, server: RedisServer) -> AsyncStore:
