@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner
@@ -108,6 +108,35 @@ def test_p14_a_conversation_that_is_not_there_is_status_1_and_what_may_be_wrong(
     assert run(environ, command, *words, "--missing-ok").exit_code == 0
     assert run(environ, "show", OURS, THEIRS).exit_code == 0
     assert run(environ, command, OURS, THEIRS).exit_code == 0
+
+
+@pytest.mark.parametrize("command", ["end", "forget"])
+def test_p14_a_text_that_waits_for_its_answer_is_a_conversation_that_is_there(
+    command: str, environ: dict[str, str | None]
+) -> None:
+    settings = Settings.from_environ(
+        {name: value or "" for name, value in environ.items()}, defer_paths="/sms"
+    )
+    conversations = Conversations(settings)
+
+    def app(environ: Any, start_response: Any) -> list[bytes]:
+        conversations.answer_later(environ)
+        start_response("204 No Content", [])
+        return []
+
+    middleware = ConversationMiddleware(app, settings, store=conversations.store)
+    phone = TwilioSimulator(middleware, settings.auth_token, account_sid=ACCOUNT).phone(
+        THEIRS, texting=OURS
+    )
+    phone.text("hello")
+    assert conversations.backlog(ours=OURS, theirs=THEIRS).texts == 1
+
+    swapped = run(environ, command, THEIRS, OURS)
+    assert (swapped.exit_code, "swapped" in swapped.stdout) == (1, True)
+    assert run(environ, command, OURS, THEIRS).exit_code == 0
+    assert run(environ, command, OURS, THEIRS).exit_code == 1
+    assert conversations.backlog(ours=OURS, theirs=THEIRS).texts == 0
+    conversations.store.close()
 
 
 def test_forget_says_whether_there_was_a_conversation(environ: dict[str, str | None]) -> None:

@@ -10,7 +10,7 @@ import click
 
 from convostate.cli.arguments import account_or_default, read_address
 from convostate.conversations import Conversations
-from convostate.errors import UsageError
+from convostate.errors import StoreError, UsageError
 from convostate.settings import Settings
 
 if TYPE_CHECKING:
@@ -75,13 +75,27 @@ class _Conversation(NamedTuple):
         names = dict(self.names)
         return [] if names.pop("call_sid") else self.conversations.calls(**names)
 
+    def has_work(self) -> bool:
+        """Whether texts of the pair wait for an answer, or replies are not sent."""
+        names = dict(self.names)
+        if names.pop("call_sid"):
+            return False
+        try:
+            return any(self.conversations.backlog(**names))
+        except StoreError:  # a user of Redis without a worker's rights
+            return False
+
+    def exists(self) -> bool:
+        """Whether there is anything that `forget` erases, apart from recorded replies."""
+        return self.peek() is not None or bool(self.calls()) or self.has_work()
+
     def missing(self) -> str:
         """The message if there is no conversation, with a possible reason."""
         if self.names["call_sid"]:
             return NO_CALL
         swapped = {"ours": self.names["theirs"], "theirs": self.names["ours"]}
-        found = self.conversations.peek(**(self.names | swapped))
-        return f"{NONE}: {_CHECK if found is None else _SWAPPED}"
+        found = self._replace(names=self.names | swapped).exists()
+        return f"{NONE}: {_SWAPPED if found else _CHECK}"
 
 
 def _read_optional(context: click.Context, argument: click.Parameter, value: str | None) -> str:
@@ -148,7 +162,7 @@ def end(
     A running turn can no longer write: its webhook is answered 503. Exit status 0: it is ended,
     1: there was none.
     """
-    existed = conversation.peek() is not None
+    existed = conversation.peek() is not None or conversation.has_work()
     conversation.conversations.end(**conversation.names)
     if as_json:
         click.echo(json.dumps({"ended": existed}))
@@ -164,12 +178,12 @@ def end(
 def forget(
     context: click.Context, conversation: _Conversation, as_json: bool, missing_ok: bool
 ) -> None:
-    """Erase the conversation between OURS and THEIRS: state, calls, recorded replies.
+    """Erase the conversation between OURS and THEIRS: state, calls, texts that wait, recorded replies.
 
     A running turn can no longer write. A STOP stays known, under a keyed name. Exit status 0: it is
     erased, 1: there was none (recorded replies, if there were any, are erased anyway).
     """
-    existed = conversation.peek() is not None or bool(conversation.calls())
+    existed = conversation.exists()
     conversation.conversations.forget(**conversation.names)
     if as_json:
         click.echo(json.dumps({"goes_on": existed, "forgotten": True}))
