@@ -1,8 +1,10 @@
 """Bottle: a handler with a `conversation` argument gets the State.
 
-app.install(ConversationPlugin())
-...
-application = ConversationMiddleware(app)
+    app.install(ConversationPlugin())
+    ...
+    application = ConversationMiddleware(app)
+
+Other handlers are unchanged.
 """
 
 from __future__ import annotations

@@ -1,9 +1,11 @@
 """FastAPI: the State and the Webhook as annotated dependencies, which do not appear in OpenAPI.
 
-@app.post("/sms")
-async def sms(state: ConversationState, webhook: ProvenWebhook) -> Response: ...
+    @app.post("/sms")
+    async def sms(state: ConversationState, webhook: ProvenWebhook) -> Response: ...
 
-app.add_middleware(ConversationMiddleware)  # from convostate.asgi
+    app.add_middleware(ConversationMiddleware)  # from convostate.asgi
+
+Without them, `state_from` and `webhook_from` take ``request.scope``.
 """
 
 from __future__ import annotations
