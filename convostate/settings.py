@@ -41,7 +41,11 @@ LONGEST_IN_COOKIE = timedelta(hours=4)
 LONGEST_AT_SERVER = timedelta(days=30)
 # The longest value of a Redis: https://redis.io/docs/latest/develop/data-types/strings/
 MOST_STATE_BYTES = 512 * 1024 * 1024
-SERVER_SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "redis+cluster")
+# By the scheme of the URL: the class below `convostate.stores` with a `from_url`, and that for asyncio.
+SERVER_STORES = dict.fromkeys(
+    ("redis", "rediss", "unix", "redis+sentinel", "redis+cluster"),
+    ("redis.store:RedisStore", "redis.aio:AsyncRedisStore"),
+)
 
 _SET_KEY = f"Set {{variable}} to {WHICH_KEY}"
 
@@ -267,11 +271,11 @@ _is_factory = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*").fullmatch
 def _store(value: Any) -> str:
     store = _text(value)
     scheme, colon, rest = store.partition("://")
-    if store in ("cookie", "memory") or (scheme in SERVER_SCHEMES and colon and rest):
+    if store in ("cookie", "memory") or (scheme in SERVER_STORES and colon and rest):
         return store
     if _is_factory(store):
         return store
-    known = ", ".join(f"{name}://…" for name in SERVER_SCHEMES)
+    known = ", ".join(f"{name}://…" for name in SERVER_STORES)
     raise _Wrong(
         f"is not one of cookie, memory, {known}, package.module:factory", "redis://localhost:6379/0"
     )

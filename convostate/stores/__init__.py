@@ -7,6 +7,7 @@ from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any
 
 from convostate.errors import UsageError
+from convostate.settings import SERVER_STORES
 from convostate.stores.base import MAX_WAITING, MAX_WAITING_IN_LOOP, AsyncStore, Store, is_store
 from convostate.stores.cookie import CookieStore
 
@@ -38,8 +39,8 @@ def store_for(settings: Settings, *, max_waiting: int = MAX_WAITING) -> Store:
 
         return MemoryStore(max_waiting=waiting)
     if "://" in name:
-        redis: Store = _redis("store", name).RedisStore.from_url(name, max_waiting=waiting)
-        return redis
+        at_server: Store = _at_server(name, waiting)
+        return at_server
     store: Store = _made_by(name)
     if iscoroutinefunction(store.begin):
         raise UsageError(
@@ -62,22 +63,26 @@ def async_store_for(settings: Settings) -> AsyncStore:
     name = settings.store
     if "://" in name:
         waiting = MAX_WAITING_IN_LOOP if settings.max_waiting is None else settings.max_waiting
-        redis: AsyncStore = _redis("aio", name).AsyncRedisStore.from_url(name, max_waiting=waiting)
-        return redis
+        at_server: AsyncStore = _at_server(name, waiting, asyncio=True)
+        return at_server
     if ":" in name:
         return as_async_store(_made_by(name))
     return as_async_store(store_for(settings, max_waiting=MAX_WAITING_IN_LOOP))
 
 
-def _redis(module: str, url: str) -> Any:
-    """A module of the Redis store."""
+def _at_server(url: str, max_waiting: int, *, asyncio: bool = False) -> Any:
+    """The store that a URL names."""
+    scheme = url.partition(":")[0]
+    module, _, name = SERVER_STORES[scheme][asyncio].partition(":")
     try:
-        return import_module(f"{__name__}.redis.{module}")
+        made_by = getattr(import_module(f"{__name__}.{module}"), name)
     except ModuleNotFoundError as error:
+        extra = module.partition(".")[0]
         raise UsageError(
-            f"CONVOSTATE_STORE={url.partition(':')[0]}://… needs the package {error.name}. "
-            'Run: pip install "convostate[redis]"'
+            f"CONVOSTATE_STORE={scheme}://… needs the package {error.name}. "
+            f'Run: pip install "convostate[{extra}]"'
         ) from error
+    return made_by.from_url(url, max_waiting=max_waiting)
 
 
 def _made_by(factory: str) -> Any:
