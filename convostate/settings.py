@@ -41,7 +41,8 @@ LONGEST_IN_COOKIE = timedelta(hours=4)
 LONGEST_AT_SERVER = timedelta(days=30)
 # The longest value of a Redis: https://redis.io/docs/latest/develop/data-types/strings/
 MOST_STATE_BYTES = 512 * 1024 * 1024
-# By the scheme of the URL: the class below `convostate.stores` with a `from_url`, and that for asyncio.
+# By the scheme of the URL: the class below `convostate.stores` with a `from_url`, and the one for asyncio,
+# which may be the same: what blocks is run in threads.
 SERVER_STORES = dict.fromkeys(
     ("redis", "rediss", "unix", "redis+sentinel", "redis+cluster"),
     ("redis.store:RedisStore", "redis.aio:AsyncRedisStore"),

@@ -63,8 +63,7 @@ def async_store_for(settings: Settings) -> AsyncStore:
     name = settings.store
     if "://" in name:
         waiting = MAX_WAITING_IN_LOOP if settings.max_waiting is None else settings.max_waiting
-        at_server: AsyncStore = _at_server(name, waiting, asyncio=True)
-        return at_server
+        return as_async_store(_at_server(name, waiting, asyncio=True))
     if ":" in name:
         return as_async_store(_made_by(name))
     return as_async_store(store_for(settings, max_waiting=MAX_WAITING_IN_LOOP))
