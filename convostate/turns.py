@@ -564,8 +564,7 @@ def _fitted(turn: Turn, data: bytes, most: int) -> bytes:
     content = codec.decode(data) or {}
     # A quarter is left free, so that not every turn trims.
     trimmed = trim(content, config.trim, most_data_bytes(most * 3 // 4) - len(turn.digest))
-    if trimmed:
-        data = codec.encode(content)
+    data = codec.encode(content)
     size = sealed_bytes(len(turn.digest) + len(data))
     if size > longest:
         trimmed_keys = {key for key in content if name_of(key) in config.trim}

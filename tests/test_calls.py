@@ -155,6 +155,14 @@ def test_p9_a_final_status_leaves_ten_minutes(kept: Line, status: str) -> None:
     assert kept.seen[-1].is_new
 
 
+def test_p9_a_callback_that_begins_a_state_keeps_it_for_ten_minutes(kept: Line) -> None:
+    assert kept.said(recording()) == "1"
+    assert kept.said(recording(), after_s=599) == "2"
+    kept.act = len
+    assert kept.said(recording(), after_s=1) == "0"
+    assert kept.seen[-1].is_new
+
+
 def test_p9_a_callback_during_the_call_does_not_shorten_its_life(kept: Line) -> None:
     kept.said(call())
     kept.said(recording(), after_s=60)

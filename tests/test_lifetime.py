@@ -190,7 +190,7 @@ def test_a_message_status_finds_the_conversation_at_the_server_and_may_write() -
 def test_a_message_status_never_begins_a_conversation(write: Callable[[State], object]) -> None:
     phone, _ = texting(on_status(write), store="memory")
 
-    with pytest.raises(StateError, match="never begins a conversation"):
+    with pytest.raises(StateError, match="a message status never begins a conversation"):
         phone.deliver_status()
     assert count(phone) == 1
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 
 from convostate import Keyring, PhonePair, SealError, StateError, StoreError
-from convostate.sealing.token import Opened, Sealer, SealingPurpose
+from convostate.sealing.codec import encode, prefixed
+from convostate.sealing.token import Opened, Sealer, SealingPurpose, conversation_context
 from convostate.stores.base import End, Keep, Leave
+from convostate.turns import Turn, without_store
 from tests.served import ACCOUNT, ADA, BOB, KEY, NOW, OTHER_KEY, US
 from tests.turning import (
     COOKIE,
@@ -25,6 +28,7 @@ from tests.turning import (
 )
 
 if TYPE_CHECKING:
+    from convostate.errors import StoreReason
     from convostate.turns import TurnConfig
 
 each_config = pytest.mark.parametrize("config", [COOKIE, SERVER], ids=["cookie", "server"])
@@ -245,6 +249,32 @@ def test_a_state_that_does_not_open_is_replaced_and_its_reason_kept() -> None:
     assert opened(lost=lost).state.lost is lost
 
 
+@pytest.mark.parametrize(("reason", "on_outage", "defers", "runs"), [
+    ("down", "empty", False, True), ("busy", "empty", False, False), ("lost", "empty", False, False),
+    ("down", "empty", True, False), ("down", "refuse", False, False),
+])  # fmt: skip
+def test_the_app_runs_without_its_store_only_during_an_outage_that_the_settings_allow(
+    reason: StoreReason, on_outage: str, defers: bool, runs: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = server_config(on_outage=on_outage)
+    error = StoreError(reason, "no answer")
+
+    before = Turn(config, PAIR, "message", defers=defers)  # its `begin` failed
+    response = without_store(before, error)
+    assert (response is None) is runs
+    assert before.outcome == ("" if runs else "unavailable")
+    assert (before.lost is None) is not runs
+
+    after = opened(config=config, kind="message", defers=defers)  # its `commit` failed
+    caplog.clear()
+    response = without_store(after, error)
+    assert (response is None) is runs
+    assert after.outcome == ("unwritten" if runs else "unavailable")
+    assert after.lost is None
+    [record] = caplog.records
+    assert f"({reason})" in record.getMessage()
+
+
 def test_f26_through_a_rotation_a_conversation_goes_on() -> None:
     token = kept({"a": 1})
     both, after = cookie_config(keys=f"{OTHER_KEY},{KEY}"), cookie_config(keys=OTHER_KEY)
@@ -271,6 +301,17 @@ def test_a32_each_kind_of_token_has_a_purpose_that_no_other_opens(
             with pytest.raises(SealError) as caught:
                 other.open(token, b"context", int(NOW * 1000))
             assert caught.value.reason == "forged"
+
+
+def test_p9_in_a_cookie_a_calls_data_begins_with_16_bytes_that_name_the_call() -> None:
+    call = (ACCOUNT, "CA" + "1" * 32)
+    turn = opened(kind="call", call=call)
+    turn.state["a"] = 1
+    outcome = finished(turn)
+    assert isinstance(outcome, Keep)
+    name = hashlib.sha256(prefixed(*(part.encode() for part in call))).digest()[:16]
+    data = COOKIE.call_sealer.open(outcome.token, conversation_context(PAIR), int(NOW * 1000)).data
+    assert data == name + encode({"a": 1})
 
 
 def test_a_state_too_large_for_a_cookie_is_refused_by_its_heaviest_keys() -> None:
