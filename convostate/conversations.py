@@ -83,7 +83,7 @@ _NOT_SENT: dict[type[BaseException], str] = {
     ConversationExistsError: "exists",
 }
 _COPY = UsageError(
-    "peek() gives a copy: this change would be lost. "
+    "peek() returns a copy: this change would be lost. "
     "Change the state in a turn: with conversations.turn(ours=…, theirs=…) as state"
 )
 
@@ -106,8 +106,8 @@ class _Conversations(ABC):
         self.settings, self.store, self.turn_config = configure(settings, store, make_store)
         if store is None and self.settings.store == "memory":
             raise UsageError(
-                "Conversations in memory belong to one store object, and another one would not have the "
-                f"middleware's. Pass it: {name}(store=middleware.store), or one MemoryStore() to both"
+                "Conversations in memory belong to one store object, and a new one would not see those of the "
+                f"middleware. Pass the middleware's: {name}(store=middleware.store), or one MemoryStore() to both"
             )
         if not self.store.server_side:
             raise UsageError(
@@ -141,7 +141,7 @@ class _Conversations(ABC):
         name, is_async = type(self).__name__, isinstance(self, AsyncConversations)
         if not takes_a_turn(function, is_async=is_async):
             raise UsageError(
-                f"{name}.answers takes {'an async def' if is_async else 'a def'} of one argument, the turn. "
+                f"{name}.answers takes {'an async def' if is_async else 'a def'} with one argument, the turn. "
                 "Conversations takes a def, and AsyncConversations an async def"
             )
         if not (hasattr(self._client, "messages") or callable(self._client)):
@@ -176,7 +176,7 @@ class _Conversations(ABC):
         if webhook.kind != "message" or webhook.pair is None:
             raise UsageError(
                 f"answer_later() takes texts, and this webhook is of kind {webhook.kind}. "
-                "Call it only if webhook_from(environ).kind is message"
+                'Call it only if webhook_from(environ).kind == "message"'
             )
         if not isinstance(turn, Turn) or not turn.claim.defers:
             raise UsageError(
@@ -189,7 +189,7 @@ class _Conversations(ABC):
         workers = self._workers
         if isinstance(workers, ThreadWorkers) and workers.pid != os.getpid():
             raise UsageError(
-                "start_workers() was called before this process was forked, and threads do not survive that. "
+                "start_workers() was called before this process was forked, and threads do not survive a fork. "
                 "Call it in each process, or run: convostate work"
             )
         turn.deferred_by = self
@@ -216,7 +216,9 @@ class _Conversations(ABC):
         if self.workers is not None:
             raise UsageError("The workers are running already. Call start_workers() once")
         if type(count) is not int or count < 1:
-            raise UsageError("start_workers() takes how many answers run at once: 1 or more")
+            raise UsageError(
+                "start_workers() takes the number of answers that may run at once: 1 or more"
+            )
         self.check_client()
         return count
 
@@ -300,7 +302,7 @@ class _Conversations(ABC):
         account_sid = account_sid or self.settings.account_sid
         if account_sid is None:
             raise UsageError(
-                "Conversations belong to an account, and it is not known. "
+                "A conversation belongs to an account, and the account is not known. "
                 "Set TWILIO_ACCOUNT_SID=AC…, or pass account_sid"
             )
         pair = None if call_sid and not (ours or theirs) else PhonePair(account_sid, ours, theirs)
@@ -737,7 +739,7 @@ class AsyncConversations(_Conversations):
             self._workers = workers = LoopWorkers(answers, count)
         except RuntimeError:
             raise UsageError(
-                "No event loop runs here. Call start_workers() where the app starts, such as in its lifespan"
+                "No event loop is running here. Call start_workers() where the app starts, such as in its lifespan"
             ) from None
         workers.start()
         return workers

@@ -94,9 +94,7 @@ class Answering:
                 "To write to somebody else, use client.messages.create()"
             )
         if not isinstance(body, str):
-            raise UsageError(
-                f"turn.reply() takes the text as a str, and was given a {type(body).__name__}"
-            )
+            raise UsageError(f"turn.reply() takes the text as a str, not as {type(body).__name__}")
         if not (body or message.get("media_url") or "content_sid" in message):
             raise UsageError(
                 "turn.reply() has nothing to send. Give a body, media_url or content_sid"
@@ -478,7 +476,7 @@ def check_returned(returned: object) -> None:
     if inspect.iscoroutine(returned):
         returned.close()  # or Python warns of it
     raise UsageError(
-        f"The answer function returned a {type(returned).__name__}, which is not sent. Send replies with "
+        f"The answer function returned an object of type {type(returned).__name__}, which is not sent. Send replies with "
         "turn.reply(…), return nothing, and give an async def to AsyncConversations"
     )
 

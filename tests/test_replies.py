@@ -521,7 +521,8 @@ def test_what_a_function_returns_is_not_lost_in_silence(
         world.phone(BOB if returned == "the reply" else ADA).text("hello")
         assert world.work() == []
         assert (
-            f"UsageError: The answer function returned a {type(returned).__name__}" in caplog.text
+            f"UsageError: The answer function returned an object of type {type(returned).__name__},"
+            in caplog.text
         )
     assert world.backlog(ADA) == world.backlog(BOB) == (1, False, 0, 0)
 
@@ -680,7 +681,7 @@ def test_a_reply_that_cannot_be_kept_names_the_argument(
     ("message", "match"),
     [
         ({}, "nothing to send"),
-        ({"body": None}, "as a str, and was given a NoneType"),
+        ({"body": None}, "as a str, not as NoneType"),
         ({"body": "x" * (MOST_CHARS + 1)}, "has 1,601 characters"),
         ({"body": "x", "to": BOB}, "somebody else"),
         ({"body": "x", "from_": US}, "somebody else"),
