@@ -1,4 +1,4 @@
-"""Conversation state for WSGI apps that answer Twilio texts.
+"""Conversation state for WSGI and ASGI apps that answer Twilio texts and calls.
 
     app.wsgi_app = ConversationMiddleware(app.wsgi_app)
     ...

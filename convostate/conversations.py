@@ -418,7 +418,7 @@ class Conversations(_Conversations):
                 state["step"] = "confirm"
 
         The state is kept when the block ends, and left as it was when the block raises. If no
-        conversation is going on, `state.is_new` is true, and what is written begins one.
+        conversation is in progress, `state.is_new` is true, and what is written begins one.
 
         Args:
             ours: The application's address.

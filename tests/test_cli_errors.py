@@ -19,7 +19,7 @@ def test_without_a_command_it_prints_its_help() -> None:
         result = CliRunner().invoke(main, words)
 
         assert (result.exit_code, result.stderr) == (0, "")
-        assert "Conversation state for apps that answer Twilio texts." in result.stdout
+        assert "Conversation state for apps that answer Twilio texts and calls." in result.stdout
 
 
 @pytest.mark.parametrize("name", sorted(main.commands))

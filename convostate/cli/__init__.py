@@ -68,7 +68,7 @@ def _fail(message: str) -> None:
 @click.version_option(package_name="convostate")
 @click.pass_context
 def main(context: click.Context) -> None:
-    """Conversation state for apps that answer Twilio texts."""
+    """Conversation state for apps that answer Twilio texts and calls."""
     # CONVOSTATE_STORE=module:factory is imported from the working directory, as an app is.
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.insert(0, here)

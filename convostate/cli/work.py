@@ -94,7 +94,7 @@ def dead(context: click.Context, retry: bool, as_json: bool) -> None:
     """Show the dead letters of the last 24 hours: time, kind, reason, and numbers.
 
     A text becomes a dead letter if its answer has failed four times, a reply if Twilio refuses it. The
-    reason ``unknown`` means that the reply may have been sent: with --retry it may be sent twice. Exit
+    reason `unknown` means that the reply may have been sent: with --retry it may be sent twice. Exit
     status 0: there are none, or they are retried, 1: there are some.
     """
     conversations = Conversations(reachable_settings())
