@@ -61,6 +61,8 @@ class Middleware:
         if found != self.interface:
             got = _AN_APP[found] if found else type(app).__name__
             advice = "Give it a callable, such as app.wsgi_app"
+            if callable(app) and not found:
+                advice = "If it makes the app, call it: ConversationMiddleware(create_app())"
             if found:
                 advice = f"Wrap it with {_CLASS[found]}"
             raise UsageError(
@@ -152,22 +154,28 @@ def find_middleware(app: object) -> Middleware | None:
 
 
 def interface_of(app: Any) -> str:
-    """The interface of an app: ``WSGI``, ``ASGI``, or "" if it is not callable.
+    """The interface of an app: ``WSGI``, ``ASGI``, or "" if it cannot be called as one.
 
-    An ASGI app is a coroutine function, or has one as `__call__`, or takes three arguments.
+    An ASGI app is a coroutine function, or has one as `__call__`, or takes three arguments. A WSGI app takes two.
     """
     if not callable(app):
         return ""
     if any(map(inspect.iscoroutinefunction, (app, type(app).__call__))):
         return "ASGI"
     try:
-        takes = inspect.signature(app).parameters.values()
+        signature = inspect.signature(app)
     except (TypeError, ValueError):
         return "WSGI"
     needed = [
         each
-        for each in takes
+        for each in signature.parameters.values()
         if each.default is each.empty
         and each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)
     ]
-    return "ASGI" if len(needed) == 3 else "WSGI"
+    if len(needed) == 3:
+        return "ASGI"
+    try:
+        signature.bind(None, None)
+    except TypeError:  # such as the function that makes the app
+        return ""
+    return "WSGI"

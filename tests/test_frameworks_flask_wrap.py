@@ -9,6 +9,7 @@ import flask
 import pytest
 from flask import Flask, session
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionInterface
+from quart import Quart
 
 from convostate import ConversationMiddleware, UsageError
 from convostate.frameworks.flask import ConvoState
@@ -96,6 +97,12 @@ def test_init_app_takes_settings_and_a_store_of_ones_own() -> None:
     assert isinstance(app.wsgi_app, ConversationMiddleware)
     assert app.wsgi_app.store is store
     assert app.wsgi_app.settings.lifetime == timedelta(seconds=60)
+
+
+def test_e1_an_app_of_another_framework_is_refused_and_the_classes_for_it_are_named() -> None:
+    other: Any = Quart(__name__)
+    with pytest.raises(UsageError, match=r"takes a Flask app, got Quart\. .*convostate\.asgi$"):
+        ConvoState(other, settings())
 
 
 def test_without_settings_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from flask import Flask
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from convostate import ConversationMiddleware, UsageError
+from convostate import ConversationMiddleware, UsageError, asgi
 from tests.answering import Answering
 from tests.served import counting, serve, settings, signed, wrapped
 
@@ -107,6 +107,20 @@ def test_e1_an_asgi_app_is_refused_at_start_up_and_the_other_class_named(app: An
         UsageError, match=r"takes a WSGI app, got an ASGI app\. Wrap it with convostate\.asgi\.Conv"
     ):
         ConversationMiddleware(app, settings())
+
+
+def create_app() -> Any:
+    """Makes an app."""
+    return counting
+
+
+@pytest.mark.parametrize("wrap", [ConversationMiddleware, asgi.ConversationMiddleware])
+@pytest.mark.parametrize(
+    "app", [create_app, AsgiObject, partial(counting, None)], ids=["factory", "class", "too few"]
+)
+def test_e1_what_makes_the_app_is_refused_at_start_up(wrap: Any, app: Any) -> None:
+    with pytest.raises(UsageError, match=r"If it makes the app, call it: \w+\(create_app\(\)\)$"):
+        wrap(app, settings())
 
 
 class WithDefaults:

@@ -11,6 +11,7 @@ import copy
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from convostate.errors import UsageError
 from convostate.frameworks.state_view import Backing, StateView, unkept_state
 from convostate.state import STATE_KEY
 from convostate.wsgi.middleware import ConversationMiddleware
@@ -110,8 +111,13 @@ class ConvoState:
         """Wrap an app.
 
         Raises:
-            UsageError: The settings are wrong, or the app is wrapped already.
+            UsageError: The settings are wrong, the app is wrapped already, or it is not a Flask app.
         """
+        if not hasattr(app, "wsgi_app"):
+            raise UsageError(
+                f"ConvoState takes a Flask app, got {type(app).__name__}. "
+                "Wrap other apps with ConversationMiddleware, ASGI apps with that of convostate.asgi"
+            )
         inner = _LatestSessions(app)
         wrapped = ConversationMiddleware(
             inner, self._settings, store=self._store, on_turn=self._on_turn
