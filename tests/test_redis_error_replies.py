@@ -94,7 +94,12 @@ def test_f10_a_replica_without_its_master_is_named(server: RedisServer, store: R
         ("NOAUTH Authentication required.", "asks for a password"),
         ("WRONGPASS invalid username-password pair", "user name or the password"),
         ("NOPERM this user has no permissions to run secret", "its user run a command"),
-        ("ERR unknown command `EVALSHA`, with args beginning with: `secret`", "Redis 6.2"),
+        ("ERR unknown command `EVALSHA`, with args beginning with: `secret`", "redis+sentinel"),
+        ("ERR unknown command 'evalsha', with args beginning with: 'secret'", "Redis 6.2"),
+        (
+            "ERR unknown command 'blpop', with args beginning with: 'secret'",
+            "needed. Use Redis 6.2",
+        ),
         ("ERR something secret", "answered with an error"),
         ("WHATEVER something secret", "answered with an error"),
     ],
