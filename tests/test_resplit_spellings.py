@@ -274,12 +274,30 @@ def test_a09_the_url_of_a_get_is_not_a_shorter_url_and_a_form(
     assert status_of(posted(forged, url=read, signature=oracle_sign(url))) == 403
 
 
+@pytest.mark.parametrize(("signed", "read", "first"), [("/sms?tenant=42&", "/sms?tenant=4", "2"), ("/API?", "/", "API"), ("/1/sms?", "/", "1")])  # fmt: skip
+@pytest.mark.parametrize("named", [{"From": BOB[1:]}, {"AccountSid": OTHER, "MessageSid": SID}])
+def test_a09_the_url_of_an_event_by_get_is_not_a_shorter_url_and_a_form(
+    signed: str, read: str, first: str, named: Params
+) -> None:
+    """Even if the event has no sender, and the form no account."""
+    signed, read = f"https://example.com{signed}", f"https://example.com{read}"
+    event = {"AccountSid": ACCOUNT, "Level": "ERROR", "Payload": f"hi{glued(named)}"}
+    url = signed + urlencode(event)
+    forged = {first: url.removeprefix(read + first).removesuffix(glued(named)), **named}
+    assert read + glued(forged) == url
+
+    assert status_of(posted(forged, url=read, signature=oracle_sign(url))) == 403
+    flow = {"body": f"see {url}", "from": BOB, "to": US}
+    assert dict(prove(posted(flow, url=read)).params) == flow
+
+
 @pytest.mark.parametrize("about", [{"Body": "", "ConversationSid": "CH" + "1" * 32, "MessageSid": "IM" + "1" * 32}, {"TaskAttributes": "", "TaskSid": "WT" + "1" * 32},
-                                   {"TranscriptionData": "", "TranscriptionEvent": "transcription-content", "CallSid": CALL}])  # fmt: skip
+                                   {"TranscriptionData": "", "TranscriptionEvent": "transcription-content", "CallSid": CALL},
+                                   {"Payload": "", "PayloadType": "application/json"}])  # fmt: skip
 def test_a09_an_event_by_get_is_not_a_url_and_a_message(about: Params) -> None:
     name, *_ = about
     body = f"AccountSid{OTHER}BodystopFrom15550666666MessageSid{SID}Zz"
-    kind = {} if "TranscriptionEvent" in about else {"EventType": "onMessageAdded"}
+    kind = {} if name in ("TranscriptionData", "Payload") else {"EventType": "onMessageAdded"}
     url = f"{URL}?{urlencode({'AccountSid': ACCOUNT, **kind, **about, name: body})}"
     read, rest = url.split(body)
     forged = {

@@ -70,6 +70,7 @@ _whole_sid = re.compile(_SID).fullmatch
 _printable = re.compile("[!-~]*")
 
 _STRICT = frozenset({*IDENTITY, "ForwardedFrom"}) - {"Body"}
+_SOMEONE = IDENTITY - {"Body"}
 _DECIDING = frozenset({"MessageSid", "SmsSid", "CallSid"})  # the kind of a webhook
 _GUARDED_SIDS = ("SmsMessageSid", "AccountSid", "MessageSid", "SmsSid", "CallSid")
 _ANY_TEXT = frozenset({"client", "sip", "sips"})  # of calls; the address behind it may be any text
@@ -125,6 +126,8 @@ _OF_ANOTHER_PRODUCT = [
         "StatusCallbackEvent(?:participant|conference)-",
     )
 ]
+# Free text of an event without a sender, and what marks such an event beside EventType.
+_MARKS = {"Payload": "PayloadType", "TranscriptionData": "TranscriptionEvent"}
 _WITHOUT_SENDER = IDENTITY - {"AccountSid", "Body", "CallSid", "MessageSid"}
 _PLACES_OF_SENDERS = frozenset({"FromCity", "FromCountry", "FromState", "FromZip"})
 _begins_as_place = re.compile("(?:From)?(?:City|Country|State|Zip)").match
@@ -390,7 +393,7 @@ class _Reading:
         if name == "AccountSid":  # it comes first, behind a URL that may have been longer
             return (
                 at <= self.begin
-                or (self.decides and self._begins_in_url(at))
+                or (not _SOMEONE.isdisjoint(self.first) and self._begins_in_url(at))
                 or (self._is_of_client(at) and self._shows("CallSid", at, len(self.signed)))
             )
         if name == "Sid":  # of another product, whose text a forged sender was in
@@ -506,7 +509,11 @@ class _Reading:
         """The URL and the form could not be one URL whose query names another account, sender or SID."""
         path, mark, query = self.signed.partition("?")
         at = max(self.begin, len(path + mark))
-        if "AccountSid=" not in query or not _query_only(self.signed, at):
+        if (
+            _SOMEONE.isdisjoint(self.first)
+            or "AccountSid=" not in query
+            or not _query_only(self.signed, at)
+        ):
             return
         goes_on = self._begins_in_url(at)
         if at > self.begin and not goes_on:
@@ -518,11 +525,13 @@ class _Reading:
         # The query's last value would go on in the form, so only a parameter with free text can be the last.
         last = self.signed[: self.begin].rpartition("&")[2].rpartition("?")[2].partition("=")[0]
         sids = [name for name in ("CallSid", *MESSAGE_SIDS) if _whole_sid(get.get(name, ""))]
-        # Of Conversations, TaskRouter or a live transcription, which have no sender.
-        is_event = "EventType" in get or (
-            last == "TranscriptionData" and "TranscriptionEvent" in get
+        is_event = "EventType" in get or _MARKS.get(last, "") in get
+        is_get = (
+            is_event
+            or (sids and "From" in get)
+            or (goes_on and self.signed.find("AccountSid=", self.begin) > 0)
         )
-        if not _whole_sid(get.get("AccountSid", "")) or not (is_event or (sids and "From" in get)):
+        if not is_get or not _whole_sid(get.get("AccountSid", "")):
             return
         if not goes_on:
             is_any = is_event or get["From"].startswith(("client:", "sip:"))
