@@ -91,7 +91,7 @@ CALL = {
 }
 
 
-@pytest.mark.parametrize("unit", ["Froma", "From+1555", "From+1555FromCity", f"From{'a' * 20}:x", f"CallSidCA{'0' * 32}Direction", f"AccountSidAC{'0' * 32}", "FromToSid"])  # fmt: skip
+@pytest.mark.parametrize("unit", ["Froma", "From+1555", "Toab:x", "Froma1:Zz", "From+1555FromCity", f"From{'a' * 20}:x", f"CallSidCA{'0' * 32}Direction", f"AccountSidAC{'0' * 32}", "FromToSid"])  # fmt: skip
 @pytest.mark.parametrize("name", ["AddOns", "Body", "SpeechResult", "Zz"])
 @pytest.mark.parametrize("params", [text(), CALL])
 def test_o12_a_signed_form_of_256_kib_takes_a_bounded_amount_of_work(

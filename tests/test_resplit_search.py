@@ -90,8 +90,8 @@ RULES: dict[str, Callable[..., Any]] = {
     "check_values": lambda _self: None,
     "check_places": lambda _self: None,
     "check_words": lambda _self: None,
-    "_is_of_message": lambda _self, _place: False,
-    "_fits": lambda _self, _place, _own, _kind: False,
+    "_is_of_message": lambda _self, _place, _following: False,
+    "_fits": lambda _self, _place, _kind: False,
 }
 
 

@@ -62,12 +62,12 @@ _ADDRESS = rf"(?:(?P<number>{_NUMBER})|(?P<named>{_CHANNEL}[!-~]))"
 _SID = r"[A-Z]{2}[0-9a-f]{32}"
 _SID_CHARS = 34
 _ADDRESSES = {name: re.compile(f"{name}(?={_ADDRESS})") for name in ("From", "To")}
-_sids = re.compile(f"(?<=[a-z])Sid(?={_SID})").finditer
+_sids = re.compile(f"Sid(?<=[a-z]Sid)(?={_SID})").finditer
 _channel = re.compile(_CHANNEL).match
 _begins_as_number = re.compile(_NUMBER).match
 _whole_number = re.compile(_NUMBER).fullmatch
 _whole_sid = re.compile(_SID).fullmatch
-_printable = re.compile("[!-~]*")
+_printable = re.compile("[!-~]*").match
 
 _STRICT = frozenset({*IDENTITY, "ForwardedFrom"}) - {"Body"}
 _SOMEONE = IDENTITY - {"Body"}
@@ -77,7 +77,6 @@ _ANY_TEXT = frozenset({"client", "sip", "sips"})  # of calls; the address behind
 # Twilio's names are words; one that is not documented begins like one.
 _NAMES = sorted(DOCUMENTED, reverse=True)  # of two that begin alike, the longer one first
 _name = re.compile(rf"(?P<known>{'|'.join(_NAMES)})|[A-Z][a-z]{{2,40}}")
-_LONGEST_NAME = max(map(len, _NAMES))
 _BY_CHANCE = frozenset(
     name for name in _NAMES if len(name) < 9
 ) - {  # in the address of a client or of SIP
@@ -88,7 +87,7 @@ _BY_CHANCE = frozenset(
 _MESSAGE: tuple[str, ...] = ("Body", "From", "MessageSid")
 _CALL: tuple[str, ...] = ("CallSid", "Direction", "From")
 _SHOWN = {
-    "Body": re.compile("(?<![?&=])Body"),  # not the name of a query
+    "Body": re.compile("Body(?<![?&=]Body)"),  # not the name of a query
     "CallSid": re.compile(f"CallSid{_SID}"),
     "Direction": re.compile(
         "Direction(?:inbound|outbound-api|outbound-dial|trunking-[a-z]{1,20})(?=[D-F])"
@@ -98,6 +97,7 @@ _SHOWN = {
     "MessageSid": re.compile(f"MessageSid(?!IM){_SID}"),
     "SmsSid": re.compile(f"Sms(?:Message)?Sid{_SID}"),
 }
+_LAST = {name: re.compile(f"(?s:.*)({shown.pattern})").match for name, shown in _SHOWN.items()}
 # The fields that are guarded in each, and the parameters before them that hold free text: in a message mostly its text.
 _FREE = {
     _MESSAGE: {
@@ -110,7 +110,7 @@ _FREE = {
         ),
         "From": re.compile("ErrorUrl|ForwardedFromsips?:"),
         "To": re.compile(
-            "(?<!ble)SpeechResult|HandoffData|ReferTransferTarget|SipCallId|(?<!Dial)SipHeader_"
+            "SpeechResult(?<!bleSpeechResult)|HandoffData|ReferTransferTarget|SipCallId|SipHeader_(?<!DialSipHeader_)"
         ),
     },
 }
@@ -142,19 +142,18 @@ _studio_addresses = re.compile(
 # Every character of a query that Twilio appends: https://url.spec.whatwg.org/#concept-urlencoded-serializer,
 # and what https://github.com/twilio/twilio-node/pull/1194 reports as unescaped.
 _query_only = re.compile(r"(?:[A-Za-z0-9.*_+=&~'()!@:$,-]|%[0-9A-F]{2})*").fullmatch
-# A place takes up to 20 µs; if a name follows it, up to 7 ns per character of the signed string. The longest text is
-# WhatsApp's, with 4,096 characters: at most 455 places, and 146 that a name follows.
-_MOST_PLACES, _MOST_SEARCHED_CHARS = 500, 1024 * 1024
+# A place takes up to 20 µs. The longest text is WhatsApp's, with 4,096 characters: at most 819 places (`To+12`).
+_MOST_PLACES = 820
 
 
 @cache  # compiled when first needed: all of them would be two thirds of the package's import
-def _later(above: str, without: frozenset[str] = frozenset()) -> re.Pattern[str]:
-    """A pattern of the documented names that sort after a field's."""
-    names = [name for name in _NAMES if name > above and name not in without]
+def _later(above: str, most: str = "~", without: frozenset[str] = frozenset()) -> re.Pattern[str]:
+    """A pattern of the documented names that sort after a field's, up to one."""
+    names = [name for name in _NAMES if above < name <= most and name not in without]
     # By their first two letters: one alternation of all takes three times as long.
     alike = groupby(names, key=lambda name: name[:2])
     return re.compile(
-        "|".join(f"{two}(?:{'|'.join(name[2:] for name in each)})" for two, each in alike)
+        "|".join(f"{two}(?:{'|'.join(name[2:] for name in each)})" for two, each in alike) or "(?!)"
     )
 
 
@@ -259,8 +258,12 @@ class _Reading:
             self.begins.setdefault(name, at)
             self.spans.append((at, middle, middle + len(value), name))
             at = middle + len(value)
-        # Of a field: from where a later name was last looked for, and where it begins.
-        self.later: dict[str, tuple[int, int]] = {}
+        self.run = _run_from(signed, self.begin, len(signed))
+        self.client = signed.rfind("Fromclient:")
+        self.tail = self.begins.get("SmsMessageSid", -len("Sms")) + len("Sms")
+        self.later: dict[tuple[str, str, frozenset[str]], tuple[int, int, str]] = {}
+        self.known: dict[tuple[str, int], int] = {}
+        self.windows: dict[tuple[tuple[str, ...], str], tuple[int, int, int]] = {}
         self.channel = _channel_of(form.first.get("From", ""))
         self.decides = not _DECIDING.isdisjoint(form.first)
 
@@ -355,37 +358,37 @@ class _Reading:
             if end - middle == _SID_CHARS and (name in DOCUMENTED or fields == ("Sid",)):
                 explained.update(middle - len(field) for field in fields)
         others = (place for place in self._places() if place.at not in explained)
-        doubts = 0
         for place in islice(others, _MOST_PLACES):
-            holder = self._holder(place.at)[3]
-            if not self._is_followed(place):
-                continue
-            too_much = doubts * len(self.signed) > _MOST_SEARCHED_CHARS
-            if too_much or self._could_begin(place):
-                self._refuse(holder, f"{place.name} could begin in it")
-            doubts += 1
+            following = self._following(place)
+            if following and self._could_begin(place, following):
+                self._refuse(self._holder(place.at)[3], f"{place.name} could begin in it")
         if next(others, None) is not None:
             self._refuse("", "there are too many places where it could be split")
 
-    def _is_followed(self, place: _Place, most: str = "~") -> bool:
-        """Whether the value is followed by the end, or by a name that sorts after the field's and not after `most`."""
+    def _following(self, place: _Place) -> str:
+        """The name of the next parameter if it sorts after the field's; "~" for any name or the end; else ""."""
         signed, name, end = self.signed, place.name, place.end
         if place.is_client:
-            return True
+            return "~"
         following = _later_name(signed, end, name)
         if not place.is_number or (place.channel and not following):
-            run = end + len(_printable.findall(signed, end, end + MAX_ADDRESS_CHARS)[0])
-            later = _later(name).finditer(signed, end, run + _LONGEST_NAME)
-            return (name == "To" and run == len(signed)) or any(
-                found.start() <= run and found[0] <= most for found in later
-            )
+            run = _run_from(signed, end, end + MAX_ADDRESS_CHARS)
+            if name == "To" and run == len(signed):
+                return "~"
+            # Of several names, one that comes before a message's SID.
+            for most in ("MessageSid", "~"):
+                at, later = self._next(name, end, most)
+                if at <= run:
+                    return later
+            return ""
         if end == len(signed):
-            return name != "From"
+            return "" if name == "From" else "~"
         if name in ("From", "To") or (name == "Direction" and self.channel != "client"):
-            return "" < following <= most
-        return signed[end].isalpha() and (name == "Sid" or signed[end : end + len(name)] > name)
+            return following
+        is_name = signed[end].isalpha() and (name == "Sid" or signed[end : end + len(name)] > name)
+        return "~" if is_name else ""
 
-    def _could_begin(self, place: _Place) -> bool:
+    def _could_begin(self, place: _Place, following: str) -> bool:
         """Whether Twilio could send a webhook in which the field begins there."""
         name, at, own = place.name, place.at, self.begins.get(place.name)
         if own is not None and own > at and not self._goes_on(place, own):
@@ -394,64 +397,71 @@ class _Reading:
             return (
                 at <= self.begin
                 or (not _SOMEONE.isdisjoint(self.first) and self._begins_in_url(at))
-                or (self._is_of_client(at) and self._shows("CallSid", at, len(self.signed)))
+                or at <= min(self.client, self._last("CallSid"))
             )
         if name == "Sid":  # of another product, whose text a forged sender was in
             return self.decides and self.begins.get("From", at) < at
         if self.signed.startswith("IM", place.end - _SID_CHARS):  # of Twilio Conversations
-            return self._shows("Body", self.start, at)
+            return self._first("Body", self.start) <= at
         if name == "To" and self.channel == "client":  # the client chooses whom it calls
             return False
-        return self._fits(place, own, _CALL) or (
-            self._is_of_message(place) and self._fits(place, own, _MESSAGE)
+        return self._fits(place, _CALL) or (
+            self._is_of_message(place, following) and self._fits(place, _MESSAGE)
         )
 
-    def _fits(self, place: _Place, own: int | None, kind: tuple[str, ...]) -> bool:
+    def _fits(self, place: _Place, kind: tuple[str, ...]) -> bool:
         """Whether the other fields of such a webhook are around the place, and free text could hold the form's own field."""
-        free = _FREE[kind].get(place.name)
-        if free is None:
+        name, at, own = place.name, place.at, self.begins.get(place.name)
+        if name not in _FREE[kind]:
             return False
-        at, end, start = place.at, len(self.signed), self.start
-        before = [name for name in kind if name < place.name]
-        return (
-            all(self._shows(name, start, at) for name in before)
-            and all(self._shows(name, place.end, end) for name in kind if name > place.name)
-            and (
-                own is None
-                or own > at
-                or free.search(self.signed, start, own) is not None
-                or any(self._shows(name, own, at) for name in before[1:2])
-                or self._is_of_client(at)
-            )
-        )
+        opens, closes, hides = self._window(kind, name)
+        is_around = opens <= at and place.end <= closes
+        return is_around and (hides <= at or (own is not None and at < own) or at <= self.client)
 
-    def _shows(self, field: str, begin: int, end: int) -> bool:
-        """Whether a field could begin and end between two positions."""
-        tail = self.begins.get("SmsMessageSid", -len("Sms")) + len("Sms")  # another parameter's
-        # One character more, so that a direction's pattern sees the name that follows.
-        return any(
-            found.start() != tail for found in _SHOWN[field].finditer(self.signed, begin, end + 1)
-        )
+    def _window(self, kind: tuple[str, ...], name: str) -> tuple[int, int, int]:
+        """Where a field could begin and end, and from where on the form's own one could be a part of free text."""
+        if (kind, name) not in self.windows:
+            before = [field for field in kind if field < name]
+            after = [field for field in kind if field > name]
+            opens = max((self._first(field, self.start) for field in before), default=0)
+            closes = min(map(self._last, after), default=len(self.signed))
+            own = self.begins.get(name)
+            hides = 0
+            if own is not None and not _FREE[kind][name].search(self.signed, self.start, own):
+                hides = min((self._first(field, own) for field in before[1:2]), default=len(self.signed))  # fmt: skip
+            self.windows[kind, name] = opens, closes, hides
+        return self.windows[kind, name]
+
+    def _first(self, field: str, begin: int) -> int:
+        """Where a field ends that could begin at or after a position, or behind the text."""
+        if (field, begin) not in self.known:
+            found = _SHOWN[field].search(self.signed, begin)
+            if found is not None and found.start() == self.tail:
+                found = _SHOWN[field].search(self.signed, self.tail + 1)
+            self.known[field, begin] = len(self.signed) + 1 if found is None else found.end()
+        return self.known[field, begin]
+
+    def _last(self, field: str) -> int:
+        """Where a field could begin for the last time, or -1."""
+        if (field, -1) not in self.known:
+            found = _LAST[field](self.signed)
+            if found is not None and found.start(1) == self.tail:
+                found = _LAST[field](self.signed, 0, self.tail + 1)
+            self.known[field, -1] = -1 if found is None else found.start(1)
+        return self.known[field, -1]
 
     def _begins_in_url(self, until: int) -> bool:
         """Whether the first parameter could be the end of the URL that was signed: ``2`` of ``/sms?tenant=42``."""
-        is_first = self.begins.get("AccountSid") == self.begin
-        return not is_first and _printable.fullmatch(self.signed, self.begin, until) is not None
+        return until <= self.run and self.begins.get("AccountSid") != self.begin
 
-    def _is_of_client(self, at: int) -> bool:
-        """Whether a Voice SDK client, which chooses parameter names, could be the sender after a position."""
-        return self.signed.find("Fromclient:", at) >= 0
-
-    def _is_of_message(self, place: _Place) -> bool:
+    def _is_of_message(self, place: _Place, following: str) -> bool:
         """Whether the field could be a message's: both ends are on one channel, not a call's, and its SIDs are together."""
         if place.name == "From":
             channels = {place.channel, _channel_of(self.first.get("To", ""))}
             is_one = len(channels) == 1 or place.channel == "rcs"
-            return (
-                is_one and channels.isdisjoint(_ANY_TEXT) and self._is_followed(place, "MessageSid")
-            )
+            return is_one and channels.isdisjoint(_ANY_TEXT) and following <= "MessageSid"
         is_call = "CallSid" in self.first and self.channel in _ANY_TEXT
-        return not is_call or self._shows("SmsSid", place.end, len(self.signed))
+        return not is_call or place.end <= self._last("SmsSid")
 
     def _goes_on(self, place: _Place, until: int) -> bool:
         """Whether a parameter that sorts after the field begins before `until`, and could hold what is there."""
@@ -460,12 +470,22 @@ class _Reading:
             return True
         if place.is_number and _later_name(self.signed, place.end, name) not in ("", *_STRICT):
             return True
-        since, begins = self.later.get(name, (0, -1))
-        if not since <= place.end <= begins:
-            found = _later(name, _STRICT).search(self.signed, place.end)
-            begins = len(self.signed) + 1 if found is None else found.start()
-            self.later[name] = place.end, begins
-        return begins <= until
+        return self._next(name, place.end, without=_STRICT)[0] <= until
+
+    def _next(
+        self, above: str, begin: int, most: str = "~", without: frozenset[str] = frozenset()
+    ) -> tuple[int, str]:
+        """Where the next name begins that sorts after a field's, and the name; behind the text if there is none.
+
+        A search goes on where the last one ended, so that those for all places together are one.
+        """
+        key = above, most, without
+        since, at, name = self.later.get(key, (0, -1, ""))
+        if not since <= begin <= at:
+            found = _later(*key).search(self.signed, begin)
+            at, name = (len(self.signed) + 1, "") if found is None else (found.start(), found[0])
+            self.later[key] = begin, at, name
+        return at, name
 
     def check_words(self) -> None:
         """No sender that is a word is hidden: wherever a word follows `From`, the form begins a sender or its city there."""
@@ -492,7 +512,7 @@ class _Reading:
     def check_url(self) -> None:
         """A URL that was signed alone does not hold a form: a form begins with its account, right after the URL."""
         for place in self._places():
-            if place.name == "AccountSid" and self._is_followed(place):
+            if place.name == "AccountSid" and self._following(place):
                 raise RequestError(403, "re-split", "AccountSid could begin a form in the URL")
 
     def check_studio(self) -> None:
@@ -554,7 +574,7 @@ def _is_lengthened(field: str, address: str) -> bool:
     if field in _ADDRESSES and _ADDRESSES[field].search(address, 1):
         return True
     if channel in _ANY_TEXT:
-        return _later(field, _BY_CHANCE).search(address, 1) is not None
+        return _later(field, without=_BY_CHANCE).search(address, 1) is not None
     if field == "From" and _glued_sender.search(address, 1):
         return True
     if number is not None:
@@ -566,6 +586,12 @@ def _channel_of(address: str) -> str:
     """What is before the colon of an address, or ""."""
     found = _channel(address)
     return found[0][:-1] if found is not None else ""
+
+
+def _run_from(text: str, at: int, end: int) -> int:
+    """Where the printable characters end that begin at a position."""
+    found = _printable(text, at, end)
+    return at if found is None else found.end()
 
 
 def _later_name(text: str, at: int, above: str) -> str:
