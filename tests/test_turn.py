@@ -303,6 +303,19 @@ def test_a32_each_kind_of_token_has_a_purpose_that_no_other_opens(
             assert caught.value.reason == "forged"
 
 
+def test_a34_in_a_cookie_a_token_of_more_than_four_hours_does_not_open() -> None:
+    now_ms, four_hours_ms = int(NOW * 1000), int(4 * HOUR * 1000)
+
+    def opens(config: TurnConfig, span_ms: int) -> bool:
+        content = Opened(now_ms, now_ms + span_ms, now_ms, encode({"a": 1}))
+        token = config.sealer.seal(content, conversation_context(PAIR), nonce())
+        return not opened(token, config=config).state.is_new
+
+    assert opens(COOKIE, four_hours_ms)
+    assert not opens(COOKIE, four_hours_ms + 1)
+    assert opens(SERVER, four_hours_ms + 1)
+
+
 def test_p9_in_a_cookie_a_calls_data_begins_with_16_bytes_that_name_the_call() -> None:
     call = (ACCOUNT, "CA" + "1" * 32)
     turn = opened(kind="call", call=call)
