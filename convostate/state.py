@@ -270,6 +270,10 @@ READ_ONLY_CALL = StateError(
     "this state is read-only: the call is over, and its last status never begins a conversation. "
     "Write only if state.is_new is false"
 )
+NO_CONVERSATION = StateError(
+    "this webhook belongs to no conversation, and the app has no sessions of its own. "
+    "Write the session only if webhook_from(…).pair is not None"
+)
 OVER = UsageError(
     "The turn is over and its state is written: this change would be lost. "
     "Change the state before the response ends, or use Conversations.turn()"

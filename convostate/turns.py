@@ -38,11 +38,14 @@ from convostate.sealing.token import (
 )
 from convostate.settings import LONGEST_AT_SERVER, LONGEST_IN_COOKIE, Settings
 from convostate.state import (
+    CLOCK_KEY,
+    NO_CONVERSATION,
     OVER,
     READ_ONLY_CALL,
     READ_ONLY_DEFERRED,
     READ_ONLY_IN_COOKIE,
     READ_ONLY_STATUS,
+    WEBHOOK_KEY,
     State,
 )
 from convostate.stores import store_for
@@ -58,14 +61,14 @@ from convostate.stores.base import (
     Reply,
     is_store,
 )
-from convostate.twilio.webhook import FIRST_FAILING_STATUS, LIVE_CALL
+from convostate.twilio.webhook import FIRST_FAILING_STATUS, LIVE_CALL, Webhook
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Set
 
     from convostate.stores.base import Headers, Replay
     from convostate.twilio.signature import Request
-    from convostate.twilio.webhook import OptOut, PhonePair, Webhook
+    from convostate.twilio.webhook import OptOut, PhonePair
 
 logger = logging.getLogger("convostate")
 
@@ -727,6 +730,35 @@ def finish_headers(response: Response, config: TurnConfig, servers: Set[str]) ->
         sets_cookie = sets_cookie or lower == "set-cookie"
     headers += missing
     return sets_cookie
+
+
+def unkept_state(environ: Mapping[str, Any]) -> State | None:
+    """A State that is not stored, as the session of a webhook that belongs to no conversation.
+
+    For apps without sessions of their own. None if the request is not a webhook.
+
+    Args:
+        environ: The request's WSGI environ, or its ASGI scope.
+    """
+    if type(environ.get(WEBHOOK_KEY)) is not Webhook:
+        return None
+    now_ms = int(environ.get(CLOCK_KEY, time.time)() * 1000)
+    lifetime_ms = LONGEST_IN_COOKIE // _MILLISECOND
+    return State(
+        None,
+        pair=None,
+        started_ms=now_ms,
+        expires_ms=now_ms + lifetime_ms,
+        lifetime_ms=lifetime_ms,
+        locked=NO_CONVERSATION,
+    )
+
+
+def log_unkept(config: TurnConfig, reason: str) -> None:
+    """Log, once for each reason, that writes to a session are dropped."""
+    if reason not in config.logged:
+        config.logged.add(reason)
+        logger.warning("writes to the session are dropped: %s", reason)
 
 
 def check_free(claim: Claim) -> None:

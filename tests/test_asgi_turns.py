@@ -355,6 +355,50 @@ def test_v21_a_session_that_another_middleware_replaces_is_an_error_and_keeps_no
     assert remembered(middleware) == 0
 
 
+CALL = {"AccountSid": "AC1", "CallSid": "CA1", "From": "+15550100001", "To": "+15550100099"}
+UNKEPT = {
+    "a status": {**text(), "MessageStatus": "read", "SmsStatus": "read"},
+    "the end of a call": {**CALL, "Direction": "inbound", "CallStatus": "completed"},
+    "nobody's text": text(From=""),
+}
+
+
+@pytest.mark.parametrize("case", UNKEPT)
+def test_g12_a_session_takes_writes_that_cannot_be_kept_and_the_log_says_so_once(
+    case: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def app(scope: Any, _receive: Any, send: Any) -> None:
+        scope["session"]["seen"] = scope["session"].get("seen", 0) + 1
+        await send(START)
+        await send(BODY)
+
+    middleware = wrapped(app)
+    statuses = [asked(middleware, signed(UNKEPT[case])).status for _ in range(2)]
+
+    assert statuses == [200, 200]
+    [line] = [line for line in caplog.messages if "writes to the session are dropped" in line]
+    assert ("never begins" in line) != (case == "nobody's text")
+    assert remembered(middleware) == 0
+
+
+@pytest.mark.parametrize("case", UNKEPT)
+def test_g12_state_from_refuses_what_cannot_be_kept(case: str) -> None:
+    with pytest.raises((StateError, UsageError), match=r"never begins|names no pair"):
+        asked(wrapped(saying(START, BODY)), signed(UNKEPT[case]))
+
+
+def test_g12_a_session_of_the_apps_own_serves_a_webhook_without_a_conversation() -> None:
+    own: dict[str, int] = {}
+
+    async def app(scope: Any, _receive: Any, send: Any) -> None:
+        scope["session"]["seen"] = 1
+        await send(START)
+        await send(BODY)
+
+    assert asked(wrapped(app), signed(UNKEPT["nobody's text"]), session=own).status == 200
+    assert own == {"seen": 1}
+
+
 @pytest.mark.parametrize("swallow", [True, False])
 def test_a_state_that_cannot_be_kept_raises_whatever_the_app_makes_of_it(swallow: bool) -> None:
     async def app(scope: Any, _receive: Any, send: Any) -> None:

@@ -26,7 +26,7 @@ from convostate.asgi.response import UNCOLLECTED, Collector, send_response
 from convostate.errors import RequestError, StoreError, UsageError
 from convostate.middleware import Middleware
 from convostate.sealing.token import NONCE_BYTES
-from convostate.state import CLOCK_KEY, STATE_KEY, TURN_KEY, WEBHOOK_KEY
+from convostate.state import CLOCK_KEY, NO_CONVERSATION, STATE_KEY, TURN_KEY, WEBHOOK_KEY
 from convostate.stores import async_store_for
 from convostate.stores.aio import Tasks, as_async_store
 from convostate.stores.base import Replay
@@ -38,10 +38,12 @@ from convostate.turns import (
     finish,
     finish_headers,
     log_clocks,
+    log_unkept,
     open_reply,
     open_turn,
     seal_reply,
     too_large,
+    unkept_state,
     webhook_turn,
     without_store,
 )
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
     from convostate.asgi.request import ASGIApp, Message, Receive, Scope, Send
     from convostate.events import TurnEvent
     from convostate.settings import Settings
+    from convostate.state import State
     from convostate.stores import Store
     from convostate.stores.base import AsyncStore, Outcome, Reply
     from convostate.twilio.signature import Request
@@ -186,11 +189,22 @@ class ConversationMiddleware(Middleware):
             defers=self._defers is not None and any(map(self._defers, routed_paths(scope))),
         )
         if turn is None:
-            await self.app(scope, receive, send)
+            await self._pass_on(scope, receive, send)
             return
         store = self._observer.timed(self.store, turn)
         cookies = headers.get(b"cookie", "")
         await self._take(_Running(turn, store, scope, cookies, send), receive)
+
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a webhook that belongs to no conversation: an app without sessions gets one that is not kept."""
+        session = None
+        if "session" not in scope:
+            unkept = unkept_state(scope)
+            assert unkept is not None  # it is a webhook
+            scope["session"] = session = unkept.unkept()
+        await self.app(scope, receive, send)
+        if session is not None and session.touched:
+            log_unkept(self._config, str(NO_CONVERSATION))
 
     def _authenticate_handshake(self, request: Request) -> Webhook:
         try:
@@ -245,7 +259,11 @@ class ConversationMiddleware(Middleware):
             unavailable = without_store(turn, error)
             if unavailable is not None:
                 return unavailable
-        scope[STATE_KEY] = scope["session"] = open_turn(turn, now)
+        scope[STATE_KEY] = running.session = open_turn(turn, now)
+        if turn.read_only and not turn.claim.defers:
+            # Apps write their session in every request. Only `state_from` refuses that.
+            running.session, running.unkept = turn.state.unkept(), str(turn.state.locked)
+        scope["session"] = running.session
         scope[TURN_KEY] = turn
         if turn.skew_s:
             ask = getattr(self.store, "clock_ahead_s", None)
@@ -301,8 +319,10 @@ class ConversationMiddleware(Middleware):
             UsageError: Another middleware has replaced the session.
         """
         turn = running.turn
-        if running.scope.get("session") is not turn.state:
+        if running.scope.get("session") is not running.session:
             raise UsageError(_REPLACED)
+        if running.unkept and running.session.touched:
+            log_unkept(self._config, running.unkept)
         response = running.collector.response()
         now = running.clock()
         nonces = os.urandom(2 * NONCE_BYTES)
@@ -366,7 +386,12 @@ class _Running:
         is_over: The app has answered; what it sends later is ignored.
         is_settled: The turn has been committed or aborted, or is being so.
         failure: Why the response could not be sent.
+        session: What the app has as its session: the state, or a copy of one that is read-only.
+        unkept: Why writes to that copy are dropped, or "".
     """
+
+    session: State
+    unkept = ""
 
     def __init__(
         self, turn: Turn, store: AsyncStore, scope: Scope, cookies: str, send: Send

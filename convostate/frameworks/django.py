@@ -18,8 +18,9 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from convostate.errors import UsageError
-from convostate.frameworks.state_view import Backing, StateView, unkept_state
+from convostate.frameworks.state_view import Backing, StateView
 from convostate.state import CLOCK_KEY, STATE_KEY
+from convostate.turns import unkept_state
 
 try:
     from asgiref.sync import iscoroutinefunction, markcoroutinefunction

@@ -12,8 +12,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from convostate.errors import UsageError
-from convostate.frameworks.state_view import Backing, StateView, unkept_state
+from convostate.frameworks.state_view import Backing, StateView
 from convostate.state import STATE_KEY
+from convostate.turns import unkept_state
 from convostate.wsgi.middleware import ConversationMiddleware
 
 try:

@@ -13,8 +13,9 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Any
 
-from convostate.frameworks.state_view import Backing, StateView, unkept_state
+from convostate.frameworks.state_view import Backing, StateView
 from convostate.state import STATE_KEY, state_from
+from convostate.turns import unkept_state
 
 try:
     from pyramid.exceptions import ConfigurationError

@@ -7,26 +7,19 @@ from __future__ import annotations
 
 import logging
 import operator
-import time
 from collections.abc import ItemsView, KeysView, MutableMapping, ValuesView
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from convostate.errors import StateError
 from convostate.sealing import codec
-from convostate.settings import LONGEST_IN_COOKIE
-from convostate.state import CLOCK_KEY, WEBHOOK_KEY, State
-from convostate.twilio.webhook import Webhook
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from convostate.state import State
+
 logger = logging.getLogger("convostate")
 
-_NO_CONVERSATION = (
-    "this webhook belongs to no conversation, and the app has no sessions of its own. "
-    "Write the session only if webhook_from(…).pair is not None"
-)
 _SEQUENCES = frozenset({list, tuple, set})
 
 
@@ -108,25 +101,6 @@ class Backing:
             items = [self.restored(item) for item in value]
             return kind(items) if any(map(operator.is_not, items, value)) else value
         return value
-
-
-def unkept_state(environ: Mapping[str, Any]) -> State | None:
-    """A State that is not stored, as the session of a webhook that belongs to no conversation.
-
-    For apps without sessions of their own. None if the request is not a webhook.
-    """
-    if type(environ.get(WEBHOOK_KEY)) is not Webhook:
-        return None
-    now_ms = int(environ.get(CLOCK_KEY, time.time)() * 1000)
-    lifetime_ms = LONGEST_IN_COOKIE // timedelta(milliseconds=1)
-    return State(
-        None,
-        pair=None,
-        started_ms=now_ms,
-        expires_ms=now_ms + lifetime_ms,
-        lifetime_ms=lifetime_ms,
-        locked=StateError(_NO_CONVERSATION),
-    )
 
 
 def _is_encodable(value: Any) -> bool:
