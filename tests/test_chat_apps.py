@@ -190,9 +190,16 @@ SECRETS: dict[str, dict[str, str]] = {
     "a guarded /sms": {"CONVOSTATE_PATHS": "/voice,/s*"},
     "a memory": {"CONVOSTATE_STORE": "memory"},
 }
+QUICK = {"a token of an account", "a public URL", "a guarded path"}
 
 
-@pytest.mark.parametrize("environ", SECRETS.values(), ids=SECRETS)
+@pytest.mark.parametrize(
+    "environ",
+    [
+        pytest.param(environ, id=name, marks=() if name in QUICK else pytest.mark.slow)
+        for name, environ in SECRETS.items()
+    ],
+)
 def test_it_texts_an_app_as_its_settings_want_it(environ: dict[str, str]) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "convostate", "chat", "hello", "again"],

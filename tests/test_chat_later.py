@@ -16,7 +16,7 @@ from tests.chatting import unset
 if TYPE_CHECKING:
     from pathlib import Path
 
-DEMOS = ["assistant", "assistant_fastapi"]
+DEMOS = ["assistant", pytest.param("assistant_fastapi", marks=pytest.mark.slow)]
 APP = "convostate.demo.assistant:app"
 CHAT = [sys.executable, "-m", "convostate", "chat"]
 FAILING = """

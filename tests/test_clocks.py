@@ -231,7 +231,7 @@ def test_o1_a_difference_within_5_s_is_not_logged(
 ) -> None:
     with Conversations(world.settings, store=world.store).turn(**PAIR) as state:
         state["log"] = []
-    near = conversations(world, 4, monkeypatch)
+    near = conversations(world, 2, monkeypatch)  # a busy machine adds to the difference
     with near.turn(**PAIR), caplog.at_level(logging.WARNING):
         assert caplog.messages == []
     far = conversations(world, 90, monkeypatch)

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from redis import Redis
 
+pytestmark = pytest.mark.slow
+
 RELEASED = "2986e90a3bb007df9a99867106fc7dd1884fa387"  # the commit of 0.1.0
 PAIR = {"ours": US, "theirs": ADA}
 LEASE_S = 16

@@ -199,6 +199,7 @@ def test_e4_a_chat_catches_what_the_app_sends(case: str, tmp_path: Path) -> None
     assert run(tmp_path, CHAT, case) == "> hello\n< answered\n< of its own\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["a client of the module's", "an asynchronous client"])
 def test_e4_the_phone_page_catches_what_the_app_sends(case: str, tmp_path: Path) -> None:
     before, send = CASES[case]
