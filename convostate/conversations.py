@@ -57,7 +57,7 @@ from convostate.turns import (
     open_turn,
     read_state,
 )
-from convostate.twilio.webhook import PhonePair
+from convostate.twilio.webhook import PhonePair, is_address
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -305,6 +305,8 @@ class _Conversations(ABC):
                 "A conversation belongs to an account, and the account is not known. "
                 "Set TWILIO_ACCOUNT_SID=AC…, or pass account_sid"
             )
+        if call_sid and not is_address(call_sid):
+            raise UsageError("call_sid is not the SID of a call. Give it as webhooks have it: CA…")
         pair = None if call_sid and not (ours or theirs) else PhonePair(account_sid, ours, theirs)
         call = (account_sid, call_sid) if call_sid else None
         turn = Turn(self.turn_config, pair, kind, call=call)

@@ -280,6 +280,13 @@ OVER = UsageError(
 )
 
 
+def _not_an_environ(given: object) -> UsageError:
+    return UsageError(
+        f"{type(given).__name__} is neither an environ nor a scope. Pass the request's: request.environ "
+        "under WSGI, request.scope under ASGI"
+    )
+
+
 def webhook_from(environ: Mapping[str, Any]) -> Webhook:
     """The verified webhook of this request.
 
@@ -289,7 +296,10 @@ def webhook_from(environ: Mapping[str, Any]) -> Webhook:
     Raises:
         UsageError: There is none; the message says why.
     """
-    webhook = environ.get(WEBHOOK_KEY)
+    try:
+        webhook = environ.get(WEBHOOK_KEY)
+    except AttributeError:  # the request itself, or nothing
+        raise _not_an_environ(environ) from None
     if type(webhook) is Webhook:
         return webhook
     if WEBHOOK_KEY in environ:
@@ -297,10 +307,7 @@ def webhook_from(environ: Mapping[str, Any]) -> Webhook:
             "This path is not guarded, so the request is not verified. Add the path to CONVOSTATE_PATHS"
         )
     if "REQUEST_METHOD" not in environ and "type" not in environ:
-        raise UsageError(
-            f"{type(environ).__name__} is neither an environ nor a scope. Pass the request's: request.environ "
-            "under WSGI, request.scope under ASGI"
-        )
+        raise _not_an_environ(environ)
     raise UsageError(
         "This request did not come through ConversationMiddleware. Wrap the app: ConversationMiddleware(app)"
     )
@@ -316,7 +323,7 @@ def state_from(environ: Mapping[str, Any]) -> State:
         UsageError: There is none; the message says whether the app is not wrapped, the path not
             guarded, or the webhook without a phone pair.
     """
-    state = environ.get(STATE_KEY)
+    state = environ.get(STATE_KEY) if hasattr(environ, "get") else None
     if isinstance(state, State):
         return state
     webhook = webhook_from(environ)

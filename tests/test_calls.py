@@ -291,3 +291,11 @@ def test_p9_nothing_in_redis_shows_a_call(redis: Redis) -> None:
     assert all(redis.pttl(name) > 0 for name in names)
     stored = "".join(names) + str(redis.lrange(next(n for n in names if n.endswith("c")), 0, -1))
     assert not any(shown in stored for shown in (FIRST, ADA[1:], US[1:], ACCOUNT))
+
+
+@pytest.mark.parametrize("sid", [5, "\n", " CA1", "x" * 300])
+def test_p9_what_is_not_the_sid_of_a_call_is_a_usage_error(sid: Any) -> None:
+    kept = settings(store="memory", account_sid=ACCOUNT)
+    conversations = Conversations(kept, store=MemoryStore())
+    with pytest.raises(UsageError, match=r"^call_sid is not the SID of a call\. .*CA…$"):
+        conversations.peek(call_sid=sid)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from werkzeug.wrappers import Request
 
 from convostate import State, UsageError, Webhook, state_from, webhook_from
 from tests.answering import Answering
@@ -54,6 +55,15 @@ def test_w11_the_webhooks_parameters_are_read_only() -> None:
 def test_a_request_that_was_not_wrapped_is_a_usage_error(ask: Callable[..., Any]) -> None:
     with pytest.raises(UsageError, match=r"did not come through .*Wrap the app"):
         serve(asking(ask, []), signed())
+
+
+@pytest.mark.parametrize("ask", [state_from, webhook_from])
+@pytest.mark.parametrize("given", [Request({}), None, "environ", []], ids=type)
+def test_the_request_itself_in_place_of_its_environ_is_a_usage_error(
+    ask: Callable[..., Any], given: Any
+) -> None:
+    with pytest.raises(UsageError, match=f"^{type(given).__name__} is neither .*request.environ"):
+        ask(given)
 
 
 @pytest.mark.parametrize("ask", [state_from, webhook_from])
