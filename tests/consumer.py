@@ -38,7 +38,7 @@ from convostate.frameworks.bottle import ConversationPlugin
 from convostate.frameworks.flask import ConvoState
 from convostate.frameworks.paste import main as paste_filter
 from convostate.stores import CookieStore, MemoryStore, RedisStore, Store
-from convostate.testing import StoreContract, TwilioSimulator
+from convostate.testing import SignedClient, StoreContract, TwilioSimulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -153,6 +153,8 @@ def answer_later(environ: WSGIEnvironment, conversations: Conversations) -> None
 
 
 def test_the_second_text_is_number_two() -> None:
+    app.test_client_class = SignedClient
+    SignedClient(app).set_state({"texts": 1})
     simulator = TwilioSimulator(app, "an example", webhook_url="https://example.com/sms")
     phone = simulator.phone("+15550100001", texting="+15550100099")
     phone.text("hi", media=("https://example.com/a.png",), deliveries=2)

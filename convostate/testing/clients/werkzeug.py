@@ -6,14 +6,15 @@ import importlib
 import sys
 from typing import TYPE_CHECKING, Any
 
-from werkzeug.test import Client
-
 from convostate.testing.signing import Signing, SigningClient
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from flask.testing import FlaskClient as Client  # so that an app's test_client_class takes it
     from werkzeug.datastructures import Headers
+else:
+    from werkzeug.test import Client
 
 
 class SignedClient(Client, SigningClient):
