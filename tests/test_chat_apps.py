@@ -102,7 +102,7 @@ def test_an_empty_reply_is_an_error_without_a_status() -> None:
     ("words", "says"),
     [
         (["app_missing:app", "hello"], "Cannot import app_missing: No module named 'app_missing'"),
-        (["app_echo:other"], "app_echo:other is not a WSGI app. Write module:name"),
+        (["app_echo:other"], "There is no other in app_echo. Check the name"),
         (["app_echo:text"], "app_echo:text is not a WSGI app. Write module:name"),
         (["app_factory:make"], "app_factory:make is not a WSGI app. Write module:name"),
         (["json:dumps"], "json:dumps is not a WSGI app. Write module:name"),

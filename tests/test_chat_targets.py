@@ -33,7 +33,7 @@ def two(config=None, debug=False):
 
 def rest(*args, **kwargs):
     return app(*args, **kwargs)
-asynchronous = None
+asynchronous = 5
 """
 FAILING = """
 def create_app():
@@ -96,9 +96,10 @@ def test_e5_a_module_of_a_package_has_its_full_name() -> None:
 @pytest.mark.parametrize(
     ("word", "says"),
     [
-        ("e5_app:nothing", "is not a WSGI app"),
+        ("e5_app:nothing", "There is no nothing in e5_app"),
+        ("e5_app:nothing()", "There is no nothing in e5_app"),
         ("e5_app:asynchronous", "is not a WSGI app"),
-        ("e5_app:Holder.nothing", "is not a WSGI app"),
+        ("e5_app:Holder.nothing", r"There is no Holder\.nothing in e5_app"),
         ("e5_app:create_app(1, 2, 3)", "does not take these arguments"),
         ("e5_app:create_app(open)", "literal arguments only"),
         ("e5_app:create_app(1)(2)", "does not take|not a WSGI app|literal"),

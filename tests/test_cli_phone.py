@@ -64,7 +64,7 @@ def test_what_is_not_an_app_or_a_port_is_refused_in_a_line(words: list[str], say
     ("app", "says"),
     [
         ("hello", "Cannot import hello: No module named 'hello'"),
-        ("convostate.demo.counter:nothing", "is not a WSGI app"),
+        ("convostate.demo.counter:nothing", "There is no nothing in convostate.demo.counter"),
     ],
 )
 def test_what_cannot_start_says_so_in_a_line(app: str, says: str) -> None:

@@ -91,10 +91,7 @@ def load_object(word: str) -> Any:
         raise UsageError(
             f"{word} is not an object. Write module:name, such as shop.sms:conversations"
         )
-    value = _attribute(_import(match["module"]), match["name"])
-    if value is None:
-        raise UsageError(f"There is no {match['name']} in {match['module']}. Check the name")
-    return value
+    return _attribute(_import(match["module"]), match["name"])
 
 
 def _is_here(name: str) -> bool:
@@ -176,9 +173,17 @@ def _evaluate(word: str, module: Any, expression: str) -> Any:
 
 
 def _attribute(module: Any, name: str) -> Any:
+    """The object of a dotted name.
+
+    Raises:
+        UsageError: There is none.
+    """
+    value = module
     for part in name.split("."):
-        module = getattr(module, part, None)
-    return module
+        value = getattr(value, part, None)
+    if value is None:
+        raise UsageError(f"There is no {name} in {module.__name__}. Check the name")
+    return value
 
 
 def _arguments(word: str, expression: str) -> tuple[list[Any], dict[str, Any]]:
