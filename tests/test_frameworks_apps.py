@@ -58,7 +58,7 @@ class TestMenu:
     def test_its_own_tests_sign_by_one_line(self) -> None:
         app = ivr_flask.make_app(settings())
         assert app.test_client().post("/voice", data={"CallSid": "CA1"}).status_code == 403
-        app.test_client_class = SignedClient  # type: ignore[assignment]
+        app.test_client_class = SignedClient
         client = app.test_client()
 
         assert "Welcome" in client.post("/voice", data={"CallStatus": "ringing"}).text
