@@ -145,6 +145,35 @@ def test_own_params_are_trusted_and_named_by_the_refusal() -> None:
         authenticate(posted(forged, signature=signature), Secrets((TOKEN,), own_params=["Body"]))
 
 
+LINK = f"https://example.com/a?From=%2B15550100001&To=%2B15550100002&MessageSid={SID}"
+
+
+@pytest.mark.parametrize("params", [
+    text(NumMedia="1", MediaUrl0=LINK, MediaContentType0="image/png"), text(From="Mallory", NumMedia="1", MediaUrl0=LINK),
+    call(ErrorUrl=LINK, ErrorCode="11200"), call(From="Restricted", ErrorUrl=f"https://example.com/a?q=From%2B1&CallSid={CALL}"),
+    call(From="client:ada", Extra=f'{{"From":"{BOB}","CallSid":"{CALL}"}}'),
+    {"AccountSid": ACCOUNT, "From": "FromTheBank", "To": BOB, "MessageSid": SID, "SmsSid": SID, "MessageStatus": "sent", "SmsStatus": "sent"},
+], ids=["a picture's link", "a word's picture", "a call's fallback", "a hidden caller's fallback", "a client's JSON", "our own name, in a status"])  # fmt: skip
+def test_g4_g5_a_link_that_names_a_sender_hides_none(params: Params) -> None:
+    assert dict(prove(posted(params)).params) == params
+
+
+@pytest.mark.parametrize(
+    "sender", ["Mallory", "(555) 0100", "#31#", "&Co", "_x", "-x", "Äpfel", "1234"]
+)
+def test_a06_a_sender_that_is_no_number_is_found_behind_a_picture(sender: str) -> None:
+    true = text(f"hiFrom{ADA}MediaUrl0x", From=sender)
+    read = {
+        **changed(true, "FromCity"),
+        "Body": "hi",
+        "From": ADA,
+        "MediaUrl0": f"xFrom{sender}FromCity",
+    }
+    assert glued(read) == glued(true)
+    assert status_of(posted(read, signature=oracle_sign(URL, true))) == 403
+    assert status_of(posted({**true, "Body": "hi"})) == 200
+
+
 WORKSPACE = f"WorkspaceSidWS{HEX}{HEX}"
 
 

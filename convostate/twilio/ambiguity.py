@@ -131,7 +131,8 @@ _MARKS = {"Payload": "PayloadType", "TranscriptionData": "TranscriptionEvent"}
 _WITHOUT_SENDER = IDENTITY - {"AccountSid", "Body", "CallSid", "MessageSid"}
 _PLACES_OF_SENDERS = frozenset({"FromCity", "FromCountry", "FromState", "FromZip"})
 _begins_as_place = re.compile("(?:From)?(?:City|Country|State|Zip)").match
-_glued_sender = re.compile(r"From(?=\S)(?!From[CSZ])")
+# What a sender that is a word or a raw caller ID begins with; From= is of a link, and From" of JSON.
+_glued_sender = re.compile(r"From(?=[\w(*#&+-])(?!From[CSZ])")
 # What the authors of flows call a text (after the value of a query) and an address (after a text).
 _studio_text = re.compile(
     "(?<=[^?&=])(?:answer|body|content|input|message(?!S)|msg|reply|text)", re.IGNORECASE
@@ -498,7 +499,8 @@ class _Reading:
         if sids:
             if ":" in first.get("To", "") and not is_missing:
                 return  # every sender on a channel looks like an address
-            begin, end = begin if is_missing else own + len("From"), min(sids)
+            begin = max(begin if is_missing else own + len("From"), self._first("Body", self.start))
+            end = min(sids)
         elif is_missing and "Direction" not in first:
             return
         elif not is_missing:  # of a call: between its direction and the sender
