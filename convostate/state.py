@@ -309,7 +309,8 @@ def webhook_from(environ: Mapping[str, Any]) -> Webhook:
     if "REQUEST_METHOD" not in environ and "type" not in environ:
         raise _not_an_environ(environ)
     raise UsageError(
-        "This request did not come through ConversationMiddleware. Wrap the app: ConversationMiddleware(app)"
+        "This request did not come through ConversationMiddleware. Wrap the app: ConversationMiddleware(app); "
+        "if it is wrapped under ASGI, pass request.scope"
     )
 
 

@@ -48,6 +48,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name, body in APPS.items():
         (tmp_path / f"app_{name}.py").write_text(APP.format(body), encoding="utf-8")
     (tmp_path / "app_factory.py").write_text("def make(): ...\n", encoding="utf-8")
+    (tmp_path / "app_package").mkdir()
+    (tmp_path / "app_package" / "bot.py").write_text(APP.format("return []"), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     yield
@@ -112,6 +114,7 @@ def test_an_empty_reply_is_an_error_without_a_status() -> None:
         (["localhost:8000"], "Write http://localhost:8000 for the URL"),
         (["app_echo", "hello"], "Write app_echo:app for the app"),
         (["app_echo:"], "Write app_echo:app for the app"),
+        (["app_package.bot", "hello"], "Write app_package.bot:app for the app"),
         (["app_echo:make("], "Write app_echo:app for the app"),
         (["./app_missing.py"], "There is no file ./app_missing.py"),
         (["app_factory:make(1)"], "does not take these arguments"),
@@ -147,7 +150,9 @@ def test_what_cannot_be_done_is_one_line_and_status_2(words: list[str], says: st
 
 
 @pytest.mark.usefixtures("folder")
-@pytest.mark.parametrize("word", ["10:30", "at 10:30", "app_other", "a:b:8", "ratio 3:4"])
+@pytest.mark.parametrize(
+    "word", ["10:30", "at 10:30", "app_other", "app_echo.Thanks", "a:b:8", "ratio 3:4"]
+)
 def test_what_may_be_a_text_is_one(word: str) -> None:
     assert chat(word).exit_code == 0
 

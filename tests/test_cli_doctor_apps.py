@@ -238,6 +238,14 @@ def test_e7_a_store_of_ones_own_takes_a_turn_and_its_own_check_counts(
         assert f"      → {advice}" in result.stdout
 
 
+UNLISTED = """
+from starlette.applications import Starlette
+from convostate.asgi import ConversationMiddleware
+class App(Starlette):
+    @property
+    def routes(self): raise KeyError("a value")
+app = ConversationMiddleware(App())
+"""
 BARE = {
     "Flask": "from flask import Flask\napp = Flask(__name__)\n",
     "Bottle": "from bottle import Bottle\napp = Bottle()\n",
@@ -329,6 +337,32 @@ def test_an_app_that_raises_when_it_is_imported_is_a_fault_whose_text_is_not_sho
     assert (result.exit_code, result.stderr) == (1, "")
     assert " raises KeyError\n      → Fix the error of: python -c 'import texts_" in result.stdout
     assert "a value" not in result.stdout
+
+
+def test_routes_that_raise_when_they_are_listed_are_a_fault_whose_text_is_not_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = doctor(module(tmp_path, monkeypatch, UNLISTED))
+
+    assert (result.exit_code, result.stderr) == (1, "")
+    assert (
+        "fault listing the app's routes raises KeyError\n      → Fix the error in" in result.stdout
+    )
+    assert "a value" not in result.stdout
+
+
+@pytest.mark.parametrize("words", [["app"], []])
+def test_deferred_paths_on_a_store_that_keeps_no_texts_are_one_fault(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = module(tmp_path, monkeypatch, OWN_STORE.partition("\napp = ")[0])
+    app = module(tmp_path, monkeypatch, WRAPPED.format("lambda environ, start_response: []"))
+    environ = {"CONVOSTATE_STORE": store.replace(":app", ":Own")}
+    ill = doctor(*(words and [app]), **environ, CONVOSTATE_DEFER_PATHS="/sms")
+
+    assert (ill.exit_code, ill.stderr, ill.stdout.count("fault")) == (1, "", 1)
+    assert "this store does not keep texts that are answered later\n      → Set" in ill.stdout
+    assert doctor(*(words and [app]), **environ).exit_code == 0
 
 
 def test_an_app_that_cannot_be_imported_is_a_fault() -> None:

@@ -18,6 +18,7 @@ from convostate.errors import ConvostateError, UsageError
 from convostate.middleware import Middleware, find_middleware, interface_of, layers
 from convostate.settings import Settings
 from convostate.stores import store_for
+from convostate.turns import configure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -86,7 +87,7 @@ def _find_middleware(app: Any) -> tuple[Middleware | None, Finding | None]:
         return None, Finding.fault(error)
 
 
-_WRAP = "Wrap it: app = ConversationMiddleware(app), or app.wsgi_app = ConversationMiddleware(app.wsgi_app)"
+_WRAP = "Wrap it: ConvoState(app) in Flask, app = ConversationMiddleware(app) with everything else"
 _WRAP_ASGI = (
     "Wrap it: app.add_middleware(ConversationMiddleware), or app = ConversationMiddleware(app), from "
     "convostate.asgi"
@@ -136,8 +137,7 @@ def _load(name: str) -> tuple[Loaded, Finding | None]:
 def _examine_environment() -> Generator[Finding, None, Finding | None]:
     """Examine the settings of the environment; returns the fault that makes them unusable, or None."""
     try:
-        settings = Settings.from_environ(os.environ)
-        store = store_for(settings)
+        settings, store, _ = configure(Settings.from_environ(os.environ), None, store_for)
     except UsageError as error:
         faults = Settings.faults(os.environ) or [error]  # the settings are valid, the store is not
         yield from map(Finding.fault, faults)

@@ -58,7 +58,8 @@ def correct_app(word: str) -> str:
     if re.fullmatch(r"(localhost|[0-9]+(\.[0-9]+){3}):[0-9]+(/\S*)?", word):
         return f"http://{word} for the URL"
     module = word.partition(":")[0]
-    if not is_app(word) and re.fullmatch(r"[\w./\\-]+", module) and _is_here(module):
+    file = module if "/" in module else module.replace(".", "/")
+    if not is_app(word) and re.fullmatch(r"[\w./\\-]+", module) and _is_here(file):
         return f"{module}:app for the app"
     return ""
 

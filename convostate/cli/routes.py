@@ -173,7 +173,15 @@ def examine_routes(
         suffix: The suffix of each URL.
     """
     framework, holder = _find_framework(app, inner)
-    routes = {} if framework is None else dict(sorted(framework.routes(holder)))
+    try:
+        routes = {} if framework is None else dict(sorted(framework.routes(holder)))
+    except Exception as error:  # noqa: BLE001  # Django imports the app's URLs here, and runs its code
+        yield Finding(
+            "fault",
+            f"listing the app's routes raises {type(error).__name__}",
+            "Fix the error in the module of the routes, such as urls.py",
+        )
+        return
     if routes:
         yield from _examine_guards(routes, settings, suffix)
     else:
