@@ -661,9 +661,12 @@ def _fill(settings: Settings, given: Mapping[str, Any]) -> list[UsageError]:
     if values.get("keys", "wrong") is None:
         variable = Settings.keys.variable
         faults.append(UsageError(f"{variable} is not set. {_SET_KEY.format(variable=variable)}"))
-    elif values.keys() >= {"keys", "index_key", "lifetime", "store"}:
+    if values.keys() >= {"lifetime", "store"}:
         # For the store that is named. The one in use may be another, of the caller's: see `turns`.
-        faults += map(UsageError, _store_faults(settings, server_side=settings.store != "cookie"))
+        server_side = settings.store != "cookie"
+        has_keys = values.get("keys") is not None and "index_key" in values
+        found = _store_faults(settings, server_side=server_side, has_keys=has_keys)
+        faults += map(UsageError, found)
     return faults
 
 
@@ -686,8 +689,9 @@ def check_names(given: Iterable[str]) -> None:
             raise UsageError(f"There is no setting {name}. {advice}")
 
 
-def _store_faults(settings: Settings, *, server_side: bool) -> Iterator[str]:
-    if server_side and settings.index_key is None and len(settings.keys.keys) > 1:
+def _store_faults(settings: Settings, *, server_side: bool, has_keys: bool = True) -> Iterator[str]:
+    is_unnamed = server_side and has_keys and settings.index_key is None
+    if is_unnamed and len(settings.keys.keys) > 1:
         yield (
             "CONVOSTATE_KEYS holds several keys, and with a server-side store one key names the "
             "conversations: with another key all of them would be lost. "

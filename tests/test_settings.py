@@ -308,6 +308,14 @@ O9 = {
         {"CONVOSTATE_KEYS": KEY, "CONVOSTATE_PATHS": "sms", "CONVOSTATE_LIFETIME": "5h"},
         ["CONVOSTATE_PATHS has a pattern", "TWILIO_AUTH_TOKEN is not set", "CONVOSTATE_LIFETIME must be from 60 s to 4 h"],
     ),
+    "the key missing, and a lifetime that does not go with the store": (
+        {"TWILIO_AUTH_TOKEN": TOKEN, "CONVOSTATE_LIFETIME": "5h"},
+        ["CONVOSTATE_KEYS is not set", "CONVOSTATE_LIFETIME must be from 60 s to 4 h"],
+    ),
+    "a wrong key, and a lifetime that no store has": (
+        {**LEAST, "CONVOSTATE_KEYS": f"{KEY},x", "CONVOSTATE_STORE": "memory", "CONVOSTATE_LIFETIME": "31d"},
+        ["CONVOSTATE_KEYS cannot be used: sealing key 2", "CONVOSTATE_LIFETIME must be from 60 s to 30 days"],
+    ),
     "a setting that is wrong has one fault": (
         {**LEAST, "CONVOSTATE_KEYS": "x", "CONVOSTATE_LIFETIME": "x"},
         ["CONVOSTATE_KEYS cannot be used: sealing key 1", "CONVOSTATE_LIFETIME is not a number of s, m, h or d"],
