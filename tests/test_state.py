@@ -107,6 +107,21 @@ def test_a_new_state_is_empty_and_an_empty_one_need_not_be_new() -> None:
     assert state(None) == state({}) == {}
 
 
+@pytest.mark.parametrize("content", [None, {}, {"a": 1}], ids=["new", "empty", "kept"])
+def test_a_copy_that_is_not_stored_is_writable_and_as_new_as_its_original(
+    content: dict[str, Any] | None,
+) -> None:
+    error = SealError("forged", "x")
+    original = state(content, lost=error, locked=OVER)
+    found = original.unkept()
+    assert (found, found.is_new, found.lost) == (original, content is None, error)
+    assert (found.pair, found.started_at, found.expires_at, found.lifetime) == (
+        PAIR, original.started_at, original.expires_at, original.lifetime,
+    )  # fmt: skip
+    found["b"] = 2
+    assert "b" not in original
+
+
 def test_the_moments_are_aware_and_in_utc() -> None:
     opened = state(None, started_ms=1_700_000_000_123, expires_ms=1_700_003_600_000)
     assert opened.started_at == datetime(2023, 11, 14, 22, 13, 20, 123000, tzinfo=timezone.utc)

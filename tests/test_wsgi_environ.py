@@ -55,6 +55,8 @@ def test_w11_the_webhooks_parameters_are_read_only() -> None:
 def test_a_request_that_was_not_wrapped_is_a_usage_error(ask: Callable[..., Any]) -> None:
     with pytest.raises(UsageError, match=r"did not come through .*Wrap the app"):
         serve(asking(ask, []), signed())
+    with pytest.raises(UsageError, match=r"did not come through .*Wrap the app"):
+        ask({"type": "http", "method": "POST"})
 
 
 @pytest.mark.parametrize("ask", [state_from, webhook_from])
