@@ -70,9 +70,10 @@ def _accounts() -> list[Account]:
 
 def _watch() -> None:
     """Patch twilio's client, now or once it is imported, and the look-up of host names."""
-    if socket.getaddrinfo is not _addresses:
-        global _own_addresses
-        _own_addresses, socket.getaddrinfo = socket.getaddrinfo, _addresses
+    global _own_addresses
+    with _lock:
+        if socket.getaddrinfo is not _addresses:
+            _own_addresses, socket.getaddrinfo = socket.getaddrinfo, _addresses
     module = sys.modules.get(_CLIENT)
     if module is not None:
         _patch(module)
