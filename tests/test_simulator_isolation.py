@@ -6,12 +6,15 @@ Each case is a process of its own in which every socket but a loopback one is re
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from werkzeug.wrappers import Request, Response
 
+from convostate.testing import TwilioSimulator
 from tests.phoning import ask, phone_server
 
 if TYPE_CHECKING:
@@ -185,6 +188,27 @@ def test_e4_no_http_client_of_the_apps_own_reaches_twilio() -> None:
         "another host False",
         "['answered']",
     ]
+
+
+def test_e4_a_tool_that_looks_names_up_by_itself_does_not_open_the_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked_up: list[Any] = []
+    phone = TwilioSimulator(Request.application(lambda _: Response("ok"))).phone("+15550100001")
+    phone.text("hello")
+    before = socket.getaddrinfo
+
+    def counted(host: Any, *args: Any, **kwargs: Any) -> Any:
+        looked_up.append(host)
+        return before(host, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", counted)
+    phone.text("hello")
+    with pytest.raises(OSError, match=r"twilio\.rest\.Client"):
+        socket.getaddrinfo(b"api.twilio.com", 443)
+    assert socket.getaddrinfo("127.0.0.1", 443)
+
+    assert looked_up == ["127.0.0.1"]
 
 
 CHAT = """

@@ -16,11 +16,12 @@ import sys
 import threading
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import wraps
 from importlib.machinery import PathFinder
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from importlib.machinery import ModuleSpec
     from types import ModuleType
 
@@ -70,10 +71,10 @@ def _accounts() -> list[Account]:
 
 def _watch() -> None:
     """Patch twilio's client, now or once it is imported, and the look-up of host names."""
-    global _own_addresses
     with _lock:
-        if socket.getaddrinfo is not _addresses:
-            _own_addresses, socket.getaddrinfo = socket.getaddrinfo, _addresses
+        # Another tool may have replaced the function since, and may call ours.
+        if getattr(socket.getaddrinfo, "__code__", None) is not _RESOLVE_OTHERS:
+            socket.getaddrinfo = _without_twilio(socket.getaddrinfo)
     module = sys.modules.get(_CLIENT)
     if module is not None:
         _patch(module)
@@ -81,23 +82,24 @@ def _watch() -> None:
         sys.meta_path.insert(0, _OnImport())
 
 
-_own_addresses: Any = None
+def _without_twilio(resolve: Callable[..., Any]) -> Callable[..., Any]:
+    """``socket.getaddrinfo``, which all HTTP clients use; but while an app is simulated, Twilio has no address."""
+
+    @wraps(resolve)
+    def resolve_others(host: Any, *args: Any, **kwargs: Any) -> Any:
+        name = host.decode("latin-1") if isinstance(host, bytes) else str(host)
+        if f".{name.lower().rstrip('.')}".endswith(".twilio.com") and _accounts():
+            raise socket.gaierror(
+                socket.EAI_FAIL,
+                "While an app is simulated, nothing is sent to Twilio. Send through twilio.rest.Client, "
+                "which the simulator answers",
+            )
+        return resolve(host, *args, **kwargs)
+
+    return resolve_others
 
 
-def _addresses(host: Any, *args: Any, **kwargs: Any) -> Any:
-    """As ``socket.getaddrinfo``, which all HTTP clients use; but Twilio has no address.
-
-    Raises:
-        socket.gaierror: The host is Twilio's, and an app is simulated.
-    """
-    name = host.decode("latin-1") if isinstance(host, bytes) else str(host)
-    if f".{name.lower().rstrip('.')}".endswith(".twilio.com") and _accounts():
-        raise socket.gaierror(
-            socket.EAI_FAIL,
-            "While an app is simulated, nothing is sent to Twilio. Send through twilio.rest.Client, "
-            "which the simulator answers",
-        )
-    return _own_addresses(host, *args, **kwargs)
+_RESOLVE_OTHERS = _without_twilio(socket.getaddrinfo).__code__
 
 
 class _OnImport:
