@@ -557,6 +557,13 @@ def test_e17_a_reply_that_the_server_cannot_send_keeps_nothing(header: tuple[byt
     assert remembered(middleware) == 0
 
 
+def test_e17_a_response_that_is_collected_is_not_said_to_be_chunked() -> None:
+    chunked = [*XML, (b"Transfer-Encoding", b"chunked"), (b"content-length", b"11")]
+    sent = asked(wrapped(saying({**START, "headers": chunked}, BODY)))
+    assert sent.status == 200
+    assert b"transfer-encoding" not in dict(sent.headers)
+
+
 def test_e17_an_asgi_app_may_close_the_connection() -> None:
     middleware = wrapped(saying({**START, "headers": [(b"connection", b" close")]}, BODY))
     assert dict(asked(middleware).headers)[b"connection"] == b"close"
