@@ -426,6 +426,28 @@ def test_an_app_places_a_call_and_the_person_answers_it() -> None:
         ada.answer()
 
 
+@pytest.mark.parametrize("status", ["no-answer", "busy", "failed"])
+def test_e8_a_call_that_nobody_answers_is_reported_and_listed(status: Any) -> None:
+    app = Hotline()
+    twilio = TwilioSimulator(app, "the-token")
+    phone, client = twilio.phone(ADA, texting=US), twilio.rest_client()
+    placed = client.calls.create(to=ADA, from_=US, url=END, status_callback=END)
+    client.calls.create(to=ADA, from_=US, url=END)
+
+    reply = phone.decline(status)
+    assert reply is not None
+    assert reply.status == 200
+    ((path, method, told),) = app.asked
+    assert (path, method, told["CallSid"]) == ("/ended", "POST", placed.sid)
+    assert (told["CallStatus"], told["To"], told["From"]) == (status, ADA, US)
+    assert [call.sid for call in client.calls.list(status=status)] == [placed.sid]
+
+    assert phone.decline() is None  # without a callback
+    assert len(app.asked) == 1
+    with pytest.raises(UsageError, match="does not ring"):
+        phone.decline()
+
+
 def test_an_app_places_a_call_with_its_first_document() -> None:
     app = Hotline(menu="<Say>Confirmed</Say>")
     twilio = TwilioSimulator(app, "the-token")

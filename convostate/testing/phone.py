@@ -219,17 +219,49 @@ class Phone:
         Raises:
             UsageError: The phone does not ring.
         """
-        if not self.ringing:
-            raise UsageError("The phone does not ring. Have the app place a call first")
-        call, account = self.ringing[0], self._account
-        account.ringing.remove(call)
-        params = call_params(account.sid, self.texting, self.number, outbound=True)
-        webhook = self._webhook("call", call.url, merged(params, {"CallSid": call.sid}))
+        call, account = self._next_ringing(), self._account
+        webhook = self._webhook("call", call.url, self._placed(call))
         webhook.method, webhook.fallback_url = call.method, call.fallback_url
         if call.twiml:
             webhook.url = webhook.url or account.urls.webhook
             webhook.inline = parse(call.twiml, call.twiml, "call")
         return Call(account, webhook, status_callback=call.status_callback, dial_status=dial_status)
+
+    def decline(self, status: Literal["no-answer", "busy", "failed"] = "no-answer") -> Reply | None:
+        """Leave the first call that the app has placed to this phone unanswered.
+
+        Args:
+            status: How the call ends.
+
+        Returns:
+            The app's reply to the call's status callback; None without a callback.
+
+        Raises:
+            UsageError: The phone does not ring.
+        """
+        call, account = self._next_ringing(), self._account
+        account.rest.resources[call.sid]["status"] = status
+        if not call.status_callback:
+            return None
+        ended = {"CallStatus": status, "CallDuration": "0", "Duration": "0"}
+        params = merged(self._placed(call), ended)
+        return account.deliver(self._webhook("status", call.status_callback, params))
+
+    def _next_ringing(self) -> RingingCall:
+        """The first call that rings, which then rings no more.
+
+        Raises:
+            UsageError: The phone does not ring.
+        """
+        if not self.ringing:
+            raise UsageError("The phone does not ring. Have the app place a call first")
+        call = self.ringing[0]
+        self._account.ringing.remove(call)
+        return call
+
+    def _placed(self, call: RingingCall) -> Params:
+        params = call_params(self._account.sid, self.texting, self.number, outbound=True)
+        return merged(params, {"CallSid": call.sid})
 
     def deliver_status(
         self,
@@ -283,7 +315,9 @@ class Phone:
         params = message_params(account.sid, self.texting, self.number, body, media)
         return self._webhook("message", urls.webhook, merged(params, extra or {}))
 
-    def _webhook(self, kind: Literal["message", "call"], url: str, params: Params) -> Webhook:
+    def _webhook(
+        self, kind: Literal["message", "call", "status"], url: str, params: Params
+    ) -> Webhook:
         urls, values = self._account.urls, dict(params)
         jar = self._account.jar(values.get("To", ""), values.get("From", ""))
         fallback = urls.voice_fallback or urls.fallback if kind == "call" else urls.fallback

@@ -219,7 +219,7 @@ def _accept(account: Account, form: Mapping[str, str], media: tuple[str, ...]) -
 
 
 def _place(account: Account, form: Mapping[str, str]) -> Answer:
-    """Place a call: it rings until `Phone.answer`."""
+    """Place a call: it rings until `Phone.answer` or `Phone.decline`."""
     to, from_, url = form.get("To", ""), form.get("From", ""), form.get("Url", "")
     if not to:
         return refused(21201)
@@ -296,7 +296,11 @@ def _new_resource(account: Account, kind: str, sid: str) -> dict[str, Any]:
 
 def _listed(account: Account, kind: str, fields: Fields) -> dict[str, Any]:
     """One page of the resources that match, newest first."""
-    filters = {name.lower(): values[0] for name, values in fields.items() if name in ("To", "From")}
+    filters = {
+        name.lower(): values[0]
+        for name, values in fields.items()
+        if name in ("To", "From", "Status")
+    }
     prefixes = {"Messages": ("SM", "MM"), "Calls": ("CA",)}[kind]
     found = [
         resource
