@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -512,6 +513,18 @@ app.include_router(outer, prefix="/v1")
 mounted.add_api_route("/sms", lambda: "", methods=["POST"])
 app.mount("/texts", mounted)
 """
+
+
+def test_o10_whoever_follows_the_advice_about_one_of_several_webhooks_guards_them_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = module(tmp_path, monkeypatch, INCLUDED)
+    ill = doctor(app, CONVOSTATE_PATHS="/other").stdout
+    found = set(re.findall(r"Set CONVOSTATE_PATHS=(\S+), or rename", ill))
+    assert ill.count("looks like a webhook and is not guarded") == 2
+    [advised] = found
+
+    assert "looks like a webhook" not in doctor(app, CONVOSTATE_PATHS=advised).stdout
 
 
 @pytest.mark.parametrize("route", ["/v1/bots/calls/begin", "/texts/sms"])

@@ -236,14 +236,14 @@ def _examine_guards(
             f"guarded as well: {', '.join(pages)}. Browsers and health checks get 403 there",
             f"{advice}, the paths that Twilio calls",
         )
-    for route in webhooks:
-        if route not in guarded:
-            extended = ",".join((*settings.paths, _pattern(route)))
-            yield Finding(
-                "fault",
-                f"{route} looks like a webhook and is not guarded",
-                f"Set CONVOSTATE_PATHS={extended}, or rename the route if browsers use it",
-            )
+    missing = [route for route in webhooks if route not in guarded]
+    extended = ",".join((*settings.paths, *dict.fromkeys(map(_pattern, missing))))
+    for route in missing:
+        yield Finding(
+            "fault",
+            f"{route} looks like a webhook and is not guarded",
+            f"Set CONVOSTATE_PATHS={extended}, or rename the route if browsers use it",
+        )
     if not guarded and not webhooks:
         advice = "Set CONVOSTATE_PATHS=/sms, the path that Twilio calls"
         yield Finding("fault", "no route is guarded", advice)
