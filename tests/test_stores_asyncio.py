@@ -15,6 +15,7 @@ from convostate.stores.aio import BEGINNING_THREADS, InLoop, InThreads, as_async
 from convostate.stores.base import Begun, Claim, Keep, Leave
 from tests.conversing import KEY, TOKEN
 from tests.redis_stage import count_in, token
+from tests.test_cli_doctor import doctor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -234,6 +235,14 @@ def make_nothing() -> None:
     return
 
 
+def make_without_disk() -> None:
+    raise OSError("a value")
+
+
+def make_without_database() -> None:
+    raise StoreError("down", "the database does not answer. Start it")
+
+
 def settings(store: str, **changes: Any) -> Settings:
     return Settings(auth_token=TOKEN, keys=KEY, store=store, **changes)
 
@@ -253,6 +262,7 @@ def test_e13_a_factory_makes_the_store_for_both_doors() -> None:
         (f"{__name__}:make_nothing", "does not return a store"),
         (f"{__name__}:make_none", "AttributeError"),
         (f"{__name__}:PATIENCE_S", "TypeError"),
+        (f"{__name__}:make_without_disk", "OSError"),
         ("tests.no_such_module:make", "a module that cannot be imported"),
         (f"{__name__}:make_for_asyncio", "makes a store for asyncio"),
     ],
@@ -261,6 +271,15 @@ def test_e13_a_factory_that_makes_no_store_is_refused_at_start_up(factory: str, 
     with pytest.raises(UsageError, match=words) as caught:
         store_for(settings(factory))
     assert "CONVOSTATE_STORE" in str(caught.value)
+    assert "a value" not in str(caught.value)
+
+
+def test_e13_a_factory_may_say_what_its_database_lacks() -> None:
+    with pytest.raises(StoreError, match="does not answer"):
+        store_for(settings(f"{__name__}:make_without_database"))
+    result = doctor(CONVOSTATE_STORE=f"{__name__}:make_without_database")
+    assert (result.exit_code, result.stderr) == (1, "")
+    assert "fault the database does not answer\n      → Start it" in result.stdout
 
 
 @pytest.mark.parametrize(

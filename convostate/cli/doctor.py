@@ -138,8 +138,8 @@ def _examine_environment() -> Generator[Finding, None, Finding | None]:
     """Examine the settings of the environment; returns the fault that makes them unusable, or None."""
     try:
         settings, store, _ = configure(Settings.from_environ(os.environ), None, store_for)
-    except UsageError as error:
-        faults = Settings.faults(os.environ) or [error]  # the settings are valid, the store is not
+    except ConvostateError as error:
+        faults = Settings.faults(os.environ) or (error,)  # the settings are valid, the store is not
         yield from map(Finding.fault, faults)
         return Finding.fault(error)
     yield from _examine_setup(settings, store)

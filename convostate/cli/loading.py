@@ -60,7 +60,7 @@ def correct_app(word: str) -> str:
     module = word.partition(":")[0]
     file = module if "/" in module else module.replace(".", "/")
     if not is_app(word) and re.fullmatch(r"[\w./\\-]+", module) and _is_here(file):
-        return f"{module}:app for the app"
+        return f"{module}:app for the app, if app is its name there"
     return ""
 
 

@@ -6,7 +6,7 @@ from importlib import import_module
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any
 
-from convostate.errors import UsageError
+from convostate.errors import ConvostateError, UsageError
 from convostate.settings import SERVER_STORES
 from convostate.stores.base import MAX_WAITING, MAX_WAITING_IN_LOOP, AsyncStore, Store, is_store
 from convostate.stores.cookie import CookieStore
@@ -89,13 +89,18 @@ def _made_by(factory: str) -> Any:
     module, _, name = factory.partition(":")
     try:
         store = getattr(import_module(module), name)()
-    except (ImportError, AttributeError, TypeError) as error:
-        what = "module that cannot be imported"
-        if not isinstance(error, ImportError):
-            what = "factory that cannot be called"
+    except ConvostateError:  # the store's own, such as a database that does not answer
+        raise
+    except Exception as error:
+        is_import = isinstance(error, ImportError)
+        what = (
+            "module that cannot be imported"
+            if is_import
+            else "factory that cannot be called, or fails"
+        )
         raise UsageError(
-            f"CONVOSTATE_STORE names a {what} ({type(error).__name__}). "
-            "Set CONVOSTATE_STORE=package.module:factory, a function without arguments that returns a store"
+            f"CONVOSTATE_STORE names a {what} ({type(error).__name__}). Set CONVOSTATE_STORE="
+            "package.module:factory, a function without arguments that returns a store with all methods of Store"
         ) from error
     if not is_store(store):
         raise UsageError(
