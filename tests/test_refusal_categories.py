@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 
 from convostate.errors import RequestError
@@ -9,7 +11,15 @@ from convostate.twilio.signature import Request, body_hash_matches
 from tests.proving import got, posted, prove
 from tests.served import ACCOUNT, ADA, BOB, URL, text
 
-TWO_SIDS = text(SmsSid="SM" + "9" * 32)
+OTHER_SID = "SM" + "9" * 32
+EMPTY_HASH = hashlib.sha256(b"").hexdigest()
+HASHED = f"{URL}?bodySHA256={hashlib.sha256(b'{}').hexdigest()}"
+
+
+def body_of(body: bytes, content_type: str, url: str = HASHED) -> Request:
+    return posted([], url=url, body=body, content_type=content_type)
+
+
 REFUSED: dict[str, tuple[Request, int, str]] = {
     "another method": (got(URL)._replace(method="PUT"), 405, "method"),
     "another type": (posted(text(), content_type="text/plain"), 415, "content-type"),
@@ -21,7 +31,16 @@ REFUSED: dict[str, tuple[Request, int, str]] = {
     "unsigned": (posted(text(), signature=""), 403, "unsigned"),
     "badly signed": (posted(text(), signature="A" * 28), 403, "signature"),
     "a sender twice": (posted([*text().items(), ("From", BOB)]), 403, "identity"),
-    "two SIDs": (posted(TWO_SIDS), 403, "identity"),
+    "two SIDs": (posted(text(SmsSid=OTHER_SID)), 403, "identity"),
+    "two SIDs, by the first": (posted(text(MessageSid=OTHER_SID)), 403, "identity"),
+    "two SIDs, by the last": (posted(text(SmsMessageSid=OTHER_SID)), 403, "identity"),
+    "a message with a field of a call": (posted(text(CallStatus="ringing")), 403, "identity"),
+    "a status of two words": (posted(text(SmsStatus="received x")), 403, "identity"),
+    "NUL in a sender": (posted(text(From=f"{ADA}\0")), 400, "form"),
+    "a multipart form": (body_of(b"{}", "multipart/form-data"), 415, "content-type"),
+    "a GET with two hashes": (got(f"{HASHED}&bodySHA256=0"), 415, "content-type"),
+    "another body than was hashed": (body_of(b"[]", "application/json"), 415, "content-type"),
+    "a hashed body that is not JSON": (body_of(b"{}", "text/plain"), 415, "content-type"),
     "an account in the query alone": (
         posted({"Body": "hi"}, url=f"{URL}?AccountSid=AC1"),
         403,
@@ -40,8 +59,13 @@ def test_a_refusal_has_its_status_and_category(
     assert (caught.value.status, caught.value.category) == (status, category)
 
 
-def test_a_verified_request_has_no_diagnosis() -> None:
-    assert prove(posted(text())).account_sid == ACCOUNT
+@pytest.mark.parametrize("request_", [
+    pytest.param(posted(text()), id="a form"), pytest.param(posted(text(), url=f"{URL}?AccountSid={ACCOUNT}"), id="its account in the query too"),
+    pytest.param(got(f"{URL}?AccountSid={ACCOUNT}"), id="a GET"), pytest.param(body_of(b"{}", "application/json", f"{HASHED}&AccountSid={ACCOUNT}"), id="JSON"),
+    pytest.param(body_of(b"", "", f"{URL}?AccountSid={ACCOUNT}&bodySHA256={EMPTY_HASH}"), id="an empty body"),
+])  # fmt: skip
+def test_a_request_that_twilio_signed_is_not_refused(request_: Request) -> None:
+    assert prove(request_).account_sid == ACCOUNT
 
 
 def test_a_hash_that_is_not_text_matches_no_body() -> None:
