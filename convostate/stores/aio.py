@@ -164,25 +164,20 @@ class InLoop(AsyncStore):
         return getattr(self.store, "work", None)
 
     async def begin(self, claim: Claim, cookies: str, now: float) -> Begun | Replay:
-        """As `Store.begin`."""
         return self.store.begin(claim, cookies, now)
 
     async def write(self, begun: Begun, token: bytes | None, lifetime_s: float, now: float) -> None:
-        """As `Store.write`."""
         self.store.write(begun, token, lifetime_s, now)
 
     async def commit(
         self, begun: Begun, outcome: Outcome, reply: Reply | None, now: float
     ) -> Headers:
-        """As `Store.commit`."""
         return self.store.commit(begun, outcome, reply, now)
 
     async def abort(self, begun: Begun) -> None:
-        """As `Store.abort`."""
         self.store.abort(begun)
 
     async def peek(self, claim: Claim, now: float) -> bytes | None:
-        """As `Store.peek`."""
         return self.store.peek(claim, now)
 
     async def calls(self, claim: Claim) -> list[str]:
@@ -191,11 +186,9 @@ class InLoop(AsyncStore):
         return [] if find is None else find(claim)
 
     async def erase(self, claim: Claim, *, replies: bool) -> None:
-        """As `Store.erase`."""
         self.store.erase(claim, replies=replies)
 
     async def close(self) -> None:
-        """As `Store.close`."""
         self.store.close()
 
 

@@ -76,7 +76,6 @@ class MemoryWork:
         self._dead: set[tuple[str, str]] = set()
 
     async def defer(self, begun: Begun, queue: str, text: bytes, now: float | None) -> None:
-        """See `WorkStore.defer`."""
         lease: Any = begun.lease
         lease.deferred = (queue, text, now)
 
@@ -95,7 +94,6 @@ class MemoryWork:
         return True
 
     async def due(self, queue: str, most: int, now: float | None) -> list[Hint]:
-        """See `WorkStore.due`."""
         moment = _moment(now)
         with self._lock:
             found = [each for each, at in self._due.items() if each[0] == queue and at <= moment]
@@ -106,7 +104,6 @@ class MemoryWork:
     async def take(
         self, hint: Hint, burst_s: float, lease_s: float, now: float | None
     ) -> Taken | None:
-        """See `WorkStore.take`."""
         moment = _moment(now)
         with self._lock:
             kept = self._find(hint.name, moment)
@@ -133,14 +130,12 @@ class MemoryWork:
             return None
 
     async def renew(self, taken: Taken, lease_s: float) -> None:
-        """See `WorkStore.renew`."""
         with self._lock:
             self._held(taken).work.lease_ends = time.monotonic() + lease_s
 
     async def keep(
         self, taken: Taken, outcome: Outcome, replies: list[bytes], now: float | None
     ) -> None:
-        """See `WorkStore.keep`."""
         moment = _moment(now)
         with self._lock:
             kept = self._held(taken)
@@ -157,7 +152,6 @@ class MemoryWork:
     async def settle(
         self, taken: Taken, entries: list[bytes], reason: str, now: float | None
     ) -> None:
-        """See `WorkStore.settle`."""
         moment = _moment(now)
         with self._lock:
             work = self._held(taken).work
@@ -175,7 +169,6 @@ class MemoryWork:
                     work.touched = moment
 
     async def rest(self, taken: Taken, tries: int, seconds: float, now: float | None) -> None:
-        """See `WorkStore.rest`."""
         moment = _moment(now)
         with self._lock:
             kept = self._held(taken)
@@ -186,12 +179,10 @@ class MemoryWork:
             kept.wake_next()
 
     async def dead(self, queue: str) -> list[Hint]:
-        """See `WorkStore.dead`."""
         with self._lock:
             return [Hint(name, where) for where, name in sorted(self._dead) if where == queue]
 
     async def letters(self, hint: Hint, *, retry: bool, now: float | None) -> list[DeadLetter]:
-        """See `WorkStore.letters`."""
         moment = _moment(now)
         with self._lock:
             work = self._find(hint.name, moment).work
@@ -208,7 +199,6 @@ class MemoryWork:
             return found
 
     async def backlog(self, claim: Claim) -> Backlog:
-        """See `WorkStore.backlog`."""
         with self._lock:
             work = self._find(claim.name, 0).work or Work()
             return Backlog(

@@ -447,14 +447,12 @@ class AsyncRedisStore(RedisTurns):
         return "AsyncRedisStore(…)"
 
     async def write(self, begun: Begun, token: bytes | None, lifetime_s: float, now: float) -> None:
-        """See `AsyncStore.write`."""
         write = super().write
         await self._tasks.in_order(begun, lambda: write(begun, token, lifetime_s, now))
 
     async def commit(
         self, begun: Begun, outcome: Outcome, reply: Reply | None, now: float
     ) -> Headers:
-        """See `AsyncStore.commit`."""
         commit = super().commit
         headers: Headers = await self._tasks.in_order(
             begun, lambda: commit(begun, outcome, reply, now)
@@ -462,6 +460,5 @@ class AsyncRedisStore(RedisTurns):
         return headers
 
     async def abort(self, begun: Begun) -> None:
-        """See `AsyncStore.abort`."""
         abort = super().abort
         await self._tasks.in_order(begun, lambda: abort(begun))

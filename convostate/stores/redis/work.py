@@ -70,7 +70,6 @@ class RedisWork:
         self._turns = turns
 
     async def defer(self, begun: Begun, queue: str, text: bytes, now: float | None) -> None:
-        """See `WorkStore.defer`."""
         lease: Any = begun.lease
         lease.deferred = (text, _us(now))
         shards = await self._shards(queue)
@@ -81,7 +80,6 @@ class RedisWork:
             await lease.connection.run(SCHEDULE, [f"cs1:{{{shard}}}z"], *args, after_timeout=True)
 
     async def due(self, queue: str, most: int, now: float | None) -> list[Hint]:
-        """See `WorkStore.due`."""
         hints: list[Hint] = []
         failure: StoreError | None = None
         for shard in await self._shards(queue):
@@ -101,7 +99,6 @@ class RedisWork:
     async def take(
         self, hint: Hint, burst_s: float, lease_s: float, now: float | None
     ) -> Taken | None:
-        """See `WorkStore.take`."""
         claim, worker = Claim(hint.name), self._turns.client.current().unique()
         _, answer, *rest = await self._turns.ask(
             TAKE, claim, slice(0, 4), worker, int(lease_s * 1000), int(burst_s * _S),
@@ -117,13 +114,11 @@ class RedisWork:
         )
 
     async def renew(self, taken: Taken, lease_s: float) -> None:
-        """See `WorkStore.renew`."""
         await self._ask(RENEW, taken, int(lease_s * 1000))
 
     async def keep(
         self, taken: Taken, outcome: Outcome, replies: list[bytes], now: float | None
     ) -> None:
-        """See `WorkStore.keep`."""
         to_do, state, lifetime_ms = "leave", b"", 1
         if isinstance(outcome, Keep):
             to_do, state = "keep", outcome.token
@@ -136,7 +131,6 @@ class RedisWork:
     async def settle(
         self, taken: Taken, entries: list[bytes], reason: str, now: float | None
     ) -> None:
-        """See `WorkStore.settle`."""
         if reason:  # first, so that no dead letter is unlisted if this process dies
             await self._list(taken.hint)
         await self._ask(SETTLE, taken, reason, _us(now), _KEEP_MS, _MOST_LETTERS, *entries)
@@ -144,7 +138,6 @@ class RedisWork:
             await self._list(taken.hint)
 
     async def rest(self, taken: Taken, tries: int, seconds: float, now: float | None) -> None:
-        """See `WorkStore.rest`."""
         delay_us = int(seconds * _S)
         left = await self._ask(
             REST, taken, tries, delay_us, _us(now), _KEEP_MS, _HANDOVER_MS, which=slice(0, 3)
@@ -155,7 +148,6 @@ class RedisWork:
             await self._look_again(taken.hint, None, now)
 
     async def dead(self, queue: str) -> list[Hint]:
-        """See `WorkStore.dead`."""
         hints: list[Hint] = []
         for shard in await self._shards(queue):
             _, _, *names = await self._turns.ask(DUE, Claim(shard), "x", _MOST_LETTERS, 0, "")
@@ -163,7 +155,6 @@ class RedisWork:
         return hints
 
     async def letters(self, hint: Hint, *, retry: bool, now: float | None) -> list[DeadLetter]:
-        """See `WorkStore.letters`."""
         claim = Claim(hint.name)
         if retry:
             await self._look_again(hint._replace(ticket=""), 0, now)
@@ -182,7 +173,6 @@ class RedisWork:
         ]
 
     async def backlog(self, claim: Claim) -> Backlog:
-        """See `WorkStore.backlog`."""
         _, texts, answering, replies, dead = await self._turns.ask(BACKLOG, claim, "")
         return Backlog(texts, bool(answering), replies, dead)
 
