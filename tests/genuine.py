@@ -125,7 +125,7 @@ def sms(by: Sender) -> Params:
 def mms(by: Sender) -> Params:
     count = by.random.randint(1, 10)
     media = {
-        f"MediaUrl{n}": f"https://api.twilio.com/2010-04-01/Accounts/{ACCOUNT}/Media/{by.sid('ME')}"
+        f"MediaUrl{n}": f"https://api.twilio.com/2010-04-01/Accounts/{ACCOUNT}/Media/{by.sid('ME')}{by.some(['', '?From=%2B15550100001&To=1'])}"
         for n in range(count)
     }
     media |= {
@@ -208,7 +208,7 @@ def call(by: Sender, caller: str = "", called: str = US, **more: str) -> Params:
         else {}
     )
     more = {**by.few({"ForwardedFrom": by.number(), "CallerName": by.some(["FROM HOME", "SMITH", "From Home", "To Go"]), "ParentCallSid": by.sid("CA"),
-                      "CallToken": quote_plus("".join(by.random.choices(TOKEN_CHARS, k=700))), "StirVerstat": "TN-Validation-Passed-A",
+                      "CallToken": quote_plus("".join(by.random.choices(TOKEN_CHARS, k=700))), "StirVerstat": "TN-Validation-Passed-A", "ErrorCode": "11205", "ErrorUrl": f"{ORIGIN}/voice", "CallReason": by.text(3),
                       "AddOns": json.dumps({"results": {"name": by.text(2)}})}, 0.2), **more}  # fmt: skip
     return {"AccountSid": ACCOUNT, "ApiVersion": "2010-04-01", "CallSid": by.sid("CA"), "CallStatus": by.some(["ringing", "in-progress", "completed", "no-answer"]),
             "Direction": by.some(["inbound", "outbound-api", "outbound-dial"]), "From": caller, "To": called, **legacy, **by.places("From", "To"), **more}  # fmt: skip
@@ -318,6 +318,20 @@ def conference(by: Sender) -> Params:
             "Coaching": "false", "EndConferenceOnExit": "false", "StartConferenceOnEnter": "true", **by.few({"CallSidToCoach": by.sid("CA"), "CallSidEndingConference": by.sid("CA"), "ParticipantLabel": by.text(2), "ReasonParticipantLeft": "hung_up"})}  # fmt: skip
 
 
+def beside_a_call(by: Sender) -> Params:
+    """Streams, SIPREC, fax, answering machines, payments, encrypted recordings."""
+    mine = {"AccountSid": ACCOUNT, "CallSid": by.sid("CA"), "Timestamp": "2026-11-25T12:00:00.000Z"}
+    name = by.some(["From15550100001To15550100002", by.text(2)])
+    return by.random.choice([
+        {**mine, "StreamSid": by.sid("MZ"), "StreamName": name, "StreamEvent": "stream-started"},
+        {**mine, "SiprecSid": by.sid("SR"), "SiprecName": name, "SiprecEvent": "siprec-started", "ConnectorName": "recorder"},
+        {"AccountSid": ACCOUNT, "FaxSid": by.sid("FX"), "FaxStatus": "received", "Direction": "inbound", "From": by.number(), "To": US, "RemoteStationId": by.text(2), "ApiVersion": "v1"},
+        {**mine, "AnsweredBy": "machine_end_beep", "MachineDetectionDuration": "3200"},
+        {**mine, "PaymentSid": by.sid("PK"), "Capture": "payment-card-number", "PaymentCardNumber": "xxxxxxxxxxxx1111", "PartialResult": "true", "Required": "expiration-date", "For": "payment-card-number"},
+        {**mine, "RecordingSid": by.sid("RE"), "RecordingStatus": "completed", "EncryptionDetails": json.dumps({"encrypted_cek": "".join(by.random.choices(TOKEN_CHARS, k=344)), "iv": "x", "public_key_sid": by.sid("CR")})},
+    ])  # fmt: skip
+
+
 def task_router(by: Sender) -> Params:
     attributes = json.dumps(
         {
@@ -369,19 +383,20 @@ def studio(by: Sender) -> Params:
 
 
 def other_product(by: Sender) -> Params:
-    """Proxy, Verify, Video, Sync."""
+    """Proxy, Verify, Video, Conversations, Sync."""
     return by.random.choice([
         {"AccountSid": ACCOUNT, "interactionSid": by.sid("KI"), "interactionSessionSid": by.sid("KC"), "interactionAccountSid": ACCOUNT, "interactionData": json.dumps({"body": by.text()}),
          "inboundParticipantSid": by.sid("KP"), "inboundResourceSid": by.sid("SM"), "inboundResourceStatus": "received"},
         {"AccountSid": ACCOUNT, "type": "approved", "sid": by.sid("YX"), "service_sid": by.sid("VA"), "factor_sid": by.sid("YF"), "identity": by.text(2)},
         {"AccountSid": ACCOUNT, "RoomSid": by.sid("RM"), "RoomName": by.text(2), "RoomStatus": "in-progress", "RoomType": "group", "ParticipantIdentity": by.text(2), "ParticipantSid": by.sid("PA"),
          "StatusCallbackEvent": "participant-connected", "SequenceNumber": "2", "Timestamp": "2026-11-25T12:00:00.000Z"},
+        {"AccountSid": ACCOUNT, "EventType": "onParticipantAdded", "ConversationSid": by.sid("CH"), "ChatServiceSid": by.sid("IS"), "Identity": by.text(1), "MessagingBinding.Address": by.number(), "MessagingBinding.ProxyAddress": US, "RoleSid": by.sid("RL")},
         {"AccountSid": ACCOUNT, "EventType": "document_updated", "ServiceSid": by.sid("IS"), "DocumentSid": by.sid("ET"), "DocumentData": json.dumps({"text": by.text()}), "Identity": "ada"},
     ])  # fmt: skip
 
 
 _PRODUCTS = [sms, mms, whatsapp, rcs, messenger, message_status, call, client_call, sip_call, gather, recording, transcription, live_transcription, dial, relay, conference,
-             task_router, debugger, conversation, studio, other_product]  # fmt: skip
+             task_router, debugger, conversation, studio, other_product, beside_a_call]  # fmt: skip
 FORMS: dict[str, Callable[[Sender], Params]] = {each.__name__: each for each in _PRODUCTS}
 
 

@@ -151,9 +151,10 @@ LINK = f"https://example.com/a?From=%2B15550100001&To=%2B15550100002&MessageSid=
 @pytest.mark.parametrize("params", [
     text(NumMedia="1", MediaUrl0=LINK, MediaContentType0="image/png"), text(From="Mallory", NumMedia="1", MediaUrl0=LINK),
     call(ErrorUrl=LINK, ErrorCode="11200"), call(From="Restricted", ErrorUrl=f"https://example.com/a?q=From%2B1&CallSid={CALL}"),
+    call(ErrorUrl="https://example.com/voice", SpeechResult=f"From{BOB}To{US}Zz"), call(From="sip:a@b", ErrorUrl="https://example.com/voice", **{"SipHeader_X-From": BOB}),
     call(From="client:ada", Extra=f'{{"From":"{BOB}","CallSid":"{CALL}"}}'),
     {"AccountSid": ACCOUNT, "From": "FromTheBank", "To": BOB, "MessageSid": SID, "SmsSid": SID, "MessageStatus": "sent", "SmsStatus": "sent"},
-], ids=["a picture's link", "a word's picture", "a call's fallback", "a hidden caller's fallback", "a client's JSON", "our own name, in a status"])  # fmt: skip
+], ids=["a picture's link", "a word's picture", "a call's fallback", "a hidden caller's fallback", "a fallback and speech", "a fallback and a header", "a client's JSON", "our own name, in a status"])  # fmt: skip
 def test_g4_g5_a_link_that_names_a_sender_hides_none(params: Params) -> None:
     assert dict(prove(posted(params)).params) == params
 
@@ -172,6 +173,20 @@ def test_a06_a_sender_that_is_no_number_is_found_behind_a_picture(sender: str) -
     assert glued(read) == glued(true)
     assert status_of(posted(read, signature=oracle_sign(URL, true))) == 403
     assert status_of(posted({**true, "Body": "hi"})) == 200
+
+
+def test_a06_a_caller_in_the_query_of_a_get_that_failed_is_not_the_caller() -> None:
+    url = "https://example.com/voice?SpeechResult=xFrom15550100001"
+    true = call(ErrorUrl=f"{url}G", SpeechResult="x")
+    read = {
+        **changed(true, "SpeechResult"),
+        "ErrorUrl": url.removesuffix("From15550100001"),
+        "From": "15550100001",
+        "G": f"From{MALLORY}SpeechResultx",
+    }
+    assert glued(read) == glued(true)
+    assert status_of(posted(read, signature=oracle_sign(URL, true))) == 403
+    assert status_of(posted({**true, "ErrorUrl": "https://example.com/voice"})) == 200
 
 
 WORKSPACE = f"WorkspaceSidWS{HEX}{HEX}"

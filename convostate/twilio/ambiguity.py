@@ -108,7 +108,8 @@ _FREE = {
         **dict.fromkeys(
             ("CallSid", "Direction"), re.compile("AddOns|CallerName|DialSip(?:CallId|Header_)")
         ),
-        "From": re.compile("ErrorUrl|ForwardedFromsips?:"),
+        # The query of a GET that failed holds what a caller said.
+        "From": re.compile(r"ErrorUrl[!->@-~]*\?|ForwardedFromsips?:"),
         "To": re.compile(
             "SpeechResult(?<!bleSpeechResult)|HandoffData|ReferTransferTarget|SipCallId|SipHeader_(?<!DialSipHeader_)"
         ),
