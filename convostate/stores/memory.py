@@ -137,11 +137,11 @@ class _Conversation:
 
     def queue_of(self, claim: Claim) -> deque[_Lease]:
         """The queue in which such a turn waits."""
-        name = "deferring" if claim.defers else "queue"
-        if getattr(self, name) is None:
-            setattr(self, name, deque())
-        queue: deque[_Lease] = getattr(self, name)
-        return queue
+        if claim.defers:
+            self.deferring = self.deferring or deque()
+            return self.deferring
+        self.queue = self.queue or deque()
+        return self.queue
 
     def first(self) -> _Lease | None:
         """The turn that is next."""
