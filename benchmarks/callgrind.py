@@ -70,19 +70,24 @@ def footprint(
         The footprint, and the instructions of each function with those of what it calls.
     """
     parts = [] if not functions else ["__main__:nothing", *functions]
+    few, many, *each = collected(
+        contender, (calls,), (3 * calls,), *((calls, part) for part in parts)
+    )
+    whole = many._replace(instructions=(many.instructions - few.instructions) / (2 * calls))
+    return whole, [(one.instructions - each[0].instructions) / calls for one in each[1:]]
+
+
+def collected(contender: Contender, *asked: tuple[Any, ...]) -> list[Footprint]:
+    """What callgrind counts in a warm process, for each request to `collect`."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, "out")
         options = ("instr-atstart=no", "collect-atstart=no", "dump-instr=yes", "compress-pos=no")
         words = ["valgrind", "-q", "--tool=callgrind", f"--callgrind-out-file={out}"]
         with Process(contender, *words, *(f"--{option}" for option in options)) as process:
             process.ask("cpu", WARM)
-            process.ask("collect", calls)
-            process.ask("collect", 3 * calls)
-            for part in parts:
-                process.ask("collect", calls, part)
-        few, many, *each = (read(Path(f"{out}.{n}")) for n in range(1, len(parts) + 3))
-    whole = many._replace(instructions=(many.instructions - few.instructions) / (2 * calls))
-    return whole, [(one.instructions - each[0].instructions) / calls for one in each[1:]]
+            for each in asked:
+                process.ask("collect", *each)
+        return [read(Path(f"{out}.{number}")) for number in range(1, len(asked) + 1)]
 
 
 def read(out: Path) -> Footprint:

@@ -133,7 +133,7 @@ def test_a_stage_is_a_part_of_the_turn_and_counted_without_what_counts_it(
 
 def test_a_plot_is_drawn_or_the_package_for_it_is_named(tmp_path: Path) -> None:
     drawn = tmp_path / "cost.svg"
-    process = benchmarks("growth", f"--plot={drawn}")
+    process = benchmarks("flask", f"--plot={drawn}")
     _, err = process.communicate()
     if find_spec("matplotlib") is None:
         assert process.returncode == 2
