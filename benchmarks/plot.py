@@ -32,7 +32,7 @@ def draw(results: Mapping[str, Result], where: Mapping[str, str], path: Path) ->
         for figure in result.figures
         if figure.unit == "×" and not figure.missing
     ]
-    canvas = Canvas(figsize=(9, 1.2 + 0.34 * len(bars)), layout="constrained")
+    canvas = Canvas(figsize=(11, 1.4 + 0.34 * len(bars)), layout="constrained")
     FigureCanvasSVG(canvas)
     axes = canvas.add_subplot()
     for place, bar in enumerate(bars):
@@ -49,6 +49,9 @@ def draw(results: Mapping[str, Result], where: Mapping[str, str], path: Path) ->
     for side, spine in axes.spines.items():
         spine.set_visible(side == "left")
         spine.set_color(TEXT)
-    note = f"1 = what it is compared with; upright lines are bounds\n{where['date']}, {where['python']}"
-    axes.set_xlabel(note, color=TEXT, fontsize=9)
+    note = (
+        "1 is what convostate is compared with. An upright line is a bound: green is within it, red over it, "
+        f"blue has none.\n{where['date']}, {where['python']}"
+    )
+    canvas.supxlabel(note, x=0.01, ha="left", color=TEXT, fontsize=9)
     canvas.savefig(path, format="svg", transparent=True)
