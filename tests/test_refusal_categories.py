@@ -9,7 +9,7 @@ import pytest
 from convostate.errors import RequestError
 from convostate.twilio.signature import Request, body_hash_matches
 from tests.proving import got, posted, prove
-from tests.served import ACCOUNT, ADA, BOB, URL, text
+from tests.served import ACCOUNT, ADA, BOB, FORM, URL, text
 
 OTHER_SID = "SM" + "9" * 32
 EMPTY_HASH = hashlib.sha256(b"").hexdigest()
@@ -61,7 +61,8 @@ def test_a_refusal_has_its_status_and_category(
 
 @pytest.mark.parametrize("request_", [
     pytest.param(posted(text()), id="a form"), pytest.param(posted(text(), url=f"{URL}?AccountSid={ACCOUNT}"), id="its account in the query too"),
-    pytest.param(got(f"{URL}?AccountSid={ACCOUNT}"), id="a GET"), pytest.param(body_of(b"{}", "application/json", f"{HASHED}&AccountSid={ACCOUNT}"), id="JSON"),
+    pytest.param(got(f"{URL}?AccountSid={ACCOUNT}"), id="a GET"), pytest.param(got(f"{URL}?AccountSid={ACCOUNT}")._replace(content_type=FORM), id="a GET with the type of a form"),
+    pytest.param(body_of(b"{}", "application/json", f"{HASHED}&AccountSid={ACCOUNT}"), id="JSON"),
     pytest.param(body_of(b"", "", f"{URL}?AccountSid={ACCOUNT}&bodySHA256={EMPTY_HASH}"), id="an empty body"),
 ])  # fmt: skip
 def test_a_request_that_twilio_signed_is_not_refused(request_: Request) -> None:

@@ -42,6 +42,7 @@ def without(params: dict[str, str], *names: str) -> dict[str, str]:
     pytest.param(text(), "message", PAIR, id="a message"),
     pytest.param(text(SmsStatus="received"), "message", PAIR, id="a message, as it is seen on the wire"),
     pytest.param(without(text(), "MessageSid", "SmsMessageSid"), "message", PAIR, id="a message of an older api"),
+    pytest.param(without(text(), "SmsSid", "SmsMessageSid"), "message", PAIR, id="a message with one SID"),
     pytest.param(text(SmsStatus="receiving"), "message", PAIR, id="a message underway"),
     pytest.param(text(From="whatsapp:+1555", To="whatsapp:+1666"), "message", PhonePair(ACCOUNT, "whatsapp:+1666", "whatsapp:+1555"),
                  id="a36 a message on a channel"),

@@ -78,7 +78,7 @@ def authenticate(request: Request, secrets: Secrets) -> tuple[Webhook, str]:
     if signed_form.is_unknown:
         learn(signed_form)
     _check_identity(request, form, signed)
-    if signed_form is form and "AccountSid" not in params:
+    if "AccountSid" not in params:
         _check_query(request.query)
     check_split(signed, signed_form, request.query, secrets.own_params)
     kind = kind_of(params) if body_hash is None else "other"
