@@ -93,6 +93,19 @@ def test_an_odd_value_comes_back(subtests: pytest.Subtests) -> None:
             assert typed(back["value"]) == typed(value)
 
 
+def test_encoding_leaves_every_container_as_it_is() -> None:
+    def made() -> dict[str, Any]:
+        return {
+            "dict": {"a": (1, 2), "b": {3}, "c": Decimal("-0"), "d": "x"},
+            "list": [(1, [(2,)]), {3}, Decimal("-0"), "x"],
+            "tuple": ([(1,)], {"a": {2}}),
+        }
+
+    state = made()
+    encode(state)
+    assert typed(state) == typed(made())
+
+
 def test_a_datetime_of_a_place_comes_back_with_its_instant_and_its_offset() -> None:
     twice = [datetime(2024, 10, 27, 2, 30, tzinfo=BERLIN, fold=fold) for fold in (0, 1)]
     back = decode(encode({"twice": twice}))
