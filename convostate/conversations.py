@@ -501,6 +501,7 @@ class Conversations(_Conversations):
             StateError: The state holds what cannot be kept. Nothing is sent.
             StoreError: ``down``, ``busy`` or ``lost``. Nothing is sent.
         """
+        check_client(client, is_async=isinstance(self, AsyncConversations))
         from_ = check_message(to, from_, state, if_exists, message)
         turn = self._turn(from_, to, account_sid or account_of(client), kind="start")
         async with self._hold(turn) as (store, begun):

@@ -419,13 +419,18 @@ def read_state(turn: Turn, token: bytes | None, now: float) -> State:
     content: dict[Any, Any] | None = None
     turn.started_ms, turn.expires_ms = now_ms, now_ms + turn.longest_ms
     lost: SealError | StoreError | None = turn.lost
+    is_of_caller = False
     if token is not None:
         try:
             opened = turn.sealer.open(token, turn.sealed_to, None if turn.store_decides else now_ms)
             if opened.data.startswith(turn.digest):  # otherwise it is another call's
                 content = codec.decode(opened.data[len(turn.digest) :])
         except SealError as error:
-            lost = SealError(error.reason, str(error))  # its frames and its cause stay here
+            is_of_caller = turn.pair is None and not turn.moves_expiry
+            if is_of_caller:  # a callback does not name the pair, and must not replace its cookie
+                log_unkept(turn.config, "with the cookie store a call's callback has no state")
+            else:
+                lost = SealError(error.reason, str(error))  # its frames and its cause stay here
         else:
             if content is not None:
                 turn.started_ms, turn.expires_ms = opened.started_ms, opened.expires_ms
@@ -446,7 +451,7 @@ def read_state(turn: Turn, token: bytes | None, now: float) -> State:
         lost=lost,
         locked=locked,
     )
-    turn.read_only = locked is not None
+    turn.read_only = locked is not None or is_of_caller
     return turn.state
 
 
@@ -673,26 +678,18 @@ def _reply_context(turn: Turn) -> bytes:
 # the like, which the methods of str find in less time and code than a regular expression.
 _is_token = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
 _is_sendable = re.compile(r"[\t\x20-\x7e\x80-\xff]*").fullmatch
-
-
-# RFC 2616 §13.5.1. They are the server's: wsgiref and waitress refuse them, and gunicorn drops them
-# (PEP 3333, "Other HTTP Features"). An ASGI server takes the others, but none takes every Transfer-Encoding.
-HOP_BY_HOP = frozenset(
+# RFC 2616 §13.5.1. They are the server's: gunicorn drops them, wsgiref and waitress fail (PEP 3333, "Other HTTP
+# Features"), and so do ASGI servers at a Transfer-Encoding. A turn's response is whole, so none is needed.
+_HOP_BY_HOP = frozenset(
     """connection keep-alive proxy-authenticate proxy-authorization te trailers transfer-encoding
     upgrade""".split()
 )
-TRANSFER_ENCODING = frozenset({"transfer-encoding"})
 
 
-def finish_headers(response: Response, config: TurnConfig, servers: Set[str]) -> bool:
-    """Refuse what the server could not send, and add the headers about caches.
+def finish_headers(response: Response, config: TurnConfig) -> bool:
+    """Refuse what the server could not send, drop what is the server's, and add the headers about caches.
 
     If the server found out, its 500 would come after the state was kept.
-
-    Args:
-        response: The app's; its headers are changed.
-        config: The installation's.
-        servers: The headers that only the server may send, in lower case.
 
     Returns:
         Whether the app sets a cookie of its own.
@@ -703,10 +700,11 @@ def finish_headers(response: Response, config: TurnConfig, servers: Set[str]) ->
     status = response.status
     if not (status.isascii() and status.isprintable()) and not _is_sendable(status):
         raise AssertionError("the app's status has a character that HTTP does not allow")
-    headers, missing = response.headers, list(config.cache_headers.values())
+    headers: list[tuple[str, str]] = []
+    missing = list(config.cache_headers.values())
     bodiless = "0" if status[:3] in ("204", "304") else None
     sets_cookie = False
-    for index, (name, value) in enumerate(headers):
+    for name, value in response.headers:
         if not (name.isascii() and name.replace("-", "").isalnum()) and not _is_token(name):
             raise AssertionError("a header of the app's has a name that HTTP does not allow")
         if not (value.isascii() and value.isprintable()) and not _is_sendable(value):
@@ -714,21 +712,19 @@ def finish_headers(response: Response, config: TurnConfig, servers: Set[str]) ->
                 f"the app's header {name} has a character that HTTP does not allow"
             )
         lower = name.lower()
-        if lower in servers:
-            raise AssertionError(f"the app's header {name} is one that only the server may send")
-        if value != value.strip(
-            " \t"
-        ):  # no recipient reads them (RFC 9110 §5.5), and h11 refuses them
-            headers[index] = (name, value := value.strip(" \t"))
+        if lower in _HOP_BY_HOP:
+            continue
+        sent = value.strip(" \t")  # no recipient reads these (RFC 9110 §5.5), and h11 refuses them
         ours = config.cache_headers.get(lower)
         if ours in missing:
             missing.remove(ours)
-        if ours and ours[1].lower() not in value.lower().replace(" ", "").split(","):
-            headers[index] = (name, f"{value}, {ours[1]}" if value else ours[1])
-        elif lower == "content-length" and value not in (str(len(response.body)), bodiless):
+        if ours and ours[1].lower() not in sent.lower().replace(" ", "").split(","):
+            sent = f"{sent}, {ours[1]}" if sent else ours[1]
+        elif lower == "content-length" and sent not in (str(len(response.body)), bodiless):
             raise AssertionError("the app's Content-Length is not the length of its body")
         sets_cookie = sets_cookie or lower == "set-cookie"
-    headers += missing
+        headers.append((name, sent))
+    response.headers[:] = headers + missing
     return sets_cookie
 
 

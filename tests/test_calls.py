@@ -143,6 +143,28 @@ def test_p9_a_recordings_callback_has_its_calls_state(kept: Line) -> None:
     assert kept.said(call()) == "3"
 
 
+def test_p9_a_recordings_callback_does_not_replace_the_cookie_of_its_call(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It names no pair, and the call's cookie opens for the pair only."""
+    line = Line(None)
+    line.said(call())
+
+    assert [line.said(recording()), line.said(recording())] == ["1", "1"]
+    assert line.seen[-1].lost is None
+    assert line.said(call()) == "2"
+    assert [record.getMessage() for record in caplog.records] == [
+        "writes to the session are dropped: with the cookie store a call's callback has no state"
+    ]
+
+
+def test_p9_a_withheld_callers_recording_has_the_state_of_the_call() -> None:
+    line = Line(None)
+    line.said(call(From="anonymous"))
+
+    assert [line.said(recording()), line.said(call(From="anonymous"))] == ["2", "3"]
+
+
 @pytest.mark.parametrize("status", ["completed", "busy", "failed", "no-answer", "canceled"])
 def test_p9_a_final_status_leaves_ten_minutes(kept: Line, status: str) -> None:
     kept.said(call())

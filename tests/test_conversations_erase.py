@@ -27,7 +27,7 @@ def test_peek_gives_a_copy_that_refuses_to_be_changed(world: World) -> None:
     assert isinstance(state, State)
     assert (state, state.is_new, state.pair.theirs) == ({"step": 1, "list": [1]}, False, ADA)
     assert state.expires_at.timestamp() == world.simulator.clock.now() + 4 * 3600
-    with pytest.raises(UsageError, match=r"peek\(\) gives a copy.*conversations\.turn"):
+    with pytest.raises(UsageError, match=r"peek\(\) returns a copy.*conversations\.turn"):
         state["step"] = 2
     state["list"].append(2)
     assert world.peek() == {"step": 1, "list": [1]}

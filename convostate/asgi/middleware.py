@@ -32,7 +32,6 @@ from convostate.stores.aio import Tasks, as_async_store
 from convostate.stores.base import Replay
 from convostate.turns import (
     MAX_RESPONSE_BYTES,
-    TRANSFER_ENCODING,
     Response,
     Turn,
     finish,
@@ -327,7 +326,7 @@ class ConversationMiddleware(Middleware):
         now = running.clock()
         nonces = os.urandom(2 * NONCE_BYTES)
         outcome = finish(turn, int(response.status[:3]), now, nonces[:NONCE_BYTES])
-        if finish_headers(response, self._config, TRANSFER_ENCODING):
+        if finish_headers(response, self._config):
             self._warn_of_cookies()
         reply = None if outcome is None else seal_reply(turn, response, now, nonces[NONCE_BYTES:])
         return response, outcome, reply, now

@@ -19,8 +19,6 @@ UNCOLLECTED = frozenset(
     f"http.response.{name}"
     for name in ("pathsend", "zerocopysend", "trailers", "early_hint", "push")
 )
-# Apps that stream set it. The response is sent whole, and some servers fail if a length stands beside it.
-_CHUNKED = (b"transfer-encoding", b"chunked")
 
 
 class Collector:
@@ -93,8 +91,6 @@ class Collector:
         for name, value in message.get("headers", ()):
             if not isinstance(name, bytes) or not isinstance(value, bytes):
                 raise AssertionError("a header of the app's is not a pair of bytes")
-            if (name.lower(), value.lower()) == _CHUNKED:
-                continue
             self._headers.append((name.decode("latin-1"), value.decode("latin-1")))
         if message.get("trailers", False):
             raise AssertionError("the app announced trailers, which this response does not offer")

@@ -20,7 +20,6 @@ from convostate.state import CLOCK_KEY, STATE_KEY, TURN_KEY, WEBHOOK_KEY
 from convostate.stores import store_for
 from convostate.stores.base import Replay, blocking
 from convostate.turns import (
-    HOP_BY_HOP,
     MAX_RESPONSE_BYTES,
     Response,
     Turn,
@@ -169,7 +168,7 @@ class ConversationMiddleware(Middleware):
         now = clock()
         nonces = os.urandom(2 * NONCE_BYTES)
         outcome = finish(turn, int(response.status[:3]), now, nonces[:NONCE_BYTES])
-        if finish_headers(response, self._config, HOP_BY_HOP):
+        if finish_headers(response, self._config):
             self._warn_of_cookies()
         if outcome is None or turn.begun is None:
             return response
