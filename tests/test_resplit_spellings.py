@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from urllib.parse import urlencode
 
 import pytest
@@ -258,6 +259,22 @@ def test_g3_a_sip_call_may_be_about_a_message() -> None:
     params = call(From="sip:bob@example.com", To="sip:us@example.com", AddOns='{"x": "Body"}')
     about = {"SipHeader_X-MessageSid": SID, "SipHeader_X-From": BOB, "SipHeader_X-Body": "hi"}
     assert dict(prove(posted(params | about)).params) == params | about
+
+
+ECHO = f"stop CallSid{CALL} please"  # an add-on repeats what it was asked about
+
+
+def test_g5_an_add_on_may_repeat_a_text_that_looks_like_a_call() -> None:
+    params = text(
+        "ok Directioninbound", From="HSBC", AddOns=json.dumps({"results": {"text": ECHO}})
+    )
+    assert dict(prove(posted(params)).params) == params
+
+
+@pytest.mark.parametrize("add_ons", [f'{{"text": "{ECHO}', f'{{"text": 1}} {ECHO}', f"[{ECHO}]"])
+def test_a06_add_ons_that_are_not_json_could_end_before_a_call(add_ons: str) -> None:
+    with pytest.raises(RequestError, match="could begin in it"):
+        prove(posted(text("ok Directioninbound", From="HSBC", AddOns=add_ons)))
 
 
 @pytest.mark.parametrize("query", [

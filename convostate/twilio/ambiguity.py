@@ -13,7 +13,8 @@ The rule:
 1. Find every place in the signed string where an identity field could begin: `From` or `To` before an
    address, the name of a SID before a SID, `Direction` before its value. A forger cannot remove the true
    places, because they are signed.
-2. Pass over the places that the form explains: that very parameter begins there.
+2. Pass over the places that the form explains: that very parameter begins there, or they are in the JSON of
+   an add-on, which could end nowhere else.
 3. Refuse if Twilio could have signed a webhook in which the field begins at another place. It could not if
    - no name of a later parameter follows the value (names are sorted), or
    - a field that such a webhook has before or after this one is not there (`_MESSAGE`, `_CALL`), or
@@ -37,6 +38,7 @@ of a client that chooses the names of its parameters.
 
 from __future__ import annotations
 
+import json
 import re
 from bisect import bisect_right
 from fnmatch import fnmatchcase
@@ -260,14 +262,24 @@ class _Reading:
             self.begins.setdefault(name, at)
             self.spans.append((at, middle, middle + len(value), name))
             at = middle + len(value)
-        self.run = _run_from(signed, self.begin, len(signed))
         self.client = signed.rfind("Fromclient:")
+        if self.client < 0:  # whose sender chooses names, so that AddOns may be another one's value
+            self._skip_add_ons()
+        self.run = _run_from(signed, self.begin, len(signed))
         self.tail = self.begins.get("SmsMessageSid", -len("Sms")) + len("Sms")
         self.later: dict[tuple[str, str, frozenset[str]], tuple[int, int, str]] = {}
         self.known: dict[tuple[str, int], int] = {}
         self.windows: dict[tuple[tuple[str, ...], str], tuple[int, int, int]] = {}
         self.channel = _channel_of(form.first.get("From", ""))
         self.decides = not _DECIDING.isdisjoint(form.first)
+
+    def _skip_add_ons(self) -> None:
+        """Look for nothing in the AddOns behind the account: no part of a JSON object is one, so it ends nowhere else."""
+        if [span[3] for span in self.spans[:2]] == ["AccountSid", "AddOns"]:
+            _, begin, end, _ = self.spans[1]
+            text = self.signed[begin:end]
+            if text.endswith("}") and _is_object(text):
+                self.signed = self.signed[:begin] + '"' * len(text) + self.signed[end:]
 
     def _places(self) -> Iterator[_Place]:
         signed = self.signed
@@ -583,6 +595,14 @@ def _is_lengthened(field: str, address: str) -> bool:
     if number is not None:
         return _later(field).match(address, number.end()) is not None
     return channel != "" and _later(field).search(address, len(channel) + 1) is not None
+
+
+def _is_object(text: str) -> bool:
+    """Whether it is a JSON object."""
+    try:
+        return type(json.loads(text)) is dict
+    except (ValueError, RecursionError):
+        return False
 
 
 def _channel_of(address: str) -> str:
