@@ -381,6 +381,19 @@ def test_g2_a_call_may_be_made_to_a_url_that_repeats_an_event_by_get() -> None:
         assert dict(prove(posted(params, url=url)).params) == params
 
 
+@pytest.mark.parametrize("cut", ["Timestamp=20", f"CallSid={CALL[:20]}", "tenant=4"])
+def test_a09_the_url_of_a_live_transcription_is_not_cut_in_an_earlier_value(cut: str) -> None:
+    spoken = f"AccountSid{OTHER}From15550666666"
+    event = {"tenant": "42", "AccountSid": ACCOUNT, "CallSid": CALL, "Timestamp": "2026", "TranscriptionEvent": "transcription-content", "TranscriptionData": spoken}  # fmt: skip
+    url = f"{URL}?{urlencode(event)}"
+    read, rest = url[: url.index(cut) + len(cut)], url[url.index(cut) + len(cut) :]
+    forged = {rest[:1]: rest[1:].removesuffix(spoken), "AccountSid": OTHER, "From": "15550666666"}
+    assert read + glued(forged) == url
+
+    assert status_of(posted(forged, url=read, signature=oracle_sign(url))) == 403
+    assert status_of(posted(text(), url=read)) == 200
+
+
 def test_a09_a_link_with_a_whole_webhook_may_be_in_a_text() -> None:
     link = f"https://example.com/sms/42?{urlencode(text('hi', From=BOB))}"
 

@@ -560,7 +560,8 @@ class _Reading:
         # The query's last value would go on in the form, so only a parameter with free text can be the last.
         last = self.signed[: self.begin].rpartition("&")[2].rpartition("?")[2].partition("=")[0]
         sids = [name for name in ("CallSid", *MESSAGE_SIDS) if _whole_sid(get.get(name, ""))]
-        is_event = "EventType" in get or _MARKS.get(last, "") in get
+        marks = _MARKS.values() if goes_on else [_MARKS.get(last, "")]
+        is_event = "EventType" in get or not get.keys().isdisjoint(marks)
         is_get = (
             is_event
             or (sids and "From" in get)
