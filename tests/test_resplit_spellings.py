@@ -354,11 +354,15 @@ def test_a09_the_url_of_an_event_by_get_is_not_a_shorter_url_and_a_form(
 
 @pytest.mark.parametrize("about", [{"Body": "", "ConversationSid": "CH" + "1" * 32, "MessageSid": "IM" + "1" * 32}, {"TaskAttributes": "", "TaskSid": "WT" + "1" * 32},
                                    {"TranscriptionData": "", "TranscriptionEvent": "transcription-content", "CallSid": CALL},
-                                   {"Payload": "", "PayloadType": "application/json"}])  # fmt: skip
+                                   {"Payload": "", "PayloadType": "application/json"}, {"ParticipantIdentity": "", "RoomSid": "RM" + "1" * 32}])  # fmt: skip
 def test_a09_an_event_by_get_is_not_a_url_and_a_message(about: Params) -> None:
     name, *_ = about
     body = f"AccountSid{OTHER}BodystopFrom15550666666MessageSid{SID}Zz"
-    kind = {} if name in ("TranscriptionData", "Payload") else {"EventType": "onMessageAdded"}
+    kind = (
+        {}
+        if name in ("TranscriptionData", "Payload", "ParticipantIdentity")
+        else {"EventType": "onMessageAdded"}
+    )
     url = f"{URL}?{urlencode({'AccountSid': ACCOUNT, **kind, **about, name: body})}"
     read, rest = url.split(body)
     forged = {

@@ -130,7 +130,11 @@ _OF_ANOTHER_PRODUCT = [
     )
 ]
 # Free text of an event without a sender, and what marks such an event beside EventType.
-_MARKS = {"Payload": "PayloadType", "TranscriptionData": "TranscriptionEvent"}
+_MARKS = {
+    "Payload": "PayloadType",
+    "TranscriptionData": "TranscriptionEvent",
+    **dict.fromkeys(("ParticipantIdentity", "RoomName", "TrackName"), "RoomSid"),
+}
 _WITHOUT_SENDER = IDENTITY - {"AccountSid", "Body", "CallSid", "MessageSid"}
 _PLACES_OF_SENDERS = frozenset({"FromCity", "FromCountry", "FromState", "FromZip"})
 _begins_as_place = re.compile("(?:From)?(?:City|Country|State|Zip)").match
