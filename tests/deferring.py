@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
     from convostate import Answering
+    from convostate.testing.clock import Clock
     from convostate.testing.phone import Phone
 
 EMPTY = "<Response/>"
@@ -44,6 +45,7 @@ class Deferring:
     Args:
         door: ``threads``: WSGI and `Conversations`; ``loop``: ASGI and `AsyncConversations`.
         store: Where its conversations are; of the kind that the door takes.
+        clock: Its Twilio's clock, if it is another installation's.
         **changes: Settings that are different.
 
     Attributes:
@@ -51,7 +53,7 @@ class Deferring:
         view: Called with the environ or scope of each text; `answer_later` by default.
     """
 
-    def __init__(self, door: str, store: Any, **changes: Any) -> None:
+    def __init__(self, door: str, store: Any, clock: Clock | None = None, **changes: Any) -> None:
         self.settings = settings(**{"defer_paths": "/sms", **changes})
         self.answer: Callable[[Answering], Any] = log_and_reply
         self.conversations: Any
@@ -76,7 +78,7 @@ class Deferring:
 
         self.view: Callable[[Any], Any] = self.conversations.answer_later
         self.twilio = TwilioSimulator(
-            self.app, TOKEN, account_sid=ACCOUNT_SID, raise_app_errors=False
+            self.app, TOKEN, account_sid=ACCOUNT_SID, clock=clock, raise_app_errors=False
         )
 
     def _wsgi(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

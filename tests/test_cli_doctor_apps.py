@@ -446,7 +446,7 @@ from convostate.asgi import ConversationMiddleware
 async def sms() -> None: ...
 @websocket("/stream")
 async def stream(socket: WebSocket) -> None: ...
-app = ConversationMiddleware(Litestar([sms, stream], openapi_config=None))
+app = ConversationMiddleware(Litestar([sms, stream], openapi_config=None, logging_config=None))
 """,
     "quart": """
 from quart import Quart

@@ -83,7 +83,14 @@ def test_f10_a_conversation_goes_on_after_a_failover(watched: Watched) -> None:
     assert world.phone.text("while nobody is master").status == 503
     wait_until(lambda: watched.replica.admin.info("replication")["role"] == "master")
     wait_until(lambda: world.phone.text("after").status == 200, "the new master")
-    assert log_of(world) == ["before", "after"]
+
+    def kept() -> list[str]:
+        try:
+            return log_of(world)
+        except StoreError:  # a sentinel that has no processor time may take the new master for dead
+            return []
+
+    wait_until(lambda: kept() == ["before", "after"], "what was kept")
 
 
 def test_f10_a_turn_is_committed_at_the_new_master_when_the_roles_are_changed(

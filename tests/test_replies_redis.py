@@ -150,7 +150,8 @@ def test_a_dead_letter_is_listed_although_somebody_looks_before_it_is_there(
 def test_a_burst_of_three_texts_on_three_hosts_is_one_turn_with_one_reply(redis: Redis) -> None:
     redis.flushall()
     world = Deferring("threads", RedisStore(redis), burst="1.5s")
-    hosts = [Deferring("threads", RedisStore(redis), burst="1.5s") for _ in range(3)]
+    clock = world.twilio.clock
+    hosts = [Deferring("threads", RedisStore(redis), clock, burst="1.5s") for _ in range(3)]
     answered: list[int] = []
     answer = world.answer
 
@@ -160,10 +161,9 @@ def test_a_burst_of_three_texts_on_three_hosts_is_one_turn_with_one_reply(redis:
 
     world.answer = counted
     for host, body in zip(hosts, ("I", "am", "here"), strict=True):
-        host.twilio.clock = world.twilio.clock
         host.phone().text(body)
         assert world.work() == []
-    world.twilio.clock.advance(seconds=2)
+    clock.advance(seconds=2)
 
     assert world.work() == ["I am here"]
     assert answered == [3]
