@@ -169,6 +169,8 @@ UNSENDABLE: dict[str, tuple[list[tuple[str, str]], str]] = {
     "a longer Content-Length": ([*XML, ("Content-Length", "12")], "200 OK"),
     "a shorter Content-Length": ([*XML, ("content-length", "10")], "200 OK"),
     "a Content-Length that is not a number": ([*XML, ("Content-Length", "zaffre")], "200 OK"),
+    "a Content-Length of nothing": ([*XML, ("Content-Length", "0")], "200 OK"),
+    "a shorter Content-Length without a body": ([("Content-Length", "1")], "204 No Content"),
     "an interim status": (list(XML), "100 Continue"),
     "a status that HTTP does not have": (list(XML), "000 OK"),
     "two lengths": ([*XML, ("Content-Length", "11"), ("Content-Length", "12")], "200 OK"),
@@ -203,6 +205,15 @@ def test_e17_what_http_has_is_sent(headers: list[tuple[str, str]]) -> None:
 
     assert (served.status, served.cookie != "") == (200, True)
     assert served.headers.getlist(headers[0][0]) == [headers[0][1]]
+
+
+@pytest.mark.parametrize("status", ["204 No Content", "304 Not Modified"])
+@pytest.mark.parametrize("length", ["0", "11"])
+def test_e17_a_status_without_a_body_may_say_that_there_is_none(status: str, length: str) -> None:
+    app = wrapped(answering([b"<Response/>"], [("Content-Length", length)], status), inside=False)
+    served = serve(app, signed(), outside=False)
+
+    assert (served.status, served.cookie != "") == (int(status[:3]), True)
 
 
 def test_e17_blanks_around_a_value_are_not_sent() -> None:
