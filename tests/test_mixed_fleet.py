@@ -73,7 +73,7 @@ def test_every_name_in_the_readme_of_0_1_0_imports_or_has_a_new_name_in_the_chan
 
     assert {"convostate.testing:TwilioSimulator", "convostate.turn_events"} <= names
     assert [name for name in sorted(names) if not is_importable(name)] == ["convostate.turn_events"]
-    assert "`convostate.turn_events` is `convostate.events`" in changelog
+    assert "`convostate.events` instead of `convostate.turn_events`" in changelog
 
 
 class Server:
