@@ -7,9 +7,9 @@ from typing import Any
 
 import flask
 import pytest
+from fastapi import FastAPI
 from flask import Flask, session
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionInterface
-from quart import Quart
 
 from convostate import ConversationMiddleware, UsageError
 from convostate.frameworks.flask import ConvoState
@@ -100,8 +100,8 @@ def test_init_app_takes_settings_and_a_store_of_ones_own() -> None:
 
 
 def test_e1_an_app_of_another_framework_is_refused_and_the_classes_for_it_are_named() -> None:
-    other: Any = Quart(__name__)
-    with pytest.raises(UsageError, match=r"takes a Flask app, got Quart\. .*convostate\.asgi$"):
+    other: Any = FastAPI()
+    with pytest.raises(UsageError, match=r"takes a Flask app, got FastAPI\. .*convostate\.asgi$"):
         ConvoState(other, settings())
 
 
