@@ -90,11 +90,11 @@ class Suspending(InLoop):
 
     async def commit(self, *args: Any) -> Headers:
         await asyncio.sleep(0)
-        return await super().commit(*args)
+        return self.store.commit(*args)
 
     async def abort(self, begun: Begun) -> None:
         await asyncio.sleep(0)
-        await super().abort(begun)
+        self.store.abort(begun)
 
 
 class Installation:

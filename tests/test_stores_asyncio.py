@@ -12,7 +12,7 @@ from convostate.errors import StoreError, UsageError
 from convostate.settings import Settings
 from convostate.stores import CookieStore, MemoryStore, Store, async_store_for, store_for
 from convostate.stores.aio import BEGINNING_THREADS, InLoop, InThreads, as_async_store
-from convostate.stores.base import Begun, Claim, Keep, Leave
+from convostate.stores.base import Begun, Claim, Keep, Leave, Queue
 from tests.conversing import KEY, TOKEN
 from tests.redis_stage import count_in, token
 from tests.test_cli_doctor import doctor
@@ -221,6 +221,24 @@ def test_a_store_for_asyncio_is_taken_as_it_is() -> None:
     assert isinstance(store, InLoop)
     assert as_async_store(store) is store
     assert (store.server_side, store.most_bytes) == (False, CookieStore().most_bytes)
+
+
+@pytest.mark.parametrize("form", [InLoop, InThreads])
+def test_a_blocking_store_keeps_its_optional_methods_in_its_asyncio_form(
+    form: type[InLoop],
+) -> None:
+    store = form(MemoryStore())
+
+    assert run(store.queue(claim())) == Queue(None, 0)
+    assert store.server_side
+
+
+@pytest.mark.parametrize("form", [InLoop, InThreads])
+@pytest.mark.parametrize("name", ["check", "clock_ahead_s", "queue", "work"])
+def test_a_method_that_a_blocking_store_lacks_its_asyncio_form_lacks_too(
+    form: type[InLoop], name: str
+) -> None:
+    assert not hasattr(form(Own()), name)
 
 
 def make_own() -> Own:

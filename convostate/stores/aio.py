@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import partial, wraps
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 from weakref import WeakSet
 
 from convostate.errors import UsageError
@@ -18,18 +17,15 @@ from convostate.stores.base import (
     Begun,
     BlockingWork,
     Claim,
-    Headers,
-    Outcome,
     Replay,
-    Reply,
     Store,
     WorkStore,
-    blocking,
     is_store,
     waited_too_long,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
     from concurrent.futures import Future
 
 # A begin that waits for an earlier turn occupies its thread for up to 8 s. The calls that end a turn have
@@ -135,8 +131,10 @@ class Tasks:
             task.exception()  # marked as retrieved: whoever awaits the task gets it
 
 
-class InLoop(AsyncStore):
-    """A store that never waits and does no I/O, called in the event loop itself.
+class InLoop:
+    """A store that never waits and does no I/O: its methods as coroutine functions, called in the event loop.
+
+    What is not a method, such as `server_side`, is the store's own.
 
     Args:
         store: The store.
@@ -148,68 +146,12 @@ class InLoop(AsyncStore):
     def __init__(self, store: Store) -> None:
         self.store = store
 
-    @property
-    def server_side(self) -> bool:
-        """As the store's."""
-        return self.store.server_side
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self.store, name)
+        return partial(self._call, found) if callable(found) else found
 
-    @property
-    def most_bytes(self) -> int | None:
-        """As the store's."""
-        return self.store.most_bytes
-
-    @property
-    def work(self) -> WorkStore | None:
-        """As the store's, if it has that."""
-        return getattr(self.store, "work", None)
-
-    async def begin(self, claim: Claim, cookies: str, now: float) -> Begun | Replay:
-        return self.store.begin(claim, cookies, now)
-
-    async def write(self, begun: Begun, token: bytes | None, lifetime_s: float, now: float) -> None:
-        self.store.write(begun, token, lifetime_s, now)
-
-    async def commit(
-        self, begun: Begun, outcome: Outcome, reply: Reply | None, now: float
-    ) -> Headers:
-        return self.store.commit(begun, outcome, reply, now)
-
-    async def abort(self, begun: Begun) -> None:
-        self.store.abort(begun)
-
-    async def peek(self, claim: Claim, now: float) -> bytes | None:
-        return self.store.peek(claim, now)
-
-    async def calls(self, claim: Claim) -> list[str]:
-        """As the store's, if it has that."""
-        find: Callable[[Claim], list[str]] | None = getattr(self.store, "calls", None)
-        return [] if find is None else find(claim)
-
-    async def erase(self, claim: Claim, *, replies: bool) -> None:
-        self.store.erase(claim, replies=replies)
-
-    async def close(self) -> None:
-        self.store.close()
-
-
-_P = ParamSpec("_P")
-_T = TypeVar("_T")
-_Method = Callable[Concatenate[Any, _P], Coroutine[Any, Any, _T]]
-
-
-def _in_a_thread(method: _Method[_P, _T]) -> _Method[_P, _T]:
-    """A method of `InLoop`, run in a thread; if it takes a turn, after the turn's earlier ones."""
-    run = blocking(method)
-
-    @wraps(method)
-    async def call(self: Any, /, *args: _P.args, **named: _P.kwargs) -> _T:
-        work = partial(self._in_thread, run, self, *args, **named)
-        begun = args[0] if args else None
-        ordered = isinstance(begun, Begun)
-        result: _T = await (self._tasks.in_order(begun, work) if ordered else work())
-        return result
-
-    return call
+    async def _call(self, method: Callable[..., Any], *args: Any, **named: Any) -> Any:
+        return method(*args, **named)
 
 
 class InThreads(InLoop):
@@ -222,10 +164,10 @@ class InThreads(InLoop):
         self._tasks = Tasks()
 
     @property
-    def work(self) -> WorkStore | None:
-        """As the store's, if it has that, in threads."""
-        work = super().work
-        return None if work is None else cast("WorkStore", _WorkInThreads(work, self._in_thread))
+    def work(self) -> Any:
+        """As the store's, if it has that."""
+        work = super().__getattr__("work")
+        return work and _WorkInThreads(work, self._in_thread)
 
     async def begin(self, claim: Claim, cookies: str, now: float) -> Begun | Replay:
         """As `Store.begin`; the time until a thread is free counts as waiting."""
@@ -252,13 +194,6 @@ class InThreads(InLoop):
             if isinstance(begun, Begun):
                 self._ending.submit(self.store.abort, begun)
 
-    write = _in_a_thread(InLoop.write)
-    commit = _in_a_thread(InLoop.commit)
-    abort = _in_a_thread(InLoop.abort)
-    peek = _in_a_thread(InLoop.peek)
-    calls = _in_a_thread(InLoop.calls)
-    erase = _in_a_thread(InLoop.erase)
-
     async def close(self) -> None:
         """As `Store.close`, even if the interpreter is ending."""
         try:
@@ -267,6 +202,13 @@ class InThreads(InLoop):
             self.store.close()
         else:
             await asyncio.wrap_future(closing)
+
+    async def _call(self, method: Callable[..., Any], *args: Any, **named: Any) -> Any:
+        """Call a method; if it takes a turn, after the earlier calls that took it."""
+        work = partial(self._in_thread, method, *args, **named)
+        if args and isinstance(args[0], Begun):
+            return await self._tasks.in_order(args[0], work)
+        return await work()
 
     async def _in_thread(self, call: Callable[..., Any], *args: Any, **named: Any) -> Any:
         return await asyncio.wrap_future(self._ending.submit(call, *args, **named))
