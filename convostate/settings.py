@@ -8,6 +8,7 @@ documentation and `convostate doctor` are derived from it. Only this module read
 from __future__ import annotations
 
 import inspect
+import logging
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -30,6 +31,8 @@ else:
         """Nothing at run time; in typing since Python 3.11."""
         return lambda decorator: decorator
 
+
+logger = logging.getLogger("convostate")
 
 OnOutage = Literal["refuse", "empty"]
 OnOptOut = Literal["end", "keep"]
@@ -599,6 +602,8 @@ class Settings:
     def from_environ(cls, environ: Mapping[str, str] = os.environ, **given: Any) -> Settings:
         """Read the settings from environment variables; an empty one counts as not set.
 
+        A variable whose name only resembles that of a setting is ignored, and logged as a warning.
+
         Args:
             environ: The variables.
             **given: Settings that override their variables.
@@ -606,6 +611,8 @@ class Settings:
         Raises:
             UsageError: Variables are missing or wrong; the message names each and what to do about it.
         """
+        for what, advice in unknown_variables(environ):
+            logger.warning("%s. %s", what, advice)
         return cls(**_found(environ) | given)
 
     @classmethod
@@ -681,12 +688,32 @@ def check_names(given: Iterable[str]) -> None:
     Raises:
         UsageError: One of them is not a setting's; the message names the nearest.
     """
-    known = [each.name for each in SETTINGS]
     for name in given:
-        if name not in known:
-            near = get_close_matches(name, known, n=1)
-            advice = f"Write {near[0]}" if near else f"Use one of: {', '.join(known)}"
+        near = _nearest(name)
+        if near is None or near.name != name:
+            known = ", ".join(each.name for each in SETTINGS)
+            advice = f"Write {near.name}" if near else f"Use one of: {known}"
             raise UsageError(f"There is no setting {name}. {advice}")
+
+
+# Windows and shells differ in case, and the package's name is two words to some.
+_is_ours = re.compile(r"CONVO_?STATE_(.*)", re.IGNORECASE | re.DOTALL).fullmatch
+
+
+def unknown_variables(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Find variables that are named like settings and are not; what is wrong with each, and what to do."""
+    known = {each.variable for each in SETTINGS}
+    for variable in environ:
+        if variable not in known and (ours := _is_ours(variable)):
+            near = _nearest(ours[1].lower())
+            advice = f"Rename it to {near.variable}" if near else "Remove it"
+            yield f"{variable} is not a known setting and is ignored", advice
+
+
+def _nearest(name: str) -> Setting[Any, Any] | None:
+    """The setting with the most similar name; None if none is similar."""
+    near = get_close_matches(name, [each.name for each in SETTINGS], n=1)
+    return next((each for each in SETTINGS if [each.name] == near), None)
 
 
 def _store_faults(settings: Settings, *, server_side: bool, has_keys: bool = True) -> Iterator[str]:

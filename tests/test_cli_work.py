@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner
+from twilio.rest import Client
 
 from convostate import Conversations, Keyring, Settings
 from convostate.cli import main
+from convostate.replies import ThreadWorkers
 from convostate.stores import MemoryStore, RedisStore
 from convostate.testing.configured import ACCOUNT_SID
-from tests.conversing import ADA, BOB, KEY, TOKEN, US
+from tests.conversing import ADA, BOB, KEY, TOKEN, US, settings
 from tests.deferring import Deferring, client_for_asyncio
 from tests.redis_servers import wait_until
 
@@ -47,6 +49,7 @@ def environ(redis: Redis) -> dict[str, str]:
         "TWILIO_ACCOUNT_SID": ACCOUNT_SID,
         "CONVOSTATE_KEYS": KEY,
         "CONVOSTATE_STORE": f"redis://127.0.0.1:{port}/0",
+        "CONVOSTATE_DEFER_PATHS": "/sms",
     }
 
 
@@ -167,6 +170,24 @@ def test_wrong_words_say_what_to_write(
 
     assert result.exit_code == 2
     assert match in result.stderr
+
+
+@pytest.mark.parametrize("paths", ["", "/sms"])
+def test_a_worker_says_if_no_path_is_deferred(
+    paths: str, world: Deferring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = Conversations(
+        settings(defer_paths=paths), store=world.conversations.store, client=Client("AC", TOKEN)
+    )
+    target.answers(world.answer)
+    monkeypatch.setattr(sys.modules[__name__], "target", target, raising=False)
+    monkeypatch.setattr(ThreadWorkers, "run", lambda _: None)
+
+    result = CliRunner().invoke(main, ["work", "tests.test_cli_work:target"])
+
+    assert "at once" in result.stdout
+    said = result.stderr
+    assert said.startswith("CONVOSTATE_DEFER_PATHS is not set") if not paths else said == ""
 
 
 def dead(environ: dict[str, str], *words: str) -> Result:

@@ -251,6 +251,36 @@ def test_an_unknown_setting_is_an_error_that_suggests_the_nearest(name: str, adv
         assert "canary" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("variable", "advice"),
+    [
+        ("CONVOSTATE_PATH", "Rename it to CONVOSTATE_PATHS"),
+        ("CONVOSTATE_AUTH_TOKEN", "Rename it to TWILIO_AUTH_TOKEN"),
+        ("CONVOSTATE_ACCOUNT_SID", "Rename it to TWILIO_ACCOUNT_SID"),
+        ("CONVO_STATE_ON_OUTAGE", "Rename it to CONVOSTATE_ON_OUTAGE"),
+        ("Convostate_Max_Waiting", "Rename it to CONVOSTATE_MAX_WAITING"),
+        ("CONVOSTATE_QQQQQQQQ", "Remove it"),
+    ],
+)
+def test_a_misspelt_variable_is_logged_once_with_the_nearest_setting_and_without_its_value(
+    variable: str, advice: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    Settings.from_environ({**LEAST, variable: "canary"})
+
+    (record,) = caplog.records
+    said = f"{variable} is not a known setting and is ignored. {advice}"
+    assert (record.name, record.levelname, record.getMessage()) == ("convostate", "WARNING", said)
+
+
+def test_the_settings_variables_and_those_of_others_are_not_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    others = dict.fromkeys(["CONVOY_KEYS", "PATH", "TWILIO_PHONE_NUMBER", "_CONVOSTATE_X"], "x")
+    Settings.from_environ({**others, **dict.fromkeys(VARIABLES, ""), **LEAST})
+
+    assert caplog.records == []
+
+
 def test_settings_can_be_copied_and_replaced() -> None:
     given = settings(paths="/sms")
     shorter = replace(given, lifetime=timedelta(minutes=30))

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from convostate.cli.findings import RETRY_SUFFIX, Finding, examine_names, examine_settings
+from convostate.cli.findings import RETRY_SUFFIX, Finding, examine_settings
 from convostate.cli.loading import Loaded, load
 from convostate.cli.routes import examine_routes
 from convostate.cli.store_check import examine_store
 from convostate.conversations import AsyncConversations, Conversations
 from convostate.errors import ConvostateError, UsageError
 from convostate.middleware import Middleware, find_middleware, interface_of, layers
-from convostate.settings import Settings
+from convostate.settings import Settings, unknown_variables
 from convostate.stores import store_for
 from convostate.turns import configure
 
@@ -51,7 +51,8 @@ def doctor(context: click.Context, app: str | None, as_json: bool) -> None:
 
 
 def _examine(name: str | None) -> Iterator[Finding]:
-    yield from examine_names(os.environ)
+    for what, advice in unknown_variables(os.environ):
+        yield Finding("fault", what, advice)
     (app, module), fault = (_NOTHING, None) if name is None else _load(name)
     middleware, error = _find_middleware(app)
     fault = fault or error

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Literal, NamedTuple
 from urllib.parse import urlsplit
 
-from convostate.settings import SETTINGS
 from convostate.stores.base import MAX_WAITING
 from convostate.stores.memory import MemoryStore
 
@@ -46,16 +44,6 @@ class Finding(NamedTuple):
         """The message of an error, whose last sentence is the advice."""
         what, _, advice = str(error).rpartition(". ")
         return cls("fault", what, advice) if what else cls("fault", advice)
-
-
-def examine_names(environ: Mapping[str, str]) -> Iterator[Finding]:
-    """Find variables with the name prefix of settings that are not settings."""
-    names = [each.variable for each in SETTINGS]
-    for variable in environ:
-        if variable.startswith("CONVOSTATE_") and variable not in names:
-            similar = difflib.get_close_matches(variable, names, n=1, cutoff=0.8)
-            advice = f"Rename it to {similar[0]}" if similar else "Remove it"
-            yield Finding("fault", f"{variable} is not a known setting and is ignored", advice)
 
 
 def examine_settings(settings: Settings, store: Store | AsyncStore) -> Iterator[Finding]:

@@ -52,6 +52,13 @@ def work(conversations: str, threads: int | None) -> None:
         )
     answers = target.needed_answers()
     target.check_client()
+    if not target.settings.defer_paths:
+        click.echo(
+            "CONVOSTATE_DEFER_PATHS is not set for this command. Unless it is set for the app, no text is "
+            "deferred and nothing arrives here. Set CONVOSTATE_DEFER_PATHS=/sms, the paths on which the app "
+            "calls answer_later()",
+            err=True,
+        )
     if isinstance(target, Conversations):
         workers = ThreadWorkers(answers, threads or _THREADS)
         for number in _SIGNALS:

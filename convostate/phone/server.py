@@ -34,8 +34,8 @@ HOST = "127.0.0.1"
 WATCH_S = 0.4  # between two checks of the code's files
 # Variables for the second process: the file of the saved state, the page's token, and werkzeug's
 # variable for the socket.
-_STATE_FILE = "CONVOSTATE_PHONE_STATE"
-_TOKEN = "CONVOSTATE_PHONE_TOKEN"  # noqa: S105  a name
+_STATE_FILE = "_CONVOSTATE_PHONE_STATE"
+_TOKEN = "_CONVOSTATE_PHONE_TOKEN"  # noqa: S105  a name
 _SOCKET = "WERKZEUG_SERVER_FD"
 
 
