@@ -29,6 +29,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlencode
 
+import redis
 from werkzeug.test import EnvironBuilder
 
 from convostate import ConversationMiddleware, Conversations, state_from, webhook_from
@@ -53,7 +54,8 @@ BOUNDS: dict[str, Any] = {"lease_s": 3.0, "wait_s": 6.0}
 OWN_TURN_EACH = 5  # of a writer's texts is followed by a turn that no webhook started
 CLOCKS_S = (0, 300, -300)
 PAUSE_S = 0.03  # of a writer whose text was answered 503
-BEAT_S, STILL_S = 0.02, 0.15  # a process that stands still for 0.3 s loses a hand-over
+# A hand-over is lost after 0.3 s, which the way to Redis, its answer and the event loop share.
+BEAT_S, STILL_S = 0.02, 0.1
 MARGIN_S = 1.0  # a fault is felt for as long after its end
 SETTINGS = settings(store="redis://localhost", public_url="https://example.com")
 
@@ -145,10 +147,20 @@ class Worker:
         tick, last = threading.Event(), time.monotonic()
         while True:
             tick.wait(BEAT_S)
-            now = time.monotonic()
-            if now - last > STILL_S:
-                self.write(Told("still", -1, "", last, last, now, self.orders["worker"]))
-            last = now
+            last = self.beat(last)
+
+    async def watch_loop(self) -> None:
+        """Write down when the event loop stood still, which a thread beside it need not notice."""
+        last = time.monotonic()
+        while True:
+            await asyncio.sleep(BEAT_S)
+            last = self.beat(last)
+
+    def beat(self, last: float) -> float:
+        now = time.monotonic()
+        if now - last > STILL_S:
+            self.write(Told("still", -1, "", last, last, now, self.orders["worker"]))
+        return now
 
     def wants_more(self) -> bool:
         return not Path(self.orders["stop"]).exists()
@@ -251,7 +263,9 @@ class Worker:
                         async with conversations.turn(**self.own(writer)) as state:
                             self.handle(state, body)
 
+        watching = asyncio.ensure_future(self.watch_loop())
         await asyncio.gather(*(write(writer) for writer in self.orders["writers"]))
+        watching.cancel()
         await store.close()
 
     def attempts(self) -> Iterator[None]:
@@ -380,7 +394,7 @@ class Chaos(threading.Thread):
     """Makes faults come and go, one at a time, with quiet between them.
 
     Attributes:
-        windows: When something was wrong: from and to, in monotonic seconds.
+        windows: When something was wrong, or the way to Redis stood still: from and to, in monotonic seconds.
         counts: How often each fault came.
     """
 
@@ -400,7 +414,22 @@ class Chaos(threading.Thread):
         self.windows: list[tuple[float, float]] = []
         self.counts: Counter[str] = Counter()
 
+    def watch_path(self) -> None:
+        """Write down when the way to Redis stood still: it or this process, in which the proxy runs, had no processor."""
+        path = redis.Redis.from_url(self._proxy.url, socket_timeout=STILL_S, retry=None)
+        last = time.monotonic()
+        while not self.ended.wait(BEAT_S):
+            with contextlib.suppress(redis.RedisError):
+                path.ping()
+            now = time.monotonic()
+            if now - last > STILL_S:
+                self.windows.append((last, now))
+            last = now
+        path.close()
+
     def run(self) -> None:
+        watching = threading.Thread(target=self.watch_path)
+        watching.start()
         faults = [self.forget, self.lose, self.kill, self.stall_worker, self.stall_redis, self.cut,
                   self.swallow, self.flush, self.delay, self.fill, self.hang_up]  # fmt: skip
         while not self.ended.wait(self._quiet_s):
@@ -411,6 +440,7 @@ class Chaos(threading.Thread):
                 self.windows.append((began, time.monotonic() + MARGIN_S))
                 if self.ended.wait(self._quiet_s):
                     break
+        watching.join()
 
     def some_s(self, most: float) -> float:
         return 0.4 + self._random.random() ** 3 * (min(most, self._longest_s) - 0.4)
