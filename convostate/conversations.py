@@ -14,8 +14,8 @@ import re
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from contextlib import asynccontextmanager, contextmanager
-from functools import cached_property
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from functools import cached_property, partial
 from threading import Event, current_thread, main_thread
 from typing import TYPE_CHECKING, Any, Literal, get_args, overload
 
@@ -249,9 +249,7 @@ class _Conversations(ABC):
         async with self._hold(turn) as (store, begun):
             open_turn(turn, self.clock())
             if turn.skew_s:
-                ask = getattr(self.store, "clock_ahead_s", None)
-                ahead = ask and ask(turn.claim)
-                log_clocks(turn, await ahead if inspect.isawaitable(ahead) else ahead)
+                await log_clocks(turn, self.store)
             with app_runs(turn):
                 yield turn.state
             now = self.clock()
@@ -437,21 +435,18 @@ class Conversations(_Conversations):
                 ended or forgotten meanwhile. The state is left as it was.
         """
         turn = self._take(self._turn(ours, theirs, account_sid, call_sid))
-        state = self._enter(turn)
-        try:
+        with ExitStack() as stack:
+            state = self._enter(turn)
+            stack.push(partial(self._exit, turn))
             yield state
-        except BaseException as error:
-            self._exit(turn, type(error), error, error.__traceback__)
-            raise
-        self._exit(turn, None, None, None)
 
     @blocking
     async def _enter(self, turn: AbstractAsyncContextManager[State]) -> State:
         return await turn.__aenter__()
 
     @blocking
-    async def _exit(self, turn: AbstractAsyncContextManager[State], *raised: Any) -> None:
-        await turn.__aexit__(*raised)
+    async def _exit(self, turn: AbstractAsyncContextManager[State], *raised: Any) -> bool | None:
+        return await turn.__aexit__(*raised)
 
     @blocking
     async def start(
@@ -537,7 +532,6 @@ class Conversations(_Conversations):
     @blocking
     async def peek(
         self,
-        /,
         *,
         ours: str = "",
         theirs: str = "",
@@ -556,9 +550,7 @@ class Conversations(_Conversations):
         return await self._peek(self._turn(ours, theirs, account_sid, call_sid))
 
     @blocking
-    async def calls(
-        self, /, *, ours: str, theirs: str, account_sid: str | None = None
-    ) -> list[State]:
+    async def calls(self, *, ours: str, theirs: str, account_sid: str | None = None) -> list[State]:
         """Look at the states of a pair's calls, as `peek` does.
 
         Raises:
@@ -571,9 +563,7 @@ class Conversations(_Conversations):
         return [state for state in states if state is not None]
 
     @blocking
-    async def backlog(
-        self, /, *, ours: str, theirs: str, account_sid: str | None = None
-    ) -> Backlog:
+    async def backlog(self, *, ours: str, theirs: str, account_sid: str | None = None) -> Backlog:
         """Count the texts of a pair that wait for an answer, and its unsent replies and dead letters.
 
         Raises:
@@ -612,7 +602,6 @@ class Conversations(_Conversations):
     @blocking
     async def end(
         self,
-        /,
         *,
         ours: str = "",
         theirs: str = "",
@@ -634,7 +623,6 @@ class Conversations(_Conversations):
     @blocking
     async def forget(
         self,
-        /,
         *,
         ours: str = "",
         theirs: str = "",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import os
 import time
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -11,8 +12,16 @@ from typing import TYPE_CHECKING, Any
 from convostate.errors import RequestError, UsageError
 from convostate.events import Observed, TurnObserver
 from convostate.paths import everything, guard
+from convostate.sealing.token import NONCE_BYTES
 from convostate.state import WEBHOOK_KEY
-from convostate.turns import Response, configure, empty_response
+from convostate.turns import (
+    Response,
+    configure,
+    empty_response,
+    finish,
+    finish_headers,
+    seal_reply,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, MutableMapping
@@ -20,9 +29,12 @@ if TYPE_CHECKING:
     from convostate.events import TurnEvent
     from convostate.refusals import RefusalLog
     from convostate.settings import Settings
+    from convostate.stores.base import Outcome, Reply
     from convostate.turns import Turn
     from convostate.twilio.diagnosis import Arrival
     from convostate.twilio.signature import Request
+
+    Kept = tuple[Outcome, Reply | None]
 
 logger = logging.getLogger("convostate")
 
@@ -69,16 +81,17 @@ class Middleware:
                 f"{_CLASS[self.interface]} takes {_AN_APP[self.interface]}, got {got}. {advice}"
             )
         self.app = app
-        self.settings, self.store, self._config = configure(settings, store, type(self).make_store)
+        self.settings, self.store, self.turn_config = configure(
+            settings, store, type(self).make_store
+        )
         self._public_url = self.settings.public_url
         self._max_body_bytes = self.settings.max_body_bytes
         self._secrets = self.settings.secrets()
         self._on_turn = on_turn
-        self._observer = TurnObserver(on_turn, self._config.names.log_id)
+        self.observer = TurnObserver(on_turn, self.turn_config.names.log_id)
         guards = guard(self.settings.paths)
         self._guards = None if guards is everything else guards
         self._defers = guard(self.settings.defer_paths) if self.settings.defer_paths else None
-        self._warned_of_cookies = False
 
     @cached_property
     def _refusals(self) -> RefusalLog:
@@ -125,17 +138,31 @@ class Middleware:
         )
         refused.began_s, refused.verify_s = began_s, time.perf_counter() - began_s
         refused.request_bytes = len(request.body) if request is not None else 0
-        self._observer.report(refused, response)
+        self.observer.report(refused, response)
         return response
 
-    def _warn_of_cookies(self) -> None:
-        """Log once that Twilio may drop a cookie of the app's own."""
-        if self._config.in_cookie and not self._warned_of_cookies:
-            self._warned_of_cookies = True
+    def finish(self, turn: Turn, response: Response, now: float) -> Kept | None:
+        """Decide what is kept of a turn, and seal it; and check the response, which gets its headers about caches.
+
+        Returns:
+            What the store is to do and to record; None to abort.
+
+        Raises:
+            StateError: The state cannot be kept.
+            AssertionError: HTTP does not allow the response.
+        """
+        nonces = os.urandom(2 * NONCE_BYTES)
+        outcome = finish(turn, int(response.status[:3]), now, nonces[:NONCE_BYTES])
+        sets_cookie, logged = finish_headers(response, self.turn_config), self.turn_config.logged
+        if sets_cookie and self.turn_config.in_cookie and "cookies" not in logged:
+            logged.add("cookies")
             logger.warning(
                 "the app sets a cookie of its own beside the conversation's: "
                 "Twilio promises to keep one cookie only"
             )
+        if outcome is None:
+            return None
+        return outcome, seal_reply(turn, response, now, nonces[NONCE_BYTES:])
 
 
 def layers(app: object) -> Iterator[object]:

@@ -15,6 +15,7 @@ caller's: nothing here waits, draws random bytes or does I/O.
 from __future__ import annotations
 
 import hashlib
+import inspect
 import logging
 import re
 import time
@@ -484,13 +485,11 @@ def left_of(turn: Turn, expires_ms: int, now_ms: int) -> int:
     return expires_ms - now_ms if left_s is None else int((left_s - turn.app_s) * 1000)
 
 
-def log_clocks(turn: Turn, ahead_s: float | None) -> None:
-    """Log once that the clocks of two hosts differ.
-
-    Args:
-        turn: A turn with a `skew_s`.
-        ahead_s: How far this host's clock is ahead of the store's, in seconds; None if unknown.
-    """
+async def log_clocks(turn: Turn, store: Any) -> None:
+    """Log, for a turn with a `skew_s`, that the clocks of two hosts differ, and by how much from the store's if that is known."""
+    ask = getattr(store, "clock_ahead_s", None)
+    asked = None if ask is None else ask(turn.claim)
+    ahead_s = await asked if inspect.isawaitable(asked) else asked
     referee = "" if ahead_s is None else f", and this host's is {_apart(ahead_s)} the store's"
     logger.warning(
         "another host's clock is %s this host's%s. No state is lost, because the store decides when it "

@@ -95,7 +95,7 @@ def fresh_world(server: RedisServer) -> World:
 
 def name_of(world: World) -> str:
     """The name of Ada's conversation in the store."""
-    names: Names = world.middleware._config.names
+    names: Names = world.middleware.turn_config.names
     return names.conversation(conversation_context(PhonePair(ACCOUNT_SID, US, ADA)))
 
 

@@ -145,11 +145,11 @@ class Installation:
     async def settle(self) -> None:
         """Wait for what goes on after a cancellation, and check that nothing is held."""
         for _ in range(2000):
-            if not self.held() and not self.middleware._tasks._running:
+            if not self.held() and not self.middleware.tasks._running:
                 break
             await asyncio.sleep(0.001)
         assert self.held() == []
-        assert not self.middleware._tasks._running
+        assert not self.middleware.tasks._running
         route = self.redis.client.current()._route
         if isinstance(route, Standalone):
             pool = route._pool

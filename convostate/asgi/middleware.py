@@ -9,7 +9,6 @@ What the app does after its last body, such as background tasks, runs outside th
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +24,6 @@ from convostate.asgi.request import (
 from convostate.asgi.response import UNCOLLECTED, Collector, send_response
 from convostate.errors import RequestError, StoreError, UsageError
 from convostate.middleware import Middleware
-from convostate.sealing.token import NONCE_BYTES
 from convostate.state import CLOCK_KEY, NO_CONVERSATION, STATE_KEY, TURN_KEY, WEBHOOK_KEY
 from convostate.stores import async_store_for
 from convostate.stores.aio import Tasks, as_async_store
@@ -34,13 +32,10 @@ from convostate.turns import (
     MAX_RESPONSE_BYTES,
     Response,
     Turn,
-    finish,
-    finish_headers,
     log_clocks,
     log_unkept,
     open_reply,
     open_turn,
-    seal_reply,
     too_large,
     unkept_state,
     webhook_turn,
@@ -54,10 +49,11 @@ if TYPE_CHECKING:
 
     from convostate.asgi.request import ASGIApp, Message, Receive, Scope, Send
     from convostate.events import TurnEvent
+    from convostate.middleware import Kept
     from convostate.settings import Settings
     from convostate.state import State
     from convostate.stores import Store
-    from convostate.stores.base import AsyncStore, Outcome, Reply
+    from convostate.stores.base import AsyncStore
     from convostate.twilio.signature import Request
 
 _REPLACED = (
@@ -104,7 +100,7 @@ class ConversationMiddleware(Middleware):
         on_turn: Callable[[TurnEvent], object] | None = None,
     ) -> None:
         self._misuse: UsageError | None = None
-        self._tasks = Tasks()
+        self.tasks = Tasks()
         try:
             store = None if store is None else as_async_store(store)
             super().__init__(app, settings, store=store, on_turn=on_turn)
@@ -183,16 +179,15 @@ class ConversationMiddleware(Middleware):
             request,
             signed,
             idempotency_token,
-            self._config,
+            self.turn_config,
             began_s,
             defers=self._defers is not None and any(map(self._defers, routed_paths(scope))),
         )
         if turn is None:
             await self._pass_on(scope, receive, send)
-            return
-        store = self._observer.timed(self.store, turn)
-        cookies = headers.get(b"cookie", "")
-        await self._take(_Running(turn, store, scope, cookies, send), receive)
+        else:
+            cookies = headers.get(b"cookie", "")
+            await _Running(self, turn, scope, send).take(cookies, receive)
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a webhook that belongs to no conversation: an app without sessions gets one that is not kept."""
@@ -203,7 +198,7 @@ class ConversationMiddleware(Middleware):
             scope["session"] = session = unkept.unkept()
         await self.app(scope, receive, send)
         if session is not None and session.touched:
-            log_unkept(self._config, str(NO_CONVERSATION))
+            log_unkept(self.turn_config, str(NO_CONVERSATION))
 
     def _authenticate_handshake(self, request: Request) -> Webhook:
         try:
@@ -233,24 +228,51 @@ class ConversationMiddleware(Middleware):
         webhook = Webhook("other", None, webhook.params, webhook.url)
         await self.app({**scope, WEBHOOK_KEY: webhook}, receive, send)
 
-    async def _take(self, running: _Running, receive: Receive) -> None:
+
+class _Running:
+    """One turn, from its begin to its commit.
+
+    Attributes:
+        session: What the app has as its session: the state, or a copy of one that is read-only.
+        unkept: Why writes to that copy are dropped, or "".
+        is_over: The app has answered; what it sends later is ignored.
+        is_settled: The turn has been committed or aborted, or is being so.
+        failure: Why the response could not be sent.
+    """
+
+    session: State
+    unkept = ""
+    is_over = is_settled = False
+    failure: Exception | None = None
+
+    def __init__(self, door: ConversationMiddleware, turn: Turn, scope: Scope, send: Send) -> None:
+        offered = scope.get("extensions") or {}
+        scope["extensions"] = {name: offered[name] for name in offered if name not in UNCOLLECTED}
+        self.door, self.turn, self.scope, self.send = door, turn, scope, send
+        self.clock: Callable[[], float] = scope.get(CLOCK_KEY, time.time)
+        turn.store_decides = not turn.config.in_cookie and CLOCK_KEY not in scope
+        self.store = door.observer.timed(door.store, turn)
+        self.collector = Collector(MAX_RESPONSE_BYTES)
+        self.app_began_s = time.perf_counter()
+
+    async def take(self, cookies: str, receive: Receive) -> None:
         """Take the conversation, run the app, release the conversation."""
         try:
-            response = await self._begin(running)
+            response = await self._begin(cookies)
             if response is None:
-                await self._run_app(running, receive)
+                await self._run_app(receive)
             else:
-                await self._settle(running, response)
-                await send_response(response, running.send)
+                await self._settle(response)
+                await send_response(response, self.send)
         finally:
-            if not running.is_settled:
-                await self._settle(running, None)
+            if not self.is_settled:
+                await self._settle(None)
 
-    async def _begin(self, running: _Running) -> Response | None:
+    async def _begin(self, cookies: str) -> Response | None:
         """Wait for the conversation's earlier turns and open its state, or return what is answered instead."""
-        turn, scope, now = running.turn, running.scope, running.clock()
+        turn, scope, now = self.turn, self.scope, self.clock()
         try:
-            found = await running.store.begin(turn.claim, running.cookies, now)
+            found = await self.store.begin(turn.claim, cookies, now)
             if isinstance(found, Replay):
                 return open_reply(turn, found, now)
             turn.begun = found
@@ -258,154 +280,96 @@ class ConversationMiddleware(Middleware):
             unavailable = without_store(turn, error)
             if unavailable is not None:
                 return unavailable
-        scope[STATE_KEY] = running.session = open_turn(turn, now)
+        scope[STATE_KEY] = self.session = open_turn(turn, now)
         if turn.read_only and not turn.claim.defers:
             # Apps write their session in every request. Only `state_from` refuses that.
-            running.session, running.unkept = turn.state.unkept(), str(turn.state.locked)
-        scope["session"] = running.session
+            self.session, self.unkept = turn.state.unkept(), str(turn.state.locked)
+        scope["session"] = self.session
         scope[TURN_KEY] = turn
         if turn.skew_s:
-            ask = getattr(self.store, "clock_ahead_s", None)
-            log_clocks(turn, ask and await ask(turn.claim))
+            await log_clocks(turn, self.door.store)
         return None
 
-    async def _run_app(self, running: _Running, receive: Receive) -> None:
-        """Run the app. The last body of its response ends the turn."""
-        collector = running.collector
-
-        async def collect(message: Message) -> None:
-            if not running.is_over:
-                collector.add(message)
-                if collector.is_complete or collector.is_too_large:
-                    await self._respond(running)
-            elif collector.is_too_large:
-                raise OSError("the response is over")  # as servers do when the client has gone
-
+    async def _run_app(self, receive: Receive) -> None:
         try:
-            await self.app(running.scope, receive, collect)
+            await self.door.app(self.scope, receive, self._collect)
         except Exception:
-            if running.failure is None and not collector.is_too_large:
+            if self.failure is None and not self.collector.is_too_large:
                 raise
         finally:
-            running.turn.leave()
-        if running.failure is not None:  # also if the app has caught it
-            raise running.failure
+            self.turn.leave()
+        if self.failure is not None:  # also if the app has caught it
+            raise self.failure
 
-    async def _respond(self, running: _Running) -> None:
+    async def _collect(self, message: Message) -> None:
+        """The app's `send`. The last body of its response ends the turn."""
+        collector = self.collector
+        if not self.is_over:
+            collector.add(message)
+            if collector.is_complete or collector.is_too_large:
+                await self._respond()
+        elif collector.is_too_large:
+            raise OSError("the response is over")  # as servers do when the client has gone
+
+    async def _respond(self) -> None:
         """End the turn and send the response. The app goes on outside the conversation."""
-        running.is_over = True
-        turn = running.turn
-        turn.app_s = time.perf_counter() - running.app_began_s
+        self.is_over = True
+        turn, response = self.turn, self.collector.response()
+        turn.app_s = time.perf_counter() - self.app_began_s
         turn.leave()
         try:
-            if running.collector.is_too_large:
-                response = await self._settle(
-                    running, too_large(turn, running.collector.response().status)
-                )
+            if self.collector.is_too_large:
+                settled = await self._settle(too_large(turn, response.status))
             else:
-                response = await self._settle(running, *self._finish(running))
+                self._check_session()
+                now = self.clock()
+                settled = await self._settle(response, self.door.finish(turn, response, now), now)
         except Exception as error:
-            running.failure = error
+            self.failure = error
             raise
-        assert response is not None
-        await send_response(response, running.send)
+        assert settled is not None
+        await send_response(settled, self.send)
 
-    def _finish(self, running: _Running) -> tuple[Response, Outcome | None, Reply | None, float]:
-        """Decide what is kept, and seal it.
-
-        Raises:
-            StateError: The state cannot be kept.
-            UsageError: Another middleware has replaced the session.
-        """
-        turn = running.turn
-        if running.scope.get("session") is not running.session:
+    def _check_session(self) -> None:
+        if self.scope.get("session") is not self.session:
             raise UsageError(_REPLACED)
-        if running.unkept and running.session.touched:
-            log_unkept(self._config, running.unkept)
-        response = running.collector.response()
-        now = running.clock()
-        nonces = os.urandom(2 * NONCE_BYTES)
-        outcome = finish(turn, int(response.status[:3]), now, nonces[:NONCE_BYTES])
-        if finish_headers(response, self._config):
-            self._warn_of_cookies()
-        reply = None if outcome is None else seal_reply(turn, response, now, nonces[NONCE_BYTES:])
-        return response, outcome, reply, now
+        if self.unkept and self.session.touched:
+            log_unkept(self.turn.config, self.unkept)
 
     async def _settle(
-        self,
-        running: _Running,
-        response: Response | None,
-        outcome: Outcome | None = None,
-        reply: Reply | None = None,
-        now: float = 0.0,
+        self, response: Response | None, kept: Kept | None = None, now: float = 0.0
     ) -> Response | None:
-        """Commit or abort, and report. This runs to its end even if the request is cancelled.
-
-        Args:
-            running: The turn.
-            response: What is answered; None if an exception goes on to the server.
-            outcome: What the store is to do; None to abort.
-            reply: What the store records.
-            now: Unix time in seconds.
+        """Commit what is kept, else abort; and report. This runs to its end even if the request is cancelled.
 
         Returns:
-            The response with the store's headers, or a 503.
+            The response with the store's headers, or a 503; None if an exception goes on to the server.
         """
-        running.is_settled = True
-        turn = running.turn
-
-        async def settle() -> Response | None:
-            settled = response
-            try:
-                if outcome is not None and turn.begun is not None and response is not None:
-                    if turn.deferred is not None:
-                        await self.announce(turn, now)
-                    headers = await running.store.commit(turn.begun, outcome, reply, now)
-                    response.headers.extend(headers)
-                    turn.begun = None
-            except StoreError as error:
-                settled = without_store(turn, error) or response
-            finally:
-                turn.leave()
-                if turn.begun is not None:  # it is not committed
-                    await running.store.abort(turn.begun)
-            if settled is None:
-                turn.came_to("aborted", "exception")
-            self._observer.report(turn, settled)
-            return settled
-
-        settled: Response | None = await asyncio.shield(self._tasks.start(settle()))
+        self.is_settled = True
+        settled: Response | None = await asyncio.shield(
+            self.door.tasks.start(self._settled(response, kept, now))
+        )
         return settled
 
-
-class _Running:
-    """One turn while its app runs.
-
-    Attributes:
-        is_over: The app has answered; what it sends later is ignored.
-        is_settled: The turn has been committed or aborted, or is being so.
-        failure: Why the response could not be sent.
-        session: What the app has as its session: the state, or a copy of one that is read-only.
-        unkept: Why writes to that copy are dropped, or "".
-    """
-
-    session: State
-    unkept = ""
-
-    def __init__(
-        self, turn: Turn, store: AsyncStore, scope: Scope, cookies: str, send: Send
-    ) -> None:
-        offered = scope.get("extensions") or {}
-        scope["extensions"] = {name: offered[name] for name in offered if name not in UNCOLLECTED}
-        self.turn, self.store, self.scope, self.cookies, self.send = (
-            turn, store, scope, cookies, send
-        )  # fmt: skip
-        self.clock: Callable[[], float] = scope.get(CLOCK_KEY, time.time)
-        turn.store_decides = not turn.config.in_cookie and CLOCK_KEY not in scope
-        self.collector = Collector(MAX_RESPONSE_BYTES)
-        self.app_began_s = time.perf_counter()
-        self.failure: Exception | None = None
-        self.is_over = self.is_settled = False
+    async def _settled(
+        self, response: Response | None, kept: Kept | None, now: float
+    ) -> Response | None:
+        turn = self.turn
+        try:
+            if kept is not None and turn.begun is not None and response is not None:
+                if turn.deferred is not None:
+                    await self.door.announce(turn, now)
+                response.headers.extend(await self.store.commit(turn.begun, *kept, now))
+                turn.begun = None
+        except StoreError as error:
+            response = without_store(turn, error) or response
+        finally:
+            turn.leave()
+            if turn.begun is not None:  # it is not committed
+                await self.store.abort(turn.begun)
+        if response is None:
+            turn.came_to("aborted", "exception")
+        self.door.observer.report(turn, response)
+        return response
 
 
 def _replaying(body: bytes, receive: Receive) -> Receive:

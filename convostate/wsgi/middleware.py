@@ -7,7 +7,6 @@ path guarded? → read_request → authenticate → store.begin → open_turn
 from __future__ import annotations
 
 import logging
-import os
 import time
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from convostate.errors import StoreError
 from convostate.events import turns_logger
 from convostate.middleware import Middleware
-from convostate.sealing.token import NONCE_BYTES
 from convostate.state import CLOCK_KEY, STATE_KEY, TURN_KEY, WEBHOOK_KEY
 from convostate.stores import store_for
 from convostate.stores.base import Replay, blocking
@@ -23,12 +21,9 @@ from convostate.turns import (
     MAX_RESPONSE_BYTES,
     Response,
     Turn,
-    finish,
-    finish_headers,
     log_clocks,
     open_reply,
     open_turn,
-    seal_reply,
     too_large,
     webhook_turn,
     without_store,
@@ -115,7 +110,7 @@ class ConversationMiddleware(Middleware):
             token = environ.get("HTTP_I_TWILIO_IDEMPOTENCY_TOKEN", "")
             defers = self._defers is not None and self._defers(path)
             turn = webhook_turn(
-                webhook, request, signed, token, self._config, began_s, defers=defers
+                webhook, request, signed, token, self.turn_config, began_s, defers=defers
             )
             if turn is None:
                 return self.app(environ, start_response)
@@ -126,7 +121,7 @@ class ConversationMiddleware(Middleware):
     def _take(self, turn: Turn, environ: WSGIEnvironment) -> Response:
         """Take a turn, and report it to the hook and the log."""
         watched = self._on_turn is not None or turns_logger.isEnabledFor(logging.INFO)
-        store = self._observer.timed(self.store, turn) if watched else self.store
+        store = self.observer.timed(self.store, turn) if watched else self.store
         response: Response | None = None
         try:
             response = self._run(turn, store, environ)
@@ -137,13 +132,13 @@ class ConversationMiddleware(Middleware):
             if response is None:
                 turn.came_to("aborted", "exception")
             if watched:
-                self._observer.report(turn, response)
+                self.observer.report(turn, response)
         return response
 
     def _run(self, turn: Turn, store: Store, environ: WSGIEnvironment) -> Response:
         """Hold the conversation, run the app, commit what it left; `_take` releases it."""
         clock: Callable[[], float] = environ.get(CLOCK_KEY, time.time)
-        turn.store_decides = not self._config.in_cookie and CLOCK_KEY not in environ
+        turn.store_decides = not self.turn_config.in_cookie and CLOCK_KEY not in environ
         now = clock()
         try:
             found = store.begin(turn.claim, environ.get("HTTP_COOKIE", ""), now)
@@ -157,7 +152,7 @@ class ConversationMiddleware(Middleware):
         environ[STATE_KEY] = open_turn(turn, now)
         environ[TURN_KEY] = turn
         if turn.skew_s:
-            self._log_clocks(turn)
+            blocking(log_clocks)(turn, self.store)
         app_began_s = time.perf_counter()
         try:
             response = collect(self.app, environ)
@@ -166,26 +161,17 @@ class ConversationMiddleware(Middleware):
         finally:
             turn.app_s = time.perf_counter() - app_began_s
         now = clock()
-        nonces = os.urandom(2 * NONCE_BYTES)
-        outcome = finish(turn, int(response.status[:3]), now, nonces[:NONCE_BYTES])
-        if finish_headers(response, self._config):
-            self._warn_of_cookies()
-        if outcome is None or turn.begun is None:
+        kept = self.finish(turn, response, now)
+        if kept is None or turn.begun is None:
             return response
-        recorded = turn.claim.fingerprint is not None
-        reply = seal_reply(turn, response, now, nonces[NONCE_BYTES:]) if recorded else None
         try:
             if turn.deferred is not None:
                 self._announce(turn, now)
-            response.headers.extend(store.commit(turn.begun, outcome, reply, now))
+            response.headers.extend(store.commit(turn.begun, *kept, now))
         except StoreError as error:
             return without_store(turn, error) or response
         turn.begun = None
         return response
-
-    def _log_clocks(self, turn: Turn) -> None:
-        ask = getattr(self.store, "clock_ahead_s", None)
-        log_clocks(turn, ask and ask(turn.claim))
 
 
 class ResponseTooLargeError(Exception):
