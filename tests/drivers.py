@@ -12,7 +12,7 @@ from redis import Redis, RedisCluster
 
 from convostate.stores import RedisStore
 from convostate.stores.redis.aio import AsyncRedisStore
-from convostate.stores.redis.client import Pool, Standalone
+from convostate.stores.redis.client import close_client
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,7 +72,7 @@ class LoopedRedisStore:
     async def _end(self) -> None:
         await self.store.close()
         if isinstance(self._given, redis.asyncio.Redis):  # a caller closes its own
-            await Standalone(self._given, Pool).close(client_too=True)
+            await close_client(self._given)
         others = asyncio.all_tasks() - {asyncio.current_task()}
         if others:
             await asyncio.wait(others, timeout=5)

@@ -15,7 +15,7 @@ from convostate.stores.base import Keep, Leave
 from convostate.stores.redis.client import (
     IDLE_S,
     STALE_S,
-    BlockingTransport,
+    Transport,
     connection_kwargs,
 )
 from tests.conversing import World
@@ -229,18 +229,18 @@ def test_g10_a_thread_that_waits_in_redis_and_is_interrupted_leaves_no_place_beh
 ) -> None:
     """What is sent on a connection that blocks is dropped with it: the abort takes another one."""
     held = begin(store)
-    exchange = BlockingTransport.exchange
+    exchange = Transport.exchange
 
-    async def interrupted(self: BlockingTransport, *command: Any) -> Any:
+    async def interrupted(self: Transport, *command: Any) -> Any:
         if command[0] == "BLPOP":
             self._connection.send_command(*command)
             raise KeyboardInterrupt
         return await exchange(self, *command)
 
-    monkeypatch.setattr(BlockingTransport, "exchange", interrupted)
+    monkeypatch.setattr(Transport, "exchange", interrupted)
     with pytest.raises(KeyboardInterrupt):
         begin(store)
     assert server.admin.llen(f"{BASE}q") == 0
-    monkeypatch.setattr(BlockingTransport, "exchange", exchange)
+    monkeypatch.setattr(Transport, "exchange", exchange)
     store.abort(held)
     assert add_one(store, None, NAME) == 2

@@ -7,7 +7,6 @@ that waits or runs holds neither a thread nor a connection: for each exchange it
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 import time
 from contextlib import suppress
@@ -41,7 +40,6 @@ from convostate.stores.redis.client import (
     Client,
     Pool,
     Transport,
-    connection_kwargs,
     pack,
 )
 from convostate.stores.redis.connection import Connection, Script
@@ -177,18 +175,14 @@ class AsyncioPool(Pool):
     """
 
     transport = AsyncioTransport
+    # The timeouts are those of the transport.
+    ours: ClassVar[dict[str, Any]] = {"retry": Retry(NoBackoff(), 0), "socket_timeout": None}
 
     def __init__(self, pool: Any, breaker: Breaker) -> None:
         super().__init__(pool)
         self.slots = asyncio.Semaphore(min(EXCHANGES, self.most))
+        self.most = sys.maxsize  # the slots are the bound
         self._breaker = breaker
-
-    def kwargs_of(self, pool: Any) -> dict[str, Any]:
-        """The arguments of its connections, whose timeouts are those of the transport."""
-        kwargs = connection_kwargs(pool, retry=Retry(NoBackoff(), 0))
-        if getattr(pool, "sentinel_manager", None) is not None:
-            kwargs["connection_pool"] = pool
-        return kwargs | {"socket_timeout": None}
 
     async def take(self, *, fresh: bool = False) -> Transport:
         """Lend a connection, as soon as there is one to spare."""
@@ -211,15 +205,13 @@ class AsyncioPool(Pool):
         super().take_back(transport)
         transport.free()
 
-    def check_room(self) -> None:
-        """The slots are the bound."""
-
 
 class AsyncioClient(Client):
     """What one event loop knows about the servers."""
 
     keeps_transport = False
     kinds: ClassVar[tuple[Any, Any]] = (redis_asyncio.Redis, redis_asyncio.RedisCluster)
+    mark = b"\0\0"  # by which release.lua recognises the turns of event loops
 
     def __init__(self, make_client: Callable[[], Any], *, theirs: bool) -> None:
         super().__init__(make_client, theirs=theirs)
@@ -227,10 +219,6 @@ class AsyncioClient(Client):
         self._of_loops: WeakKeyDictionary[Any, AsyncioClient] = WeakKeyDictionary()
         self._lock: asyncio.Lock | None = None
         self._listener = Listener(self)
-
-    @staticmethod
-    def _node() -> bytes:
-        return b"\0\0" + os.urandom(6)  # release.lua tells by it how a turn is woken
 
     def make_pool(self, pool: Any) -> Pool:
         """The connections to one server."""

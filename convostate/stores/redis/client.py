@@ -1,8 +1,8 @@
 """Client: what a process knows about its Redis servers, and its connections to them.
 
 It uses the connections of redis-py, but not its pools. The coroutines here are written once: with
-`BlockingTransport` they never suspend, and `convostate.stores.base.blocking` runs them; with the
-transport of `convostate.stores.redis.aio` an event loop runs them.
+`Transport` they never suspend, and `convostate.stores.base.blocking` runs them; with the transport of
+`convostate.stores.redis.aio` an event loop runs them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import os
 import socket
 import threading
 import time
-from abc import ABC, abstractmethod
 from contextlib import suppress
 from itertools import count
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -23,7 +22,6 @@ from redis.backoff import NoBackoff
 from redis.connection import AbstractConnection
 from redis.exceptions import SlotNotCoveredError
 from redis.retry import Retry
-from redis.sentinel import SentinelConnectionPool
 
 from convostate.errors import UsageError
 from convostate.stores.redis.errors import FAULTS, ExhaustedError, StaleError
@@ -85,7 +83,7 @@ _KEEP_ALIVE = {
 }
 
 
-def connection_kwargs(pool: Any, *, retry: Any = None) -> dict[str, Any]:
+def connection_kwargs(pool: Any) -> dict[str, Any]:
     """The arguments of the store's connections, from those of a client's pool."""
     kwargs = {
         name: value
@@ -95,7 +93,9 @@ def connection_kwargs(pool: Any, *, retry: Any = None) -> dict[str, Any]:
     if "path" not in kwargs and kwargs.get("socket_keepalive") is None:
         options = kwargs.get("socket_keepalive_options") or _KEEP_ALIVE
         kwargs |= {"socket_keepalive": True, "socket_keepalive_options": options}
-    return kwargs | _OURS | _NO_NAMES | {"retry": retry or Retry(NoBackoff(), 0)}
+    if getattr(pool, "sentinel_manager", None) is not None:
+        kwargs["connection_pool"] = getattr(pool, "proxy", pool)  # redis.asyncio needs no proxy
+    return kwargs | _OURS | _NO_NAMES
 
 
 async def settled(result: Any) -> Any:
@@ -152,8 +152,8 @@ class Breaker:
             self._opened = self._clock()
 
 
-class Transport(ABC):
-    """One connection of redis-py, lent to one turn at a time.
+class Transport:
+    """One connection of ``redis.Redis``, lent to one turn at a time. Its coroutines never suspend.
 
     Args:
         pool: Where it goes back to, once its last reply has been read whole.
@@ -171,44 +171,6 @@ class Transport(ABC):
         """It was not used for `IDLE_S`, so a firewall may have forgotten it."""
         return time.monotonic() - self._used > IDLE_S
 
-    @abstractmethod
-    async def connect(self) -> None:
-        """Connect."""
-        ...
-
-    @abstractmethod
-    async def is_in_step(self) -> bool:
-        """Whether it is open and has nothing left to read."""
-        ...
-
-    @abstractmethod
-    async def exchange(self, *command: Any) -> Any:
-        """Send a command and read its reply.
-
-        After a timeout it stays open, for a last command. After any other exception except an error reply it
-        cannot be used again.
-
-        Raises:
-            StaleError: It was idle, and no reply came within `STALE_S`.
-        """
-        ...
-
-    @abstractmethod
-    def close(self) -> None:
-        """Close it. Never waits."""
-        ...
-
-    @abstractmethod
-    def send_and_close(self, *command: Any) -> None:
-        """Send a last command, whose reply is not read, and close: the server still carries it out."""
-        ...
-
-
-class BlockingTransport(Transport):
-    """A connection of ``redis.Redis``; its coroutines never suspend."""
-
-    __slots__ = ()
-
     async def connect(self) -> None:
         """Connect."""
         self._connection.connect()
@@ -219,7 +181,14 @@ class BlockingTransport(Transport):
         return not self._connection.can_read()
 
     async def exchange(self, *command: Any) -> Any:
-        """Send a command and read its reply."""
+        """Send a command and read its reply.
+
+        After a timeout it stays open, for a last command. After any other exception except an error reply it
+        cannot be used again.
+
+        Raises:
+            StaleError: It was idle, and no reply came within `STALE_S`.
+        """
         connection = self._connection
         idle = self.is_idle
         connection.send_packed_command([pack(command)])
@@ -230,11 +199,11 @@ class BlockingTransport(Transport):
         return reply
 
     def close(self) -> None:
-        """Close it."""
+        """Close it. Never waits."""
         self._connection.disconnect()
 
     def send_and_close(self, *command: Any) -> None:
-        """Send a last command and close."""
+        """Send a last command, whose reply is not read, and close: the server still carries it out."""
         try:
             # `is_connected` is younger than redis-py 5.
             if getattr(self._connection, "_sock", None) is not None:
@@ -255,10 +224,11 @@ class Pool:
         pool: The pool of a client, which knows where the server is; its own connections are not used.
     """
 
-    transport: type[Transport] = BlockingTransport
+    transport: ClassVar[type[Transport]] = Transport
+    ours: ClassVar[dict[str, Any]] = {"retry": Retry(NoBackoff(), 0)}
 
     def __init__(self, pool: Any) -> None:
-        kwargs = self.kwargs_of(pool)
+        kwargs = connection_kwargs(pool) | self.ours
         self._sentinels = getattr(pool, "sentinel_manager", None)
         self._client_pool = pool  # the sentinels' connections refer to it weakly
         self.make: Callable[[], Any] = lambda: pool.connection_class(**kwargs)
@@ -266,13 +236,6 @@ class Pool:
         self._idle: list[Transport] = []
         self._alive: WeakSet[Any] = WeakSet()
         self._closed = False
-
-    def kwargs_of(self, pool: Any) -> dict[str, Any]:
-        """The arguments of its connections."""
-        kwargs = connection_kwargs(pool)
-        if isinstance(pool, SentinelConnectionPool):
-            kwargs["connection_pool"] = pool.proxy
-        return kwargs
 
     async def take(self, *, fresh: bool = False) -> Transport:
         """Lend a connection that is open and in step.
@@ -297,7 +260,8 @@ class Pool:
             except FAULTS:  # closed by the server meanwhile
                 pass
             transport.close()
-        self.check_room()
+        if len(self._alive) >= self.most:
+            raise ExhaustedError("as many connections as the client may have are in use")
         transport = self.transport(self)
         self._alive.add(transport)
         try:
@@ -309,11 +273,6 @@ class Pool:
             transport.close()
             raise
         return transport
-
-    def check_room(self) -> None:
-        """Refuse another connection beyond the client's bound."""
-        if len(self._alive) >= self.most:
-            raise ExhaustedError("as many connections as the client may have are in use")
 
     def take_back(self, transport: Transport) -> None:
         """Take back a connection whose last reply has been read whole."""
@@ -341,6 +300,8 @@ class Standalone:
         make_pool: `Pool`, or that of the transport.
     """
 
+    is_cluster = False
+
     def __init__(self, client: Any, make_pool: Callable[[Any], Pool]) -> None:
         self.client = client
         self._pool = make_pool(client.connection_pool)
@@ -349,22 +310,13 @@ class Standalone:
         """The connections to the server that holds a key."""
         return self._pool
 
-    async def at(self, host: str, port: int) -> Pool:
-        """The connections to a server that a Cluster has named."""
-        return self._pool
-
     def moved(self) -> None:
         """Close the idle connections, which may lead to the former master."""
         self._pool.drop_idle()
 
-    async def close(self, *, client_too: bool) -> None:
-        """Close the connections, and with `client_too` the client's own as well."""
+    def close(self) -> None:
+        """Close the connections."""
         self._pool.close()
-        if client_too:
-            manager = getattr(self.client.connection_pool, "sentinel_manager", None)
-            for sentinel in getattr(manager, "sentinels", ()):
-                await close_client(sentinel)
-            await close_client(self.client)
 
 
 class Cluster:
@@ -374,6 +326,8 @@ class Cluster:
         client: A ``redis.RedisCluster``, which keeps the map of the slots, or its asyncio twin.
         make_pool: `Pool`, or that of the transport.
     """
+
+    is_cluster = True
 
     def __init__(self, client: Any, make_pool: Callable[[Any], Pool]) -> None:
         self.client = client
@@ -403,12 +357,10 @@ class Cluster:
         """Read the map of slots again before its next use."""
         self._stale = True
 
-    async def close(self, *, client_too: bool) -> None:
+    def close(self) -> None:
         """Close the connections to all the servers."""
         for pool in list(self._pools.values()):
             pool.close()
-        if client_too:
-            await close_client(self.client)
 
     def _of(self, node: Any) -> Pool:
         pool = self._pools.get(node.name)
@@ -421,8 +373,11 @@ class Cluster:
 
 
 async def close_client(client: Any) -> None:
-    """Close a client of redis-py."""
-    await settled((getattr(client, "aclose", None) or client.close)())
+    """Close a client of redis-py, and those of the sentinels that it asks."""
+    pool = getattr(client, "connection_pool", None)
+    sentinels = getattr(getattr(pool, "sentinel_manager", None), "sentinels", ())
+    for each in (*sentinels, client):
+        await settled((getattr(each, "aclose", None) or each.close)())
 
 
 class Client:
@@ -439,22 +394,18 @@ class Client:
 
     keeps_transport = True
     kinds: ClassVar[tuple[Any, Any]] = (Redis, RedisCluster)
+    mark = b"\0\1"  # by which release.lua recognises the turns of threads
 
     def __init__(self, make_client: Callable[[], Any], *, theirs: bool) -> None:
         self.pid = os.getpid()
         self.breaker = Breaker()
-        self.node = self._node()
+        self.node = self.mark + os.urandom(6)
         self._count = count(int.from_bytes(os.urandom(4), "big"))
         self._make_client = make_client
         self._theirs = theirs
-        self.is_cluster = False
         self._route: Standalone | Cluster | None = None
         self._finding = threading.Lock()  # so that a client is made once
         self._successors: dict[int, Client] = {}
-
-    @staticmethod
-    def _node() -> bytes:
-        return b"\0\1" + os.urandom(6)
 
     def make_pool(self, pool: Any) -> Pool:
         """The connections to one server."""
@@ -490,19 +441,15 @@ class Client:
         """Make the client of redis-py."""
         client = self._make_client()
         check_client(client, self.kinds)
-        self.is_cluster = isinstance(client, self.kinds[1])
-        if self.is_cluster and hasattr(client, "initialize"):  # the blocking one has asked by now
+        is_cluster = isinstance(client, self.kinds[1])
+        if is_cluster and hasattr(client, "initialize"):  # the blocking one has asked by now
             try:
                 await client.initialize()
             except BaseException:
                 if not self._theirs:
                     self.run_aside(close_client(client))
                 raise
-        return (Cluster if self.is_cluster else Standalone)(client, self.make_pool)
-
-    async def redis(self) -> Any:
-        """The client of redis-py, for commands outside a script."""
-        return (await self.route()).client
+        return (Cluster if is_cluster else Standalone)(client, self.make_pool)
 
     def moved(self) -> None:
         """Note that a server has failed, or holds other conversations."""
@@ -539,10 +486,12 @@ class Client:
         """Close the route to the servers; the next use finds it again."""
         route, self._route = self._route, None
         if route is not None:
-            await route.close(client_too=not self._theirs)
+            route.close()
+            if not self._theirs:
+                await close_client(route.client)
 
 
-def check_client(client: Any, kinds: tuple[Any, Any] = Client.kinds) -> None:
+def check_client(client: Any, kinds: tuple[Any, Any]) -> None:
     """Refuse what is not a client of redis-py, or reads replicas.
 
     Raises:

@@ -232,7 +232,8 @@ class Connection:
         except ResponseError as error:
             # redis-py before 6 gives a client of one server these errors as text alone.
             moved = isinstance(error, AskError) or str(error).startswith(("MOVED ", "ASK "))
-            if moved and not self.client.is_cluster:
+            route: Any = await self.client.route()
+            if moved and not route.is_cluster:
                 raise OneNodeError from error
             if not isinstance(error, AskError):
                 raise
@@ -241,7 +242,7 @@ class Connection:
                 self.client.moved()
                 return await (await self._connected()).exchange(*by_text)
             # The slot is on its way: this once, ask there. ASKING counts for one command.
-            pool = await (await self.client.route()).at(error.host, error.port)
+            pool = await route.at(error.host, error.port)
             there = await pool.take()
             try:
                 await there.exchange("ASKING")

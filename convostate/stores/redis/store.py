@@ -340,7 +340,8 @@ class RedisTurns(AsyncStore):
     async def check(self) -> list[tuple[str, str, str]]:
         """What ``convostate doctor`` prints: tuples of level, what was found, and what to do about it."""
         try:
-            client = await self.client.current().redis()
+            route = await self.client.current().route()
+            client = route.client
             await settled(
                 client.eval("return 1", 0)
             )  # needed if a server has forgotten its scripts
@@ -359,7 +360,7 @@ class RedisTurns(AsyncStore):
         found = [("ok", f"the server is Redis {version}", "")]
         if tuple(int(part) for part in version.split(".")[:2]) < _OLDEST:
             found = [("fault", found[0][1], "Run Redis 6.2 or newer, or Valkey")]
-        if info.get("cluster_enabled") and not self.client.current().is_cluster:
+        if info.get("cluster_enabled") and not route.is_cluster:
             what, _, advice = str(store_error(OneNodeError())).rpartition(". ")
             found.append(("fault", what, advice))
         if policy not in ("noeviction", ""):

@@ -179,7 +179,7 @@ class RedisWork:
     async def check(self) -> list[tuple[str, str, str]]:
         """What ``convostate doctor`` prints about deferred texts."""
         try:
-            client = await self._turns.client.current().redis()
+            client = (await self._turns.client.current().route()).client
             info = first_node(await settled(client.info("persistence")))
         except FAULTS:  # `RedisTurns.check` says which rights are missing
             return []
@@ -223,12 +223,11 @@ class RedisWork:
 
     async def _shards(self, queue: str) -> list[str]:
         """The names of a queue's sorted sets."""
-        client = self._turns.client.current()
         try:
-            await client.route()
+            route = await self._turns.client.current().route()
         except FAULTS as error:
             raise store_error(error) from error
-        if not client.is_cluster:
+        if not route.is_cluster:
             return [queue]
         return [f"{queue[:-2]}{shard:02}" for shard in range(_QUEUES)]
 
