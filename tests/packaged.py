@@ -28,7 +28,7 @@ def run(*command: str | Path, cwd: Path) -> str:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=60,  # seconds; the slowest takes about ten
+        timeout=180,  # seconds; the slowest takes about ten on a machine of its own
         check=False,
     )
     return done.stdout + (f"exit status {done.returncode}\n" if done.returncode else "")
