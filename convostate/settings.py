@@ -162,10 +162,15 @@ def _as_spelled(value: Any) -> Any:
             "has a comment (#) behind it, which Docker's env files take as part of the value",
             advice="Set {variable} without the comment",
         )
-    if "\r" in value or "\n" in value:
+    if re.search(r"[\r\n]|\\[rn]\Z", value):
         raise _Wrong(
             "holds a line break (\\r or \\n), as files with Windows line ends leave at the end",
             advice="Set {variable} without the line break",
+        )
+    if re.search("[\u200b-\u200f\u2060\ufeff]", value):
+        raise _Wrong(
+            "holds an invisible character, as files with a byte order mark and text copied from web pages do",
+            advice="Set {variable} without it: type its first and last character anew",
         )
     return value
 
@@ -177,10 +182,13 @@ def _text(value: Any) -> str:
 
 
 # https://www.twilio.com/docs/glossary/what-is-a-sid
+_sid = re.compile("[A-Z]{2}[0-9a-f]{32}").fullmatch
 _account_sid = re.compile("AC[0-9a-f]{32}").fullmatch
+_ACCOUNT_TOKENS = "AC<32 hexadecimal digits>=<token>"
+_SHARED_KEYS = "<key_id>=<secret>,<key_id>=<secret>"
 
 
-def _token(value: Any) -> str:
+def _token(value: Any, example: str = "<token>") -> str:
     token = _text(value)
     if "," in token:
         raise _Wrong(
@@ -188,9 +196,9 @@ def _token(value: Any) -> str:
             advice="Set the others with CONVOSTATE_AUTH_TOKENS=<token>,<token>",
         )
     if not token.isascii() or set(token) & set(" =\"';"):
-        raise _Wrong("holds a character that no token has", "<token>")
-    if _account_sid(token):  # it is above the token in Twilio's console
-        raise _Wrong("holds an account SID instead of a token", "<token>")
+        raise _Wrong("holds a character that no token has", example)
+    if _sid(token):  # the account's is above the token in Twilio's console, and API keys have one
+        raise _Wrong("holds a SID instead of a token", example)
     return token
 
 
@@ -227,10 +235,8 @@ def _account_tokens(value: Any) -> Mapping[str, tuple[str, ...]]:
     accounts: dict[str, tuple[str, ...]] = {}
     for account, token in _named(value):
         if not _account_sid(account):
-            raise _Wrong(
-                "names something that is not an account SID", "AC<32 hexadecimal digits>=<token>"
-            )
-        accounts[account] = (*accounts.get(account, ()), _token(token))
+            raise _Wrong("names something that is not an account SID", _ACCOUNT_TOKENS)
+        accounts[account] = (*accounts.get(account, ()), _token(token, _ACCOUNT_TOKENS))
     return accounts
 
 
@@ -238,8 +244,8 @@ def _shared_keys(value: Any) -> Mapping[str, str]:
     keys: dict[str, str] = {}
     for key_id, secret in _named(value):
         if key_id in keys:
-            raise _Wrong("names a key id twice", "<key_id>=<secret>,<key_id>=<secret>")
-        keys[_token(key_id)] = _text(secret)
+            raise _Wrong("names a key id twice", _SHARED_KEYS)
+        keys[_token(key_id, _SHARED_KEYS)] = _text(secret)
     return keys
 
 
@@ -287,7 +293,8 @@ def _store(value: Any) -> str:
 
 def _public_url(value: Any) -> str:
     url = _text(value).rstrip("/")
-    if "?" in url or "#" in url or not url_variants(f"{url}/"):  # it would never verify a request
+    # Others would never verify a request; a WebSocket's URL is made from the https one.
+    if "?" in url or "#" in url or url[:2] == "ws" or not url_variants(f"{url}/"):
         raise _Wrong(
             "is not an origin with an optional prefix",
             "https://example.com, scheme and host as Twilio was given them",

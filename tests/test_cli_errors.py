@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
 import click
 import pytest
@@ -12,6 +13,9 @@ from click.testing import CliRunner
 from convostate import Keyring, UsageError
 from convostate.cli import main
 from convostate.cli.arguments import read_params
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_without_a_command_it_prints_its_help() -> None:
@@ -103,6 +107,24 @@ def test_an_interrupt_is_status_130(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Keyring, "generate", interrupted)
 
     assert CliRunner().invoke(main, ["keygen"]).exit_code == 130
+
+
+@pytest.mark.parametrize(("charset", "arrow"), [("utf-8", "\u2192"), ("cp1252", r"\u2192")])
+def test_output_that_the_terminals_charset_lacks_is_escaped(charset: str, arrow: str) -> None:
+    environ = {"TWILIO_AUTH_TOKEN": "the-token", "CONVOSTATE_KEYS": Keyring.generate()}
+    result = CliRunner(charset, environ).invoke(main, ["doctor"])
+
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert f"{arrow} Behind a proxy set" in result.stdout
+
+
+def test_a_command_runs_in_a_directory_that_was_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tmp_path.rmdir()
+
+    assert CliRunner().invoke(main, ["keygen"]).exit_code == 0
 
 
 def test_the_package_runs_as_a_module() -> None:

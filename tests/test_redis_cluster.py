@@ -15,7 +15,7 @@ from convostate.stores import RedisStore
 from convostate.stores.base import Keep
 from tests.conversing import World
 from tests.drivers import DRIVERS, driven
-from tests.redis_servers import RedisServer, clients_of, wait_until
+from tests.redis_servers import RedisServer, clients_of, redis_server, wait_until
 from tests.redis_stage import BASE, add_one, begin, claim, count_in, log_of, refused, token
 
 if TYPE_CHECKING:
@@ -220,3 +220,19 @@ def test_f10_a_master_that_dies_takes_its_conversations_down_and_no_others() -> 
                 add_one(store, name=f"{number}".ljust(22, "-"))
                 served += 1
         assert served > 10
+
+
+def test_o18_a_cluster_without_slots_is_down_as_one_without_a_master_is() -> None:
+    with redis_server("--cluster-enabled", "yes") as node:
+        store = RedisStore.from_url(f"redis+cluster://127.0.0.1:{node.port}")
+        with refused() as caught:
+            add_one(store)
+        assert "does not cover all slots" in str(caught[0])
+        node.admin.execute_command("CLUSTER", "ADDSLOTS", *range(SLOTS))
+
+        def answers() -> int | None:
+            with contextlib.suppress(StoreError):
+                return add_one(store)
+            return None
+
+        wait_until(answers, "a cluster of one")

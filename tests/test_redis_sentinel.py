@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -133,3 +134,16 @@ def test_a_service_that_no_sentinel_knows_is_down(watched: Watched) -> None:
         add_one(RedisStore.from_url(watched.url.replace("texts", "other")))
     assert "the service's name" in str(caught[0])
     assert isinstance(caught[0], StoreError)
+
+
+def test_a_sentinel_whose_host_has_vanished_is_passed_over_while_another_answers() -> None:
+    with (
+        redis_server() as master,
+        sentinel_of(master) as sentinel,
+        socket.create_server(("127.0.0.1", 0)) as silent,  # nobody accepts
+    ):
+        vanished = f"127.0.0.1:{silent.getsockname()[1]}"
+        with refused():
+            add_one(RedisStore.from_url(f"redis+sentinel://{vanished}/texts"))
+        store = RedisStore.from_url(f"redis+sentinel://{vanished},127.0.0.1:{sentinel.port}/texts")
+        assert add_one(store) == 1

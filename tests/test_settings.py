@@ -53,7 +53,7 @@ VALID: dict[str, dict[str, Any]] = {
 
 NONSENSE: dict[str, list[str]] = {
     "TWILIO_AUTH_TOKEN": ["canary,x", "canary x", "canary=x", "canary\x00", "canary\nx", ",",
-                          "${TWILIO_AUTH_TOKEN}", "$(cat token)", "<canary>", "None", "null", ACCOUNT],
+                          "${TWILIO_AUTH_TOKEN}", "$(cat token)", "<canary>", "None", "null", ACCOUNT, "SK" + "0" * 32],
     "CONVOSTATE_AUTH_TOKENS": ["canary,", ",", "canary,,x", "canary x", "canary=x", "canary\r\nx"],
     "CONVOSTATE_ACCOUNT_TOKENS": ["canary", "canary=x", f"{SUB}", f"{SUB}=", f"={TOKEN}", f"{SUB}=canary,", f"{SUB[:-1]}=canary", f"{SUB.upper()}=canary",
                                   f"{SUB}:canary", f"{SUB}=canary x", f"{SUB}=canary=x", f"XX{SUB[2:]}=canary", f"{SUB}0=canary"],
@@ -66,7 +66,7 @@ NONSENSE: dict[str, list[str]] = {
                               "https://example.com?canary", "https://example.com/?", "https://example.com/#canary", "https://example.com:0",
                               "https://example.com:99999", "https://example.com:abc", "https://example.com:", "HTTPS://example.com",
                               "https://ex ample.com", "https://exam\u00fcple.com", "https://[::1", "https://exa$mple.com", "https://a,https://b",
-                              "https://example.com\\x", "https://example.com/a b", "*"],
+                              "https://example.com\\x", "https://example.com/a b", "*", "wss://example.com"],
     "CONVOSTATE_PATHS": ["canary", "sms", "/sms,", ",", "/sms,voice", "https://example.com/sms",
         "/sms;/voice", "/sms:/voice", "/sms|/voice", "/sms?x=1", "/sms#rc=3", '/sms"', "/sms'", "/sms\u200b", "/sms%20", "/[sms", "*;", "/sms/<id>", "/sms/{id}", "\\sms", "/sms\\x"],
     "CONVOSTATE_LIFETIME": ["canary", "5h", "4h1s", "59s", "0s", "-1h", "4", "4H", "h", "1d", "14401s", "1.5h", "1e3s", "\u0664h", "9999999d", "4h,5h"],
@@ -180,6 +180,8 @@ def test_none_and_an_empty_variable_count_as_not_set(field: str) -> None:
     ({**LEAST, "CONVOSTATE_STORE": "memory", "CONVOSTATE_LIFETIME": "31d"}, "Set CONVOSTATE_LIFETIME=30d"),
     ({**LEAST, "CONVOSTATE_LIFETIME": "5h"}, "Set CONVOSTATE_LIFETIME=4h, or keep the state at the server: CONVOSTATE_STORE=redis://\u2026"),
     ({**LEAST, "TWILIO_AUTH_TOKEN": "a,b"}, "Set the others with CONVOSTATE_AUTH_TOKENS=<token>,<token>"),
+    ({**LEAST, "CONVOSTATE_ACCOUNT_TOKENS": f"{SUB}={TOKEN}="}, "Set CONVOSTATE_ACCOUNT_TOKENS=AC<32 hexadecimal digits>=<token>"),
+    ({**LEAST, "CONVOSTATE_SHARED_KEYS": f"a b={TOKEN}"}, "Set CONVOSTATE_SHARED_KEYS=<key_id>=<secret>,<key_id>=<secret>"),
 ])  # fmt: skip
 def test_what_is_missing_or_does_not_go_together_does_not_start(
     environ: dict[str, str], message: str, monkeypatch: pytest.MonkeyPatch
@@ -196,8 +198,8 @@ def test_what_is_missing_or_does_not_go_together_does_not_start(
         ConversationMiddleware(Answering())
     for variable, value in LEAST.items():
         monkeypatch.setenv(variable, value)
-    for variable in ("CONVOSTATE_LIFETIME", "CONVOSTATE_STORE"):
-        monkeypatch.delenv(variable, raising=False)
+    for variable in environ.keys() - LEAST.keys():
+        monkeypatch.delenv(variable)
     assert ConversationMiddleware(Answering()).settings.store == "cookie"
 
 
@@ -385,6 +387,9 @@ def test_o9_all_that_is_missing_or_wrong_is_said_at_once(case: str) -> None:
         ("`canary`", "in quotes"),
         ("canary # of ours", "comment"),
         ("canary\r\nx", "line break"),
+        (r"canary\n", "line break"),
+        ("\ufeffcanary", "invisible character"),
+        ("canary\u200b", "invisible character"),
     ],
 )
 def test_o9_what_env_files_and_templates_leave_is_named(

@@ -6,7 +6,9 @@ Exit status 0: success; 1: the check has failed; 2: the check was not possible.
 
 from __future__ import annotations
 
+import io
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +46,10 @@ class OneLineErrors(click.Group):
         """Run a command, and exit."""
         if not standalone_mode:
             return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
+        for stream in (sys.stdout, sys.stderr):
+            # Windows redirects into a code page, which has no arrow, and no emoji of a text.
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")
         try:
             status = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
         except click.ClickException as error:
@@ -70,8 +76,9 @@ def _fail(message: str) -> None:
 def main(context: click.Context) -> None:
     """Conversation state for apps that answer Twilio texts and calls."""
     # CONVOSTATE_STORE=module:factory is imported from the working directory, as an app is.
-    if (here := str(Path.cwd())) not in sys.path:
-        sys.path.insert(0, here)
+    with suppress(FileNotFoundError):  # a release that was deleted
+        if (here := str(Path.cwd())) not in sys.path:
+            sys.path.insert(0, here)
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
 

@@ -83,7 +83,8 @@ class AsyncioTransport(Transport):
     async def connect(self) -> None:
         """Connect."""
         tls = isinstance(self._connection, redis_asyncio.SSLConnection)
-        timeout_s = 2 * TIMEOUT_S if tls else TIMEOUT_S
+        # Each sentinel that does not answer takes one, before the next is asked for the master.
+        timeout_s = TIMEOUT_S * (1 + tls + self.pool.sentinels)
         for left in range(LAGS - 1, -1, -1):
             began = time.monotonic()
             try:
@@ -182,6 +183,7 @@ class AsyncioPool(Pool):
         super().__init__(pool)
         self.slots = asyncio.Semaphore(min(EXCHANGES, self.most))
         self.most = sys.maxsize  # the slots are the bound
+        self.sentinels = len(getattr(self._sentinels, "sentinels", ()))
         self._breaker = breaker
 
     async def take(self, *, fresh: bool = False) -> Transport:

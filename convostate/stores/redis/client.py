@@ -12,7 +12,7 @@ import os
 import socket
 import threading
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import count
 from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import WeakSet
@@ -27,7 +27,7 @@ from convostate.errors import UsageError
 from convostate.stores.redis.errors import FAULTS, ExhaustedError, StaleError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Callable, Coroutine, Iterator, Sequence
 
     from convostate.stores.redis.connection import Connection
 
@@ -108,6 +108,15 @@ def first_node(answer: Any) -> Any:
     if isinstance(answer, dict) and answer and all(":" in str(node) for node in answer):
         return next(iter(answer.values()))
     return answer
+
+
+@contextmanager
+def reading_slots() -> Iterator[None]:
+    """redis-py reads the map of a Cluster's slots; if there is none at all, it raises an IndexError."""
+    try:
+        yield
+    except IndexError as error:
+        raise SlotNotCoveredError("the cluster has no slots") from error
 
 
 class Breaker:
@@ -338,7 +347,8 @@ class Cluster:
     async def to(self, key: str) -> Pool:
         """The connections to the master of a key's slot."""
         if self._stale:
-            await settled(self.client.nodes_manager.initialize())
+            with reading_slots():
+                await settled(self.client.nodes_manager.initialize())
             self._stale = False
         slot = self.client.keyslot(key)
         return self._of(self.client.nodes_manager.get_node_from_slot(slot))
@@ -347,7 +357,8 @@ class Cluster:
         """The connections to the server that an ASK names; if the map lacks it, the map is read again."""
         node = self.client.get_node(host=host, port=port)
         if node is None:
-            await settled(self.client.nodes_manager.initialize())
+            with reading_slots():
+                await settled(self.client.nodes_manager.initialize())
             node = self.client.get_node(host=host, port=port)
         if node is None:
             raise SlotNotCoveredError("the cluster names a server that it does not know")
@@ -439,12 +450,14 @@ class Client:
 
     async def find_route(self) -> Standalone | Cluster:
         """Make the client of redis-py."""
-        client = self._make_client()
+        with reading_slots():
+            client = self._make_client()
         check_client(client, self.kinds)
         is_cluster = isinstance(client, self.kinds[1])
         if is_cluster and hasattr(client, "initialize"):  # the blocking one has asked by now
             try:
-                await client.initialize()
+                with reading_slots():
+                    await client.initialize()
             except BaseException:
                 if not self._theirs:
                     self.run_aside(close_client(client))
