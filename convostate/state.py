@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any
 
 from convostate.errors import ConvostateError, SealError, StateError, StoreError, UsageError
 from convostate.sealing import codec
@@ -11,7 +11,7 @@ from convostate.sealing.token import most_data_bytes, sealed_bytes
 from convostate.twilio.webhook import Webhook
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from convostate.twilio.webhook import PhonePair
 
@@ -31,16 +31,16 @@ def _moment(time_ms: int) -> datetime:
     return datetime.fromtimestamp(time_ms / 1000, timezone.utc)
 
 
-class Session(Protocol):
-    """A framework's session that shows a state."""
+class Session(dict[Any, Any]):
+    """A framework's session that shows a state: a dict of the same items, which the State keeps equal."""
 
     def encoded(self) -> bytes:
-        """The state's items as CBOR, those that only this session can keep included.
+        """The state's items as CBOR, including items that only this session can convert.
 
         Raises:
-            StateError: An item cannot be kept.
+            StateError: An item cannot be stored.
         """
-        ...
+        raise NotImplementedError
 
 
 class State(dict[Any, Any]):
@@ -206,52 +206,48 @@ class State(dict[Any, Any]):
 
     def _touch(self) -> None:
         if self.locked is not None:
-            self._refuse()
+            # A new one each time: an error that is raised twice keeps the tracebacks of both.
+            raise type(self.locked)(*self.locked.args)
         self.touched = True
 
-    def _refuse(self) -> NoReturn:
-        # A new one each time: an error that is raised twice keeps the tracebacks of both.
-        raise type(self.locked)(*self.locked.args)  # type: ignore[misc, union-attr]  # set, and takes its args
+    def _write(self, method: Callable[..., Any], *args: Any) -> Any:
+        """Call a method of `dict` on the items, and on those of the session."""
+        self._touch()
+        result = method(self, *args)
+        if self.session is not None:
+            method(self.session, *args)
+        return result
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        if self.locked is not None:  # `_touch`, in half the time
-            self._refuse()
-        self.touched = True
-        super().__setitem__(key, value)
+        self._write(dict.__setitem__, key, value)
 
     def __delitem__(self, key: Any) -> None:
-        self._touch()
-        super().__delitem__(key)
+        self._write(dict.__delitem__, key)
 
     def __ior__(self, other: Any) -> State:  # type: ignore[misc]  # dict's own has two overloads
-        self._touch()
-        super().update(other)
+        self.update(other)
         return self
 
     def clear(self) -> None:
         """Remove all items; the conversation continues."""
-        self._touch()
-        super().clear()
+        self._write(dict.clear)
 
     def pop(self, *args: Any) -> Any:
         """As `dict.pop`."""
-        self._touch()
-        return super().pop(*args)
+        return self._write(dict.pop, *args)
 
     def popitem(self) -> tuple[Any, Any]:
         """As `dict.popitem`."""
-        self._touch()
-        return super().popitem()
+        item: tuple[Any, Any] = self._write(dict.popitem)
+        return item
 
     def setdefault(self, key: Any, default: Any = None) -> Any:
         """As `dict.setdefault`."""
-        self._touch()
-        return super().setdefault(key, default)
+        return self._write(dict.setdefault, key, default)
 
     def update(self, *args: Any, **items: Any) -> None:
         """As `dict.update`."""
-        self._touch()
-        super().update(*args, **items)
+        self._write(dict.update, dict(*args, **items))
 
 
 READ_ONLY_IN_COOKIE = StateError(

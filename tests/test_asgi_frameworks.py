@@ -79,7 +79,7 @@ def litestar_app(sessions: tuple[Any, ...] = (), **changes: Any) -> Any:
         request: LitestarRequest[Any, Any, Any],
         data: Annotated[dict[str, Any], Body(media_type=RequestEncodingType.URL_ENCODED)],
     ) -> LitestarResponse[str]:
-        assert type(request.session) is State
+        assert request.session == state_from(request.scope)
         return LitestarResponse(document(request.session, data["Body"]), media_type=XML)
 
     @websocket("/relay")

@@ -342,9 +342,8 @@ def test_v20_a_background_task_runs_after_the_commit_and_cannot_write() -> None:
 
 def test_v21_a_session_that_another_middleware_replaces_is_an_error_and_keeps_nothing() -> None:
     async def app(scope: Any, _receive: Any, send: Any) -> None:
-        state = scope["session"]
-        assert type(state) is State
-        state["n"] = 1
+        assert type(state_from(scope)) is State
+        scope["session"]["n"] = 1
         scope["session"] = {}
         await send(START)
         await send(BODY)

@@ -12,6 +12,7 @@ import pytest
 from flask.sessions import SecureCookieSession
 from pyramid.request import Request
 from pyramid.session import SignedCookieSessionFactory
+from starlette.middleware import sessions
 
 from tests.apps import django_project
 from tests.apps.turns import APPS, Turns
@@ -318,32 +319,30 @@ NAMES = (
 # mapping, so it is compared with that alone.
 DIFFERENCES: dict[str, dict[str, tuple[str, str]]] = {
     "from both": {
-        "isinstance(s, dict)": ("flask pyramid", "a session is a view of the State"),
-        "json.dumps(s)": ("flask pyramid", "json takes a dict only: json.dumps(dict(session))"),
-        's.values().mapping["a"]': ("flask pyramid django", "a view of a view"),
-        's.items().mapping["a"]': ("flask pyramid django", "a view of a view"),
-        "s.__or__([])": ("flask pyramid", "raises at once what the operator raises"),
-        'r = s.pop("missing", default=5)': ("pyramid", "takes the argument's name"),
+        's.values().mapping["a"]': ("flask pyramid django starlette", "a view of a view"),
+        's.items().mapping["a"]': ("flask pyramid django starlette", "a view of a view"),
+        'r = s.pop("missing", default=5)': ("pyramid starlette", "takes the argument's name"),
         'r = s.setdefault("d", default=5)': ("pyramid", "takes the argument's name"),
-        'str(s)[:1] == "{"': ("pyramid", "shows no values"),
+        'str(s)[:1] == "{"': ("pyramid starlette", "shows no values"),
         'copy.deepcopy(s)["b"] == [2]': ("django", "a test's clock cannot be copied"),
         'copy.deepcopy(s)["b"] is s["b"]': ("django", "a test's clock cannot be copied"),
     },
     "from the framework's own": {
-        's.fromkeys(["a"])': ("flask pyramid", "gives a dict"),
+        's.fromkeys(["a"])': ("flask pyramid starlette", "gives a dict"),
         'copy.deepcopy(s)["b"] == [2]': ("pyramid", "gives a dict"),
         'copy.deepcopy(s)["b"] is s["b"]': ("pyramid", "gives a dict"),
     },
     "from a dict": {
         'str(s)[:1] == "{"': ("flask", "shows no values"),
         'r = s.pop("missing", default=5)': ("flask", "takes the argument's name"),
-        'r = s.setdefault("d", default=5)': ("flask", "takes the argument's name"),
+        'r = s.setdefault("d", default=5)': ("flask starlette", "takes the argument's name"),
     },
+    "in `modified`": {},
 }
 
 
 def outcome(line: str, session: Any) -> Any:
-    """What a line gives or raises, and what is in the session afterwards."""
+    """What a line gives or raises, what is in the session afterwards, and whether it is `modified`."""
     line = line.replace("\\n", "\n")
     names: dict[str, Any] = {"s": session, "r": None}
     exec(NAMES, names)  # noqa: S102  # our own table
@@ -354,9 +353,11 @@ def outcome(line: str, session: Any) -> Any:
             exec(line, names)  # noqa: S102  # our own table
     except Exception as error:  # noqa: BLE001  # what a session raises is compared
         result: Any = type(error).__name__
+        modified = None  # nothing is written then
     else:
         result = names["r"]
-    return plain(result), [(key, plain(value)) for key, value in session.items()]
+        modified = getattr(session, "modified", None)
+    return (plain(result), [(key, plain(value)) for key, value in session.items()]), modified
 
 
 def plain(value: Any) -> Any:
@@ -373,6 +374,8 @@ def outcomes(session: Any) -> dict[str, Any]:
     for line in filter(None, (READING + WRITING).split("\n")):
         session.clear()
         session.update(copy.deepcopy(SEED))
+        if hasattr(session, "modified"):
+            session.modified = False
         found[line] = outcome(line, session)
     session.clear()
     return found
@@ -393,10 +396,16 @@ def djangos() -> Any:
     return SessionStore()
 
 
-THEIRS: dict[str, Callable[[], Any]] = {"flask": flasks, "pyramid": pyramids, "django": djangos}
+THEIRS: dict[str, Callable[[], Any]] = {
+    "flask": flasks,
+    "pyramid": pyramids,
+    "django": djangos,
+}
+if hasattr(sessions, "Session"):  # before Starlette 1.0 its session is a dict
+    THEIRS["starlette"] = sessions.Session
 
 
-@pytest.mark.parametrize("framework", APPS)
+@pytest.mark.parametrize("framework", THEIRS)
 def test_e14_a_session_gives_what_the_frameworks_own_and_a_dict_give(framework: str) -> None:
     def run(session: Any) -> dict[str, Any]:
         return outcomes(getattr(session, "_get_current_object", lambda: session)())
@@ -406,12 +415,15 @@ def test_e14_a_session_gives_what_the_frameworks_own_and_a_dict_give(framework: 
     assert len(ours) > 280
 
     different: dict[str, set[str]] = {kind: set() for kind in DIFFERENCES}
-    for line, got in ours.items():
-        if got != theirs[line]:
-            as_a_dict = got == plain_dict[line]
+    for line, (got, modified) in ours.items():
+        own, own_modified = theirs[line]
+        as_a_dict = got == plain_dict[line][0]
+        if got != own:
             different["from the framework's own" if as_a_dict else "from both"].add(line)
-        elif got != plain_dict[line] and framework != "django":
+        elif not as_a_dict and framework != "django":
             different["from a dict"].add(line)
+        if got == own and modified != own_modified:
+            different["in `modified`"].add(line)
 
     assert different == {
         kind: {line for line, (frameworks, _why) in lines.items() if framework in frameworks}

@@ -20,9 +20,12 @@ from flask import Flask, session
 from flask.json.provider import DefaultJSONProvider
 from flask.json.tag import JSONTag
 from markupsafe import Markup
+from starlette.applications import Starlette
+from starlette.responses import Response
 from werkzeug.datastructures import CombinedMultiDict, ImmutableMultiDict, MultiDict
 
 from convostate import Settings, StateError, state_from
+from convostate.asgi import ConversationMiddleware as AsgiMiddleware
 from convostate.frameworks.flask import ConvoState
 from convostate.testing import TwilioSimulator
 from tests.apps.turns import APPS, Turns, flask_app
@@ -165,8 +168,12 @@ EXACT: dict[str, Any] = {
 
 # Where an odd value lies in one that is kept exactly, what is around it is kept exactly as well.
 DIFFERENCES = {
-    "enum in a tuple": ("pyramid django", ("name", 1), "a tuple stays a tuple"),
-    "Markup in a flash": ("pyramid django", [("message", "<b>")], "a tuple stays a tuple"),
+    "enum in a tuple": ("pyramid django starlette", ("name", 1), "a tuple stays a tuple"),
+    "Markup in a flash": (
+        "pyramid django starlette",
+        [("message", "<b>")],
+        "a tuple stays a tuple",
+    ),
 }
 
 
@@ -305,6 +312,30 @@ def test_p13_in_state_from_it_is_an_error_that_says_what_to_write_instead(name: 
         StateError, match=rf"^the state cannot be kept: at \$\.x\[0\] is .*{ADVICE[name]}"
     ):
         turns.turn(write)
+
+
+def test_p13_beside_a_session_of_starlette_state_from_sees_its_writes_and_stays_strict() -> None:
+    app = Starlette()
+    app.add_middleware(AsgiMiddleware, settings=Settings.from_environ(store="memory"))
+    phone = TwilioSimulator(app, webhook_url="https://example.com/turn").phone("+15550100001")
+    seen: list[Any] = []
+
+    async def write(request: Any) -> Response:
+        state, session = state_from(request.scope), request.session
+        session["step"] = Step.NAME
+        state["n"] = [state.get("step")]
+        seen.append(json.dumps(session))
+        del state["n"]
+        assert "n" not in session
+        if len(seen) > 1:
+            state["x"] = [Step.NAME]
+        return Response("<Response/>", media_type="text/xml")
+
+    app.add_route("/turn", write, methods=["POST"])
+    assert phone.text("hi").state == {"step": "name"}
+    assert seen == ['{"step": "name", "n": ["name"]}']
+    with pytest.raises(StateError, match=r"at \$\.x\[0\] is .*Step\. Write its \.value"):
+        phone.text("hi")
 
 
 def wrapped(app: Flask, step: Callable[[], Any]) -> Callable[[], Any]:

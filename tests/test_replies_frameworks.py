@@ -9,7 +9,7 @@ import flask
 import pytest
 from twilio.rest import Client
 
-from convostate import AsyncConversations, Conversations, asgi
+from convostate import AsyncConversations, Conversations, asgi, state_from
 from convostate.errors import StateError
 from convostate.frameworks.flask import ConvoState
 from convostate.stores import MemoryStore
@@ -56,7 +56,9 @@ def test_a_flask_view_puts_its_text_off_and_what_it_writes_to_its_session_is_dro
     )
 
 
-def test_a_fastapi_route_puts_its_text_off_and_its_session_is_read_only() -> None:
+def test_a_fastapi_route_puts_its_text_off_and_its_session_drops_what_it_takes(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     store = MemoryStore()
     conversations = AsyncConversations(SETTINGS, store=store, client=client_for_asyncio())
 
@@ -71,12 +73,14 @@ def test_a_fastapi_route_puts_its_text_off_and_its_session_is_read_only() -> Non
     @app.post("/sms")
     async def sms(request: fastapi.Request) -> fastapi.Response:
         seen.append(dict(request.session))
+        request.session["x"] = 1
         with pytest.raises(StateError, match="read-only"):
-            request.session["x"] = 1
+            state_from(request.scope)["x"] = 1
         conversations.answer_later(request.scope)
         return fastapi.Response("<Response/>", media_type="text/xml")
 
     check(app, seen)
+    assert "dropped: this state is read-only" in caplog.text
 
 
 def check(app: Any, seen: list[Any]) -> None:

@@ -9,6 +9,7 @@ What the app does after its last body, such as background tasks, runs outside th
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +23,11 @@ from convostate.asgi.request import (
     verified_headers,
 )
 from convostate.asgi.response import UNCOLLECTED, Collector, send_response
+from convostate.asgi.session import ConversationSession
 from convostate.errors import RequestError, StoreError, UsageError
 from convostate.middleware import Middleware
-from convostate.state import CLOCK_KEY, NO_CONVERSATION, STATE_KEY, TURN_KEY, WEBHOOK_KEY
+from convostate.state import CLOCK_KEY, STATE_KEY, TURN_KEY, WEBHOOK_KEY
+from convostate.state_view import Backing
 from convostate.stores import async_store_for
 from convostate.stores.aio import Tasks, as_async_store
 from convostate.stores.base import Replay
@@ -33,7 +36,6 @@ from convostate.turns import (
     Response,
     Turn,
     log_clocks,
-    log_unkept,
     open_reply,
     open_turn,
     too_large,
@@ -51,7 +53,6 @@ if TYPE_CHECKING:
     from convostate.events import TurnEvent
     from convostate.middleware import Kept
     from convostate.settings import Settings
-    from convostate.state import State
     from convostate.stores import Store
     from convostate.stores.base import AsyncStore
     from convostate.twilio.signature import Request
@@ -69,7 +70,7 @@ class ConversationMiddleware(Middleware):
         app.add_middleware(ConversationMiddleware)      # Starlette, FastAPI
         app = ConversationMiddleware(app)               # any ASGI app
 
-    The app finds the state with `state_from(scope)`, in ``scope["session"]`` (Starlette's
+    The app finds the state with `state_from(scope)`, or as its session in ``scope["session"]`` (Starlette's
     ``request.session``), and the webhook with `webhook_from(scope)`.
 
     Args:
@@ -101,6 +102,7 @@ class ConversationMiddleware(Middleware):
     ) -> None:
         self._misuse: UsageError | None = None
         self.tasks = Tasks()
+        self.backing = Backing(json.dumps, json.loads)  # as Starlette's SessionMiddleware
         try:
             store = None if store is None else as_async_store(store)
             super().__init__(app, settings, store=store, on_turn=on_turn)
@@ -191,14 +193,11 @@ class ConversationMiddleware(Middleware):
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a webhook that belongs to no conversation: an app without sessions gets one that is not kept."""
-        session = None
         if "session" not in scope:
             unkept = unkept_state(scope)
             assert unkept is not None  # it is a webhook
-            scope["session"] = session = unkept.unkept()
+            scope["session"] = ConversationSession(unkept, self.backing)
         await self.app(scope, receive, send)
-        if session is not None and session.touched:
-            log_unkept(self.turn_config, str(NO_CONVERSATION))
 
     def _authenticate_handshake(self, request: Request) -> Webhook:
         try:
@@ -233,15 +232,13 @@ class _Running:
     """One turn, from its begin to its commit.
 
     Attributes:
-        session: What the app has as its session: the state, or a copy of one that is read-only.
-        unkept: Why writes to that copy are dropped, or "".
+        session: The state as the app's session.
         is_over: The app has answered; what it sends later is ignored.
         is_settled: The turn has been committed or aborted, or is being so.
         failure: Why the response could not be sent.
     """
 
-    session: State
-    unkept = ""
+    session: ConversationSession
     is_over = is_settled = False
     failure: Exception | None = None
 
@@ -280,11 +277,8 @@ class _Running:
             unavailable = without_store(turn, error)
             if unavailable is not None:
                 return unavailable
-        scope[STATE_KEY] = self.session = open_turn(turn, now)
-        if turn.read_only and not turn.claim.defers:
-            # Apps write their session in every request. Only `state_from` refuses that.
-            self.session, self.unkept = turn.state.unkept(), str(turn.state.locked)
-        scope["session"] = self.session
+        scope[STATE_KEY] = open_turn(turn, now)
+        scope["session"] = self.session = ConversationSession(turn.state, self.door.backing)
         scope[TURN_KEY] = turn
         if turn.skew_s:
             await log_clocks(turn, self.door.store)
@@ -333,8 +327,6 @@ class _Running:
     def _check_session(self) -> None:
         if self.scope.get("session") is not self.session:
             raise UsageError(_REPLACED)
-        if self.unkept and self.session.touched:
-            log_unkept(self.turn.config, self.unkept)
 
     async def _settle(
         self, response: Response | None, kept: Kept | None = None, now: float = 0.0

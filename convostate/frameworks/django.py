@@ -18,8 +18,8 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from convostate.errors import UsageError
-from convostate.frameworks.state_view import Backing, StateView
 from convostate.state import CLOCK_KEY, STATE_KEY
+from convostate.state_view import Backing, StateView
 from convostate.turns import unkept_state
 
 try:
@@ -49,6 +49,7 @@ class _Items(StateView):
     def __init__(self, state: State, backing: Backing) -> None:
         super().__init__(state, backing)
         self.key: str | None = dict.pop(self.state, _KEY, None)
+        dict.pop(self, _KEY, None)
 
     def _items(self) -> dict[Any, Any]:
         return self.state if self.key is None else {**self.state, _KEY: self.key}

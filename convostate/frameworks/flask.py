@@ -12,8 +12,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from convostate.errors import UsageError
-from convostate.frameworks.state_view import Backing, StateView
 from convostate.state import STATE_KEY
+from convostate.state_view import Backing, StateView
 from convostate.turns import unkept_state
 from convostate.wsgi.middleware import ConversationMiddleware
 
@@ -76,7 +76,7 @@ class ConversationSession(StateView, SessionMixin):
     def permanent(self, permanent: bool) -> None:
         # Apps set it before every request, so if nothing is stored this is not logged.
         if self.unkept is not None:
-            dict.__setitem__(self.state, "_permanent", bool(permanent))
+            self.state["_permanent"] = bool(permanent)
         elif self.state.locked is None:
             self["_permanent"] = bool(permanent)
 

@@ -13,8 +13,8 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Any
 
-from convostate.frameworks.state_view import Backing, StateView
 from convostate.state import STATE_KEY, state_from
+from convostate.state_view import Backing, StateView
 from convostate.turns import unkept_state
 
 try:
@@ -51,9 +51,6 @@ class ConversationSession(StateView):
         super().__init__(state, backing)
         self.created = int(state.started_at.timestamp())
         self.new = state.is_new
-
-    def __json__(self, _request: Request) -> dict[Any, Any]:
-        return self.copy()  # for Pyramid's JSON renderer
 
     def invalidate(self) -> None:
         """Remove all items; later writes are stored."""

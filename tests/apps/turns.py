@@ -9,24 +9,32 @@ from flask import Flask, session
 from pyramid.config import Configurator
 from pyramid.response import Response
 from pyramid.session import SignedCookieSessionFactory
+from starlette.applications import Starlette
+from starlette.middleware.sessions import SessionMiddleware
+from starlette.responses import Response as StarletteResponse
+from starlette.routing import Route
 from werkzeug.test import Client
 
 from convostate import ConversationMiddleware, Settings
+from convostate.asgi import ConversationMiddleware as AsgiMiddleware
 from convostate.frameworks.flask import ConvoState
+from convostate.middleware import interface_of
 from convostate.testing import TwilioSimulator
 from tests.apps import django_project
+from tests.asgi_served import serve_asgi
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from _typeshed.wsgi import WSGIApplication
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
     from pyramid.request import Request
+    from starlette.types import ASGIApp
 
     from convostate.testing.reply import Reply
 
     View = Callable[[Any], str]
     Step = Callable[[Any], Any]
-    MakeApp = Callable[[View, Settings], WSGIApplication]
+    MakeApp = Callable[[View, Settings], WSGIApplication | ASGIApp]
 
 BROWSER = ("/visit",)
 
@@ -67,6 +75,26 @@ def django_app(view: View, settings: Settings) -> WSGIApplication:
     return ConversationMiddleware(with_view, settings)
 
 
+def starlette_app(view: View, settings: Settings, *, own: bool = True) -> ASGIApp:
+    async def run(request: Any) -> StarletteResponse:
+        return StarletteResponse(view(request.session), media_type="text/xml")
+
+    app = Starlette(
+        routes=[Route(path, run, methods=["GET", "POST"]) for path in ("/turn", *BROWSER)]
+    )
+    app.add_middleware(AsgiMiddleware, settings=settings)
+    if own:
+        app.add_middleware(SessionMiddleware, secret_key="an example")
+    return app
+
+
+def served(app: ASGIApp, environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
+    """Serve one request to an ASGI app, for a client that knows WSGI only."""
+    status, headers, body = serve_asgi(app, environ)
+    start_response(f"{status} ", list(headers))
+    return [body]
+
+
 def django_app_without_sessions(view: View, settings: Settings) -> WSGIApplication:
     django_project.configure()
     from django.test.utils import override_settings
@@ -75,11 +103,17 @@ def django_app_without_sessions(view: View, settings: Settings) -> WSGIApplicati
         return django_app(view, settings)
 
 
-APPS: dict[str, MakeApp] = {"flask": flask_app, "pyramid": pyramid_app, "django": django_app}
+APPS: dict[str, MakeApp] = {
+    "flask": flask_app,
+    "pyramid": pyramid_app,
+    "django": django_app,
+    "starlette": starlette_app,
+}
 OWN_LESS: dict[str, MakeApp] = {
     "flask": partial(flask_app, own=False),
     "pyramid": partial(pyramid_app, own=False),
     "django": django_app_without_sessions,
+    "starlette": partial(starlette_app, own=False),
 }
 """The same without sessions of their own."""
 
@@ -94,10 +128,12 @@ class Turns:
 
     def __init__(self, make_app: MakeApp, **settings: Any) -> None:
         given: dict[str, Any] = {"store": "memory", "paths": "/turn", **settings}
+        self.app: Any
         self.app = make_app(self._view, Settings.from_environ(**given))
         self.twilio = TwilioSimulator(self.app, webhook_url="https://example.com/turn")
         self.phone = self.twilio.phone("+15550100001")
-        self.browser = Client(self.app)
+        is_asgi = interface_of(self.app) == "ASGI"
+        self.browser = Client(partial(served, self.app) if is_asgi else self.app)
         self.reply: Reply
         self.browser_cookies: list[tuple[str, str, str]] = []
         self._step: Step = lambda _session: None

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import logging
 import operator
-from collections.abc import ItemsView, KeysView, MutableMapping, ValuesView
+from collections.abc import ItemsView, MutableMapping, ValuesView
 from typing import TYPE_CHECKING, Any
 
 from convostate.errors import StateError
 from convostate.sealing import codec
+from convostate.state import Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("convostate")
 
 _SEQUENCES = frozenset({list, tuple, set})
+_MISSING = object()
 
 
 class Backing:
@@ -123,13 +125,13 @@ def _types_in(items: Mapping[Any, Any]) -> set[type]:
     return types
 
 
-class StateView(MutableMapping[Any, Any]):
-    """A mapping that reads and writes a State and stores nothing itself.
+class StateView(Session):
+    """A dict that shows the items of a State, and writes to it.
 
-    It is a view, because the State is made before the framework makes its session, and a dict cannot
-    change its class. Its items are converted as the framework's own session converts them. If the State
-    is read-only, the view still accepts writes, because apps write to their session before every
-    request. Such writes are not stored, which is logged.
+    It is a dict of its own, because the State is made before the framework makes its session, and a dict
+    cannot change its class; each writes to the other. Its items are converted as the framework's own
+    session converts them. If the State is read-only, the view still accepts writes, because apps write to
+    their session before every request. Such writes are not stored, which is logged.
 
     Args:
         state: The State.
@@ -152,6 +154,7 @@ class StateView(MutableMapping[Any, Any]):
             if restored is not value:
                 dict.__setitem__(self.state, key, restored)
                 self._used.add(key)
+        super().__init__(self.state)
         self.state.session = self
 
     def encoded(self) -> bytes:
@@ -170,8 +173,9 @@ class StateView(MutableMapping[Any, Any]):
         """Convert items while the request is active: a conversion may need its language, for example."""
         if not codec.TYPES.issuperset(_types_in(self.state)):
             converted = self._converted(self.state)
-            dict.clear(self.state)
-            dict.update(self.state, converted)
+            for items in (self.state, self):
+                dict.clear(items)
+                dict.update(items, converted)
 
     def _items(self) -> dict[Any, Any]:
         """All items that are stored."""
@@ -194,17 +198,20 @@ class StateView(MutableMapping[Any, Any]):
             self._backing.log_unkept(self.unkept)
         return self.state
 
-    fromkeys = staticmethod(dict.fromkeys)
-
     def __repr__(self) -> str:
         return repr(self.state).replace("State", type(self).__name__, 1)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return dict, (dict(self),)  # a copy, also for a task queue, is a plain dict
 
+    # The methods of dict that hand out values, or write, without `__getitem__` or `__setitem__`.
+    fromkeys = staticmethod(dict.fromkeys)  # type: ignore[assignment]  # a view needs its State
+    get = MutableMapping.get  # type: ignore[assignment]  # dict's takes no keyword
+    setdefault = MutableMapping.setdefault
+
     def __getitem__(self, key: Any) -> Any:
         self._used.add(key)
-        return self.state[key]
+        return super().__getitem__(key)
 
     def __setitem__(self, key: Any, value: Any) -> None:
         self._writable[key] = value
@@ -214,36 +221,21 @@ class StateView(MutableMapping[Any, Any]):
         del self._writable[key]
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(self.state)
+        return super().__iter__()  # with a method of its own, `dict(view)` asks `__getitem__`
 
-    def __reversed__(self) -> Iterator[Any]:
-        return reversed(self.state)
-
-    def __len__(self) -> int:
-        return len(self.state)
-
-    def __contains__(self, key: object) -> bool:
-        return key in self.state
-
-    def keys(self) -> KeysView[Any]:
-        """As `dict.keys`."""
-        return self.state.keys()
-
-    def values(self) -> ValuesView[Any]:
+    def values(self) -> ValuesView[Any]:  # type: ignore[override]  # dict's own type cannot be subclassed
         """As `dict.values`."""
         return _Values(self)
 
-    def items(self) -> ItemsView[Any, Any]:
+    def items(self) -> ItemsView[Any, Any]:  # type: ignore[override]  # as above
         """As `dict.items`."""
         return _Items(self)
 
-    def __or__(self, other: Any) -> dict[Any, Any]:
-        merged: dict[Any, Any] = dict(self) | other
-        return merged
+    def __or__(self, other: Any) -> Any:
+        return dict(self).__or__(other)
 
-    def __ror__(self, other: Any) -> dict[Any, Any]:
-        merged: dict[Any, Any] = other | dict(self)
-        return merged
+    def __ror__(self, other: Any) -> Any:
+        return dict(self).__ror__(other)
 
     def __ior__(self, other: Any) -> StateView:
         self.update(other)
@@ -261,9 +253,23 @@ class StateView(MutableMapping[Any, Any]):
         """A dict of the items, as `dict.copy` returns it."""
         return dict(self)
 
+    def pop(self, key: Any, default: Any = _MISSING) -> Any:
+        """As `dict.pop`."""
+        if default is _MISSING or key in self:
+            value = self[key]
+            del self[key]
+            return value
+        return default
+
     def popitem(self) -> tuple[Any, Any]:
-        """Remove the item that was added last, as a dict does; `MutableMapping` removes the first."""
+        """Remove the item that was added last."""
         return self._writable.popitem()
+
+    def update(self, *args: Any, **items: Any) -> None:
+        """As `dict.update`."""
+        changes = dict(*args, **items)
+        self._writable.update(changes)
+        self._used.update(changes)
 
 
 class _Values(ValuesView[Any]):
