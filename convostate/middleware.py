@@ -1,4 +1,4 @@
-"""What the doors for WSGI and ASGI share: all that is checked and made once, at start-up."""
+"""What the doors for WSGI and ASGI share: what is made once at start-up, the URL of a request, the end of a turn."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from convostate.turns import (
     finish_headers,
     seal_reply,
 )
+from convostate.twilio.signature import with_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, MutableMapping
@@ -122,14 +123,7 @@ class Middleware:
         arrival: Callable[[], Arrival],
         began_s: float,
     ) -> Response:
-        """Log and report a refusal, and make its response.
-
-        Args:
-            error: The reason. Anything but a RequestError is a fault of the verification.
-            request: What arrived, or None if it could not be read.
-            arrival: Returns what else the server knows, for the log.
-            began_s: When it arrived, by `time.perf_counter`.
-        """
+        """Log and report a refusal, whose error may be a fault of the verification, and make its response."""
         self._refusals.log(error, request, arrival)
         response = empty_response(error.status if isinstance(error, RequestError) else 403)
         refused = Observed()
@@ -163,6 +157,36 @@ class Middleware:
         if outcome is None:
             return None
         return outcome, seal_reply(turn, response, now, nonces[NONCE_BYTES:])
+
+
+PATH_SAFE = "/;=,:@!$&'()*+~"  # RFC 3986 §3.3: what a path segment holds unescaped
+
+
+def origin_of(scheme: str, host: str | None, server: str, port: object) -> str:
+    """The origin that a request names: that of its Host header, else the server's own name.
+
+    Raises:
+        RequestError: 400, the host extends into the path: a signature for another path would be valid for this one.
+    """
+    if not host:
+        default = {"https": "443", "wss": "443"}.get(scheme, "80")
+        host = server if str(port or "") in ("", default) else f"{server}:{port}"
+    if "/" in host or "?" in host:
+        raise RequestError(400, "host", "the Host header is not a host")
+    return f"{scheme}://{host}"
+
+
+def url_at(origin: str, target: str) -> str:
+    """The URL of a target, a path with its query, at an origin with an optional prefix.
+
+    Raises:
+        RequestError: 400, the path extends into the host.
+    """
+    if target[:1] == "/":
+        return origin + target
+    if target[:1] not in ("", "?"):
+        raise RequestError(400, "target", "the path does not begin with a slash")
+    return with_path(origin + target)
 
 
 def layers(app: object) -> Iterator[object]:

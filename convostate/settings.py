@@ -338,27 +338,30 @@ def _own_params(value: Any) -> tuple[str, ...]:
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
+def _span_of(value: Any, fraction: str = "") -> Any:
+    """The span of time of a text such as ``4h``; anything else is returned as it is."""
+    match = (
+        re.fullmatch(rf"([0-9]{{1,7}}{fraction})\s*([smhd])", value)
+        if isinstance(value, str)
+        else None
+    )
+    return timedelta(seconds=float(match[1]) * _UNITS[match[2]]) if match else value
+
+
 def _lifetime(value: Any) -> timedelta:
-    if isinstance(value, timedelta):
-        if value % timedelta(seconds=1):
-            raise _Wrong("is not a whole number of seconds", "4h")
-        return value
-    match = re.fullmatch(r"([0-9]{1,7})\s*([smhd])", value) if isinstance(value, str) else None
-    if match is None:
+    span = _span_of(value)
+    if not isinstance(span, timedelta):
         raise _Wrong("is not a number of s, m, h or d", "4h")
-    return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
+    if span % timedelta(seconds=1):
+        raise _Wrong("is not a whole number of seconds", "4h")
+    return span
 
 
 def _span(least_s: float, most_s: float, example: str) -> Callable[[Any], timedelta]:
     """Reads a span of time that may have a fraction, such as ``1.5s``."""
 
     def read(value: Any) -> timedelta:
-        match = (
-            re.fullmatch(r"([0-9]{1,7}(?:\.[0-9]{1,3})?)\s*([smhd])", value)
-            if isinstance(value, str)
-            else None
-        )
-        span = timedelta(seconds=float(match[1]) * _UNITS[match[2]]) if match else value
+        span = _span_of(value, r"(?:\.[0-9]{1,3})?")
         if not isinstance(span, timedelta) or not least_s <= span.total_seconds() <= most_s:
             raise _Wrong(f"is not a number of s, m, h or d from {least_s} s to {most_s} s", example)
         return span

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from convostate.errors import RequestError
-from convostate.twilio.signature import MAX_URL_CHARS, Request, with_path
+from convostate.middleware import PATH_SAFE, origin_of, url_at
+from convostate.twilio.signature import MAX_URL_CHARS, Request
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, MutableMapping
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
         [Any, Any, Any], Awaitable[None]
     ]  # each framework has types of its own for these
 
-_SAFE = "/;=,:@!$&'()*+~"  # RFC 3986 §3.3: what a path segment holds unescaped
 _READ = frozenset(
     (b"content-length", b"content-type", b"cookie", b"host", b"i-twilio-idempotency-token", b"x-twilio-signature",
      b"x-twilio-webhooks-signature-settings")
@@ -79,27 +79,21 @@ def url_of(scope: Scope, headers: dict[bytes, str], public_url: str | None) -> s
             trust the request's own.
 
     Raises:
-        RequestError: 400, the Host header reaches into the path, or the path into the host; 413, it is
+        RequestError: 400, the Host header extends into the path, or the path into the host; 413, the URL is
             longer than 32,768 characters.
     """
     target = _target(scope)
-    if target[:1] not in ("/", ""):
-        raise RequestError(400, "target", "the path does not begin with a slash")
-    query = scope.get("query_string", b"").decode("latin-1")
-    if query:
-        target = f"{target}?{query}"
     if public_url is not None:
         if scope["type"] == "websocket":  # https://… is wss://… there
             public_url = f"ws{public_url.removeprefix('http')}"
         parts = urlsplit(public_url)
         root = scope.get("root_path", "").rstrip("/")
         if parts.path and (root == parts.path or root.startswith(f"{parts.path}/")):
-            return f"{parts.scheme}://{parts.netloc}{target}"  # the prefix is in root_path already
-        return with_path(public_url + target)
-    host = headers.get(b"host") or _server_host(scope)
-    if "/" in host or "?" in host:  # what was signed for another path would serve for this one
-        raise RequestError(400, "host", "the Host header is not a host")
-    return with_path(f"{_scheme(scope)}://{host}{target}")
+            public_url = f"{parts.scheme}://{parts.netloc}"  # the prefix is in root_path already
+        return url_at(public_url, target)
+    scheme = scope.get("scheme", "ws" if scope["type"] == "websocket" else "http")
+    server, port = scope.get("server") or ("", None)
+    return url_at(origin_of(scheme, headers.get(b"host"), server, port), target)
 
 
 async def read_body(headers: dict[bytes, str], receive: Receive, most: int) -> bytes:
@@ -162,11 +156,10 @@ def arrival_of(scope: Scope, public_url: str | None) -> Arrival:
     """How a request reached the app, for the diagnosis of a refusal."""
     from convostate.twilio.diagnosis import Arrival  # noqa: PLC0415  # few requests are refused
 
-    query = scope.get("query_string", b"").decode("latin-1")
     return Arrival(
-        _target(scope) + (f"?{query}" if query else ""),
+        _target(scope),
         public_url or "",
-        quote(scope.get("root_path", "").rstrip("/"), safe=_SAFE),
+        quote(scope.get("root_path", "").rstrip("/"), safe=PATH_SAFE),
         lambda name: _header(scope, name),
         test_client=_signing_client(scope),
     )
@@ -197,35 +190,22 @@ def verified_headers(scope: Scope, body: bytes) -> list[tuple[bytes, bytes]]:
 
 
 def _target(scope: Scope) -> str:
-    """The path with `root_path`, as spelled on the wire, or rebuilt if that is unknown."""
+    """The path with `root_path` and the query, as spelled on the wire, or rebuilt if that is unknown."""
     path: str = scope["path"]
     root: str = scope.get("root_path", "").rstrip("/")
     whole = path if not root or path == root or path.startswith(f"{root}/") else root + path
     raw: bytes = scope.get("raw_path") or b""
-    query: bytes = scope.get("query_string", b"")
+    query: str = scope.get("query_string", b"").decode("latin-1")
     if max(len(raw), len(path), len(query)) > MAX_URL_CHARS:
         raise RequestError(413, "length", f"the URL is longer than {MAX_URL_CHARS} characters")
+    query = f"?{query}" if query else ""
     if raw:
         spelled = raw.partition(b"?")[0].decode("latin-1")  # daphne leaves the query in it
         decoded = spelled
         if "%" in spelled or not spelled.isascii():
             decoded = unquote_to_bytes(spelled).decode("utf-8", "replace")
         if decoded == whole:
-            return spelled
+            return spelled + query
         if root and decoded == whole[len(root) :]:
-            return quote(root, safe=_SAFE) + spelled
-    return quote(whole, safe=_SAFE)
-
-
-def _scheme(scope: Scope) -> str:
-    scheme: str = scope.get("scheme", "ws" if scope["type"] == "websocket" else "http")
-    return scheme
-
-
-def _server_host(scope: Scope) -> str:
-    server = scope.get("server")
-    if not server:
-        return ""
-    name, port = server
-    default = {"https": 443, "wss": 443}.get(_scheme(scope), 80)
-    return name if port in (None, default) else f"{name}:{port}"
+            return quote(root, safe=PATH_SAFE) + spelled + query
+    return quote(whole, safe=PATH_SAFE) + query

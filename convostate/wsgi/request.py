@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote_to_bytes
 
 from convostate.errors import RequestError
-from convostate.middleware import layers
-from convostate.twilio.signature import MAX_URL_CHARS, Request, with_path
+from convostate.middleware import PATH_SAFE, layers, origin_of, url_at
+from convostate.twilio.signature import MAX_URL_CHARS, Request
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -21,20 +21,14 @@ if TYPE_CHECKING:
 
 # RFC 9112 §3.2.2: an origin may stand before the path.
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
-_SAFE = "/;=,:@!$&'()*+~"  # RFC 3986 §3.3: what a path segment holds unescaped
 
 
 def read_request(environ: WSGIEnvironment, public_url: str | None, max_body_bytes: int) -> Request:
     """Read the request whole.
 
-    Args:
-        environ: The server's.
-        public_url: The origin and prefix that Twilio was given, without a slash at its end; None to
-            trust the request's own.
-        max_body_bytes: The longest body that is read.
-
     Raises:
-        RequestError: 400 a broken length, 413 too long.
+        RequestError: As `url_of` and `read_body`.
+        StreamError: The server's stream raised.
     """
     get = environ.get
     query = get("QUERY_STRING", "")
@@ -116,7 +110,8 @@ def url_of(environ: WSGIEnvironment, public_url: str | None, query: str) -> str:
 
     Args:
         environ: The server's.
-        public_url: As for `read_request`.
+        public_url: The origin and prefix that Twilio was given, without a slash at its end; None to
+            trust the request's own.
         query: QUERY_STRING.
 
     Raises:
@@ -124,26 +119,15 @@ def url_of(environ: WSGIEnvironment, public_url: str | None, query: str) -> str:
             longer than 32,768 characters.
     """
     target = _target(environ, query, with_mount=public_url is None)
-    if target and target[0] not in "/?":
-        raise RequestError(400, "target", "the path does not begin with a slash")
     if public_url is not None:
-        url = public_url + target
-        return url if target[:1] == "/" else with_path(url)
-    host = environ.get("HTTP_HOST") or _server_host(environ)
-    if "/" in host or "?" in host:  # a signature for another path would be valid for this one
-        raise RequestError(400, "host", "the Host header is not a host")
-    url = f"{environ['wsgi.url_scheme']}://{host}{target}"
-    return url if target[:1] == "/" else with_path(url)
+        return url_at(public_url, target)
+    get = environ.get
+    scheme, server = environ["wsgi.url_scheme"], get("SERVER_NAME", "")
+    return url_at(origin_of(scheme, get("HTTP_HOST"), server, get("SERVER_PORT")), target)
 
 
 def arrival_of(environ: WSGIEnvironment, public_url: str | None, app: object) -> Arrival:
-    """What else the server knows about a request, to explain a refusal.
-
-    Args:
-        environ: The server's.
-        public_url: As for `read_request`.
-        app: The app inside the middleware.
-    """
+    """What else the server knows about a request to the app inside the middleware, to explain a refusal."""
     from convostate.twilio.diagnosis import Arrival  # noqa: PLC0415  # few requests are refused
 
     return Arrival(
@@ -169,21 +153,11 @@ def has_proxy_fix(app: object) -> bool:
     return any(type(layer).__name__ == "ProxyFix" for layer in layers(app))
 
 
-def _server_host(environ: WSGIEnvironment) -> str:
-    port = str(environ.get("SERVER_PORT", ""))
-    default = {"https": "443", "http": "80"}.get(environ["wsgi.url_scheme"])
-    name = str(environ.get("SERVER_NAME", ""))
-    return name if port in ("", default) else f"{name}:{port}"
-
-
 def _target(environ: WSGIEnvironment, query: str, *, with_mount: bool) -> str:
     """The path and query as sent; or if that is not known, rebuilt as PEP 3333 describes.
 
-    Args:
-        environ: The server's.
-        query: QUERY_STRING.
-        with_mount: Put SCRIPT_NAME before a raw path that lacks it: a proxy removed it, and a middleware
-            such as ProxyFix restored it.
+    With `with_mount` a raw path that lacks SCRIPT_NAME gets it: a proxy removed it, and a middleware such as
+    ProxyFix restored it.
     """
     mount, inner = environ.get("SCRIPT_NAME", ""), environ.get("PATH_INFO", "")
     raw: str = environ.get("RAW_URI") or environ.get("REQUEST_URI") or ""
@@ -207,4 +181,4 @@ def _is_cut_by_waitress(decoded: str, path: str) -> bool:
 
 
 def _quoted(path: str) -> str:
-    return quote(path, safe=_SAFE, encoding="latin-1")
+    return quote(path, safe=PATH_SAFE, encoding="latin-1")
