@@ -27,12 +27,7 @@ DIAGNOSED_A_MINUTE = 10
 
 
 class RefusalLog:
-    """Logs why requests are refused.
-
-    Args:
-        secrets: What may sign a webhook.
-        monotonic: The clock of the quiet minute, in seconds.
-    """
+    """Logs why requests are refused that one of these secrets should have signed; the clock counts seconds."""
 
     def __init__(self, secrets: Secrets, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._secrets = secrets
@@ -46,10 +41,7 @@ class RefusalLog:
     ) -> None:
         """Log one refusal, unless its category was logged less than a minute ago. Never raises.
 
-        Args:
-            error: Why it was refused. Anything but a RequestError is a fault of the verification.
-            request: What arrived, or None if it could not be read.
-            arrival: Returns what else the server knows; called only if the line needs it.
+        What else the server knows about the request is asked only if the line needs it.
         """
         refusal = as_refusal(error)
         category, why = refusal.category, str(refusal)

@@ -338,7 +338,7 @@ def _own_params(value: Any) -> tuple[str, ...]:
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
-def _span_of(value: Any, fraction: str = "") -> Any:
+def span_of(value: Any, fraction: str = "") -> Any:
     """The span of time of a text such as ``4h``; anything else is returned as it is."""
     match = (
         re.fullmatch(rf"([0-9]{{1,7}}{fraction})\s*([smhd])", value)
@@ -349,7 +349,7 @@ def _span_of(value: Any, fraction: str = "") -> Any:
 
 
 def _lifetime(value: Any) -> timedelta:
-    span = _span_of(value)
+    span = span_of(value)
     if not isinstance(span, timedelta):
         raise _Wrong("is not a number of s, m, h or d", "4h")
     if span % timedelta(seconds=1):
@@ -361,7 +361,7 @@ def _span(least_s: float, most_s: float, example: str) -> Callable[[Any], timede
     """Reads a span of time that may have a fraction, such as ``1.5s``."""
 
     def read(value: Any) -> timedelta:
-        span = _span_of(value, r"(?:\.[0-9]{1,3})?")
+        span = span_of(value, r"(?:\.[0-9]{1,3})?")
         if not isinstance(span, timedelta) or not least_s <= span.total_seconds() <= most_s:
             raise _Wrong(f"is not a number of s, m, h or d from {least_s} s to {most_s} s", example)
         return span

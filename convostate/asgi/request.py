@@ -136,11 +136,7 @@ async def read_body(headers: dict[bytes, str], receive: Receive, most: int) -> b
 def request_of(
     scope: Scope, headers: dict[bytes, str], body: bytes, public_url: str | None
 ) -> Request:
-    """The request as it arrived; a WebSocket's handshake is a GET.
-
-    Raises:
-        RequestError: As `url_of`.
-    """
+    """The request as it arrived; a WebSocket's handshake is a GET. RequestError as `url_of`."""
     return Request(
         scope.get("method", "GET"),
         url_of(scope, headers, public_url),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 import sys
 import threading
 import traceback
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -20,6 +20,7 @@ from convostate.cli.target import DEMO, make_target, target_options
 from convostate.errors import ConvostateError, UsageError
 from convostate.phone.inspector import StateInspector
 from convostate.phone.views import traceback_of
+from convostate.settings import span_of
 from convostate.testing.codes import describe
 from convostate.twilio.webhook import is_address
 
@@ -32,9 +33,7 @@ if TYPE_CHECKING:
     from convostate.testing.reply import Reply
 
 _PERSON = "+15550100001"
-_SPAN = re.compile(r"(\d{1,6}) ?([smhd])")
-_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
-_LONGEST_WAIT_S = 400 * 86_400
+_LONGEST_WAIT = timedelta(days=400)
 _LISTEN_S = 0.1  # between two checks for new messages
 
 COMMANDS = {
@@ -265,13 +264,12 @@ class ChatSession:
         return self._call
 
     def _wait(self, argument: str) -> None:
-        span = _SPAN.fullmatch(argument)
-        if span is None:
+        span = span_of(argument)
+        if not isinstance(span, timedelta):
             raise UsageError("/wait takes a time. Write /wait 90s, 30m, 4h or 2d")
-        seconds = int(span[1]) * _UNITS[span[2]]
-        if seconds > _LONGEST_WAIT_S:
+        if span > _LONGEST_WAIT:
             raise UsageError("That is too long. Write /wait 400d at most")
-        self._simulator.clock.advance(seconds=seconds)
+        self._simulator.clock.advance(seconds=span.total_seconds())
         if self._echo:
             self.await_answers()
         only = "; only Twilio's cookies age: the app has its own clock" if self._remote else ""
