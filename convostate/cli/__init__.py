@@ -1,6 +1,7 @@
 """The command line, one module for each subject.
 
-Results go to standard output. Errors go to standard error, in one line that begins with "convostate:".
+Results go to standard output. Errors go to standard error, in one line that begins with "convostate:": what the
+user has to change is a UsageError, wherever it is raised.
 Exit status 0: success; 1: the check has failed; 2: the check was not possible.
 """
 
@@ -26,11 +27,7 @@ class OneLineErrors(click.Group):
     """A group whose errors are one line on standard error and exit status 2."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse the command line.
-
-        Raises:
-            UsageError: An argument is not valid UTF-8, so it cannot be signed, sent or printed.
-        """
+        """Parse the command line."""
         if not all(is_utf8(text) for text in args):
             raise UsageError("An argument is not valid UTF-8. Write it in UTF-8")
         return super().parse_args(ctx, args)

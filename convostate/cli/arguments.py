@@ -24,11 +24,7 @@ def is_utf8(text: str) -> bool:
 
 
 def read_address(context: click.Context, parameter: click.Parameter, text: str) -> str:
-    """An address of a conversation.
-
-    Raises:
-        UsageError: It is not an address; the message does not show it.
-    """
+    """An address of a conversation; an error does not show it."""
     if not is_address(text):
         what = parameter.get_error_hint(context)
         raise UsageError(f"{what} is not an address. Write it in E.164: +1555…")
@@ -36,11 +32,7 @@ def read_address(context: click.Context, parameter: click.Parameter, text: str) 
 
 
 def account_or_default(account: str | None, settings: Settings) -> str:
-    """The account of a conversation: the argument, else that of the settings.
-
-    Raises:
-        UsageError: There is neither, or it is not an account.
-    """
+    """The account of a conversation: the argument, else that of the settings."""
     account_sid = account or settings.account_sid
     if account_sid is None or not is_address(account_sid):
         raise UsageError(
@@ -57,11 +49,7 @@ def read_url(_: click.Context, __: click.Parameter, text: str) -> str:
 def read_params(
     _: click.Context, __: click.Parameter, texts: tuple[str, ...]
 ) -> list[tuple[str, str]]:
-    """Parameters of the form ``name=value``.
-
-    Raises:
-        UsageError: A parameter has no name or no ``=``, or is not valid UTF-8.
-    """
+    """Parameters of the form ``name=value``."""
     if not all(is_utf8(text) for text in texts):
         raise UsageError("A parameter is not valid UTF-8. Write it in UTF-8")
     parts = [text.partition("=") for text in texts]

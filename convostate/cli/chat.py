@@ -159,11 +159,7 @@ class ChatSession:
         return phone
 
     def start(self, module: str) -> None:
-        """Let the app write first.
-
-        Raises:
-            UsageError: The app cannot.
-        """
+        """Let the app write first."""
         phone = self._phone
         if self._remote:
             raise UsageError("A running app starts conversations by itself. Leave out --start")
@@ -177,11 +173,7 @@ class ChatSession:
         self._print(turn | {"messages": self._new_messages()}, [])
 
     def enter(self, line: str) -> None:
-        """Handle one line: a text, or a command, which begins with a slash; ``//`` texts a slash.
-
-        Raises:
-            UsageError: The command is unknown or not possible.
-        """
+        """Handle one line: a text, or a command, which begins with a slash; ``//`` texts a slash."""
         with self._lock:
             if line.startswith("/") and not line.startswith("//"):
                 self._command(line)
@@ -382,11 +374,7 @@ def _speak(call: Call, words: str) -> Call:
 
 @contextlib.contextmanager
 def _reported(what: str, advice: str) -> Iterator[None]:
-    """Report an exception of the app's own code: its traceback, and a line of advice.
-
-    Raises:
-        UsageError: The app's code has raised an exception.
-    """
+    """Report an exception of the app's own code: its traceback, and a line of advice."""
     try:
         yield
     except (ConvostateError, click.ClickException):
@@ -409,11 +397,7 @@ def _enter(session: ChatSession, line: str, *, interactive: bool) -> None:
 
 
 def _piped() -> Iterator[str]:
-    """The lines of standard input.
-
-    Raises:
-        UsageError: A line is not valid UTF-8 text.
-    """
+    """The lines of standard input."""
     for line in sys.stdin.buffer:
         try:
             text = line.decode(sys.stdin.encoding).rstrip("\r\n")

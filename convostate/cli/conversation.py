@@ -25,11 +25,7 @@ _CHECK = "check that OURS is the app's own address, THEIRS the person's, and the
 
 
 def reachable_settings() -> Settings:
-    """The settings, if their store is accessible from this process.
-
-    Raises:
-        UsageError: The settings are wrong, or the store is not accessible.
-    """
+    """The settings, if their store is accessible from this process."""
     settings = Settings.from_environ()
     if settings.store == "cookie":
         raise UsageError(
@@ -52,12 +48,7 @@ class _Conversation(NamedTuple):
 
     @classmethod
     def of(cls, ours: str, theirs: str, call: str | None, account: str | None) -> _Conversation:
-        """The conversation that the arguments name.
-
-        Raises:
-            UsageError: The settings are wrong, the store is not accessible, or no conversation or
-                account is named.
-        """
+        """The conversation that the arguments name."""
         if not (ours and theirs) and (ours or not call):
             raise UsageError("Give OURS and THEIRS, or a call: --call CA…")
         settings = reachable_settings()

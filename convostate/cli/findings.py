@@ -47,12 +47,7 @@ class Finding(NamedTuple):
 
 
 def examine_settings(settings: Settings, store: Store | AsyncStore) -> Iterator[Finding]:
-    """Find risks in valid settings.
-
-    Args:
-        settings: The app's settings.
-        store: The app's store, which may not come from the settings.
-    """
+    """Find risks in valid settings; the store may be the app's own."""
     if settings.public_url is None:
         yield Finding(
             "note",
@@ -117,12 +112,7 @@ def _capacity(settings: Settings, environ: Mapping[str, str]) -> Finding:
 
 
 def examine_prefix(settings: Settings, paths: Iterable[str]) -> Iterator[Finding]:
-    """Find paths whose prefix is in the public URL as well, so that it counts twice.
-
-    Args:
-        settings: The settings with the public URL.
-        paths: The guarded paths of the app.
-    """
+    """Find guarded paths whose prefix is in the public URL as well, so that it counts twice."""
     url = settings.public_url or ""
     prefix = urlsplit(url).path
     for path in paths:

@@ -32,12 +32,7 @@ _NAMES, _FACTORIES = ("app", "application"), ("create_app", "make_app")
 
 
 class Loaded(NamedTuple):
-    """An app.
-
-    Attributes:
-        app: The app.
-        module: Its module.
-    """
+    """An app and its module."""
 
     app: Any
     module: Any
@@ -70,9 +65,6 @@ def load(word: str) -> Loaded:
     Args:
         word: A module or file and, after a colon, a name or the call of a factory. Without a name it
             is ``app``, ``application``, or the result of ``create_app()`` or ``make_app()``.
-
-    Raises:
-        UsageError: There is no such app, or a module that it imports is missing.
     """
     found = _APP.fullmatch(word)
     name, expression = (found["module"], found["name"]) if found else (word, "")
@@ -82,11 +74,7 @@ def load(word: str) -> Loaded:
 
 
 def load_object(word: str) -> Any:
-    """Import the object of ``module:name``.
-
-    Raises:
-        UsageError: There is no such object.
-    """
+    """Import the object of ``module:name``."""
     match = _APP.fullmatch(word)
     if match is None or "(" in match["name"]:
         raise UsageError(
@@ -119,11 +107,7 @@ def _import(name: str) -> Any:
 
 
 def _place(name: str) -> tuple[Path, str]:
-    """The directory to import from, and the module's full name.
-
-    Raises:
-        UsageError: The file does not exist.
-    """
+    """The directory to import from, and the module's full name."""
     if not (name.endswith(".py") or {"/", "\\"} & set(name)):
         return Path.cwd(), name
     path = Path(name).resolve()
@@ -142,11 +126,7 @@ def _place(name: str) -> tuple[Path, str]:
 
 
 def _default(word: str, module: Any) -> Any:
-    """The app of a module under one of the usual names.
-
-    Raises:
-        UsageError: The module has none of them.
-    """
+    """The app of a module under one of the usual names."""
     for name in (*_NAMES, *_FACTORIES):
         if callable(getattr(module, name, None)):
             return _evaluate(word, module, name)
@@ -154,11 +134,7 @@ def _default(word: str, module: Any) -> Any:
 
 
 def _evaluate(word: str, module: Any, expression: str) -> Any:
-    """The app of a name or of the call of a factory.
-
-    Raises:
-        UsageError: There is no such name, or it is not an app.
-    """
+    """The app of a name or of the call of a factory."""
     name, _, call = expression.partition("(")
     app = _attribute(module, name)
     if call:
@@ -174,11 +150,7 @@ def _evaluate(word: str, module: Any, expression: str) -> Any:
 
 
 def _attribute(module: Any, name: str) -> Any:
-    """The object of a dotted name.
-
-    Raises:
-        UsageError: There is none.
-    """
+    """The object of a dotted name."""
     value = module
     for part in name.split("."):
         value = getattr(value, part, None)
@@ -188,11 +160,7 @@ def _attribute(module: Any, name: str) -> Any:
 
 
 def _arguments(word: str, expression: str) -> tuple[list[Any], dict[str, Any]]:
-    """The arguments of a call.
-
-    Raises:
-        UsageError: It is not a single call of a name, or its arguments are not literals.
-    """
+    """The arguments of a call."""
     try:
         match ast.parse(expression, mode="eval").body:
             case ast.Call(func=ast.Name() | ast.Attribute(), args=args, keywords=keywords):

@@ -166,11 +166,7 @@ def examine_routes(
 ) -> Iterator[Finding]:
     """Find guarded routes and their URLs for Twilio, and routes that look like webhooks but are not guarded.
 
-    Args:
-        app: The app that the server calls, or the framework's object.
-        inner: The app inside the middleware.
-        settings: The middleware's settings.
-        suffix: The suffix of each URL.
+    The app is what the server calls; `inner` is inside the middleware; each URL gets the suffix.
     """
     framework, holder = _find_framework(app, inner)
     try:

@@ -95,26 +95,13 @@ def explain(
 
 
 def _settings() -> Settings:
-    """The settings of signatures; others are not read.
-
-    Raises:
-        UsageError: There is no token, or one is invalid.
-    """
+    """The settings of signatures; others are not read."""
     values = {name: os.environ[name] for name in _VARIABLES if name in os.environ}
     return Settings.from_environ({**values, "CONVOSTATE_KEYS": Keyring.generate()})
 
 
 def _secret(settings: Settings, account_sid: str, key_id: str) -> Secret:
-    """The secret that Twilio signs with.
-
-    Args:
-        settings: The settings with the secrets.
-        account_sid: The account that the webhook names, or "".
-        key_id: The shared key to sign with, or "" for an auth token.
-
-    Raises:
-        UsageError: There is no secret for this account or key.
-    """
+    """The secret that signs webhooks of an account, or the shared key with this id."""
     if key_id:
         if key_id not in settings.shared_keys:
             raise UsageError(

@@ -90,18 +90,9 @@ def make_target(
     *,
     wrap: bool = False,
 ) -> Target:
-    """Load an app, and make a Twilio that signs with one of the app's secrets.
+    """Load an app or take the URL of a running one, and make a Twilio that signs with one of its secrets.
 
-    Args:
-        name: The app, as for `load`, or the URL of a running app.
-        webhook_url: The webhook's URL, if it differs from that of the app's settings.
-        voice_url: The URL for calls; the webhook's URL if absent.
-        method: The method of webhooks, ``POST`` or ``GET``.
-        clock: The time; if absent, a ticking clock with the current time.
-        wrap: Whether to wrap an app that is not wrapped, with the settings of the environment.
-
-    Raises:
-        UsageError: There is no such app, or its settings are wrong.
+    With `wrap` an app that is not wrapped is, with the settings of the environment.
     """
     options: dict[str, Any] = {
         "voice_url": voice_url or "",
@@ -136,11 +127,7 @@ def make_target(
 
 
 def _check_running(url: str, *, wrap: bool) -> None:
-    """Check that an app at a URL can be texted.
-
-    Raises:
-        UsageError: The URL, an option or a variable is wrong.
-    """
+    """Check that an app at a URL can be texted."""
     if not url.startswith(("http://", "https://")):
         raise UsageError("A running app has an http or https URL. Write http://127.0.0.1:8000/sms")
     if wrap:

@@ -152,9 +152,6 @@ class Account:
         Keywords count on bare addresses and on RCS. On other channels Twilio leaves them to the
         channel, unless Advanced Opt-Out has marked the text as one. A button is never a keyword.
 
-        Args:
-            params: The webhook's parameters.
-
         Returns:
             Twilio's own reply, or "".
         """

@@ -36,14 +36,7 @@ def is_asgi(app: object) -> bool:
 
 
 class AsgiTransport(WsgiTransport):
-    """Calls an ASGI app; otherwise like `WsgiTransport`.
-
-    Args:
-        app: Any ASGI app.
-        clock: As for `WsgiTransport`.
-        loop: The event loop that runs the app's lifespan; None starts a new one.
-        **options: As for `WsgiTransport`.
-    """
+    """Calls an ASGI app, on the event loop that runs its lifespan; otherwise like `WsgiTransport`."""
 
     def __init__(
         self,

@@ -226,11 +226,7 @@ class Call(Reply):
         return self
 
     def _awaited(self, tag: str, what: str, kind: str = "") -> ET.Element:
-        """The current verb.
-
-        Raises:
-            UsageError: It is another verb, or takes another kind of input.
-        """
+        """The current verb; UsageError if it is another, or takes another kind of input."""
         verb = self._waiting
         if verb is None or verb.tag != tag or kind not in verb.get("input", "dtmf"):
             raise UsageError(f"The call does not wait for {what}. {self._hint}")

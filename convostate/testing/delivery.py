@@ -39,11 +39,7 @@ class Request:
     body: bytes = field(default=b"", repr=False)
 
     def target(self, stripped_prefix: str = "") -> str:
-        """The request target: path and query.
-
-        Args:
-            stripped_prefix: The prefix that a proxy strips from the path, such as ``/bots``.
-        """
+        """The path and query, without the prefix that a proxy strips from the path, such as ``/bots``."""
         path = urlsplit(self.url).path or "/"
         if path == stripped_prefix or path.startswith(f"{stripped_prefix}/"):
             path = path.removeprefix(stripped_prefix) or "/"
@@ -86,14 +82,9 @@ class DeliveryError(Exception):
 
 
 class HttpTransport:
-    """Sends every webhook to one server, whatever host its URL names.
+    """Sends every webhook to one http or https server, whatever host and path its URL names.
 
-    Args:
-        url: The server's URL, ``http://127.0.0.1:8000``; path and query are ignored.
-        stripped_prefix: The prefix that a proxy in front of the server strips from each path.
-
-    Raises:
-        UsageError: The URL is not an http or https URL.
+    A proxy in front of the server strips a prefix from each path.
     """
 
     def __init__(self, url: str, stripped_prefix: str = "") -> None:
@@ -108,12 +99,7 @@ class HttpTransport:
         self._https, self._host = scheme == "https", host
 
     def send(self, request: Request, connect_s: float, read_s: float) -> Response:
-        """Send one request over a connection of its own, and wait for the response.
-
-        Args:
-            request: The request.
-            connect_s: Seconds to wait for a connection.
-            read_s: Seconds to wait for each part of the response.
+        """Send one request over a connection of its own; the seconds are those of Twilio's overrides ``ct`` and ``rt``.
 
         Raises:
             DeliveryError: There was no response.

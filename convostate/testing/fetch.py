@@ -72,11 +72,7 @@ class Url(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Url:
-        """Parse a configured URL, including connection overrides such as ``#rc=2&rp=5xx``.
-
-        Raises:
-            UsageError: It is not an http or https URL in ASCII.
-        """
+        """Parse a configured URL, including connection overrides such as ``#rc=2&rp=5xx``."""
         match = _URL.fullmatch(text)
         if match is None or not text.isascii() or " " in text or not _has_host(text):
             raise UsageError("This is not a webhook URL. Write https://example.com/sms")
@@ -184,14 +180,7 @@ class FetchJob:
 
 
 class Fetcher:
-    """Twilio's HTTP client.
-
-    Args:
-        transport: Sends requests to the app.
-        secret: Signs them.
-        post_after_302: Whether a POST stays a POST, with its parameters, after a 301 or 302. Browsers
-            make it a GET without parameters; Twilio does not document what it does.
-    """
+    """Twilio's HTTP client; `post_after_302` as for `TwilioSimulator`."""
 
     def __init__(
         self,
@@ -213,9 +202,6 @@ class Fetcher:
 
         Returns:
             All exchanges; the last one holds the document, or has an `error`.
-
-        Raises:
-            UsageError: The URL is not a webhook URL.
         """
         url, method, params = Url.parse(job.url), job.method, job.params
         exchanges: list[Exchange] = []

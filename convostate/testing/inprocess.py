@@ -30,18 +30,10 @@ _BODILESS = ("204", "304")
 
 
 class WsgiTransport:
-    """Calls a WSGI app.
+    """Calls any WSGI app; `raise_app_errors` and `stripped_prefix` as for `TwilioSimulator`.
 
-    The app stays unchanged. While a webhook runs, the `app` of its ``ConversationMiddleware`` is
-    wrapped in a validator, which other requests pass unchecked.
-
-    Args:
-        app: Any WSGI app. If it contains a ``ConversationMiddleware``, at ``.wsgi_app`` or ``.app``
-            or further down, the app inside is checked as well.
-        clock: The time that the middleware sees, in Unix seconds.
-        raise_app_errors: Whether an exception of the app is raised by the call that sent the text;
-            else it is a response with status 500.
-        stripped_prefix: The prefix that a proxy in front of the app strips from each path.
+    The app stays unchanged. While a webhook runs, the `app` of its ``ConversationMiddleware``, at ``.wsgi_app`` or
+    ``.app`` or further down, is wrapped in a validator, which other requests pass unchecked.
     """
 
     def __init__(
@@ -92,11 +84,7 @@ class WsgiTransport:
     def inside(self, act: Callable[[Any], bool]) -> WsgiTransport:
         """A transport to a copy of the app's middleware, in which `act` replaces the app.
 
-        Args:
-            act: Called with the State; returns whether its changes are stored.
-
-        Raises:
-            UsageError: The app has no ConversationMiddleware.
+        It is called with the State, and returns whether its changes are stored.
         """
         middleware = self.middleware
         if middleware is None:
@@ -316,11 +304,7 @@ def make_environ(request: Request, stripped_prefix: str = "") -> dict[str, Any]:
 
 
 def run(app: WSGIApplication, environ: dict[str, Any]) -> tuple[str, list[tuple[str, str]], bytes]:
-    """Run a WSGI app as a server does, up to the length that Twilio reads.
-
-    Returns:
-        Status line, headers and body.
-    """
+    """Run a WSGI app as a server does, up to the length that Twilio reads; return status line, headers and body."""
     started: dict[str, Any] = {}
     written: list[bytes] = []
 

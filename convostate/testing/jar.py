@@ -51,11 +51,7 @@ class Cookie(NamedTuple):
 
 
 class Jar:
-    """The cookie jar of one pair; safe to use from several threads.
-
-    Args:
-        clock: Returns Unix time in seconds.
-    """
+    """The cookie jar of one pair; safe to use from several threads. The clock returns Unix time in seconds."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -125,12 +121,7 @@ class Jar:
 
 
 def parse(header: str, url: str, now: float) -> Cookie | None:
-    """Parse one Set-Cookie header as RFC 6265, sections 5.2 and 5.3, with the four-hour cap.
-
-    Args:
-        header: The header's value.
-        url: The URL of the response.
-        now: Unix time in seconds.
+    """Parse one Set-Cookie header of a response from `url` as RFC 6265, sections 5.2 and 5.3, with the four-hour cap.
 
     Returns:
         The cookie, which may have expired already, or None if a client ignores it.

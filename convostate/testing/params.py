@@ -84,17 +84,9 @@ def segments(body: str) -> int:
 def message_params(
     account_sid: str, ours: str, theirs: str, body: str, media: Sequence[str] = ()
 ) -> Params:
-    """The parameters of a message that a person writes.
+    """The parameters of a message that a person writes, of at most 1,600 characters.
 
-    Args:
-        account_sid: The account that owns `ours`.
-        ours: The app's number or channel address.
-        theirs: The person's.
-        body: 0 to 1,600 characters.
-        media: URLs of attached media; their type is guessed from the name, else image/jpeg.
-
-    Raises:
-        UsageError: The body is longer than Twilio delivers.
+    The type of attached media is guessed from the name of their URL, else it is image/jpeg.
     """
     if len(body) > MAX_BODY_CHARS:
         raise UsageError(
@@ -128,14 +120,7 @@ def message_params(
 
 
 def status_params(account_sid: str, message: Message, status: str, now: float) -> Params:
-    """The parameters of a message status: From is the app's address, To the person's.
-
-    Args:
-        account_sid: The account that sent the message.
-        message: The message.
-        status: ``sent``, ``delivered`` and so on.
-        now: Unix time in seconds, for the date of the delivery receipt.
-    """
+    """The parameters of a message status: From is the app's address, To the person's. `now` dates the receipt."""
     theirs, sid = message.to, message.sid
     params: Params = []
     if status in ("delivered", "undelivered") and ":" not in theirs:

@@ -248,11 +248,7 @@ class Phone:
         return account.deliver(self._webhook("status", call.status_callback, params))
 
     def _next_ringing(self) -> RingingCall:
-        """The first call that rings, which then rings no more.
-
-        Raises:
-            UsageError: The phone does not ring.
-        """
+        """The first call that rings, which then rings no more."""
         if not self.ringing:
             raise UsageError("The phone does not ring. Have the app place a call first")
         call = self.ringing[0]

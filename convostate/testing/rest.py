@@ -26,11 +26,7 @@ if TYPE_CHECKING:
 
 
 class SimulatedClient(Client):  # type: ignore[misc, unused-ignore]
-    """A client of the simulator's account; blocking and asynchronous calls both work.
-
-    Args:
-        account: The account that answers instead of api.twilio.com.
-    """
+    """A client of the simulator's account, which answers blocking and asynchronous calls alike."""
 
     def __init__(self, account: Account) -> None:
         super().__init__(account.sid, account.token)
@@ -57,18 +53,7 @@ def answer(
     auth: tuple[str, str] | None = None,
     **_: object,
 ) -> Response:
-    """Answer a request of any client.
-
-    Args:
-        client: The client; its credentials select the account.
-        accounts: The simulated accounts; the first that matches answers.
-        method: ``GET``, ``POST`` or ``DELETE``.
-        uri: The absolute URI.
-        params: The query's parameters.
-        data: The form's fields.
-        headers: Ignored.
-        auth: Credentials of the request itself.
-    """
+    """Answer a request of any client, by the first of the accounts that its credentials, or its own `auth`, select."""
     credentials = auth or client.auth
     # Only Twilio knows the secret of an API key or an OAuth app, so any secret is accepted.
     by_key = getattr(client, "credential_provider", None) or str(credentials[0]).startswith("SK")

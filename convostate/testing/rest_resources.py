@@ -58,11 +58,7 @@ class HeldSends:
         self.release()
 
     def wait(self) -> None:
-        """Wait until another send has arrived.
-
-        Raises:
-            TimeoutError: No send came within a minute.
-        """
+        """Wait until another send has arrived; TimeoutError after a minute."""
         if not self._arrivals.acquire(timeout=_PATIENCE_S):
             raise TimeoutError("no message was sent")
 
@@ -71,11 +67,7 @@ class HeldSends:
         self._released.set()
 
     def arrive(self) -> None:
-        """Announce one send, and wait for the release.
-
-        Raises:
-            TimeoutError: The sends were not released within a minute.
-        """
+        """Announce one send, and wait for the release; TimeoutError after a minute."""
         self._arrivals.release()
         if not self._released.wait(_PATIENCE_S):
             raise TimeoutError("the sends were never released. Leave the block of hold_sends()")
@@ -115,14 +107,7 @@ Answer = tuple[int, dict[str, Any]]
 
 
 def answer(account: Account, method: str, path: Sequence[str], fields: Fields) -> Answer:
-    """Answer a request to api.twilio.com.
-
-    Args:
-        account: The account of the resources.
-        method: ``GET`` or ``POST``.
-        path: The parts of the path, ``.json`` removed.
-        fields: The values of each name in the query and the form.
-    """
+    """Answer a request to api.twilio.com: the parts of its path without ``.json``, and the values of each field."""
     match method, *path:
         case "POST", params.API_VERSION, "Accounts", account.sid, "Messages":
             return _send(account, fields)

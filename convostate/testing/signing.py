@@ -97,17 +97,7 @@ class Signing:
     def stored_state(
         self, get_cookie: Callable[[str], str | None], account_sid: str, ours: str, theirs: str
     ) -> tuple[StoredState, Jar]:
-        """The state of a conversation, and the cookie jar that may hold it.
-
-        Args:
-            get_cookie: Returns the value of the client's cookie with a name.
-            account_sid: The account, or "" for the app's.
-            ours: The app's address.
-            theirs: The person's.
-
-        Raises:
-            UsageError: The app is not wrapped.
-        """
+        """The state of a conversation, and the cookie jar that may hold it; an account of "" is the app's."""
         app = self._find_app()
         middleware = find_middleware(app)
         if middleware is None:
@@ -206,11 +196,7 @@ def _read(environ: dict[str, Any]) -> bytes:
 
 
 def _read_form(environ: dict[str, Any]) -> bytes:
-    """The body as Twilio encodes a form.
-
-    Raises:
-        UsageError: The form has files.
-    """
+    """The body as Twilio encodes a form; it has no files."""
     if "multipart" not in environ.get("CONTENT_TYPE", "").lower():
         return _read(environ)
     _, form, files = parse_form_data(environ)

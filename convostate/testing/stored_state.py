@@ -22,14 +22,7 @@ State = dict[Any, Any]
 
 
 class StoredState:
-    """The state of one conversation.
-
-    Args:
-        fetcher: Signs requests, and sends them to the app.
-        jar: The cookies that Twilio keeps for the pair; with a server-side store it stays empty.
-        url: A webhook of the app.
-        params: The parameters of a webhook of this conversation.
-    """
+    """The state of one conversation, the one that a webhook with these parameters belongs to."""
 
     def __init__(self, fetcher: Fetcher, jar: Jar | None, url: str, params: Params) -> None:
         self._fetcher = fetcher
@@ -38,11 +31,7 @@ class StoredState:
         self._params = params
 
     def read(self) -> State | None:
-        """A copy, or None if there is no state. Nothing changes, not even the expiry.
-
-        Raises:
-            UsageError: The state cannot be accessed; the message says why.
-        """
+        """A copy, or None if there is no state. Nothing changes, not even the expiry."""
         copies: list[State | None] = []
 
         def read(state: Any) -> bool:
@@ -53,12 +42,7 @@ class StoredState:
         return copies[0]
 
     def write(self, state: Mapping[Any, Any] | None) -> None:
-        """Replace the state; None ends the conversation.
-
-        Raises:
-            StateError: The state cannot be stored.
-            UsageError: The state cannot be accessed; the message says why.
-        """
+        """Replace the state; None ends the conversation. StateError if it cannot be stored."""
 
         def write(stored: Any) -> bool:
             stored.clear()

@@ -67,12 +67,7 @@ class Document:
 
 
 def read(response: Response, kind: Kind) -> Document:
-    """Read a response with a status below 300.
-
-    Args:
-        response: The response.
-        kind: Whether the response is to a message or a call: their verbs differ.
-    """
+    """Read a response with a status below 300; the verbs of messages and calls differ."""
     if response.status == 204:
         return Document()
     content_type, options = parse_options_header(response.headers.get("Content-Type"))
@@ -91,13 +86,7 @@ def read(response: Response, kind: Kind) -> Document:
 
 
 def parse(text: str, source: str | bytes, kind: Kind) -> Document:
-    """Read a TwiML document, of a response or of ``calls.create(twiml=…)``.
-
-    Args:
-        text: The decoded document.
-        source: The document as it arrived.
-        kind: Whether the document is for a message or a call.
-    """
+    """Read a TwiML document, decoded and as it arrived, of a response or of ``calls.create(twiml=…)``."""
     try:
         root = ET.fromstring(source)  # noqa: S314  the developer's own app wrote it
     except (ET.ParseError, LookupError, ValueError):  # the last two come from its encoding=
