@@ -68,6 +68,21 @@ def test_a18_a_host_that_reaches_into_the_path_is_refused(reach: str) -> None:
 
 
 @DOORS
+@pytest.mark.parametrize("public_url", [None, "https://example.com"])
+@pytest.mark.parametrize("query", ["", "a=1"])
+def test_a19_a_target_without_a_path_counts_as_its_slash(
+    query: str, public_url: str | None
+) -> None:
+    url = f"https://example.com/?{query}" if query else "https://example.com/"
+    environ = signed(url=url, PATH_INFO="", REQUEST_URI=f"?{query}" if query else "")
+
+    assert answer(environ, public_url=public_url) == (200, url)
+    assert (
+        answer(environ | {"PATH_INFO": "/x", "REQUEST_URI": "/x"}, public_url=public_url)[0] == 403
+    )
+
+
+@DOORS
 @pytest.mark.parametrize(
     "path", [".evil.example/sms", ":8443/sms", "@evil.example/sms", "sms", "*"]
 )

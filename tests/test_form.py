@@ -61,6 +61,17 @@ def as_the_standard_library(text: str) -> list[tuple[str, str]]:
     return [pair for pair in parse_qsl(text, keep_blank_values=True) if pair != ("", "")]
 
 
+@pytest.mark.parametrize("read", [parse_form, lambda raw: parse_query(raw.decode("latin-1"))], ids=["form", "query"])  # fmt: skip
+def test_a_byte_that_every_encoder_escapes_is_refused_bare(read: Callable[[bytes], Form]) -> None:
+    def is_read(byte: int) -> bool:
+        try:
+            return bool(read(b"Body=a%cb=c" % byte))
+        except RequestError:
+            return False
+
+    assert {byte for byte in range(256) if is_read(byte)} == {*range(0x21, 0x7F)} - {*b";%"}
+
+
 @given(st.binary() | st.text("a=&+%2Bb;").map(str.encode))
 def test_any_bytes_are_a_form_or_a_request_error(raw: bytes) -> None:
     expected = as_the_standard_library(raw.decode("latin-1"))

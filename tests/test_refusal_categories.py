@@ -59,6 +59,25 @@ def test_a_refusal_has_its_status_and_category(
     assert (caught.value.status, caught.value.category) == (status, category)
 
 
+@pytest.mark.parametrize(("request_", "parameter"), [
+    (REFUSED["a sender twice"][0], "From"), (REFUSED["two SIDs"][0], "SmsSid"), (REFUSED["two SIDs, by the last"][0], "SmsMessageSid"),
+    (REFUSED["a message with a field of a call"][0], "CallStatus"), (posted(text(Direction="inbound", CallSid="CA1")), "CallSid"),
+    (REFUSED["a status of two words"][0], "SmsStatus"), (REFUSED["NUL in a sender"][0], "From"), (REFUSED["another spelling"][0], "FROM"),
+    (REFUSED["an account in the query alone"][0], "AccountSid"), (REFUSED["badly signed"][0], ""),
+])  # fmt: skip
+def test_a_refusal_names_the_parameter_that_is_wrong(request_: Request, parameter: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        prove(request_)
+    assert caught.value.parameter == parameter
+
+
+def test_a_form_in_parts_is_refused_as_one_and_not_as_a_body_without_its_hash() -> None:
+    with pytest.raises(RequestError, match="multipart"):
+        prove(body_of(b"--x--", "multipart/form-data; boundary=x"))
+    with pytest.raises(RequestError, match="bodySHA256"):
+        prove(body_of(b"--x--", "text/plain"))
+
+
 @pytest.mark.parametrize("request_", [
     pytest.param(posted(text()), id="a form"), pytest.param(posted(text(), url=f"{URL}?AccountSid={ACCOUNT}"), id="its account in the query too"),
     pytest.param(got(f"{URL}?AccountSid={ACCOUNT}"), id="a GET"), pytest.param(got(f"{URL}?AccountSid={ACCOUNT}")._replace(content_type=FORM), id="a GET with the type of a form"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from convostate.errors import RequestError
-from convostate.twilio.signature import url_variants, without_port
+from convostate.twilio.signature import url_variants, with_path, without_port
 from tests.proving import SECRETS, got, prove, status_of
 
 HOSTS = ["[2001:db9::9]", "[::ffff:192.0.2.89]", "a.example", "A-9_b.example", "192.0.2.89", "z", "[ABCDEF::abcdef]"]  # fmt: skip
@@ -48,6 +48,15 @@ def test_a_url_other_than_http_never_verifies(url: str) -> None:
 def test_a_url_needs_no_path(url: str) -> None:
     assert url_variants(url)[0] == url
     assert status_of(got(url)) == 200
+
+
+@pytest.mark.parametrize(("url", "requested"), [
+    ("https://a.example", "https://a.example/"), ("https://a.example?b=c", "https://a.example/?b=c"), ("http://z:8080", "http://z:8080/"),
+    ("https://a.example/", "https://a.example/"), ("https://a.example/sms?b=c", "https://a.example/sms?b=c"),
+    ("https://a b", "https://a b"), ("https://a.example!", "https://a.example!"), ("https://", "https://"),
+])  # fmt: skip
+def test_a_url_without_a_path_gets_a_slash_and_no_other_changes(url: str, requested: str) -> None:
+    assert with_path(url) == requested
 
 
 @pytest.mark.parametrize(("signature", "category"), [("", "unsigned"), ("A" * 28, "signature"), ("A", "signature")])  # fmt: skip

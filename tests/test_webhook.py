@@ -53,9 +53,9 @@ def without(params: dict[str, str], *names: str) -> dict[str, str]:
     pytest.param(text(From=" HSBC"), "message", None, id="a36 a sender with a blank before"),
     *[pytest.param(call(From=caller), "call", None, id=f"p8 nobody: {caller}")
       for caller in ("sip:anonymous@anonymous.invalid", "client:Anonymous", "sip:unavailable@unknown.invalid", "0", "+0000", "Private Number", "UNKNOWN NAME",
-                     "sips:x@unknown.invalid:5061;transport=tls", "sip:anonymous@10.0.0.1", "sips:anonymous@10.0.0.1", "client:unknown", "Anonymous Caller", "No Caller ID", "client:anonymous_user", "266696687", "Not Available", "sip:No%20Caller%20ID@example.com", "sip:anonymous%40anonymous.invalid")],
+                     "sips:x@unknown.invalid:5061;transport=tls", "sip:anonymous@10.0.0.1", "sips:anonymous@10.0.0.1", "client:unknown", "Anonymous Caller", "No Caller ID", "client:anonymous_user", "266696687", "Not Available", "sip:No%20Caller%20ID@example.com", "sip:anonymous%40anonymous.invalid", "client:", "tel:anonymous", "whatsapp:unknown")],
     *[pytest.param(call(From=caller), "call", PhonePair(ACCOUNT, US, caller), id=f"p8 somebody: {caller}")
-      for caller in ("sip:ada@example.com", "client:ada", "client:id", "client:not", "client", "client:private_banker", "Ada Unknown", "sip:unknown.artist@example.com", "100", "sip:ada@invalid.example.com", "sip:ada%40invalid@example.com")],
+      for caller in ("sip:ada@example.com", "client:ada", "client:id", "client:not", "client", "client:private_banker", "Ada Unknown", "sip:unknown.artist@example.com", "100", "sip:ada@invalid.example.com", "sip:ada%40invalid@example.com", "whatsapp:+15550100009")],
     pytest.param(without(text(), "From"), "message", None, id="a36 the sender left out"),
     pytest.param(without(text(), "To"), "message", None, id="the receiver left out"),
     pytest.param(without(text(), "AccountSid"), "message", None, id="the account left out"),
@@ -138,7 +138,7 @@ def test_a_webhook_is_read_only_and_its_repr_shows_no_number() -> None:
     ({"NumMedia": "2", "MediaUrl1": "https://b"}, ("https://b",)), ({"NumMedia": "1", "MediaUrl0": ""}, ()),
     ({"NumMedia": "-1", "MediaUrl0": "https://a"}, ()), ({"NumMedia": "x", "MediaUrl0": "https://a"}, ()),
     ({"NumMedia": "\u0661", "MediaUrl0": "https://a"}, ()), ({"NumMedia": "9" * 9, "MediaUrl0": "https://a"}, ()),
-    ({"NumMedia": "", "MediaUrl0": "https://a"}, ()),
+    ({"NumMedia": "", "MediaUrl0": "https://a"}, ()), ({"NumMedia": "999", "MediaUrl0": "https://a"}, ("https://a",)), ({"NumMedia": "1000", "MediaUrl0": "https://a"}, ()),
 ])  # fmt: skip
 def test_media_are_listed_as_far_as_they_are_counted(
     params: dict[str, str], media: tuple[str, ...]

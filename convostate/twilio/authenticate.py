@@ -156,7 +156,7 @@ def _check_identity(request: Request, form: Form, signed: str) -> None:
 
 def _check_query(query: str) -> None:
     """A form without an account is not a GET webhook's, whose URL names the account."""
-    if query and "AccountSid" in names_of_query(query):
+    if "AccountSid" in names_of_query(query):
         raise RequestError(
             403,
             "identity",

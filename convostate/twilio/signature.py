@@ -148,9 +148,7 @@ class Secrets:
             scheme: The unsigned header that names a shared key: it only selects.
             account_sid: The account that the request names, or "".
         """
-        if not scheme and not self._accounts:
-            return self._tokens
-        algorithm, key_id = _read_scheme(scheme)
+        algorithm, key_id = _read_scheme(scheme) if scheme else (HMAC_SHA1, "")
         if algorithm == HMAC_SHA256:
             return self._shared.get(key_id, ())
         if algorithm != HMAC_SHA1 or key_id:
@@ -161,9 +159,7 @@ class Secrets:
 
 
 def _read_scheme(header: str) -> tuple[str, str]:
-    """Read ``key=<id>,algorithm=<name>`` into (algorithm, key id); an absent header is (HMAC_SHA1, "")."""
-    if not header:
-        return HMAC_SHA1, ""
+    """Read ``key=<id>,algorithm=<name>`` into (algorithm, key id)."""
     fields: dict[str, str] = {}
     for part in header.split(","):
         name, equals, value = part.strip().partition("=")

@@ -49,11 +49,9 @@ _words = re.compile(r"[^\W_]+").findall
 
 def _is_withheld(caller: str) -> bool:
     """Whether a caller's number is withheld: ``sip:anonymous@anonymous.invalid``, ``Private Number``, ``0``."""
-    scheme, colon, rest = caller.casefold().partition(":")
-    address = rest if colon and scheme in ("sip", "sips", "client") else caller.casefold()
-    user, _, host = unquote(address).partition(
-        "@"
-    )  # RFC 3261 §19.1.2: a SIP address escapes its blanks
+    address = caller.casefold().split(":", maxsplit=1)[-1]
+    # RFC 3261 §19.1.2: a SIP address escapes its blanks.
+    user, _, host = unquote(address).partition("@")
     host = re.split("[:;>]", host, maxsplit=1)[0]
     words = _words(user)
     return (
