@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, overload
 
 from convostate.errors import ConversationExistsError, OptedOutError, StoreError, UsageError
 from convostate.events import TurnObserver
+from convostate.middleware import accepts
 from convostate.replies import (
     Answers,
     LoopWorkers,
@@ -139,7 +140,8 @@ class _Conversations(ABC):
             UsageError: There is no client, the store does not keep texts, or the function is of the wrong kind.
         """
         name, is_async = type(self).__name__, isinstance(self, AsyncConversations)
-        if not takes_a_turn(function, is_async=is_async):
+        coroutine = any(map(inspect.iscoroutinefunction, (function, type(function).__call__)))
+        if coroutine is not is_async or not accepts(function, None):
             raise UsageError(
                 f"{name}.answers takes {'an async def' if is_async else 'a def'} with one argument, the turn. "
                 "Conversations takes a def, and AsyncConversations an async def"
@@ -855,15 +857,3 @@ def account_of(client: Client) -> str | None:
     if isinstance(account_sid, str) and account_sid and not account_sid.startswith("SK"):
         return account_sid
     return None
-
-
-def takes_a_turn(function: object, *, is_async: bool) -> bool:
-    """Whether it is a function of that kind, or an object like one, and can be called with one argument."""
-    coroutine = map(inspect.iscoroutinefunction, (function, type(function).__call__))
-    try:
-        inspect.signature(function).bind(None)  # type: ignore[arg-type]  # TypeError if it is none
-    except TypeError:
-        return False
-    except ValueError:  # a builtin that does not say
-        pass
-    return any(coroutine) is is_async

@@ -213,20 +213,17 @@ def interface_of(app: Any) -> str:
         return ""
     if any(map(inspect.iscoroutinefunction, (app, type(app).__call__))):
         return "ASGI"
-    try:
-        signature = inspect.signature(app)
-    except (TypeError, ValueError):
+    if accepts(app, None, None):
         return "WSGI"
-    needed = [
-        each
-        for each in signature.parameters.values()
-        if each.default is each.empty
-        and each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)
-    ]
-    if len(needed) == 3:
-        return "ASGI"
+    return "ASGI" if accepts(app, None, None, None) else ""
+
+
+def accepts(function: Any, *args: object) -> bool:
+    """Whether it can be called with these arguments; if it has no signature, whether it is callable."""
     try:
-        signature.bind(None, None)
-    except TypeError:  # such as the function that makes the app
-        return ""
-    return "WSGI"
+        inspect.signature(function).bind(*args)
+    except TypeError:
+        return False
+    except ValueError:  # written in C
+        return callable(function)
+    return True

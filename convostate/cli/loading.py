@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from convostate.errors import UsageError
-from convostate.middleware import interface_of
+from convostate.middleware import accepts, interface_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -142,7 +142,7 @@ def _evaluate(word: str, module: Any, expression: str) -> Any:
         app = _call(word, app, args, kwargs)
     elif _is_factory(app):
         app = _call(word, app, [], {})  # as in Flask
-    if not _is_app(app):
+    if not interface_of(app):
         raise UsageError(
             f"{word} is not a WSGI app. Write module:name, such as convostate.demo.counter:app"
         )
@@ -184,29 +184,13 @@ def _call(word: str, factory: Callable[..., Any], args: list[Any], kwargs: dict[
         ) from error
 
 
-def _is_app(value: Any) -> bool:
-    """Whether it can be called as a WSGI or ASGI app."""
-    return _accepts(value, {}, None) or interface_of(value) == "ASGI"
-
-
 def _is_factory(value: Any) -> bool:
     """Whether it is called without arguments for the app; if not, it may be the app itself."""
-    if not _accepts(value):
+    if not accepts(value):
         return False
     try:
         named = inspect.signature(value).parameters.values()
     except ValueError:  # written in C
         return False
     # An app has no defaults: create_app(config=None, debug=False) takes two arguments as well.
-    return not _is_app(value) or any(each.default is not each.empty for each in named)
-
-
-def _accepts(value: Any, *args: object) -> bool:
-    """Whether it can be called with these arguments; if it has no signature, whether it is callable."""
-    try:
-        inspect.signature(value).bind(*args)
-    except TypeError:
-        return False
-    except ValueError:  # written in C
-        return callable(value)
-    return True
+    return not interface_of(value) or any(each.default is not each.empty for each in named)
