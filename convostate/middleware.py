@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import logging
-import os
 import time
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -12,17 +11,8 @@ from typing import TYPE_CHECKING, Any
 from convostate.errors import RequestError, UsageError
 from convostate.events import Observed, TurnObserver
 from convostate.paths import everything, guard
-from convostate.sealing.token import NONCE_BYTES
 from convostate.state import WEBHOOK_KEY
-from convostate.turns import (
-    Response,
-    configure,
-    empty_response,
-    finish,
-    finish_headers,
-    seal_reply,
-)
-from convostate.twilio.signature import with_path
+from convostate.turns import Response, configure, empty_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, MutableMapping
@@ -30,12 +20,9 @@ if TYPE_CHECKING:
     from convostate.events import TurnEvent
     from convostate.refusals import RefusalLog
     from convostate.settings import Settings
-    from convostate.stores.base import Outcome, Reply
     from convostate.turns import Turn
     from convostate.twilio.diagnosis import Arrival
     from convostate.twilio.signature import Request
-
-    Kept = tuple[Outcome, Reply | None]
 
 logger = logging.getLogger("convostate")
 
@@ -135,58 +122,8 @@ class Middleware:
         self.observer.report(refused, response)
         return response
 
-    def finish(self, turn: Turn, response: Response, now: float) -> Kept | None:
-        """Decide what is kept of a turn, and seal it; and check the response, which gets its headers about caches.
-
-        Returns:
-            What the store is to do and to record; None to abort.
-
-        Raises:
-            StateError: The state cannot be kept.
-            AssertionError: HTTP does not allow the response.
-        """
-        nonces = os.urandom(2 * NONCE_BYTES)
-        outcome = finish(turn, int(response.status[:3]), now, nonces[:NONCE_BYTES])
-        sets_cookie, logged = finish_headers(response, self.turn_config), self.turn_config.logged
-        if sets_cookie and self.turn_config.in_cookie and "cookies" not in logged:
-            logged.add("cookies")
-            logger.warning(
-                "the app sets a cookie of its own beside the conversation's: "
-                "Twilio promises to keep one cookie only"
-            )
-        if outcome is None:
-            return None
-        return outcome, seal_reply(turn, response, now, nonces[NONCE_BYTES:])
-
 
 PATH_SAFE = "/;=,:@!$&'()*+~"  # RFC 3986 §3.3: what a path segment holds unescaped
-
-
-def origin_of(scheme: str, host: str | None, server: str, port: object) -> str:
-    """The origin that a request names: that of its Host header, else the server's own name.
-
-    Raises:
-        RequestError: 400, the host extends into the path: a signature for another path would be valid for this one.
-    """
-    if not host:
-        default = {"https": "443", "wss": "443"}.get(scheme, "80")
-        host = server if str(port or "") in ("", default) else f"{server}:{port}"
-    if "/" in host or "?" in host:
-        raise RequestError(400, "host", "the Host header is not a host")
-    return f"{scheme}://{host}"
-
-
-def url_at(origin: str, target: str) -> str:
-    """The URL of a target, a path with its query, at an origin with an optional prefix.
-
-    Raises:
-        RequestError: 400, the path extends into the host.
-    """
-    if target[:1] == "/":
-        return origin + target
-    if target[:1] not in ("", "?"):
-        raise RequestError(400, "target", "the path does not begin with a slash")
-    return with_path(origin + target)
 
 
 def layers(app: object) -> Iterator[object]:

@@ -3,7 +3,7 @@
     webhook_turn(webhook, …)           → Turn, with the claim for the store
     open_turn(turn, now)               → the app's State
     finish(turn, status, now, nonce)   → Keep | End | Leave, or None: abort
-    seal_reply(turn, response, …)      → the Reply that the store records
+    finish_response(turn, response, …) → that of a webhook, and the Reply that the store records
     open_reply(turn, replay, now)      → the recorded Response
     without_store(turn, error)         → a 503, or None: go on without the store
 
@@ -31,6 +31,7 @@ from convostate.sealing import codec
 from convostate.sealing.codec import prefixed
 from convostate.sealing.names import Names, idempotency_hash
 from convostate.sealing.token import (
+    NONCE_BYTES,
     Opened,
     Sealer,
     conversation_context,
@@ -70,6 +71,8 @@ if TYPE_CHECKING:
     from convostate.stores.base import Headers, Replay
     from convostate.twilio.signature import Request
     from convostate.twilio.webhook import OptOut, PhonePair
+
+    Kept = tuple[Outcome, Reply | None]
 
 logger = logging.getLogger("convostate")
 
@@ -235,7 +238,8 @@ class Turn(Observed):
         lost: Why the store returned nothing, or None.
         state: The app's.
         longest_ms: The longest lifetime that this turn can give the state.
-        begins: Whether it can begin a conversation.
+        locked: Why the state cannot be written, or None.
+        never_begins: Why a new state cannot be written, or None if the turn can begin a conversation.
         moves_expiry: Whether it restarts the lifetime of an existing conversation.
         started_ms, expires_ms: The conversation's, as opened. Unix time in ms.
         read_only: The state cannot be written.
@@ -254,7 +258,9 @@ class Turn(Observed):
     opt_out: OptOut | None = None
     begun: Begun | None = None
     lost: StoreError | None = None
-    begins = moves_expiry = True
+    locked: StateError | None = None
+    never_begins: StateError | None = None
+    moves_expiry = True
     started_ms = expires_ms = 0
     read_only = store_decides = False
     skew_s = 0.0
@@ -305,6 +311,11 @@ class Turn(Observed):
         self.claim = Claim(
             name, fingerprint, idempotency, secure, call is not None, listed_under, defers
         )
+        if defers:
+            self.locked = READ_ONLY_DEFERRED
+        elif kind == "message-status":
+            self.moves_expiry, self.never_begins = False, READ_ONLY_STATUS
+            self.locked = READ_ONLY_IN_COOKIE if config.in_cookie else None
 
     def __repr__(self) -> str:
         return f"Turn({self.kind}, {self.outcome or 'running'})"
@@ -366,14 +377,13 @@ def webhook_turn(
         began_s=began_s,
     )
     turn.opt_out = webhook.opt_out_type
-    if kind == "message-status":
-        turn.begins = turn.moves_expiry = False
-    elif call is not None:
+    if call is not None:
         status = webhook.params.get("CallStatus")
         if status is None:  # a callback, such as a recording's: the call may be over or go on
             turn.moves_expiry = False
         elif status not in LIVE_CALL:
-            turn.begins, turn.longest_ms = False, min(turn.longest_ms, AFTER_CALL_MS)
+            turn.never_begins = READ_ONLY_CALL
+            turn.longest_ms = min(turn.longest_ms, AFTER_CALL_MS)
     turn.verify_s = time.perf_counter() - began_s
     turn.request_bytes = len(request.body)
     return turn
@@ -435,9 +445,14 @@ def read_state(turn: Turn, token: bytes | None, now: float) -> State:
         else:
             if content is not None:
                 turn.started_ms, turn.expires_ms = opened.started_ms, opened.expires_ms
-                if turn.store_decides:
-                    _go_by_store(turn, now_ms)
-    locked = _locked(turn, is_new=content is None)
+                left_s = turn.begun.left_s if turn.begun is not None else None
+                if turn.store_decides and left_s is not None:
+                    turn.expires_ms = now_ms + int(left_s * 1000)
+                    skew_ms = opened.expires_ms - turn.expires_ms
+                    if abs(skew_ms) > CLOCKS_DIFFER_MS and "clocks" not in turn.config.logged:
+                        turn.config.logged.add("clocks")
+                        turn.skew_s = skew_ms / 1000
+    locked = turn.locked or (turn.never_begins if content is None else None)
     most_bytes = turn.config.most_bytes
     if most_bytes and content is not None and token and not turn.config.in_cookie:
         most_bytes = max(most_bytes, len(token))  # it may shrink, but not grow
@@ -454,29 +469,6 @@ def read_state(turn: Turn, token: bytes | None, now: float) -> State:
     )
     turn.read_only = locked is not None or is_of_caller
     return turn.state
-
-
-def _locked(turn: Turn, *, is_new: bool) -> StateError | None:
-    """The error that a write of the state raises, or None."""
-    if turn.claim.defers:
-        return READ_ONLY_DEFERRED
-    if turn.kind == "message-status" and turn.config.in_cookie:
-        return READ_ONLY_IN_COOKIE
-    if turn.begins or not is_new:
-        return None
-    return READ_ONLY_STATUS if turn.kind == "message-status" else READ_ONLY_CALL
-
-
-def _go_by_store(turn: Turn, now_ms: int) -> None:
-    """Let the state expire when the store drops it. The time in the seal shows how far the clocks differ."""
-    left_s = turn.begun.left_s if turn.begun is not None else None
-    if left_s is None:
-        return
-    by_seal_ms, turn.expires_ms = turn.expires_ms, now_ms + int(left_s * 1000)
-    skew_ms = by_seal_ms - turn.expires_ms
-    if abs(skew_ms) > CLOCKS_DIFFER_MS and "clocks" not in turn.config.logged:
-        turn.config.logged.add("clocks")
-        turn.skew_s = skew_ms / 1000
 
 
 def left_of(turn: Turn, expires_ms: int, now_ms: int) -> int:
@@ -518,45 +510,36 @@ def finish(turn: Turn, status: int, now: float, nonce: bytes) -> Outcome | None:
     Raises:
         StateError: The state holds what cannot be kept, or is too large.
     """
-    turn.state.locked = OVER
+    state, config = turn.state, turn.config
+    state.locked = OVER
     if status >= FIRST_FAILING_STATUS:
         turn.came_to("aborted", "status")
         return None
-    outcome = _outcome(turn, now, nonce)
+    now_ms, lifetime_ms = int(now * 1000), state.lifetime_ms
+    if not turn.moves_expiry:
+        left_ms = AFTER_CALL_MS if state.is_new else left_of(turn, turn.expires_ms, now_ms)
+        lifetime_ms = min(lifetime_ms, left_ms)
+    opted_out = _OPTED_OUT[turn.opt_out]
+    stops = turn.opt_out == "STOP" and config.ends_on_opt_out
+    ends = state.ended or stops
+    outcome: Outcome = Leave(opted_out)
+    if (
+        (stops or not turn.read_only)
+        and (ends or state or state.touched or not state.is_new)
+        and lifetime_ms > 0
+    ):
+        data, most = _ENDED if ends else state.encoded(), config.most_bytes
+        if most is not None and sealed_bytes(len(turn.digest) + len(data)) > most:
+            data = _fitted(turn, data, most)
+        content = Opened(now_ms, now_ms + lifetime_ms, turn.started_ms, turn.digest + data)
+        token = turn.sealer.seal(content, turn.sealed_to, nonce)
+        outcome = (End if ends else Keep)(token, lifetime_ms / 1000, opted_out)
     if turn.begun is None:
         turn.came_to("unwritten", turn.reason)
         return None
     turn.outcome = COMMITTED[type(outcome)]
     turn.token_bytes = len(outcome.token) if isinstance(outcome, Keep) else 0
     return outcome
-
-
-def _outcome(turn: Turn, now: float, nonce: bytes) -> Outcome:
-    state = turn.state
-    opted_out = _OPTED_OUT[turn.opt_out]
-    stops = turn.opt_out == "STOP" and turn.config.ends_on_opt_out
-    if turn.read_only and not stops:
-        return Leave(opted_out)
-    now_ms = int(now * 1000)
-    lifetime_ms = state.lifetime_ms
-    if not turn.moves_expiry:
-        left_ms = AFTER_CALL_MS if state.is_new else left_of(turn, turn.expires_ms, now_ms)
-        lifetime_ms = min(lifetime_ms, left_ms)
-        if lifetime_ms <= 0:
-            return Leave()
-    if state.ended or stops:
-        data = _ENDED
-    elif state.is_new and not state and not state.touched:
-        return Leave(opted_out)
-    else:
-        data, most = state.encoded(), turn.config.most_bytes
-        if most is not None and sealed_bytes(len(turn.digest) + len(data)) > most:
-            data = _fitted(turn, data, most)
-    content = Opened(now_ms, now_ms + lifetime_ms, turn.started_ms, turn.digest + data)
-    token = turn.sealer.seal(content, turn.sealed_to, nonce)
-    if data is _ENDED:
-        return End(token, lifetime_ms / 1000, opted_out)
-    return Keep(token, lifetime_ms / 1000, opted_out)
 
 
 def _fitted(turn: Turn, data: bytes, most: int) -> bytes:
@@ -639,14 +622,8 @@ def too_large(turn: Turn, status: str | None) -> Response:
     return empty_response(500)
 
 
-def seal_reply(turn: Turn, response: Response, now: float, nonce: bytes) -> Reply | None:
-    """Seal a response for repeated deliveries of the same request, bound to that request.
-
-    Returns:
-        The reply; or None if a repetition is to run again, or if the store does not remember.
-    """
-    if turn.claim.fingerprint is None:
-        return None
+def seal_reply(turn: Turn, response: Response, now: float, nonce: bytes) -> Reply:
+    """Seal a response for repeated deliveries of the same request, to which its fingerprint binds it."""
     now_ms = int(now * 1000)
     content = Opened(now_ms, now_ms + REPLY_S * 1000, now_ms, cbor2.dumps(list(response)))
     redirects = response.status.startswith("3") or b"<Redirect" in response.body
@@ -685,24 +662,32 @@ _HOP_BY_HOP = frozenset(
 )
 
 
-def finish_headers(response: Response, config: TurnConfig) -> bool:
-    """Refuse what the server could not send, drop what is the server's, and add the headers about caches.
+def finish_response(turn: Turn, response: Response, now: float, nonces: bytes) -> Kept | None:
+    """Decide what is kept of a webhook's turn, seal it, and make its response one that can be sent.
 
-    If the server found out, its 500 would come after the state was kept.
+    Headers that are the server's are dropped, and those about caches are added. What the server could not send
+    is refused: if the server found out, its 500 would come after the state was kept.
+
+    Args:
+        turn: A turn whose app has answered.
+        response: The app's; its headers are changed in place.
+        now: Unix time in seconds.
+        nonces: 48 random bytes, never used before.
 
     Returns:
-        Whether the app sets a cookie of its own.
+        What the store is to do, and the reply that it is to record; or None, to abort.
 
     Raises:
+        StateError: The state cannot be kept.
         AssertionError: HTTP does not allow the status, a header or the length. The message shows no value.
     """
-    status = response.status
+    config, status = turn.config, response.status
+    outcome = finish(turn, int(status[:3]), now, nonces[:NONCE_BYTES])
     if not (status.isascii() and status.isprintable()) and not _is_sendable(status):
         raise AssertionError("the app's status has a character that HTTP does not allow")
     headers: list[tuple[str, str]] = []
-    missing = list(config.cache_headers.values())
+    missing = config.cache_headers.copy()
     bodiless = "0" if status[:3] in ("204", "304") else None
-    sets_cookie = False
     for name, value in response.headers:
         if not (name.isascii() and name.replace("-", "").isalnum()) and not _is_token(name):
             raise AssertionError("a header of the app's has a name that HTTP does not allow")
@@ -715,16 +700,23 @@ def finish_headers(response: Response, config: TurnConfig) -> bool:
             continue
         sent = value.strip(" \t")  # no recipient reads these (RFC 9110 §5.5), and h11 refuses them
         ours = config.cache_headers.get(lower)
-        if ours in missing:
-            missing.remove(ours)
+        missing.pop(lower, None)
         if ours and ours[1].lower() not in sent.lower().replace(" ", "").split(","):
             sent = f"{sent}, {ours[1]}" if sent else ours[1]
         elif lower == "content-length" and sent not in (str(len(response.body)), bodiless):
             raise AssertionError("the app's Content-Length is not the length of its body")
-        sets_cookie = sets_cookie or lower == "set-cookie"
+        elif lower == "set-cookie" and config.in_cookie and "cookies" not in config.logged:
+            config.logged.add("cookies")
+            logger.warning(
+                "the app sets a cookie of its own beside the conversation's: "
+                "Twilio promises to keep one cookie only"
+            )
         headers.append((name, sent))
-    response.headers[:] = headers + missing
-    return sets_cookie
+    response.headers[:] = [*headers, *missing.values()]
+    if outcome is None:
+        return None
+    recorded = turn.claim.fingerprint is not None  # otherwise a repetition is to run again
+    return outcome, seal_reply(turn, response, now, nonces[NONCE_BYTES:]) if recorded else None
 
 
 def unkept_state(environ: Mapping[str, Any]) -> State | None:

@@ -303,7 +303,7 @@ def test_p7_the_log_names_a_conversation_without_a_number(caplog: pytest.LogCapt
     assert all(re.fullmatch(r"[\w-]{22}:", name) for name in names)
 
 
-@pytest.mark.parametrize("what", ["read_request", "authenticate", "open_turn", "finish"])
+@pytest.mark.parametrize("what", ["read_request", "authenticate", "open_turn", "finish_response"])
 def test_p1_a_fault_of_ours_does_not_log_what_it_stumbled_over(
     what: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -316,6 +316,6 @@ def test_p1_a_fault_of_ours_does_not_log_what_it_stumbled_over(
     try:
         serve(middleware, proven())
     except LookupError:
-        assert what in ("open_turn", "finish")  # after the proof it is the server's to log
+        assert what in ("open_turn", "finish_response")  # after the proof it is the server's to log
 
     assert [secret for secret in SECRETS if secret in caplog.text] == []

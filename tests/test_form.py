@@ -235,17 +235,16 @@ def test_the_shape_of_a_form_is_learned_once_twilio_has_signed_it(
     monkeypatch.setattr(module, "_SHAPES", {})
 
     raw = b"To=%2B15550100099&ApiVersion=x&NumMedia=0&From=%2B15550100001&Label=a"
-    names = ("To", "ApiVersion", "NumMedia", "From", "Label")
     assert parse_form(raw).is_unknown
     assert parse_form(raw).is_unknown
-    assert names not in module._SHAPES
+    assert module._SHAPES == {}
 
     module.learn(parse_form(raw))
     known = parse_form(raw)
     assert not known.is_unknown
-    assert known.first == dict(
-        zip(names, ["+15550100099", "x", "0", "+15550100001", "a"], strict=True)
-    )
+    assert list(known.first.items()) == [
+        ("To", "+15550100099"), ("ApiVersion", "x"), ("NumMedia", "0"), ("From", "+15550100001"), ("Label", "a"),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("raw", [b"Body=a&To", b"To&Body=a", b"Body=a&To=b&", b"Body&=aTo=b"])

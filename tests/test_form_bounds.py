@@ -13,7 +13,7 @@ from convostate.twilio.form import MAX_FIELDS, learn, parse_form, parse_query
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from convostate.twilio.form import Form
+    from convostate.twilio.form import Form, Shape
 
 
 def answer(read: Callable[[], Form]) -> int:
@@ -58,13 +58,15 @@ def test_a_name_holds_neither_a_control_nor_what_belongs_to_a_url(char: str) -> 
 
 
 def test_the_shapes_that_are_kept_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    kept: dict[tuple[str, ...], object] = {}
+    kept: dict[int, list[tuple[object, Shape]]] = {}
     monkeypatch.setattr(convostate.twilio.form, "_SHAPES", kept)
     monkeypatch.setattr(convostate.twilio.form, "_MOST_SHAPES", 2)
 
     for raw in (b"From=1", b"To=1", b"Body=1", b"other=1", b"To=1&To=2"):
         learn(parse_form(raw))
-    assert list(kept) == [("From",), ("To",)]
+    assert [shape.signed[0] for _, shape in kept[0]] == ["From", "To"]
+    learn(parse_form(b"From=1&To=1"))
+    assert {fields: len(alike) for fields, alike in kept.items()} == {0: 2, 1: 1}
 
 
 def test_a_client_may_call_its_own_parameter_to_and_a_person_may_not() -> None:

@@ -10,8 +10,16 @@ import pytest
 from convostate import PhonePair, StoreError
 from convostate.sealing.codec import prefixed
 from convostate.sealing.token import Opened, conversation_context
-from convostate.stores.base import REPLY_S, Replay
-from convostate.turns import Response, Turn, TurnConfig, open_reply, seal_reply
+from convostate.stores.base import REPLY_S, Begun, Replay
+from convostate.turns import (
+    Response,
+    Turn,
+    TurnConfig,
+    finish_response,
+    open_reply,
+    open_turn,
+    seal_reply,
+)
 from tests.served import ACCOUNT, ADA, BOB, NOW, OTHER_KEY, US
 from tests.turning import PAIR, SERVER, kept, nonce, server_config
 
@@ -33,9 +41,7 @@ def turn_of(
 
 
 def recorded(response: Response = RESPONSE) -> Reply:
-    reply = seal_reply(turn_of(), response, NOW, nonce())
-    assert reply is not None
-    return reply
+    return seal_reply(turn_of(), response, NOW, nonce())
 
 
 def lost(
@@ -119,8 +125,15 @@ def test_f22_a_reply_that_sends_twilio_on_is_marked(response: Response, redirect
     assert recorded(response).redirects is redirects
 
 
-def test_no_reply_is_recorded_if_nothing_is_kept() -> None:
-    assert seal_reply(turn_of(fingerprint=None), RESPONSE, NOW, nonce()) is None
+@pytest.mark.parametrize("fingerprint", [None, FINGERPRINT], ids=["a call", "a text"])
+def test_a_reply_is_recorded_unless_a_repetition_is_to_run_again(fingerprint: str | None) -> None:
+    turn = turn_of(fingerprint=fingerprint)
+    turn.begun = Begun(turn.claim, None)
+    open_turn(turn, NOW)
+    response = RESPONSE._replace(headers=RESPONSE.headers.copy())
+    finished = finish_response(turn, response, NOW, nonce() + nonce())
+    assert finished is not None
+    assert (finished[1] is None) is (fingerprint is None)
 
 
 def test_p1_a_recorded_reply_holds_nothing_in_plain_text() -> None:

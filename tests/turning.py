@@ -42,7 +42,6 @@ def opened(
     opt_out = more.pop("opt_out", None)
     turn = Turn(config, more.pop("pair", PAIR), **more)
     turn.opt_out = opt_out
-    turn.begins = turn.moves_expiry = turn.kind != "message-status"
     turn.lost = lost
     turn.begun = None if lost else Begun(turn.claim, token)
     read_state(turn, token, now)

@@ -25,8 +25,8 @@ STAGES = {
     "store: begin": "convostate.stores.cookie:CookieStore.begin",
     "opening": f"{DOOR}:open_turn",
     "app, and collecting its response": f"{DOOR}:collect",
-    "sealing": f"{DOOR}:finish",
-    "checking the app's headers": f"{DOOR}:finish_headers",
+    "sealing": "convostate.turns:finish",
+    "sealing, and checking the app's headers": f"{DOOR}:finish_response",
     "store: commit": "convostate.stores.cookie:CookieStore.commit",
 }
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ from convostate.asgi.response import UNCOLLECTED, Collector, send_response
 from convostate.asgi.session import ConversationSession
 from convostate.errors import RequestError, StoreError, UsageError
 from convostate.middleware import Middleware
+from convostate.sealing.token import NONCE_BYTES
 from convostate.state import CLOCK_KEY, STATE_KEY, TURN_KEY, WEBHOOK_KEY
 from convostate.state_view import Backing
 from convostate.stores import async_store_for
@@ -35,6 +37,7 @@ from convostate.turns import (
     MAX_RESPONSE_BYTES,
     Response,
     Turn,
+    finish_response,
     log_clocks,
     open_reply,
     open_turn,
@@ -51,10 +54,10 @@ if TYPE_CHECKING:
 
     from convostate.asgi.request import ASGIApp, Message, Receive, Scope, Send
     from convostate.events import TurnEvent
-    from convostate.middleware import Kept
     from convostate.settings import Settings
     from convostate.stores import Store
     from convostate.stores.base import AsyncStore
+    from convostate.turns import Kept
     from convostate.twilio.signature import Request
 
 _REPLACED = (
@@ -317,7 +320,8 @@ class _Running:
             else:
                 self._check_session()
                 now = self.clock()
-                settled = await self._settle(response, self.door.finish(turn, response, now), now)
+                kept = finish_response(turn, response, now, os.urandom(2 * NONCE_BYTES))
+                settled = await self._settle(response, kept, now)
         except Exception as error:
             self.failure = error
             raise

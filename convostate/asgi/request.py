@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from convostate.errors import RequestError
-from convostate.middleware import PATH_SAFE, origin_of, url_at
-from convostate.twilio.signature import MAX_URL_CHARS, Request
+from convostate.middleware import PATH_SAFE
+from convostate.twilio.signature import MAX_URL_CHARS, Request, url_at
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, MutableMapping
@@ -90,10 +90,9 @@ def url_of(scope: Scope, headers: dict[bytes, str], public_url: str | None) -> s
         root = scope.get("root_path", "").rstrip("/")
         if parts.path and (root == parts.path or root.startswith(f"{parts.path}/")):
             public_url = f"{parts.scheme}://{parts.netloc}"  # the prefix is in root_path already
-        return url_at(public_url, target)
     scheme = scope.get("scheme", "ws" if scope["type"] == "websocket" else "http")
     server, port = scope.get("server") or ("", None)
-    return url_at(origin_of(scheme, headers.get(b"host"), server, port), target)
+    return url_at(target, public_url, scheme, headers.get(b"host"), server, port)
 
 
 async def read_body(headers: dict[bytes, str], receive: Receive, most: int) -> bytes:

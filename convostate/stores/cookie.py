@@ -8,6 +8,7 @@ can be replayed.
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -32,13 +33,8 @@ _NEEDS_SERVER = (
     "Set CONVOSTATE_STORE=redis://…"
 )
 
+_is_base64url = re.compile(r"[\w-]*", re.ASCII).fullmatch
 _date = lru_cache(maxsize=64)(http_date)  # the same for all turns of one second
-
-
-def _token(text: str) -> bytes | None:
-    """The bytes of a well-formed token, or None."""
-    token = from_base64url(text) if len(text) <= COOKIE_BYTES else None
-    return token if token is not None and len(token) >= HEAD_BYTES else None
 
 
 class CookieStore:
@@ -72,13 +68,16 @@ class CookieStore:
         name = self._names[claim.call]
         if name not in cookies:
             return Begun(claim, None)
-        if cookies.startswith(f"{name}="):  # Twilio sends this one cookie and nothing else
-            token = _token(cookies[len(name) + 1 :])
-            if token is not None:
+        first, _, text = cookies.partition("=")
+        found = [text]  # Twilio sends this one cookie and nothing else
+        if first != name or not _is_base64url(text):
+            # gunicorn and waitress join two Cookie headers with a comma, which no cookie may hold.
+            found = parse_cookie(cookies.replace(",", ";")).getlist(name)
+        for each in found:
+            token = from_base64url(each) if len(each) <= COOKIE_BYTES else None
+            if token is not None and len(token) >= HEAD_BYTES:
                 return Begun(claim, token)
-        # gunicorn and waitress join two Cookie headers with a comma, which no cookie may hold.
-        found = parse_cookie(cookies.replace(",", ";")).getlist(name)
-        return Begun(claim, next(filter(None, map(_token, found)), b"" if found else None))
+        return Begun(claim, b"" if found else None)
 
     def commit(self, begun: Begun, outcome: Outcome, reply: Reply | None, now: float) -> Headers:
         """Send the token, with every reply: Twilio's pages disagree on when the four hours begin."""

@@ -225,6 +225,38 @@ def _toggle_port(origin: str) -> str:
     return origin[: match.end("host")]
 
 
+def url_at(
+    target: str, public_url: str | None, scheme: str, host: str | None, server: str, port: object
+) -> str:
+    """The URL of a request.
+
+    Args:
+        target: Its path with its query.
+        public_url: The origin and prefix that Twilio was given; None to trust the request's own, as follows.
+        scheme: Such as ``https``.
+        host: The Host header, or None.
+        server: The server's name, if there is no Host header.
+        port: The server's port, likewise.
+
+    Raises:
+        RequestError: 400, the host extends into the path, or the path into the host: a signature for another
+            path would be valid for this one.
+    """
+    origin = public_url
+    if origin is None:
+        if not host:
+            default = _DEFAULT_PORTS.get(scheme, "80")
+            host = server if str(port or "") in ("", default) else f"{server}:{port}"
+        if "/" in host or "?" in host:
+            raise RequestError(400, "host", "the Host header is not a host")
+        origin = f"{scheme}://{host}"
+    if target[:1] == "/":
+        return origin + target
+    if target[:1] not in ("", "?"):
+        raise RequestError(400, "target", "the path does not begin with a slash")
+    return with_path(origin + target)
+
+
 def with_path(url: str) -> str:
     """The URL as Twilio requests and signs it: without a path, with a slash."""
     origin = _ORIGIN.match(url)

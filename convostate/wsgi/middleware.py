@@ -7,6 +7,7 @@ path guarded? → read_request → authenticate → store.begin → open_turn
 from __future__ import annotations
 
 import logging
+import os
 import time
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from convostate.errors import StoreError
 from convostate.events import turns_logger
 from convostate.middleware import Middleware
+from convostate.sealing.token import NONCE_BYTES
 from convostate.state import CLOCK_KEY, STATE_KEY, TURN_KEY, WEBHOOK_KEY
 from convostate.stores import store_for
 from convostate.stores.base import Replay, blocking
@@ -21,6 +23,7 @@ from convostate.turns import (
     MAX_RESPONSE_BYTES,
     Response,
     Turn,
+    finish_response,
     log_clocks,
     open_reply,
     open_turn,
@@ -161,7 +164,7 @@ class ConversationMiddleware(Middleware):
         finally:
             turn.app_s = time.perf_counter() - app_began_s
         now = clock()
-        kept = self.finish(turn, response, now)
+        kept = finish_response(turn, response, now, os.urandom(2 * NONCE_BYTES))
         if kept is None or turn.begun is None:
             return response
         try:

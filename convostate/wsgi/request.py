@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote_to_bytes
 
 from convostate.errors import RequestError
-from convostate.middleware import PATH_SAFE, layers, origin_of, url_at
-from convostate.twilio.signature import MAX_URL_CHARS, Request
+from convostate.middleware import PATH_SAFE, layers
+from convostate.twilio.signature import MAX_URL_CHARS, Request, url_at
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -118,12 +118,27 @@ def url_of(environ: WSGIEnvironment, public_url: str | None, query: str) -> str:
         RequestError: 400, the Host header extends into the path, or the path into the host; 413, the URL is
             longer than 32,768 characters.
     """
-    target = _target(environ, query, with_mount=public_url is None)
-    if public_url is not None:
-        return url_at(public_url, target)
     get = environ.get
+    mount, inner = get("SCRIPT_NAME", ""), get("PATH_INFO", "")
+    raw: str = get("RAW_URI") or get("REQUEST_URI") or ""
+    if len(raw) > MAX_URL_CHARS or len(inner) > MAX_URL_CHARS or len(query) > MAX_URL_CHARS:
+        raise RequestError(413, "length", f"the URL is longer than {MAX_URL_CHARS} characters")
+    if raw[:1] != "/" and (absolute := _ABSOLUTE.match(raw)):
+        raw = raw[absolute.end() :]
+    path, mark, raw_query = raw.partition("#")[0].partition("?")
+    target = ""
+    if path[:1] == "/" and raw_query == query:
+        decoded = unquote_to_bytes(path).decode("latin-1") if "%" in path else path
+        if decoded == mount + inner or _is_cut_by_waitress(decoded, mount + inner):
+            target = path + mark + query  # Twilio signs a bare ? as well
+        elif (
+            decoded == inner
+        ):  # a proxy removed SCRIPT_NAME, and a middleware such as ProxyFix restored it
+            target = (_quoted(mount) if public_url is None else "") + path + mark + query
+    if not target:  # as PEP 3333 rebuilds it
+        target = _quoted(mount) + _quoted(inner) + (f"?{query}" if query else "")
     scheme, server = environ["wsgi.url_scheme"], get("SERVER_NAME", "")
-    return url_at(origin_of(scheme, get("HTTP_HOST"), server, get("SERVER_PORT")), target)
+    return url_at(target, public_url, scheme, get("HTTP_HOST"), server, get("SERVER_PORT"))
 
 
 def arrival_of(environ: WSGIEnvironment, public_url: str | None, app: object) -> Arrival:
@@ -151,28 +166,6 @@ def _signing_client(environ: WSGIEnvironment) -> str:
 def has_proxy_fix(app: object) -> bool:
     """Whether Werkzeug's ProxyFix is in a stack of WSGI apps: inside, it corrects the URL too late."""
     return any(type(layer).__name__ == "ProxyFix" for layer in layers(app))
-
-
-def _target(environ: WSGIEnvironment, query: str, *, with_mount: bool) -> str:
-    """The path and query as sent; or if that is not known, rebuilt as PEP 3333 describes.
-
-    With `with_mount` a raw path that lacks SCRIPT_NAME gets it: a proxy removed it, and a middleware such as
-    ProxyFix restored it.
-    """
-    mount, inner = environ.get("SCRIPT_NAME", ""), environ.get("PATH_INFO", "")
-    raw: str = environ.get("RAW_URI") or environ.get("REQUEST_URI") or ""
-    if len(raw) > MAX_URL_CHARS or len(inner) > MAX_URL_CHARS or len(query) > MAX_URL_CHARS:
-        raise RequestError(413, "length", f"the URL is longer than {MAX_URL_CHARS} characters")
-    if raw[:1] != "/" and (absolute := _ABSOLUTE.match(raw)):
-        raw = raw[absolute.end() :]
-    path, mark, raw_query = raw.partition("#")[0].partition("?")
-    if path[:1] == "/" and raw_query == query:
-        decoded = unquote_to_bytes(path).decode("latin-1") if "%" in path else path
-        if decoded == mount + inner or _is_cut_by_waitress(decoded, mount + inner):
-            return path + mark + query  # Twilio signs a bare ? as well
-        if decoded == inner:
-            return (_quoted(mount) if with_mount else "") + path + mark + query
-    return _quoted(mount) + _quoted(inner) + (f"?{query}" if query else "")
 
 
 def _is_cut_by_waitress(decoded: str, path: str) -> bool:
