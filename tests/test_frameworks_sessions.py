@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import pytest
+from starlette.middleware import sessions
 
 from convostate import StateError
 from tests.apps.turns import APPS, OWN_LESS, Turns
@@ -207,7 +208,12 @@ def test_a_session_cookie_from_before_is_neither_read_nor_answered(app: Any) -> 
     assert turns.turn(every) == {}
     turns.turn(put(name="Ada"))
 
-    assert turns.reply.headers.getlist("Set-Cookie") == []
+    cookies = turns.reply.headers.getlist("Set-Cookie")
+    if not hasattr(
+        sessions, "Session"
+    ):  # before 1.0 Starlette answers its own cookie with the same
+        cookies = [each for each in cookies if f"{name}={value.partition('.')[0]}" not in each]
+    assert cookies == []
 
 
 def test_a_message_status_reads_the_session_and_writes_if_there_is_a_conversation(

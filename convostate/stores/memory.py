@@ -167,9 +167,9 @@ class MemoryStore(Store):
     """Keeps conversations in memory.
 
     Args:
-        max_waiting: How many turns of one conversation may wait at once.
-        wait_s: How long one may wait, in seconds.
-        lease_s: How long a turn may hold its conversation, in seconds.
+        max_waiting: How many turns of one conversation may wait at once (2).
+        wait_s: How long one may wait, in seconds (8).
+        lease_s: How long a turn may hold its conversation, in seconds (16).
     """
 
     server_side = True

@@ -401,9 +401,9 @@ class AsyncRedisStore(RedisTurns):
     Args:
         client: A client of ``redis.asyncio``: ``Redis``, ``RedisCluster``, or what ``Sentinel.master_for``
             gives; or a function that makes one, called once in each event loop.
-        max_waiting: How many turns of one conversation may wait at once.
-        wait_s: How long one may wait, in seconds.
-        lease_s: How long a turn may hold its conversation, in seconds.
+        max_waiting: How many turns of one conversation may wait at once (8).
+        wait_s: How long one may wait, in seconds (8).
+        lease_s: How long a turn may hold its conversation, in seconds (16).
 
     Raises:
         UsageError: As `RedisStore`.

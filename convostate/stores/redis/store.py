@@ -396,9 +396,9 @@ class RedisStore:
             or a function that makes one, called once in each process. It decides where to connect, as
             which user, and how to keep connections alive. The store has its own connections, timeouts
             (0.5 s) and retries.
-        max_waiting: How many turns of one conversation may wait at once.
-        wait_s: How long one may wait, in seconds.
-        lease_s: How long a turn may hold its conversation, in seconds.
+        max_waiting: How many turns of one conversation may wait at once (2).
+        wait_s: How long one may wait, in seconds (8).
+        lease_s: How long a turn may hold its conversation, in seconds (16).
 
     Raises:
         UsageError: The client is of another type, or reads replicas. If a function makes it, the first turn
@@ -432,9 +432,9 @@ class RedisStore:
 
         Args:
             url: As ``CONVOSTATE_STORE`` takes it.
-            max_waiting: How many turns of one conversation may wait at once.
-            wait_s: How long one may wait, in seconds.
-            lease_s: How long a turn may hold its conversation, in seconds.
+            max_waiting: How many turns of one conversation may wait at once (2).
+            wait_s: How long one may wait, in seconds (8).
+            lease_s: How long a turn may hold its conversation, in seconds (16).
 
         Raises:
             UsageError: The URL is wrong; the message never shows it.
