@@ -426,6 +426,49 @@ def test_an_app_places_a_call_and_the_person_answers_it() -> None:
         ada.answer()
 
 
+EVERY_EVENT = ["initiated", "ringing", "answered", "completed"]
+
+
+@pytest.mark.parametrize(
+    ("status", "events", "reported"),
+    [
+        ("answered", None, "completed"),
+        ("answered", EVERY_EVENT, "initiated ringing in-progress completed"),
+        ("answered", ["answered"], "in-progress"),
+        ("answered", "ringing", "ringing"),
+        ("no-answer", None, "no-answer"),
+        ("busy", EVERY_EVENT, "initiated ringing busy"),
+        ("no-answer", ["initiated", "answered"], "initiated"),
+        ("no-answer", "answered", ""),
+        ("failed", EVERY_EVENT, "initiated failed"),
+    ],
+)
+def test_e8_the_progress_of_a_placed_call_is_reported_as_far_as_it_was_asked_for(
+    status: Any, events: Any, reported: str
+) -> None:
+    app = Hotline(remind="<Say>Hi</Say>")
+    twilio = TwilioSimulator(app, "the-token")
+    asked_for = {"status_callback_event": events} if events else {}
+    placed = twilio.rest_client().calls.create(
+        to=ADA,
+        from_=US,
+        url="https://example.com/remind",
+        status_callback=END,
+        status_callback_method="GET",
+        **asked_for,
+    )
+    assert app.asked == []
+
+    phone = twilio.phone(ADA, texting=US)
+    if status == "answered":
+        assert len(phone.answer().statuses) == len(reported.split())
+    else:
+        assert (phone.decline(status) is None) == (not reported)
+    progress = [(method, told) for path, method, told in app.asked if path == "/ended"]
+    assert [told["CallStatus"] for _, told in progress] == reported.split()
+    assert all((method, told["CallSid"]) == ("GET", placed.sid) for method, told in progress)
+
+
 @pytest.mark.parametrize("status", ["no-answer", "busy", "failed"])
 def test_e8_a_call_that_nobody_answers_is_reported_and_listed(status: Any) -> None:
     app = Hotline()

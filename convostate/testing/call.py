@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 _KEYS = frozenset("0123456789*#ABCDabcdw")
 _DIALED_S = 10  # the length of what a <Dial> connects, in seconds
 _RECORDED_S = 5  # the length of a recording, in seconds, if a test does not say it
+# Events of a call's progress and the CallStatus that each reports:
+# https://www.twilio.com/docs/voice/api/call-resource#statuscallbackevent
+_UNTIL_ANSWERED = {"initiated": "initiated", "ringing": "ringing", "answered": "in-progress"}
 _INPUT_HINTS = {
     "Gather": "It waits for keys or speech: press(…), say(…), or wait()",
     "Record": "It records: record(…), or wait()",
@@ -67,12 +70,17 @@ class Call(Reply):
         webhook: Webhook,
         *,
         status_callback: str = "",
+        status_callback_method: str = "POST",
+        status_callback_events: tuple[str, ...] = ("completed",),
         dial_status: str = "completed",
     ) -> None:
         super().__init__(dict(webhook.params))
         self._account = account
         self._webhook = webhook
         self._status_callback = status_callback
+        self._status_method = status_callback_method
+        self._events = status_callback_events if status_callback else ()
+        self._reported = 0
         self._dial_status = dial_status
         self._base = webhook.params
         self._waiting: ET.Element | None = None
@@ -91,6 +99,8 @@ class Call(Reply):
         self._resource = account.rest.resources.setdefault(self.sid, resource)
         self._resource["status"] = "in-progress"
         account.rest.calls[self.sid] = self
+        for event, status in _UNTIL_ANSWERED.items():
+            self._progress(event, status)
         self._deliver(webhook)
 
     @property
@@ -389,10 +399,9 @@ class Call(Reply):
 
     def _ring(self, noun: ET.Element, extra: Mapping[str, ParamValue]) -> None:
         """Call whom a ``<Dial>`` names: report this call's progress, and play its ``url`` if it is answered."""
-        statuses = {"initiated": "initiated", "ringing": "ringing"}
-        if self._dial_status == "completed":
-            statuses["answered"] = "in-progress"
-        statuses["completed"] = self._dial_status
+        statuses = _UNTIL_ANSWERED | {"completed": self._dial_status}
+        if self._dial_status != "completed":
+            del statuses["answered"]
         extra = {**extra, "Direction": "outbound-dial"}
         callback = noun.get("statusCallback")
         events = noun.get("statusCallbackEvent", "completed").split() if callback else ()
@@ -425,19 +434,25 @@ class Call(Reply):
         """End the call and report it."""
         self.over, self._waiting, self._queued, self._update = True, None, None, None
         self._resource["status"] = status
-        if not self._status_callback:
-            return
-        now = self._account.clock.now()
         answered = status == "completed"
-        extra = {
+        seconds = max(1, int(self._account.clock.now() - self._started)) if answered else 0
+        minutes = int(answered)  # rounded up
+        self._progress("completed", status, CallDuration=str(seconds), Duration=str(minutes))
+
+    def _progress(self, event: str, status: str, **extra: str) -> None:
+        """Report the progress of the call, if it is asked for."""
+        if event not in self._events:
+            return
+        now = datetime.fromtimestamp(self._account.clock.now(), timezone.utc)
+        extra |= {
             "CallStatus": status,
-            "CallDuration": str(max(1, int(now - self._started)) if answered else 0),
-            "Duration": str(int(answered)),  # minutes, rounded up
-            "Timestamp": format_datetime(datetime.fromtimestamp(now, timezone.utc)),
+            "Timestamp": format_datetime(now),
             "CallbackSource": "call-progress-events",
-            "SequenceNumber": "0",
+            "SequenceNumber": str(self._reported),
         }
-        self._report(self._status_callback, self._params(extra), base=self._webhook.url)
+        self._reported += 1
+        url, params = self._status_callback, self._params(extra)
+        self._report(url, params, self._status_method, base=self._webhook.url)
 
     def _report(self, url: str, params: Params, method: str = "POST", *, base: str) -> None:
         """Report an event to a URL; the response is not interpreted."""

@@ -45,7 +45,9 @@ class RingingCall:
         method: ``POST`` or ``GET``, for `url`.
         twiml: The first document itself, instead of `url`, or "".
         fallback_url: The URL that Twilio requests if `url` fails, or "".
-        status_callback: The URL to which Twilio reports the end of the call, or "".
+        status_callback: The URL to which Twilio reports the progress of the call, or "".
+        status_callback_method: ``POST`` or ``GET``, for `status_callback`.
+        status_callback_events: What is reported: ``initiated``, ``ringing``, ``answered``, ``completed``.
     """
 
     sid: str
@@ -56,3 +58,5 @@ class RingingCall:
     twiml: str = field(default="", repr=False)
     fallback_url: str = ""
     status_callback: str = ""
+    status_callback_method: str = "POST"
+    status_callback_events: tuple[str, ...] = ("completed",)

@@ -225,7 +225,14 @@ class Phone:
         if call.twiml:
             webhook.url = webhook.url or account.urls.webhook
             webhook.inline = parse(call.twiml, call.twiml, "call")
-        return Call(account, webhook, status_callback=call.status_callback, dial_status=dial_status)
+        return Call(
+            account,
+            webhook,
+            status_callback=call.status_callback,
+            status_callback_method=call.status_callback_method,
+            status_callback_events=call.status_callback_events,
+            dial_status=dial_status,
+        )
 
     def decline(self, status: Literal["no-answer", "busy", "failed"] = "no-answer") -> Reply | None:
         """Leave the first call that the app has placed to this phone unanswered.
@@ -234,18 +241,25 @@ class Phone:
             status: How the call ends.
 
         Returns:
-            The app's reply to the call's status callback; None without a callback.
+            The app's reply to the last request of the call's status callback; None if there is none.
 
         Raises:
             UsageError: The phone does not ring.
         """
         call, account = self._next_ringing(), self._account
         account.rest.resources[call.sid]["status"] = status
-        if not call.status_callback:
-            return None
-        ended = {"CallStatus": status, "CallDuration": "0", "Duration": "0"}
-        params = merged(self._placed(call), ended)
-        return account.deliver(self._webhook("status", call.status_callback, params))
+        progress = {"initiated": "initiated", "ringing": "ringing", "completed": status}
+        if status == "failed":
+            del progress["ringing"]
+        reply = None
+        for event, reported in progress.items():
+            if call.status_callback and event in call.status_callback_events:
+                ended = {"CallDuration": "0", "Duration": "0"} if event == "completed" else {}
+                params = merged(self._placed(call), {"CallStatus": reported, **ended})
+                webhook = self._webhook("status", call.status_callback, params)
+                webhook.method = call.status_callback_method
+                reply = account.deliver(webhook)
+        return reply
 
     def _next_ringing(self) -> RingingCall:
         """The first call that rings, which then rings no more."""

@@ -112,7 +112,7 @@ def answer(account: Account, method: str, path: Sequence[str], fields: Fields) -
         case "POST", params.API_VERSION, "Accounts", account.sid, "Messages":
             return _send(account, fields)
         case "POST", params.API_VERSION, "Accounts", account.sid, "Calls":
-            return _place(account, _form(fields))
+            return _place(account, fields)
         case "POST", params.API_VERSION, "Accounts", account.sid, "Calls", sid:
             return _update(account, sid, _form(fields))
         case "GET", params.API_VERSION, "Accounts", account.sid, ("Messages" | "Calls") as kind:
@@ -203,8 +203,9 @@ def _accept(account: Account, form: Mapping[str, str], media: tuple[str, ...]) -
     return resource
 
 
-def _place(account: Account, form: Mapping[str, str]) -> Answer:
+def _place(account: Account, fields: Fields) -> Answer:
     """Place a call: it rings until `Phone.answer` or `Phone.decline`."""
+    form = _form(fields)
     to, from_, url = form.get("To", ""), form.get("From", ""), form.get("Url", "")
     if not to:
         return refused(21201)
@@ -223,6 +224,8 @@ def _place(account: Account, form: Mapping[str, str]) -> Answer:
         form.get("Twiml", ""),
         form.get("FallbackUrl", ""),
         form.get("StatusCallback", ""),
+        form.get("StatusCallbackMethod", "POST"),
+        tuple(fields.get("StatusCallbackEvent", ("completed",))),
     )
     resource = call_resource(account, call.sid, to, from_, "outbound-api")
     account.rest.resources[call.sid] = resource
