@@ -181,21 +181,13 @@ class Run:
 
 
 class _FunctionError(Exception):
-    """The function has raised a StoreError, which is not this worker's store's."""
-
-    def __init__(self, error: StoreError) -> None:
-        super().__init__()
-        self.error = error
+    """The function has raised a StoreError, which is not this worker's store's; that is the cause."""
 
 
 class Answers:
-    """Answers the texts of an installation with the answer function of a `Conversations` object.
+    """Answers the texts of an installation with the answer function of a `Conversations` object, its `owner`.
 
-    Args:
-        owner: That object.
-        call: Runs the function for one turn.
-        send: Sends one message with the client for an account.
-        pause: Waits for a number of seconds.
+    `call` runs the function for one turn, `send` sends a message with the client for an account.
     """
 
     def __init__(
@@ -232,11 +224,7 @@ class Answers:
         return None if self._owner.clock is time.time else self._owner.clock()
 
     async def answer_due(self) -> list[Exception]:
-        """Answer all that is due, one after another, in the caller's thread or task.
-
-        Returns:
-            What the function raised, and other errors.
-        """
+        """Answer all that is due, one after another, in the caller's thread or task; return all errors."""
         errors: list[Exception] = []
         while hints := await self.work.due(self.queue, MOST_AT_ONCE, self.now()):
             for hint in hints:
@@ -245,11 +233,7 @@ class Answers:
         return errors
 
     async def handle(self, run: Run, lease_s: float) -> Exception | None:
-        """Take a conversation, if it is time, and do its work.
-
-        Returns:
-            What failed, or None; it is logged.
-        """
+        """Take a conversation, if it is time, and do its work; return what failed, which is logged."""
         try:
             run.held_until = time.monotonic() + lease_s
             run.taken = await self.work.take(run.hint, self._burst_s, lease_s, self.now())
@@ -271,7 +255,8 @@ class Answers:
         except StoreError:
             raise
         except Exception as error:  # noqa: BLE001  # the function's, of any kind
-            cause = error.error if isinstance(error, _FunctionError) else error
+            cause = error.__cause__ if isinstance(error, _FunctionError) else error
+            assert isinstance(cause, Exception)
             await self.fail(taken, cause)
             return cause
         except BaseException:  # this worker is stopped, which is not the function's fault
@@ -337,7 +322,7 @@ class Answers:
             try:
                 await self._call(answering)
             except StoreError as error:  # of a store that the function has asked
-                raise _FunctionError(error) from error
+                raise _FunctionError from error
             finally:
                 answering.is_over = True
                 turn.app_s = time.perf_counter() - began_s
@@ -457,8 +442,7 @@ def place_of(error: BaseException) -> str:
 def contained(*outside: type[BaseException]) -> Iterator[None]:
     """Turn what would end a thread or a process, such as SystemExit, into a failure of the function that raises it.
 
-    Args:
-        *outside: Exceptions that pass, because they stop the worker.
+    Exceptions of `outside` pass, because they stop the worker.
     """
     passed: tuple[type[BaseException], ...] = (Exception, KeyboardInterrupt, *outside)
     try:

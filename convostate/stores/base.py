@@ -275,7 +275,6 @@ class Store(Protocol):
     @abstractmethod
     def server_side(self) -> bool:
         """Whether it remembers between requests by itself; a cookie does not."""
-        ...
 
     @property
     def most_bytes(self) -> int | None:
@@ -294,7 +293,6 @@ class Store(Protocol):
         Raises:
             StoreError: ``down`` or ``busy``; the turn is not held.
         """
-        ...
 
     @abstractmethod
     def write(self, begun: Begun, token: bytes | None, lifetime_s: float, now: float) -> None:
@@ -303,7 +301,6 @@ class Store(Protocol):
         Raises:
             StoreError: ``lost`` or ``down``; after ``lost`` nothing is written.
         """
-        ...
 
     @abstractmethod
     def commit(self, begun: Begun, outcome: Outcome, reply: Reply | None, now: float) -> Headers:
@@ -318,12 +315,10 @@ class Store(Protocol):
         Raises:
             StoreError: ``lost`` or ``down``; after ``lost`` nothing is written.
         """
-        ...
 
     @abstractmethod
     def abort(self, begun: Begun) -> None:
         """Let the next turn begin; write nothing. Never raises, and may be called after a commit."""
-        ...
 
     @abstractmethod
     def peek(self, claim: Claim, now: float) -> bytes | None:
@@ -332,7 +327,6 @@ class Store(Protocol):
         Raises:
             StoreError: ``down``.
         """
-        ...
 
     @abstractmethod
     def erase(self, claim: Claim, *, replies: bool) -> None:
@@ -343,7 +337,6 @@ class Store(Protocol):
         Raises:
             StoreError: ``down``.
         """
-        ...
 
     def close(self) -> None:
         """Free resources such as connections; may be called again. By default there is nothing to free.
@@ -368,7 +361,6 @@ class AsyncStore(Protocol):
     @abstractmethod
     def server_side(self) -> bool:
         """As `Store.server_side`."""
-        ...
 
     @property
     def most_bytes(self) -> int | None:
@@ -378,34 +370,28 @@ class AsyncStore(Protocol):
     @abstractmethod
     async def begin(self, claim: Claim, cookies: str, now: float) -> Begun | Replay:
         """As `Store.begin`. A turn that waits holds neither a thread nor a connection."""
-        ...
 
     @abstractmethod
     async def write(self, begun: Begun, token: bytes | None, lifetime_s: float, now: float) -> None:
         """As `Store.write`."""
-        ...
 
     @abstractmethod
     async def commit(
         self, begun: Begun, outcome: Outcome, reply: Reply | None, now: float
     ) -> Headers:
         """As `Store.commit`."""
-        ...
 
     @abstractmethod
     async def abort(self, begun: Begun) -> None:
         """As `Store.abort`."""
-        ...
 
     @abstractmethod
     async def peek(self, claim: Claim, now: float) -> bytes | None:
         """As `Store.peek`."""
-        ...
 
     @abstractmethod
     async def erase(self, claim: Claim, *, replies: bool) -> None:
         """As `Store.erase`."""
-        ...
 
     async def close(self) -> None:
         """As `Store.close`; frees what belongs to the running event loop."""
@@ -431,11 +417,9 @@ class WorkStore(Protocol):
         In this order, no crash leaves a text that no worker looks for. If the mailbox has `MOST_TEXTS`, the
         commit is ``busy`` and writes nothing.
         """
-        ...
 
     async def due(self, queue: str, most: int, now: float | None) -> list[Hint]:
         """Conversations that may have work by now, `most` at most; no other caller gets them for `LENT_S`."""
-        ...
 
     async def take(
         self, hint: Hint, burst_s: float, lease_s: float, now: float | None
@@ -452,23 +436,19 @@ class WorkStore(Protocol):
         Returns:
             None if there is no work, or not yet; then the hint comes again by itself.
         """
-        ...
 
     async def renew(self, taken: Taken, lease_s: float) -> None:
         """Let the lease end so many seconds from now."""
-        ...
 
     async def keep(
         self, taken: Taken, outcome: Outcome, replies: list[bytes], now: float | None
     ) -> None:
         """In one step, carry out the outcome, remove the answered texts, and put the replies into the outbox."""
-        ...
 
     async def settle(
         self, taken: Taken, entries: list[bytes], reason: str, now: float | None
     ) -> None:
         """Remove texts or replies. If there is a reason, they become dead letters."""
-        ...
 
     async def rest(self, taken: Taken, tries: int, seconds: float, now: float | None) -> None:
         """Release the conversation, and schedule what is left.
@@ -479,19 +459,15 @@ class WorkStore(Protocol):
             seconds: How long until it may be taken again.
             now: See the class.
         """
-        ...
 
     async def dead(self, queue: str) -> list[Hint]:
         """The conversations that have dead letters."""
-        ...
 
     async def letters(self, hint: Hint, *, retry: bool, now: float | None) -> list[DeadLetter]:
         """The dead letters of a conversation. With `retry` they are put back, texts before those that wait."""
-        ...
 
     async def backlog(self, claim: Claim) -> Backlog:
         """The work of a conversation."""
-        ...
 
 
 def blocking(
@@ -528,11 +504,7 @@ def suspending(
 
 
 class BlockingWork:
-    """The methods of a `WorkStore` whose I/O blocks, as plain functions.
-
-    Args:
-        work: It.
-    """
+    """The methods of a `WorkStore` whose I/O blocks, as plain functions."""
 
     def __init__(self, work: WorkStore) -> None:
         self._work = work

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from werkzeug.http import http_date
 from werkzeug.sansio.http import parse_cookie
@@ -28,17 +28,13 @@ if TYPE_CHECKING:
 COOKIE_BYTES = 4096
 CALL_SUFFIX = "_call"  # of the name of a call's cookie
 _LONGEST_S = int(LONGEST_IN_COOKIE.total_seconds())
-_NEEDS_SERVER = (
-    "The cookie store keeps nothing at the server: a cookie travels with the person's texts only. "
-    "Set CONVOSTATE_STORE=redis://…"
-)
 
 _is_base64url = re.compile(r"[\w-]*", re.ASCII).fullmatch
 _date = lru_cache(maxsize=64)(http_date)  # the same for all turns of one second
 
 
 class CookieStore:
-    """Keeps each conversation in its own cookie.
+    """Keeps each conversation in its own cookie. `write`, `peek` and `erase` are not possible: UsageError.
 
     Args:
         cookie_name: 1 to 64 letters, digits, dots, dashes and underscores. The name of a call's cookie ends
@@ -90,29 +86,13 @@ class CookieStore:
     def abort(self, begun: Begun) -> None:
         """Do nothing: the turn holds nothing."""
 
-    def write(self, begun: Begun, token: bytes | None, lifetime_s: float, now: float) -> None:
-        """Not possible.
+    def _needs_server(self, *_: object, **__: object) -> NoReturn:
+        raise UsageError(
+            "The cookie store keeps nothing at the server: a cookie travels with the person's texts only. "
+            "Set CONVOSTATE_STORE=redis://…"
+        )
 
-        Raises:
-            UsageError: Always.
-        """
-        raise UsageError(_NEEDS_SERVER)
-
-    def peek(self, claim: Claim, now: float) -> bytes | None:
-        """Not possible.
-
-        Raises:
-            UsageError: Always.
-        """
-        raise UsageError(_NEEDS_SERVER)
-
-    def erase(self, claim: Claim, *, replies: bool) -> None:
-        """Not possible.
-
-        Raises:
-            UsageError: Always.
-        """
-        raise UsageError(_NEEDS_SERVER)
+    write = peek = erase = _needs_server
 
     def close(self) -> None:
         """Do nothing: nothing is open."""

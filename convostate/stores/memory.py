@@ -69,14 +69,20 @@ class _ThreadBell:
 class _Lease:
     """One turn's lease of a conversation, or its place in a queue. Times are `time.monotonic`'s."""
 
-    __slots__ = ("bell", "deferred", "ends", "queue", "wakes")
+    __slots__ = ("bell", "deferred", "ends", "make_bell", "queue", "wakes")
 
-    def __init__(self) -> None:
+    def __init__(self, make_bell: Callable[[], _Bell]) -> None:
         self.ends = 0.0
         self.wakes = 0.0  # when it asks again without being woken
+        self.make_bell = make_bell
         self.bell: _Bell | None = None  # while it is in a queue
         self.queue: deque[_Lease] | None = None  # that queue
         self.deferred: tuple[str, bytes, float | None] | None = None
+
+    def leave_queue(self) -> None:
+        if self.queue is not None:
+            self.queue.remove(self)
+            self.bell = self.queue = None
 
 
 class _Conversation:
@@ -156,11 +162,11 @@ class _Conversation:
             assert first.bell is not None
             first.bell.ring()
 
-    @staticmethod
-    def leave_queue(lease: _Lease) -> None:
-        if lease.bell is not None and lease.queue is not None:
-            lease.bell = None
-            lease.queue.remove(lease)
+    def release(self, lease: object) -> None:
+        """Free the conversation if the lease holds it, and wake the next turn."""
+        if self.holder is lease:
+            self.holder = None
+        self.wake_next()
 
 
 class MemoryStore(Store):
@@ -210,29 +216,22 @@ class MemoryStore(Store):
         self, make_bell: Callable[[], _Bell], claim: Claim, now: float
     ) -> Begun | Replay:
         """Begin a turn; it waits with a bell of that kind."""
-        lease, deadline = _Lease(), time.monotonic() + self._wait_s
+        lease, deadline = _Lease(make_bell), time.monotonic() + self._wait_s
         try:
             while True:
-                found = self._ask(claim, lease, now, deadline, make_bell)
+                found = self._ask(claim, lease, now, deadline)
                 if found is not None:
                     return found
                 assert lease.bell is not None
                 await lease.bell.wait(max(0.0, lease.wakes - time.monotonic()))
         except BaseException:
             with self._lock:
-                kept = self._conversations.get(claim.name)
-                if kept is not None:
-                    kept.leave_queue(lease)
-                    self._release(kept, lease)
+                lease.leave_queue()
+                self._kept(claim).release(lease)
             raise
 
     def _ask(
-        self,
-        claim: Claim,
-        lease: _Lease,
-        now: float,
-        deadline: float,
-        make_bell: Callable[[], _Bell],
+        self, claim: Claim, lease: _Lease, now: float, deadline: float
     ) -> Begun | Replay | None:
         """Hold the conversation or find the recorded reply; or return None, to wait."""
         moment = time.monotonic()
@@ -242,12 +241,12 @@ class MemoryStore(Store):
                 kept.holder = None
             replay = kept.recorded(claim, now)
             if replay is not None:
-                kept.leave_queue(lease)
+                lease.leave_queue()
                 kept.wake_next()
                 return replay
             busy_s = kept.busy_s(claim, moment)
             if busy_s <= 0 and kept.first() in (None, lease):
-                kept.leave_queue(lease)
+                lease.leave_queue()
                 kept.holder = lease
                 lease.ends = moment + self._lease_s
                 if claim.listed_under and kept.state(now) is None:
@@ -257,11 +256,11 @@ class MemoryStore(Store):
                 if first is not None and lease.ends < first.wakes:
                     kept.wake_next(always=True)  # this lease may end before it would ask again
                 return Begun(claim, kept.state(now), lease, now < kept.opted_out_until)
-            if lease.bell is None:
+            if lease.queue is None:
                 queue = kept.queue_of(claim)
                 if len(queue) >= self._max_waiting + (busy_s <= 0):
                     raise too_many_wait()
-                lease.bell, lease.queue = make_bell(), queue
+                lease.bell, lease.queue = lease.make_bell(), queue
                 queue.append(lease)
             elif moment >= deadline:
                 raise waited_too_long()
@@ -284,7 +283,7 @@ class MemoryStore(Store):
             if isinstance(outcome, End) and outcome.opted_out:
                 kept.work = None
             elif lease.deferred is not None and not self.work.post(kept, *lease.deferred):
-                self._release(kept, lease)
+                kept.release(lease)
                 raise mailbox_full()
             if isinstance(outcome, Keep):
                 kept.token, kept.expires = outcome.token, now + outcome.lifetime_s
@@ -294,7 +293,7 @@ class MemoryStore(Store):
                 kept.opted_out_until = now + OPT_OUT_S if outcome.opted_out else 0.0
             if reply is not None and claim.fingerprint is not None:
                 kept.record(claim.fingerprint, reply, claim.idempotency, now)
-            self._release(kept, lease)
+            kept.release(lease)
             if kept.idle(now):
                 del self._conversations[claim.name]
         return []
@@ -302,28 +301,22 @@ class MemoryStore(Store):
     def abort(self, begun: Begun) -> None:
         """Wake the next turn."""
         with self._lock:
-            kept = self._conversations.get(begun.claim.name)
-            if kept is not None:
-                self._release(kept, begun.lease)
+            self._kept(begun.claim).release(begun.lease)
 
     def peek(self, claim: Claim, now: float) -> bytes | None:
         """Read the sealed state without waiting."""
         with self._lock:
-            kept = self._conversations.get(claim.name)
-            return None if kept is None else kept.state(now)
+            return self._kept(claim).state(now)
 
     def calls(self, claim: Claim) -> list[str]:
         """The names of the calls that are listed under a pair."""
         with self._lock:
-            kept = self._conversations.get(claim.name)
-            return [] if kept is None else list(kept.calls or ())
+            return list(self._kept(claim).calls or ())
 
     def queue(self, claim: Claim) -> Queue:
         """The turns of the conversation."""
         with self._lock:
-            kept = self._conversations.get(claim.name)
-            if kept is None:
-                return Queue(None, 0)
+            kept = self._kept(claim)
             left_s = 0.0 if kept.holder is None else kept.holder.ends - time.monotonic()
             waiting = len(kept.queue or ()) + len(kept.deferring or ())
             return Queue(left_s if left_s > 0 else None, waiting)
@@ -331,17 +324,17 @@ class MemoryStore(Store):
     def erase(self, claim: Claim, *, replies: bool) -> None:
         """Remove the state and take the lease from a running turn."""
         with self._lock:
-            kept = self._conversations.get(claim.name)
-            names = (
-                [claim.name, *(kept.calls or ())] if kept is not None and replies else [claim.name]
-            )
-            for name in names:
-                kept = self._conversations.get(name)
-                if kept is not None:
-                    kept.token = kept.work = None
-                    if replies:
-                        kept.replies = kept.calls = None
-                    self._release(kept, kept.holder)
+            calls = (self._kept(claim).calls or ()) if replies else ()
+            for each in (claim, *map(Claim, calls)):
+                kept = self._kept(each)
+                kept.token = kept.work = None
+                if replies:
+                    kept.replies = kept.calls = None
+                kept.release(kept.holder)
+
+    def _kept(self, claim: Claim) -> _Conversation:
+        """What is kept of a conversation; if nothing is, an object that is not kept either."""
+        return self._conversations.get(claim.name) or _Conversation(claim.name)
 
     def _find(self, name: str, now: float) -> _Conversation:
         kept = self._conversations.get(name)
@@ -358,19 +351,11 @@ class MemoryStore(Store):
         return kept
 
     def _held(self, begun: Begun) -> tuple[_Conversation, _Lease]:
-        kept, lease = self._conversations.get(begun.claim.name), begun.lease
+        kept, lease = self._kept(begun.claim), begun.lease
         if (
-            kept is None
-            or not isinstance(lease, _Lease)
+            not isinstance(lease, _Lease)
             or kept.holder is not lease
             or lease.ends <= time.monotonic()
         ):
             raise lost()
         return kept, lease
-
-    @staticmethod
-    def _release(kept: _Conversation, lease: object) -> None:
-        """Free the conversation if the lease holds it, and wake the next turn."""
-        if kept.holder is lease:
-            kept.holder = None
-        kept.wake_next()

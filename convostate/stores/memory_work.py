@@ -62,12 +62,7 @@ class Work:
 
 
 class MemoryWork:
-    """The `WorkStore` of a `MemoryStore`.
-
-    Args:
-        lock: The store's.
-        find: Returns the conversation of a name at a time, a new one if there is none.
-    """
+    """The `WorkStore` of a `MemoryStore`, with its lock; `find` returns or makes the conversation of a name."""
 
     def __init__(self, lock: Lock, find: Callable[[str, float], Any]) -> None:
         self._lock = lock
@@ -80,11 +75,7 @@ class MemoryWork:
         lease.deferred = (queue, text, now)
 
     def post(self, kept: Any, queue: str, text: bytes, now: float | None) -> bool:
-        """Put a text into the mailbox. The caller has the lock.
-
-        Returns:
-            Whether there was room.
-        """
+        """Put a text into the mailbox if there is room, and say whether. The caller has the lock."""
         work = kept.work = kept.work or Work()
         if len(work.texts) >= MOST_TEXTS:
             return False

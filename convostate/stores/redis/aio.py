@@ -10,7 +10,8 @@ import asyncio
 import sys
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, ClassVar
+from functools import partial, wraps
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 from redis import asyncio as redis_asyncio
@@ -20,15 +21,7 @@ from redis.backoff import NoBackoff
 
 from convostate.errors import StoreError
 from convostate.stores.aio import Ring, Tasks
-from convostate.stores.base import (
-    LEASE_S,
-    MAX_WAITING_IN_LOOP,
-    WAIT_S,
-    Begun,
-    Headers,
-    Outcome,
-    Reply,
-)
+from convostate.stores.base import LEASE_S, MAX_WAITING_IN_LOOP, WAIT_S, Begun
 from convostate.stores.redis.client import (
     BLOCK_S,
     IDLE_S,
@@ -168,12 +161,7 @@ def _do_now(work: Coroutine[Any, Any, Any]) -> None:
 
 
 class AsyncioPool(Pool):
-    """The connections of one event loop to one server: as many as exchanges go on at once.
-
-    Args:
-        pool: The pool of a client, or the node of a Cluster's.
-        breaker: Of the servers.
-    """
+    """The connections of one event loop to one server: as many as exchanges go on at once."""
 
     transport = AsyncioTransport
     # The timeouts are those of the transport.
@@ -219,7 +207,7 @@ class AsyncioClient(Client):
         super().__init__(make_client, theirs=theirs)
         self.tasks = Tasks()
         self._of_loops: WeakKeyDictionary[Any, AsyncioClient] = WeakKeyDictionary()
-        self._lock: asyncio.Lock | None = None
+        self._lock = asyncio.Lock()
         self._listener = Listener(self)
 
     def make_pool(self, pool: Any) -> Pool:
@@ -237,8 +225,6 @@ class AsyncioClient(Client):
     async def route(self) -> Any:
         """The way to the servers."""
         if self._route is None:
-            if self._lock is None:
-                self._lock = asyncio.Lock()
             async with self._lock:
                 if self._route is None:
                     async with timeout(4 * TIMEOUT_S):
@@ -273,9 +259,6 @@ class Listener:
 
     A message that is missed does no harm: a turn asks by itself as well, and more often while nothing
     shows that messages arrive.
-
-    Args:
-        client: The loop's.
     """
 
     def __init__(self, client: AsyncioClient) -> None:
@@ -393,6 +376,20 @@ class Listener:
             ring.ring_here()
 
 
+_Method = TypeVar("_Method", bound="Callable[..., Coroutine[Any, Any, Any]]")
+
+
+def _in_order(method: _Method) -> _Method:
+    """A method that takes a turn: it follows the turn's earlier ones, and is carried out if its caller is cancelled."""
+
+    @wraps(method)
+    async def call(self: AsyncRedisStore, begun: Begun, *args: Any, **named: Any) -> Any:
+        work = partial(method, self, begun, *args, **named)
+        return await self._tasks.in_order(begun, work)
+
+    return cast("_Method", call)
+
+
 class AsyncRedisStore(RedisTurns):
     """Keeps conversations in a Redis or a Valkey, for event loops: `RedisStore` as coroutines.
 
@@ -436,19 +433,6 @@ class AsyncRedisStore(RedisTurns):
     def __repr__(self) -> str:
         return "AsyncRedisStore(…)"
 
-    async def write(self, begun: Begun, token: bytes | None, lifetime_s: float, now: float) -> None:
-        write = super().write
-        await self._tasks.in_order(begun, lambda: write(begun, token, lifetime_s, now))
-
-    async def commit(
-        self, begun: Begun, outcome: Outcome, reply: Reply | None, now: float
-    ) -> Headers:
-        commit = super().commit
-        headers: Headers = await self._tasks.in_order(
-            begun, lambda: commit(begun, outcome, reply, now)
-        )
-        return headers
-
-    async def abort(self, begun: Begun) -> None:
-        abort = super().abort
-        await self._tasks.in_order(begun, lambda: abort(begun))
+    write = _in_order(RedisTurns.write)
+    commit = _in_order(RedisTurns.commit)
+    abort = _in_order(RedisTurns.abort)

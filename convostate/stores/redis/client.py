@@ -103,13 +103,6 @@ async def settled(result: Any) -> Any:
     return await result if inspect.isawaitable(result) else result
 
 
-def first_node(answer: Any) -> Any:
-    """The reply of one node; a cluster's client returns the replies by node."""
-    if isinstance(answer, dict) and answer and all(":" in str(node) for node in answer):
-        return next(iter(answer.values()))
-    return answer
-
-
 @contextmanager
 def reading_slots() -> Iterator[None]:
     """redis-py reads the map of a Cluster's slots; if there is none at all, it raises an IndexError."""
@@ -123,10 +116,7 @@ class Breaker:
     """A circuit breaker: after `FAILURES` in a row only one caller per `PAUSE_S` may try.
 
     It has no lock, because a fork, a signal or a greenlet's timeout could leave that locked. A race costs a
-    second probe at worst.
-
-    Args:
-        clock: Returns monotonic seconds.
+    second probe at worst. `clock` returns monotonic seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -164,8 +154,7 @@ class Breaker:
 class Transport:
     """One connection of ``redis.Redis``, lent to one turn at a time. Its coroutines never suspend.
 
-    Args:
-        pool: Where it goes back to, once its last reply has been read whole.
+    It goes back to its `pool` once its last reply has been read whole.
     """
 
     __slots__ = ("__weakref__", "_connection", "_used", "pool")
@@ -226,11 +215,9 @@ class Transport:
 class Pool:
     """The connections to one server, or to the master that some sentinels name.
 
-    A connection counts as in use while its object is alive: a thread that is interrupted, by a signal or a
-    greenlet's timeout, drops it, and a dropped connection closes.
-
-    Args:
-        pool: The pool of a client, which knows where the server is; its own connections are not used.
+    The pool of a client knows where the server is; its own connections are not used. A connection counts as in
+    use while its object is alive: a thread that is interrupted, by a signal or a greenlet's timeout, drops it,
+    and a dropped connection closes.
     """
 
     transport: ClassVar[type[Transport]] = Transport
@@ -247,10 +234,7 @@ class Pool:
         self._closed = False
 
     async def take(self, *, fresh: bool = False) -> Transport:
-        """Lend a connection that is open and in step.
-
-        Args:
-            fresh: A new one, because an idle one has just failed and the others are as old.
+        """Lend a connection that is open and in step; a new one if one has just failed: the idle ones are as old.
 
         Raises:
             ExhaustedError: The client's `max_connections` are in use.
@@ -302,12 +286,7 @@ class Pool:
 
 
 class Standalone:
-    """One server for all conversations, or the master that the sentinels name.
-
-    Args:
-        client: A ``redis.Redis``, also one that ``Sentinel.master_for`` gave, or its asyncio twin.
-        make_pool: `Pool`, or that of the transport.
-    """
+    """The route of a ``redis.Redis``: one server for all conversations, or the master that the sentinels name."""
 
     is_cluster = False
 
@@ -329,12 +308,7 @@ class Standalone:
 
 
 class Cluster:
-    """A Cluster: each conversation is on the master of its slot.
-
-    Args:
-        client: A ``redis.RedisCluster``, which keeps the map of the slots, or its asyncio twin.
-        make_pool: `Pool`, or that of the transport.
-    """
+    """The route of a ``redis.RedisCluster``: each conversation is on the master of its slot in the client's map."""
 
     is_cluster = True
 
@@ -505,11 +479,7 @@ class Client:
 
 
 def check_client(client: Any, kinds: tuple[Any, Any]) -> None:
-    """Refuse what is not a client of redis-py, or reads replicas.
-
-    Raises:
-        UsageError: The message says what to give instead.
-    """
+    """Refuse what is not a client of redis-py, or reads replicas, with a UsageError."""
     if not isinstance(client, kinds):
         module = kinds[0].__module__.rpartition(".")[0]
         raise UsageError(

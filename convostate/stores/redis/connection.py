@@ -156,11 +156,7 @@ class Connection:
                 return reply
 
     async def block_on(self, key: bytes, seconds: float) -> None:
-        """Block until a list is rung, or for so long.
-
-        Raises:
-            StoreError: ``down``.
-        """
+        """Block until a list is rung, or for so long; StoreError ``down`` if the server fails."""
         self._blocked = True
         try:
             transport = await self._connected()
@@ -213,13 +209,9 @@ class Connection:
     async def _ask(
         self, transport: Transport, script: Script, command: Sequence[Any], *, whole: bool
     ) -> Any:
-        """Have a server run a script, or the one that a Cluster's answer names.
+        """Have a server run a script, or the server that a Cluster's answer names.
 
-        Args:
-            transport: Leads to the server.
-            script: Which.
-            command: What follows the script's SHA-1 or its text.
-            whole: Send the text at once, because a timeout may have hidden a NOSCRIPT.
+        With `whole` the script's text is sent at once, because a timeout may have hidden a NOSCRIPT.
         """
         by_text = ("EVAL", script.source, *command)
         try:

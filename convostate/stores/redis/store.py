@@ -57,9 +57,8 @@ from convostate.stores.base import (
     too_many_wait,
     waited_too_long,
 )
-from convostate.stores.redis.client import Client, check_client, first_node, settled
+from convostate.stores.redis.client import Client, check_client
 from convostate.stores.redis.connection import Connection, Script
-from convostate.stores.redis.errors import FAULTS, OneNodeError, store_error
 from convostate.stores.redis.url import client_maker
 from convostate.stores.redis.work import RedisWork
 
@@ -73,8 +72,6 @@ HANDOVER_MS = 300  # the cost of a waiter that has died; a live one takes the le
 # paused: after half of this time it is not called lost. A BEGIN may arrive late while TCP retransmits it.
 OVER_S = 120
 _MOST_CALLS = 1000  # that are listed under a pair
-_OLDEST = (6, 2)  # the first with all the commands that the scripts use
-_SKEW_S = 5  # between this host's clock and the server's
 _LONGEST_BREAK_S = 2  # between two BEGINs of a waiting turn; then its place in the queue may go
 
 BEGIN = Script.load("release", "begin")
@@ -114,12 +111,7 @@ class Lease:
 class RedisTurns(AsyncStore):
     """Takes turns in a Redis: the whole protocol, as coroutines over connections that block or do not.
 
-    Args:
-        make_client: `Client`, or that of an event loop.
-        client: A client of redis-py, or a function that makes one.
-        max_waiting: How many turns of one conversation may wait at once.
-        wait_s: How long one may wait, in seconds.
-        lease_s: How long a turn may hold its conversation, in seconds.
+    Its arguments are those of `RedisStore`; `make_client` is `Client`, or that of an event loop.
     """
 
     server_side = True
@@ -307,17 +299,9 @@ class RedisTurns(AsyncStore):
         *args: Any,
         after_timeout: bool = False,
     ) -> list[Any]:
-        """Run one script outside a turn.
+        """Run one script outside a turn, as `Connection.run` does.
 
-        Args:
-            script: The script.
-            claim: Names the conversation.
-            which: Which of the keys that `_keys` numbers; or the end of the only key.
-            *args: Its arguments.
-            after_timeout: Ask again after a timeout as well.
-
-        Raises:
-            StoreError: ``down``.
+        `which` says which of the conversation's keys, as `_keys` numbers them; or it is the end of the only key.
         """
         connection, keys = self._connection(claim)
         asked = [keys[0] + which] if isinstance(which, str) else keys[which]
@@ -339,46 +323,9 @@ class RedisTurns(AsyncStore):
 
     async def check(self) -> list[tuple[str, str, str]]:
         """What ``convostate doctor`` prints: tuples of level, what was found, and what to do about it."""
-        try:
-            route = await self.client.current().route()
-            client = route.client
-            await settled(
-                client.eval("return 1", 0)
-            )  # needed if a server has forgotten its scripts
-        except FAULTS as error:
-            what, _, advice = str(store_error(error)).rpartition(". ")
-            return [("fault", what, advice)]
-        try:
-            info = first_node(await settled(client.info()))
-            policies = first_node(await settled(client.config_get("maxmemory-policy")))
-            ahead_s = await self.clock_ahead_s(Claim("doctor".ljust(22, "-")))
-        except Exception as error:  # noqa: BLE001  # of many kinds; the store itself works without it
-            advice = "Grant INFO, TIME and CONFIG GET to the user of CONVOSTATE_STORE while you run doctor"
-            what = "the server's version, clock and eviction policy cannot be read"
-            return [("note", f"{what} ({type(error).__name__})", advice)]
-        version, policy = str(info.get("redis_version", "0")), policies.get("maxmemory-policy", "")
-        found = [("ok", f"the server is Redis {version}", "")]
-        if tuple(int(part) for part in version.split(".")[:2]) < _OLDEST:
-            found = [("fault", found[0][1], "Run Redis 6.2 or newer, or Valkey")]
-        if info.get("cluster_enabled") and not route.is_cluster:
-            what, _, advice = str(store_error(OneNodeError())).rpartition(". ")
-            found.append(("fault", what, advice))
-        if policy not in ("noeviction", ""):
-            what = f"the server may evict conversations: maxmemory-policy is {policy}"
-            advice = "Run: redis-cli config set maxmemory-policy noeviction, and write it into redis.conf"
-            found.append(("fault", what, advice))
-        if ahead_s is None:
-            found.append(
-                (
-                    "note",
-                    "the server's clock cannot be read",
-                    "Grant TIME to the user of CONVOSTATE_STORE",
-                )
-            )
-        elif abs(ahead_s) > _SKEW_S:
-            what = f"the server's clock and this host's are {abs(ahead_s):.0f} s apart"
-            found.append(("note", what, "Synchronise both with NTP"))
-        return found
+        from convostate.stores.redis.check import check  # noqa: PLC0415  # for doctor alone
+
+        return await check(self)
 
     async def close(self) -> None:
         """Close the connections, those of running turns as they end; a later turn connects again.
@@ -458,11 +405,7 @@ class RedisStore:
 
 
 def held(begun: Begun) -> tuple[Lease, Connection]:
-    """The lease of a turn, and its connection.
-
-    Raises:
-        StoreError: ``lost``, the turn is over or another store's.
-    """
+    """The lease of a turn, and its connection; StoreError ``lost`` if the turn is over or another store's."""
     lease = begun.lease
     if type(lease) is not Lease or lease.connection is None:
         raise lost()

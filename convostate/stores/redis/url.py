@@ -26,7 +26,6 @@ from convostate.stores.redis.client import TIMEOUT_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from urllib.parse import SplitResult
 
 # Twice the threads that a server is likely to run: a turn holds one connection, waiting included.
 MAX_CONNECTIONS = 200
@@ -68,24 +67,24 @@ def client_maker(url: str, *, asyncio: bool = False) -> Callable[[], Any]:
         UsageError: The URL is wrong; the message never shows it.
     """
     scheme, _, rest = url.partition("://")
-    if scheme not in _FORMS:
-        raise _wrong("redis", "is not the URL of a Redis")
     try:
         return _read(scheme, url, import_module("redis.asyncio" if asyncio else "redis"))
     except (UsageError, ValueError) as error:
-        if _ENDS_TOO_SOON.match(rest):
+        why = str(error) if isinstance(error, UsageError) else "is not a URL"
+        if scheme in _FORMS and _ENDS_TOO_SOON.match(rest):
             why = "has one of /?#[] in its user name or password, to be written %2F %3F %23 %5B %5D"
-            raise _wrong(scheme, why) from None
-        if isinstance(error, UsageError):
-            raise
-        raise _wrong(scheme, "is not a URL") from None
+        form = _FORMS.get(scheme, _FORMS["redis"])
+        raise UsageError(f"CONVOSTATE_STORE {why}. Set CONVOSTATE_STORE={form}") from None
 
 
 def _read(scheme: str, url: str, redis: Any) -> Callable[[], Any]:
+    """As `client_maker`; the message of its UsageError says only what is wrong."""
+    if scheme not in _FORMS:
+        raise UsageError("is not the URL of a Redis")
     parts = urlsplit(url)
-    options = _options(scheme, parts)
+    options = _options(_OPTIONS[scheme], parts.query)
     if parts.fragment:
-        raise _wrong(scheme, "has a # in it")
+        raise UsageError("has a # in it")
     sentinels = {
         name.removeprefix("sentinel_"): options.pop(name)
         for name in ("sentinel_username", "sentinel_password")
@@ -94,47 +93,43 @@ def _read(scheme: str, url: str, redis: Any) -> Callable[[], Any]:
     who = {"username": parts.username, "password": parts.password}
     options |= {name: unquote(value) for name, value in who.items() if value}
     retry = import_module(f"{redis.__name__}.retry").Retry(NoBackoff(), 0)
-    common = {
-        "socket_timeout": TIMEOUT_S,
-        "socket_connect_timeout": TIMEOUT_S,
-        "protocol": 2,
-        "retry": retry,
-    }
+    common = {"socket_timeout": TIMEOUT_S, "socket_connect_timeout": TIMEOUT_S}
+    common |= {"protocol": 2, "retry": retry}
     options |= common
     path = parts.path.strip("/")
     if scheme == "unix":
         if not path or parts.netloc.rpartition("@")[2]:
-            raise _wrong("unix", "does not name a socket")
-        options["db"] = _database("unix", "", options)
+            raise UsageError("does not name a socket")
+        options["db"] = _database("", options)
         return lambda: redis.Redis(unix_socket_path=unquote(parts.path), **options)
     if scheme == "redis+sentinel":
-        hosts = _hosts(parts, 26379)
+        hosts = _hosts(parts.netloc, 26379)
         service, _, database = path.partition("/")
         if not service:
-            raise _wrong(scheme, "does not name a service")
-        options["db"] = _database(scheme, database, options)
+            raise UsageError("does not name a service")
+        options["db"] = _database(database, options)
         own = common | {k: v for k, v in options.items() if k.startswith("ssl")} | sentinels
         return lambda: redis.Sentinel(hosts, sentinel_kwargs=own).master_for(
             unquote(service), **options
         )
-    hosts = _hosts(parts, 6379)
+    hosts = _hosts(parts.netloc, 6379)
     if scheme == "redis+cluster":
         if path or "db" in options:
-            raise _wrong(scheme, "names a database, and a Cluster has only one")
+            raise UsageError("names a database, and a Cluster has only one")
         node = import_module(f"{redis.__name__}.cluster").ClusterNode
         # Without full coverage the conversations of the slots that are left go on.
         options["require_full_coverage"] = False
         return lambda: redis.RedisCluster(startup_nodes=[node(*host) for host in hosts], **options)
     if len(hosts) != 1:
-        raise _wrong(scheme, "names several hosts")
+        raise UsageError("names several hosts")
     options |= {"host": hosts[0][0], "port": hosts[0][1], "ssl": scheme == "rediss"}
-    options["db"] = _database(scheme, path, options)
+    options["db"] = _database(path, options)
     return lambda: redis.Redis(**options)
 
 
-def _hosts(parts: SplitResult, port: int) -> list[tuple[str, int]]:
+def _hosts(netloc: str, port: int) -> list[tuple[str, int]]:
     hosts = []
-    for item in parts.netloc.rpartition("@")[2].split(","):
+    for item in netloc.rpartition("@")[2].split(","):
         try:
             one = urlsplit(f"//{item}")
             host, found = one.hostname, one.port
@@ -142,43 +137,39 @@ def _hosts(parts: SplitResult, port: int) -> list[tuple[str, int]]:
         except ValueError:
             host = None
         if not host or found == 0:
-            raise _wrong(parts.scheme, "has an invalid host or port")
+            raise UsageError("has an invalid host or port")
         hosts.append((unquote(host), found or port))
     return hosts
 
 
-def _database(scheme: str, path: str, options: dict[str, Any]) -> int:
+def _database(path: str, options: dict[str, Any]) -> int:
     text = path or options.pop("db", "0")
     if not (text.isascii() and text.isdigit() and len(text) < 6) or (path and "db" in options):
-        raise _wrong(scheme, "has a database that is not a number")
+        raise UsageError("has a database that is not a number")
     return int(text)
 
 
-def _options(scheme: str, parts: SplitResult) -> dict[str, Any]:
+def _options(known: tuple[str, ...], query: str) -> dict[str, Any]:
     options: dict[str, Any] = {"max_connections": MAX_CONNECTIONS}
     # Before Python 3.11 no query at all is a bad one.
-    given = parts.query and parse_qsl(parts.query, keep_blank_values=True, strict_parsing=True)
+    given = query and parse_qsl(query, keep_blank_values=True, strict_parsing=True)
     for name, value in given or ():
-        if name not in _OPTIONS[scheme]:
-            raise _wrong(
-                scheme, "has an option that is not known. See the page Redis of the documentation"
+        if name not in known:
+            raise UsageError(
+                "has an option that is not known. See the page Redis of the documentation"
             )
         if name in ("ssl", "ssl_check_hostname", "socket_keepalive"):
             if value.lower() not in _TRUTH:
-                raise _wrong(scheme, f"has {name} that is neither true nor false")
+                raise UsageError(f"has {name} that is neither true nor false")
             options[name] = _TRUTH[value.lower()]
         elif name == "max_connections":
             if not (value.isascii() and value.isdigit() and 0 < int(value) < 100_000):
-                raise _wrong(scheme, "has max_connections that is not a number from 1 to 99999")
+                raise UsageError("has max_connections that is not a number from 1 to 99999")
             options[name] = int(value)
         elif name == "ssl_cert_reqs" and value not in ("required", "optional", "none"):
-            raise _wrong(scheme, "has ssl_cert_reqs that is not one of required, optional and none")
+            raise UsageError("has ssl_cert_reqs that is not one of required, optional and none")
         else:
             options[name] = value
     if options.get("ssl_cert_reqs") == "none":
         options.setdefault("ssl_check_hostname", False)  # there is no certificate to find it in
     return options
-
-
-def _wrong(scheme: str, why: str) -> UsageError:
-    return UsageError(f"CONVOSTATE_STORE {why}. Set CONVOSTATE_STORE={_FORMS[scheme]}")

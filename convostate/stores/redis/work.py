@@ -34,7 +34,6 @@ from convostate.stores.base import (
     Taken,
     lost,
 )
-from convostate.stores.redis.client import first_node, settled
 from convostate.stores.redis.connection import Script
 from convostate.stores.redis.errors import FAULTS, store_error
 
@@ -60,11 +59,7 @@ BACKLOG = Script.load("backlog")
 
 
 class RedisWork:
-    """The `WorkStore` of a `RedisStore` or an `AsyncRedisStore`.
-
-    Args:
-        turns: The store's.
-    """
+    """The `WorkStore` of a `RedisStore` or an `AsyncRedisStore`."""
 
     def __init__(self, turns: RedisTurns) -> None:
         self._turns = turns
@@ -178,29 +173,14 @@ class RedisWork:
 
     async def check(self) -> list[tuple[str, str, str]]:
         """What ``convostate doctor`` prints about deferred texts."""
-        try:
-            client = (await self._turns.client.current().route()).client
-            info = first_node(await settled(client.info("persistence")))
-        except FAULTS:  # `RedisTurns.check` says which rights are missing
-            return []
-        if info.get("aof_enabled"):
-            return []
-        return [
-            (
-                "note",
-                "the server keeps no log of its writes: if it stops, texts that wait for an answer are lost",
-                "Run: redis-cli config set appendonly yes, and write it into redis.conf",
-            )
-        ]
+        from convostate.stores.redis.check import check_work  # noqa: PLC0415  # for doctor alone
+
+        return await check_work(self._turns)
 
     async def _ask(
         self, script: Script, taken: Taken, *args: Any, which: slice | str = ""
     ) -> list[Any]:
-        """Run a script that needs the worker's lease.
-
-        Raises:
-            StoreError: ``lost`` or ``down``.
-        """
+        """Run a script that needs the worker's lease; StoreError ``lost`` without it."""
         claim, worker = Claim(taken.hint.name), taken.begun.lease
         _, answer, *rest = await self._turns.ask(
             script, claim, which, worker, *args, after_timeout=True
