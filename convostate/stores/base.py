@@ -475,11 +475,8 @@ def blocking(
 ) -> Callable[Concatenate[Any, _P], _T]:
     """A method that runs a coroutine whose I/O blocks, so that it never suspends.
 
-    This is how a protocol is written once, as coroutines, for threads and for asyncio.
-
-    Args:
-        method: The coroutine function.
-        of: The attribute whose method it is; by default it is the object's own.
+    This is how a protocol is written once, as coroutines, for threads and for asyncio. The method is the object's
+    own, or that of its attribute `of`.
     """
 
     @wraps(method)

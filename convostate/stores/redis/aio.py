@@ -21,7 +21,7 @@ from redis.backoff import NoBackoff
 
 from convostate.errors import StoreError
 from convostate.stores.aio import Ring, Tasks
-from convostate.stores.base import LEASE_S, MAX_WAITING_IN_LOOP, WAIT_S, Begun
+from convostate.stores.base import MAX_WAITING_IN_LOOP, Begun
 from convostate.stores.redis.client import (
     BLOCK_S,
     IDLE_S,
@@ -406,29 +406,18 @@ class AsyncRedisStore(RedisTurns):
         UsageError: As `RedisStore`.
     """
 
+    client_type = AsyncioClient
+
     def __init__(
-        self,
-        client: Any,
-        *,
-        max_waiting: int = MAX_WAITING_IN_LOOP,
-        wait_s: float = WAIT_S,
-        lease_s: float = LEASE_S,
+        self, client: Any, *, max_waiting: int = MAX_WAITING_IN_LOOP, **bounds: float
     ) -> None:
-        super().__init__(AsyncioClient, client, max_waiting, wait_s, lease_s)
+        super().__init__(client, max_waiting=max_waiting, **bounds)
         self._tasks = Tasks()
 
     @classmethod
-    def from_url(
-        cls,
-        url: str,
-        *,
-        max_waiting: int = MAX_WAITING_IN_LOOP,
-        wait_s: float = WAIT_S,
-        lease_s: float = LEASE_S,
-    ) -> AsyncRedisStore:
+    def from_url(cls, url: str, **bounds: Any) -> AsyncRedisStore:
         """Make the store that a URL names, as `RedisStore.from_url`."""
-        make = client_maker(url, asyncio=True)
-        return cls(make, max_waiting=max_waiting, wait_s=wait_s, lease_s=lease_s)
+        return cls(client_maker(url, asyncio=True), **bounds)
 
     def __repr__(self) -> str:
         return "AsyncRedisStore(…)"

@@ -28,7 +28,7 @@ server's, so the `now` of the contract is not used, and hosts' clocks may differ
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from convostate.errors import StoreError
 from convostate.sealing.token import HEAD_BYTES
@@ -111,24 +111,20 @@ class Lease:
 class RedisTurns(AsyncStore):
     """Takes turns in a Redis: the whole protocol, as coroutines over connections that block or do not.
 
-    Its arguments are those of `RedisStore`; `make_client` is `Client`, or that of an event loop.
+    Its arguments are those of `RedisStore`.
     """
 
     server_side = True
     most_bytes = None
+    client_type: ClassVar[type[Client]] = Client
 
     def __init__(
-        self,
-        make_client: type[Client],
-        client: Any,
-        max_waiting: int,
-        wait_s: float,
-        lease_s: float,
+        self, client: Any, *, max_waiting: int, wait_s: float = WAIT_S, lease_s: float = LEASE_S
     ) -> None:
         if not callable(client):
-            check_client(client, make_client.kinds)
+            check_client(client, self.client_type.kinds)
         make = client if callable(client) else lambda: client
-        self.client = make_client(make, theirs=not callable(client))
+        self.client = self.client_type(make, theirs=not callable(client))
         self.work = RedisWork(self)
         self._max_waiting = max_waiting
         self._wait_s = wait_s
@@ -363,7 +359,7 @@ class RedisStore:
         wait_s: float = WAIT_S,
         lease_s: float = LEASE_S,
     ) -> None:
-        self._turns = RedisTurns(Client, client, max_waiting, wait_s, lease_s)
+        self._turns = RedisTurns(client, max_waiting=max_waiting, wait_s=wait_s, lease_s=lease_s)
         self.work = self._turns.work
 
     @classmethod
