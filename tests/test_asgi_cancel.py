@@ -14,7 +14,6 @@ from convostate.stores import MemoryStore
 from convostate.stores.aio import InLoop, Ring
 from convostate.stores.base import Claim
 from convostate.stores.redis.aio import EXCHANGES, AsyncioPool, AsyncRedisStore
-from convostate.stores.redis.client import Standalone
 from tests.asgi_served import Sent, receiving, scope_of
 from tests.served import settings, signed, text
 from tests.test_redis_cancel import cancelled, run
@@ -150,10 +149,8 @@ class Installation:
             await asyncio.sleep(0.001)
         assert self.held() == []
         assert not self.middleware.tasks._running
-        route = self.redis.client.current()._route
-        if isinstance(route, Standalone):
-            pool = route._pool
-            assert isinstance(pool, AsyncioPool)
+        pool = self.redis.client.current()._route
+        if isinstance(pool, AsyncioPool):
             for _ in range(2000):  # the subscription may be asking
                 if pool.slots._value == EXCHANGES:
                     break

@@ -10,7 +10,6 @@ import pytest
 
 from convostate.stores.base import Keep, Replay, Reply
 from convostate.stores.redis.aio import EXCHANGES, AsyncioPool, AsyncRedisStore
-from convostate.stores.redis.client import Standalone
 from tests.redis_stage import BASE, NAME, claim, count_in, token
 
 if TYPE_CHECKING:
@@ -82,10 +81,8 @@ async def settle(store: AsyncRedisStore, server: RedisServer) -> None:
             break
         await asyncio.sleep(0.001)
     assert left == []
-    route = client._route
-    if isinstance(route, Standalone):
-        pool = route._pool
-        assert isinstance(pool, AsyncioPool)
+    pool = client._route
+    if isinstance(pool, AsyncioPool):
         for _ in range(2000):  # the subscription may be asking
             if pool.slots._value == EXCHANGES:
                 break

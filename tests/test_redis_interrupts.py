@@ -11,7 +11,7 @@ from redis import Redis
 
 from convostate.stores import RedisStore
 from convostate.stores.base import Keep, Replay, Reply
-from convostate.stores.redis.client import Standalone
+from convostate.stores.redis.client import Pool
 from tests.redis_servers import wait_until
 from tests.redis_stage import BASE, claim, count_in, token
 
@@ -75,9 +75,9 @@ def test_f17_interrupted_at_any_line_the_next_turn_is_right(server: RedisServer)
 
     assert line > 200, "the turn has fewer lines than were meant to be interrupted"
     gc.collect()
-    route = store._turns.client._route
-    assert isinstance(route, Standalone)
-    assert len(route._pool._alive) <= 2
+    pool = store._turns.client._route
+    assert isinstance(pool, Pool)
+    assert len(pool._alive) <= 2
     wait_until(lambda: server.admin.info("clients")["connected_clients"] <= 4)
     wait_until(lambda: not server.admin.exists(f"{BASE}l"), "a lease that ends")
 

@@ -20,13 +20,14 @@ Findings = list[tuple[str, str, str]]
 async def check(turns: RedisTurns) -> Findings:
     """Check the server's rights, version, kind, eviction policy and clock."""
     try:
-        route = await turns.client.current().route()
-        await settled(route.client.eval("return 1", 0))  # if a server has forgotten its scripts
+        client = turns.client.current()
+        route = await client.route()
+        await settled(client.redis.eval("return 1", 0))  # if a server has forgotten its scripts
     except FAULTS as error:
         return [_fault(error)]
     try:
-        info = _first_node(await settled(route.client.info()))
-        policies = _first_node(await settled(route.client.config_get("maxmemory-policy")))
+        info = _first_node(await settled(client.redis.info()))
+        policies = _first_node(await settled(client.redis.config_get("maxmemory-policy")))
         ahead_s = await turns.clock_ahead_s(Claim("doctor".ljust(22, "-")))
     except Exception as error:  # noqa: BLE001  # of many kinds; the store itself works without it
         advice = (
@@ -58,8 +59,9 @@ async def check(turns: RedisTurns) -> Findings:
 async def check_work(turns: RedisTurns) -> Findings:
     """Check whether deferred texts survive a server that stops."""
     try:
-        client = (await turns.client.current().route()).client
-        info = _first_node(await settled(client.info("persistence")))
+        client = turns.client.current()
+        await client.route()
+        info = _first_node(await settled(client.redis.info("persistence")))
     except FAULTS:  # `check` says which rights are missing
         return []
     what = (

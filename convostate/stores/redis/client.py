@@ -213,13 +213,14 @@ class Transport:
 
 
 class Pool:
-    """The connections to one server, or to the master that some sentinels name.
+    """The connections to one server, or to the master that some sentinels name. The whole route of ``redis.Redis``.
 
     The pool of a client knows where the server is; its own connections are not used. A connection counts as in
     use while its object is alive: a thread that is interrupted, by a signal or a greenlet's timeout, drops it,
     and a dropped connection closes.
     """
 
+    is_cluster = False
     transport: ClassVar[type[Transport]] = Transport
     ours: ClassVar[dict[str, Any]] = {"retry": Retry(NoBackoff(), 0)}
 
@@ -232,6 +233,10 @@ class Pool:
         self._idle: list[Transport] = []
         self._alive: WeakSet[Any] = WeakSet()
         self._closed = False
+
+    async def to(self, key: str) -> Pool:
+        """The connections to the server that holds a key."""
+        return self
 
     async def take(self, *, fresh: bool = False) -> Transport:
         """Lend a connection that is open and in step; a new one if one has just failed: the idle ones are as old.
@@ -279,32 +284,12 @@ class Pool:
         for transport in idle:
             transport.close()
 
+    moved = drop_idle  # they may lead to the former master
+
     def close(self) -> None:
         """Close the idle connections, and the lent ones as they come back."""
         self._closed = True
         self.drop_idle()
-
-
-class Standalone:
-    """The route of a ``redis.Redis``: one server for all conversations, or the master that the sentinels name."""
-
-    is_cluster = False
-
-    def __init__(self, client: Any, make_pool: Callable[[Any], Pool]) -> None:
-        self.client = client
-        self._pool = make_pool(client.connection_pool)
-
-    async def to(self, key: str) -> Pool:
-        """The connections to the server that holds a key."""
-        return self._pool
-
-    def moved(self) -> None:
-        """Close the idle connections, which may lead to the former master."""
-        self._pool.drop_idle()
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._pool.close()
 
 
 class Cluster:
@@ -313,7 +298,7 @@ class Cluster:
     is_cluster = True
 
     def __init__(self, client: Any, make_pool: Callable[[Any], Pool]) -> None:
-        self.client = client
+        self._client = client
         self._make_pool = make_pool
         self._pools: dict[str, Pool] = {}
         self._stale = False
@@ -321,19 +306,17 @@ class Cluster:
     async def to(self, key: str) -> Pool:
         """The connections to the master of a key's slot."""
         if self._stale:
-            with reading_slots():
-                await settled(self.client.nodes_manager.initialize())
+            await self._read_map()
             self._stale = False
-        slot = self.client.keyslot(key)
-        return self._of(self.client.nodes_manager.get_node_from_slot(slot))
+        slot = self._client.keyslot(key)
+        return self._of(self._client.nodes_manager.get_node_from_slot(slot))
 
     async def at(self, host: str, port: int) -> Pool:
         """The connections to the server that an ASK names; if the map lacks it, the map is read again."""
-        node = self.client.get_node(host=host, port=port)
+        node = self._client.get_node(host=host, port=port)
         if node is None:
-            with reading_slots():
-                await settled(self.client.nodes_manager.initialize())
-            node = self.client.get_node(host=host, port=port)
+            await self._read_map()
+            node = self._client.get_node(host=host, port=port)
         if node is None:
             raise SlotNotCoveredError("the cluster names a server that it does not know")
         return self._of(node)
@@ -347,11 +330,15 @@ class Cluster:
         for pool in list(self._pools.values()):
             pool.close()
 
+    async def _read_map(self) -> None:
+        with reading_slots():
+            await settled(self._client.nodes_manager.initialize())
+
     def _of(self, node: Any) -> Pool:
         pool = self._pools.get(node.name)
         if pool is None:
             # A node of the blocking client has a client with a pool; one of the asyncio client is a pool.
-            own = getattr(self.client, "get_redis_connection", None)
+            own = getattr(self._client, "get_redis_connection", None)
             pool = self._make_pool(node if own is None else own(node).connection_pool)
             self._pools[node.name] = pool
         return pool
@@ -388,7 +375,8 @@ class Client:
         self._count = count(int.from_bytes(os.urandom(4), "big"))
         self._make_client = make_client
         self._theirs = theirs
-        self._route: Standalone | Cluster | None = None
+        self._route: Pool | Cluster | None = None
+        self.redis: Any = None  # the client of redis-py, once there is a route
         self._finding = threading.Lock()  # so that a client is made once
         self._successors: dict[int, Client] = {}
 
@@ -407,7 +395,7 @@ class Client:
         made = type(self)(self._make_client, theirs=self._theirs)
         return self._successors.setdefault(made.pid, made)  # the same for all of a child's threads
 
-    async def route(self) -> Standalone | Cluster:
+    async def route(self) -> Pool | Cluster:
         """The route to the servers, found on first use; a Cluster's client then asks a server."""
         route = self._route
         if route is not None:
@@ -422,7 +410,7 @@ class Client:
         finally:
             self._finding.release()
 
-    async def find_route(self) -> Standalone | Cluster:
+    async def find_route(self) -> Pool | Cluster:
         """Make the client of redis-py."""
         with reading_slots():
             client = self._make_client()
@@ -436,7 +424,10 @@ class Client:
                 if not self._theirs:
                     self.run_aside(close_client(client))
                 raise
-        return (Cluster if is_cluster else Standalone)(client, self.make_pool)
+        self.redis = client
+        if is_cluster:
+            return Cluster(client, self.make_pool)
+        return self.make_pool(client.connection_pool)
 
     def moved(self) -> None:
         """Note that a server has failed, or holds other conversations."""
@@ -471,11 +462,11 @@ class Client:
 
     async def close(self) -> None:
         """Close the route to the servers; the next use finds it again."""
-        route, self._route = self._route, None
+        route, redis, self._route = self._route, self.redis, None
         if route is not None:
             route.close()
             if not self._theirs:
-                await close_client(route.client)
+                await close_client(redis)
 
 
 def check_client(client: Any, kinds: tuple[Any, Any]) -> None:
