@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
-import convostate.wsgi.middleware
 from convostate import ConversationMiddleware, PhonePair, Settings, StoreError
 from convostate.errors import ConvostateError
 from convostate.stores import MemoryStore
@@ -311,7 +310,8 @@ def test_p1_a_fault_of_ours_does_not_log_what_it_stumbled_over(
         raise LookupError(f"{ADA} {BODY}")
 
     middleware = ConversationMiddleware(app_that(keep), secret_settings())
-    monkeypatch.setattr(convostate.wsgi.middleware, what, stumbling)
+    where = "convostate.middleware" if what == "finish" else "convostate.wsgi.middleware"
+    monkeypatch.setattr(f"{where}.{what}", stumbling)
     caplog.set_level(logging.DEBUG)
     try:
         serve(middleware, proven())
