@@ -11,7 +11,7 @@ from convostate import ConversationMiddleware, replies, state_from, turns
 from convostate.sealing import token
 from convostate.settings import LONGEST_AT_SERVER, LONGEST_IN_COOKIE, Settings
 from convostate.stores import base
-from convostate.stores.redis import aio, client, store, url
+from convostate.stores.redis import aio, client, url
 from convostate.twilio import signature
 from tests.documentation import page
 from tests.served import KEY, TOKEN, serve, signed
@@ -36,7 +36,7 @@ SHOWN = {
         f"delivers twice within {WORDS[base.REPLY_S // 60]} minutes",
         f"a text fails after {client.TIMEOUT_S} s. After {WORDS[client.FAILURES]} failures",
         f"idle for {client.IDLE_S:g} s and does not answer within {client.STALE_S:g} s",
-        f"stands still for more than {store.HANDOVER_MS / 1000} s",
+        f"stands still for more than {client.HANDOVER_MS / 1000} s",
         f"differ by more than {turns.CLOCKS_DIFFER_MS // 1000} s",
         f"?max_connections={url.MAX_CONNECTIONS}`",
         f"a process uses {aio.EXCHANGES} at most",

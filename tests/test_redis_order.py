@@ -13,8 +13,9 @@ import redis.asyncio
 from convostate.stores import RedisStore
 from convostate.stores.base import End, Keep, Leave, Outcome, Reply
 from convostate.stores.redis.aio import RING, AsyncioClient, Listener
+from convostate.stores.redis.client import HANDOVER_MS
 from convostate.stores.redis.connection import Connection, Script
-from convostate.stores.redis.store import BEGIN, COMMIT, HANDOVER_MS, OVER_S, WRITE
+from convostate.stores.redis.store import BEGIN, COMMIT, OVER_S, WRITE
 from tests.conversing import PAIR, World
 from tests.drivers import DRIVERS, driven
 from tests.redis_stage import BASE, add_one, begin, claim, count_in, each_server, refused, token

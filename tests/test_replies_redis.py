@@ -94,7 +94,7 @@ def test_an_answer_is_lost_if_a_process_that_does_not_know_of_workers_wrote_the_
 def test_a_turn_that_waits_for_an_answer_is_let_in_when_the_worker_rests(
     world: Deferring, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(redis_work, "_HANDOVER_MS", 60_000)
+    monkeypatch.setattr(redis_work, "HANDOVER_MS", 60_000)
     base, waiter, answer = name_of(world), b"a turn's own id.", world.answer
 
     def while_one_waits(turn: Answering) -> None:

@@ -24,6 +24,7 @@ from convostate.stores.aio import Ring, Tasks
 from convostate.stores.base import MAX_WAITING_IN_LOOP, Begun
 from convostate.stores.redis.client import (
     BLOCK_S,
+    HANDOVER_MS,
     IDLE_S,
     JUST_NOW,
     PAUSE_S,
@@ -37,7 +38,7 @@ from convostate.stores.redis.client import (
 )
 from convostate.stores.redis.connection import Connection, Script
 from convostate.stores.redis.errors import FAULTS, TIMEOUTS, StaleError, code_of
-from convostate.stores.redis.store import HANDOVER_MS, RedisTurns
+from convostate.stores.redis.store import RedisTurns
 from convostate.stores.redis.url import client_maker
 
 if sys.version_info >= (3, 11):

@@ -51,6 +51,7 @@ BLOCK_S = 0.25  # how long a waiting turn blocks at a time; below TIMEOUT_S
 # seconds, a connection that does not answer at once is replaced.
 IDLE_S, STALE_S = 2.0, 0.08
 JUST_NOW = float("inf")  # a new connection is not idle, even if its process is paused
+HANDOVER_MS = 300  # the cost of a waiter that has died; a live one takes the lease in 1 ms
 FAILURES = 5  # in a row; fewer may be one bad connection
 PAUSE_S = 1.0  # between two probes of a dead server: the longest that a recovered one waits
 

@@ -57,7 +57,7 @@ from convostate.stores.base import (
     too_many_wait,
     waited_too_long,
 )
-from convostate.stores.redis.client import Client, check_client
+from convostate.stores.redis.client import HANDOVER_MS, Client, check_client
 from convostate.stores.redis.connection import Connection, Script
 from convostate.stores.redis.url import client_maker
 from convostate.stores.redis.work import RedisWork
@@ -67,7 +67,6 @@ if TYPE_CHECKING:
 
     from redis import Redis, RedisCluster
 
-HANDOVER_MS = 300  # the cost of a waiter that has died; a live one takes the lease in 1 ms
 # How long the end of a turn is remembered. A COMMIT is repeated within 1.1 s, or later if its process was
 # paused: after half of this time it is not called lost. A BEGIN may arrive late while TCP retransmits it.
 OVER_S = 120

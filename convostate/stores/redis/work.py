@@ -34,16 +34,17 @@ from convostate.stores.base import (
     Taken,
     lost,
 )
+from convostate.stores.redis.client import HANDOVER_MS
 from convostate.stores.redis.connection import Script
 from convostate.stores.redis.errors import FAULTS, store_error
 
 if TYPE_CHECKING:
+    from convostate.stores.redis.connection import Connection
     from convostate.stores.redis.store import RedisTurns
 
 _QUEUES = 16  # in a Cluster
 _MOST_LETTERS = 1000  # of one conversation
 _BUSY_US = 50_000  # until the next look at a conversation whose turn runs: a webhook takes some ms
-_HANDOVER_MS = 300
 _KEEP_MS = WORK_S * 1000
 _S = 1_000_000
 
@@ -67,12 +68,7 @@ class RedisWork:
     async def defer(self, begun: Begun, queue: str, text: bytes, now: float | None) -> None:
         lease: Any = begun.lease
         lease.deferred = (text, _us(now))
-        shards = await self._shards(queue)
-        shard, args = _shard_of(begun.claim.name, shards), _schedule(begun.claim.name, "", 0, now)
-        if len(shards) > 1 or lease.connection is None:
-            await self._turns.ask(SCHEDULE, Claim(shard), "z", *args, after_timeout=True)
-        else:  # one server: the turn's own connection leads there
-            await lease.connection.run(SCHEDULE, [f"cs1:{{{shard}}}z"], *args, after_timeout=True)
+        await self._schedule(Hint(begun.claim.name, queue, ""), 0, now, over=lease.connection)
 
     async def due(self, queue: str, most: int, now: float | None) -> list[Hint]:
         hints: list[Hint] = []
@@ -100,7 +96,7 @@ class RedisWork:
             LONGEST_BURST_S * _S, _us(now), _KEEP_MS, _BUSY_US, after_timeout=True,
         )  # fmt: skip
         if answer != b"yours":
-            await self._look_again(hint, rest[0] if rest else None, now)
+            await self._schedule(hint, rest[0] if rest else None, now)
             return None
         state, opted_out, left_ms, tries, replies, texts = rest
         left_s = None if state is None else max(left_ms, 1) / 1000
@@ -135,12 +131,12 @@ class RedisWork:
     async def rest(self, taken: Taken, tries: int, seconds: float, now: float | None) -> None:
         delay_us = int(seconds * _S)
         left = await self._ask(
-            REST, taken, tries, delay_us, _us(now), _KEEP_MS, _HANDOVER_MS, which=slice(0, 3)
+            REST, taken, tries, delay_us, _us(now), _KEEP_MS, HANDOVER_MS, which=slice(0, 3)
         )
         if left[0]:  # another worker may have put it off until this lease ends
-            await self._look_again(taken.hint._replace(ticket=""), delay_us, now)
+            await self._schedule(taken.hint._replace(ticket=""), delay_us, now)
         else:
-            await self._look_again(taken.hint, None, now)
+            await self._schedule(taken.hint, None, now)
 
     async def dead(self, queue: str) -> list[Hint]:
         hints: list[Hint] = []
@@ -152,7 +148,7 @@ class RedisWork:
     async def letters(self, hint: Hint, *, retry: bool, now: float | None) -> list[DeadLetter]:
         claim = Claim(hint.name)
         if retry:
-            await self._look_again(hint._replace(ticket=""), 0, now)
+            await self._schedule(hint._replace(ticket=""), 0, now)
         args = ("1" if retry else "0", _KEEP_MS)
         _, *letters = await self._turns.ask(LETTERS, claim, "", *args, after_timeout=retry)
         if retry or not letters:
@@ -189,17 +185,33 @@ class RedisWork:
             raise lost()
         return rest
 
-    async def _look_again(self, hint: Hint, delay_us: int | None, now: float | None) -> None:
-        """Schedule a hint, or remove it if `delay_us` is None, unless a text that arrived meanwhile has scheduled it."""
-        shard = _shard_of(hint.name, await self._shards(hint.queue))
-        args = _schedule(hint.name, hint.ticket, delay_us, now)
-        await self._turns.ask(SCHEDULE, Claim(shard), "z", *args, after_timeout=True)
+    async def _schedule(
+        self,
+        hint: Hint,
+        delay_us: int | None,
+        now: float | None,
+        *,
+        key: str = "z",
+        over: Connection | None = None,
+    ) -> None:
+        """Schedule a hint, or remove it if `delay_us` is None, unless a text that arrived meanwhile has scheduled it.
+
+        The key ``z`` has the hints, and ``x`` the conversations with dead letters. If there is one server only, a
+        running turn's connection leads there.
+        """
+        shards = await self._shards(hint.queue)
+        shard = shards[crc32(hint.name.encode("ascii")) % len(shards)]
+        delay = "" if delay_us is None else delay_us
+        args = (hint.name, hint.ticket, delay, _us(now), _KEEP_MS)
+        if over is not None and len(shards) == 1:
+            await over.run(SCHEDULE, [f"cs1:{{{shard}}}{key}"], *args, after_timeout=True)
+        else:
+            await self._turns.ask(SCHEDULE, Claim(shard), key, *args, after_timeout=True)
 
     async def _list(self, hint: Hint, *, listed: bool = True) -> None:
         """Add a conversation to those with dead letters, or remove it; by the server's time, by which `dead` asks."""
-        shard = _shard_of(hint.name, await self._shards(hint.queue))
-        args = _schedule(hint.name, "", 0 if listed else None, None)
-        await self._turns.ask(SCHEDULE, Claim(shard), "x", *args, after_timeout=True)
+        hint = hint._replace(ticket="")
+        await self._schedule(hint, 0 if listed else None, None, key="x")
 
     async def _shards(self, queue: str) -> list[str]:
         """The names of a queue's sorted sets."""
@@ -210,17 +222,6 @@ class RedisWork:
         if not route.is_cluster:
             return [queue]
         return [f"{queue[:-2]}{shard:02}" for shard in range(_QUEUES)]
-
-
-def _shard_of(name: str, shards: list[str]) -> str:
-    return shards[crc32(name.encode("ascii")) % len(shards)]
-
-
-def _schedule(
-    name: str, ticket: object, delay_us: int | None, now: float | None
-) -> tuple[Any, ...]:
-    """The arguments of SCHEDULE."""
-    return name, ticket, "" if delay_us is None else delay_us, _us(now), _KEEP_MS
 
 
 def _us(now: float | None) -> str:
