@@ -38,15 +38,8 @@ from convostate.replies import (
 from convostate.sealing.token import NONCE_BYTES
 from convostate.state import TURN_KEY, webhook_from
 from convostate.stores import async_store_for, store_for
-from convostate.stores.base import (
-    Backlog,
-    DeadLetter,
-    Keep,
-    Leave,
-    Replay,
-    blocking,
-    suspending,
-)
+from convostate.stores.base import Keep, Leave, Replay, blocking, suspending
+from convostate.stores.work import Backlog, DeadLetter
 from convostate.turns import (
     Turn,
     check_free,
@@ -73,7 +66,8 @@ if TYPE_CHECKING:
     from convostate.replies import Answering
     from convostate.settings import Settings
     from convostate.state import State
-    from convostate.stores.base import AsyncStore, Begun, Store, WorkStore
+    from convostate.stores.base import AsyncStore, Begun, Store
+    from convostate.stores.work import WorkStore
 
 IfExists = Literal["replace", "keep", "refuse"]
 

@@ -26,7 +26,8 @@ from convostate.errors import SealError, StateError, StoreError, UsageError
 from convostate.sealing import codec
 from convostate.sealing.codec import prefixed
 from convostate.sealing.token import NONCE_BYTES, Opened, Sealer
-from convostate.stores.base import ANSWER_LEASE_S, WORK_S, blocking, lost
+from convostate.stores.base import WORK_S, blocking, lost
+from convostate.stores.work import ANSWER_LEASE_S
 from convostate.turns import Turn, finish, open_turn
 from convostate.twilio.webhook import FIRST_FAILING_STATUS, PhonePair, Webhook
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from convostate.conversations import _Conversations
     from convostate.settings import Settings
     from convostate.state import State
-    from convostate.stores.base import Hint, Taken, WorkStore
+    from convostate.stores.work import Hint, Taken, WorkStore
     from convostate.turns import TurnConfig
 
 logger = logging.getLogger("convostate")

@@ -10,7 +10,7 @@ import pytest
 from convostate import ConversationMiddleware, replies, state_from, turns
 from convostate.sealing import token
 from convostate.settings import LONGEST_AT_SERVER, LONGEST_IN_COOKIE, Settings
-from convostate.stores import base
+from convostate.stores import base, work
 from convostate.stores.redis import aio, client, url
 from convostate.twilio import signature
 from tests.documentation import page
@@ -43,9 +43,9 @@ SHOWN = {
         f"The default is {base.MAX_WAITING}, which",
         f"many threads {base.MAX_WAITING_IN_LOOP} is fine",
         f"texts of the conversation that wait, {base.MOST_TEXTS} at most",
-        f"{base.ANSWER_LEASE_S} s, renewed every {replies.RENEW_S:g} s",
-        f"lends it the hint for {base.LENT_S} s",
-        f"looks within {base.LENT_S} s",
+        f"{work.ANSWER_LEASE_S} s, renewed every {replies.RENEW_S:g} s",
+        f"lends it the hint for {work.LENT_S} s",
+        f"looks within {work.LENT_S} s",
         f"may end within {replies.GRACE_S:g} s",
         f"after {', '.join(map(str, replies.SEND_AGAIN_S[:-1]))} and {replies.SEND_AGAIN_S[-1]} s",
     ],

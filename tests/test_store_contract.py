@@ -13,9 +13,9 @@ import pytest
 
 from convostate.stores import CookieStore, MemoryStore, RedisStore, Store
 from convostate.stores.aio import InThreads, as_async_store
-from convostate.stores.base import BlockingWork
 from convostate.stores.memory_work import MemoryWork
 from convostate.stores.redis.aio import AsyncRedisStore
+from convostate.stores.work import BlockingWork
 from convostate.testing import (
     AsyncStoreContract,
     AsyncWorkStoreContract,

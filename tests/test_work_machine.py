@@ -14,17 +14,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from convostate.errors import StoreError
 from convostate.stores import MemoryStore, RedisStore
-from convostate.stores.base import (
-    BlockingWork,
-    Claim,
-    DeadLetter,
-    End,
-    Hint,
-    Keep,
-    Leave,
-    Reply,
-    Taken,
-)
+from convostate.stores.base import Claim, End, Keep, Leave, Reply
+from convostate.stores.work import BlockingWork, DeadLetter, Hint, Taken
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from convostate.cli.findings import Finding
 from convostate.errors import ConvostateError, StoreError
 from convostate.sealing.codec import to_base64url
-from convostate.stores.base import BlockingWork, Claim, End, Keep, Leave, Replay, Reply
+from convostate.stores.base import Claim, End, Keep, Leave, Replay, Reply
+from convostate.stores.work import BlockingWork
 from convostate.testing.event_loop import blocking_store
 
 if TYPE_CHECKING:

@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Any
 from convostate.errors import SealError, StoreError
 from convostate.phone.rows import rows
 from convostate.replies import WorkSealer, work_queue
-from convostate.stores.base import Begun, BlockingWork, Hint
+from convostate.stores.base import Begun
 from convostate.stores.cookie import COOKIE_BYTES, CookieStore
 from convostate.stores.memory import MemoryStore
+from convostate.stores.work import BlockingWork, Hint
 from convostate.turns import Turn, configure, read_state
 from convostate.twilio.webhook import PhonePair
 
 if TYPE_CHECKING:
     from convostate.middleware import Middleware
     from convostate.state import State
-    from convostate.stores.base import Claim, DeadLetter
+    from convostate.stores.base import Claim
+    from convostate.stores.work import DeadLetter
     from convostate.testing.phone import Phone
     from convostate.testing.simulator import TwilioSimulator
 

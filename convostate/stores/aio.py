@@ -15,11 +15,9 @@ from convostate.stores.base import (
     WAIT_S,
     AsyncStore,
     Begun,
-    BlockingWork,
     Claim,
     Replay,
     Store,
-    WorkStore,
     is_store,
     waited_too_long,
 )
@@ -27,6 +25,8 @@ from convostate.stores.base import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from concurrent.futures import Future
+
+    from convostate.stores.work import BlockingWork
 
 # A begin that waits for an earlier turn occupies its thread for up to 8 s. The calls that end a turn have
 # threads of their own, or they would wait for the turns that wait for them.
@@ -166,8 +166,10 @@ class InThreads(InLoop):
     @property
     def work(self) -> Any:
         """As the store's, if it has that."""
+        from convostate.stores.work import BlockingWork  # noqa: PLC0415  # for apps that defer
+
         work = super().__getattr__("work")
-        return work and _WorkInThreads(work, self._in_thread)
+        return work and _WorkInThreads(BlockingWork(work), self._in_thread)
 
     async def begin(self, claim: Claim, cookies: str, now: float) -> Begun | Replay:
         """As `Store.begin`; the time until a thread is free counts as waiting."""
@@ -217,8 +219,10 @@ class InThreads(InLoop):
 class _WorkInThreads:
     """The methods of a `WorkStore` that blocks, run in threads."""
 
-    def __init__(self, work: WorkStore, in_thread: Callable[..., Coroutine[Any, Any, Any]]) -> None:
-        self._work, self._in_thread = BlockingWork(work), in_thread
+    def __init__(
+        self, work: BlockingWork, in_thread: Callable[..., Coroutine[Any, Any, Any]]
+    ) -> None:
+        self._work, self._in_thread = work, in_thread
 
     def __getattr__(self, name: str) -> Callable[..., Coroutine[Any, Any, Any]]:
         return partial(self._in_thread, getattr(self._work, name))

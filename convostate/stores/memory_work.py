@@ -5,22 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from convostate.stores.base import (
-    LENT_S,
-    LONGEST_BURST_S,
-    MOST_TEXTS,
-    WORK_S,
-    Backlog,
-    Begun,
-    Claim,
-    DeadLetter,
-    End,
-    Hint,
-    Keep,
-    Outcome,
-    Taken,
-    lost,
-)
+from convostate.stores.base import MOST_TEXTS, WORK_S, Begun, Claim, End, Keep, Outcome, lost
+from convostate.stores.work import LENT_S, LONGEST_BURST_S, Backlog, DeadLetter, Hint, Taken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

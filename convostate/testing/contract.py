@@ -23,17 +23,13 @@ import pytest
 
 from convostate.errors import StoreError, UsageError
 from convostate.stores.base import (
-    LENT_S,
-    LONGEST_BURST_S,
     MOST_TEXTS,
     OPT_OUT_S,
     REPLY_S,
     WORK_S,
     AsyncStore,
     Begun,
-    BlockingWork,
     Claim,
-    DeadLetter,
     End,
     Headers,
     Keep,
@@ -41,8 +37,8 @@ from convostate.stores.base import (
     Outcome,
     Replay,
     Reply,
-    Taken,
 )
+from convostate.stores.work import LENT_S, LONGEST_BURST_S, BlockingWork, DeadLetter, Taken
 from convostate.testing.event_loop import blocking_store
 
 if TYPE_CHECKING:

@@ -28,6 +28,7 @@ server's, so the `now` of the contract is not used, and hosts' clocks may differ
 from __future__ import annotations
 
 import time
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from convostate.errors import StoreError
@@ -60,12 +61,13 @@ from convostate.stores.base import (
 from convostate.stores.redis.client import HANDOVER_MS, Client, check_client
 from convostate.stores.redis.connection import Connection, Script
 from convostate.stores.redis.url import client_maker
-from convostate.stores.redis.work import RedisWork
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from redis import Redis, RedisCluster
+
+    from convostate.stores.redis.work import RedisWork
 
 # How long the end of a turn is remembered. A COMMIT is repeated within 1.1 s, or later if its process was
 # paused: after half of this time it is not called lost. A BEGIN may arrive late while TCP retransmits it.
@@ -124,11 +126,17 @@ class RedisTurns(AsyncStore):
             check_client(client, self.client_type.kinds)
         make = client if callable(client) else lambda: client
         self.client = self.client_type(make, theirs=not callable(client))
-        self.work = RedisWork(self)
         self._max_waiting = max_waiting
         self._wait_s = wait_s
         self._lease_ms = _ms(lease_s)
         self._place_ms = _ms(wait_s + _LONGEST_BREAK_S)
+
+    @cached_property
+    def work(self) -> RedisWork:
+        """Keeps deferred texts."""
+        from convostate.stores.redis.work import RedisWork  # noqa: PLC0415  # for apps that defer
+
+        return RedisWork(self)
 
     async def begin(self, claim: Claim, cookies: str, now: float) -> Begun | Replay:
         """Wait for the earlier turns, then hold the conversation or find the recorded reply."""
@@ -359,7 +367,6 @@ class RedisStore:
         lease_s: float = LEASE_S,
     ) -> None:
         self._turns = RedisTurns(client, max_waiting=max_waiting, wait_s=wait_s, lease_s=lease_s)
-        self.work = self._turns.work
 
     @classmethod
     def from_url(
@@ -385,6 +392,11 @@ class RedisStore:
 
     def __repr__(self) -> str:
         return "RedisStore(…)"
+
+    @cached_property
+    def work(self) -> RedisWork:
+        """Keeps deferred texts."""
+        return self._turns.work
 
     begin = blocking(RedisTurns.begin, "_turns")
     write = blocking(RedisTurns.write, "_turns")

@@ -19,24 +19,11 @@ from zlib import crc32
 
 from convostate.errors import StoreError
 from convostate.sealing.token import HEAD_BYTES
-from convostate.stores.base import (
-    LENT_S,
-    LONGEST_BURST_S,
-    WORK_S,
-    Backlog,
-    Begun,
-    Claim,
-    DeadLetter,
-    End,
-    Hint,
-    Keep,
-    Outcome,
-    Taken,
-    lost,
-)
+from convostate.stores.base import WORK_S, Begun, Claim, End, Keep, Outcome, lost
 from convostate.stores.redis.client import HANDOVER_MS
 from convostate.stores.redis.connection import Script
 from convostate.stores.redis.errors import FAULTS, store_error
+from convostate.stores.work import LENT_S, LONGEST_BURST_S, Backlog, DeadLetter, Hint, Taken
 
 if TYPE_CHECKING:
     from convostate.stores.redis.connection import Connection
