@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from convostate.errors import ConvostateError, UsageError
 from convostate.settings import SERVER_STORES
 from convostate.stores.base import MAX_WAITING, MAX_WAITING_IN_LOOP, AsyncStore, Store, is_store
-from convostate.stores.cookie import CookieStore
 
 if TYPE_CHECKING:
     from convostate.settings import Settings
+    from convostate.stores.cookie import CookieStore
     from convostate.stores.memory import MemoryStore
     from convostate.stores.redis.store import RedisStore
 
@@ -32,6 +32,8 @@ def store_for(settings: Settings, *, max_waiting: int = MAX_WAITING) -> Store:
     """
     name = settings.store
     if name == "cookie":
+        from convostate.stores.cookie import CookieStore  # noqa: PLC0415  # loaded on first use
+
         return CookieStore(settings.cookie_name)
     waiting = max_waiting if settings.max_waiting is None else settings.max_waiting
     if name == "memory":
@@ -113,8 +115,8 @@ def _made_by(factory: str) -> Any:
 if not TYPE_CHECKING:  # a type checker would take any name at all for granted
 
     def __getattr__(name: str) -> Any:
-        # Loaded on first use: most installations need neither, and redis is an extra that is slow to import.
-        if name in ("MemoryStore", "RedisStore"):
+        # Loaded on first use: most installations need one, and redis is an extra that is slow to import.
+        if name in ("CookieStore", "MemoryStore", "RedisStore"):
             try:
                 module = import_module(f"{__name__}.{name.removesuffix('Store').lower()}")
             except ModuleNotFoundError as error:
