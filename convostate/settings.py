@@ -706,16 +706,14 @@ def check_names(given: Iterable[str]) -> None:
             raise UsageError(f"There is no setting {name}. {advice}")
 
 
-# Windows and shells differ in case, and the package's name is two words to some.
-_is_ours = re.compile(r"CONVO_?STATE_(.*)", re.IGNORECASE | re.DOTALL).fullmatch
-
-
 def unknown_variables(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Find variables that are named like settings and are not; what is wrong with each, and what to do."""
     known = {each.variable for each in SETTINGS}
     for variable in environ:
-        if variable not in known and (ours := _is_ours(variable)):
-            near = _nearest(ours[1].lower())
+        # The package's name may be misspelled as well, or written as two words.
+        package, _, name = variable.lower().replace("convo_", "convo", 1).partition("_")
+        if variable not in known and get_close_matches(package, ["convostate"], cutoff=0.8):
+            near = _nearest(name)
             advice = f"Rename it to {near.variable}" if near else "Remove it"
             yield f"{variable} is not a known setting and is ignored", advice
 

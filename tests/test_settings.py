@@ -261,6 +261,7 @@ def test_an_unknown_setting_is_an_error_that_suggests_the_nearest(name: str, adv
         ("CONVOSTATE_ACCOUNT_SID", "Rename it to TWILIO_ACCOUNT_SID"),
         ("CONVO_STATE_ON_OUTAGE", "Rename it to CONVOSTATE_ON_OUTAGE"),
         ("Convostate_Max_Waiting", "Rename it to CONVOSTATE_MAX_WAITING"),
+        ("CONVOSATE_PUBLIC_URI", "Rename it to CONVOSTATE_PUBLIC_URL"),
         ("CONVOSTATE_QQQQQQQQ", "Remove it"),
     ],
 )
@@ -277,7 +278,9 @@ def test_a_misspelt_variable_is_logged_once_with_the_nearest_setting_and_without
 def test_the_settings_variables_and_those_of_others_are_not_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    others = dict.fromkeys(["CONVOY_KEYS", "PATH", "TWILIO_PHONE_NUMBER", "_CONVOSTATE_X"], "x")
+    others = dict.fromkeys(
+        ["CONVOY_KEYS", "STATE_PATHS", "PATH", "TWILIO_PHONE_NUMBER", "_CONVOSTATE_X"], "x"
+    )
     Settings.from_environ({**others, **dict.fromkeys(VARIABLES, ""), **LEAST})
 
     assert caplog.records == []

@@ -13,14 +13,13 @@ import inspect
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
+from convostate.frameworks import missing
 from convostate.state import state_from
 
 try:
     from bottle import PluginError, request
 except ModuleNotFoundError as error:
-    raise ModuleNotFoundError(
-        "this adapter needs Bottle: pip install bottle", name="bottle"
-    ) from error
+    raise missing("Bottle") from error
 
 if TYPE_CHECKING:
     from collections.abc import Callable

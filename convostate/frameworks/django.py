@@ -18,6 +18,7 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from convostate.errors import UsageError
+from convostate.frameworks import missing
 from convostate.state import CLOCK_KEY, STATE_KEY
 from convostate.state_view import Backing, StateView
 from convostate.turns import unkept_state
@@ -28,9 +29,7 @@ try:
     from django.contrib.sessions.backends.base import SessionBase
     from django.utils.module_loading import import_string
 except ModuleNotFoundError as error:
-    raise ModuleNotFoundError(
-        "this adapter needs Django: pip install django", name="django"
-    ) from error
+    raise missing("Django") from error
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from convostate.frameworks import missing
 from convostate.state import State, state_from, webhook_from
 from convostate.twilio.webhook import Webhook
 
@@ -19,9 +20,7 @@ try:
     from fastapi import Depends
     from fastapi.requests import HTTPConnection
 except ModuleNotFoundError as error:
-    raise ModuleNotFoundError(
-        "this adapter needs FastAPI: pip install fastapi", name="fastapi"
-    ) from error
+    raise missing("FastAPI") from error
 
 
 async def _state(connection: HTTPConnection) -> State:

@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from convostate.errors import UsageError
+from convostate.frameworks import missing
 from convostate.state import STATE_KEY
 from convostate.state_view import Backing, StateView
 from convostate.turns import unkept_state
@@ -21,9 +22,7 @@ try:
     from flask.json.tag import TaggedJSONSerializer
     from flask.sessions import SessionMixin, session_json_serializer
 except ModuleNotFoundError as error:
-    raise ModuleNotFoundError(
-        "this adapter needs Flask: pip install flask", name="flask"
-    ) from error
+    raise missing("Flask") from error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -13,6 +13,7 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Any
 
+from convostate.frameworks import missing
 from convostate.state import STATE_KEY, state_from
 from convostate.state_view import Backing, StateView
 from convostate.turns import unkept_state
@@ -24,9 +25,7 @@ try:
     from pyramid.settings import asbool
     from zope.interface import implementer
 except ModuleNotFoundError as error:
-    raise ModuleNotFoundError(
-        "this adapter needs Pyramid: pip install pyramid", name="pyramid"
-    ) from error
+    raise missing("Pyramid") from error
 
 if TYPE_CHECKING:
     from pyramid.config import Configurator
