@@ -69,6 +69,20 @@ def test_the_shapes_that_are_kept_are_bounded(monkeypatch: pytest.MonkeyPatch) -
     assert {fields: len(alike) for fields, alike in kept.items()} == {0: 2, 1: 1}
 
 
+def test_o12_a_long_form_is_not_compared_with_the_shapes_and_a_short_one_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compared: list[int] = []
+    kept = {0: [(lambda text: compared.append(len(text)), None)]}
+    monkeypatch.setattr(convostate.twilio.form, "_SHAPES", kept)
+
+    for chars in (100, 8192):
+        assert parse_form(b"Body=" + b"x" * (chars - 5)).is_unknown
+    assert compared == [100, 8192]
+    assert not parse_form(b"Body=" + b"x" * 8188).is_unknown  # so that it is not learned twice
+    assert compared == [100, 8192]
+
+
 def test_a_client_may_call_its_own_parameter_to_and_a_person_may_not() -> None:
     assert status("to=1&MessageSid=SM1") == (403, 403)
     assert status("to=1&To=1") == (403, 403)

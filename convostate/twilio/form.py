@@ -141,9 +141,9 @@ def _shape_of(names: tuple[str, ...]) -> Shape:
 
 # By the number of &: an expression that finds the values of a form with the names of a shape, and the shape.
 _SHAPES: dict[int, list[tuple[Callable[[str], re.Match[str] | None], Shape]]] = {}
-_MOST_SHAPES = (
-    32  # with one number of &; a form with other names is compared with them all in 0.1 ms
-)
+_MOST_SHAPES = 32  # with one number of &
+# Longer forms are read without them: a stranger's would be searched once for each shape, at 10 ns a character.
+_MOST_MATCHED_CHARS = 8192
 
 
 class Form(NamedTuple):
@@ -189,6 +189,9 @@ def parse_form(raw: bytes) -> Form:
     plain = text.replace("+", " ").replace("%2B", "+")
     if "%" in plain and _not_upper(plain):
         _check_lower(text)
+    if len(text) > _MOST_MATCHED_CHARS:
+        _check_length(text)
+        return _read(text, bare_names=False)._replace(is_unknown=False)
     for match, shape in _SHAPES.get(text.count("&"), ()):
         found = match(plain)
         if found is not None:
