@@ -22,7 +22,12 @@ WRITTEN: list[tuple[Any, str]] = [
         datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc),
         "c074323032362d30312d30325430333a30343a30355a",
     ),
+    (
+        datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone(timedelta(minutes=1))),
+        "c07819323032362d30312d30325430333a30343a30352b30303a3031",
+    ),
     (Decimal("1.5"), "c482200f"),
+    (Decimal(0), "c4820000"),
     (None, "f6"),
 ]
 

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 
-from convostate import Keyring, PhonePair, SealError, StateError, StoreError
+from convostate import Keyring, PhonePair, SealError, StateError, StoreError, Webhook
 from convostate.sealing.codec import encode, prefixed
 from convostate.sealing.token import Opened, Sealer, SealingPurpose, conversation_context
+from convostate.state import CLOCK_KEY, WEBHOOK_KEY
 from convostate.stores.base import End, Keep, Leave
-from convostate.turns import Turn, without_store
+from convostate.turns import Turn, unkept_state, without_store
 from tests.served import ACCOUNT, ADA, BOB, KEY, NOW, OTHER_KEY, US
 from tests.turning import (
     COOKIE,
@@ -325,6 +326,18 @@ def test_p9_in_a_cookie_a_calls_data_begins_with_16_bytes_that_name_the_call() -
     name = hashlib.sha256(prefixed(*(part.encode() for part in call))).digest()[:16]
     data = COOKIE.call_sealer.open(outcome.token, conversation_context(PAIR), int(NOW * 1000)).data
     assert data == name + encode({"a": 1})
+
+
+def test_a_state_that_is_not_stored_begins_with_the_webhook_and_lasts_like_one_in_a_cookie() -> (
+    None
+):
+    webhook = Webhook("other", None, {}, "https://example.com/sms")
+    state = unkept_state({WEBHOOK_KEY: webhook, CLOCK_KEY: lambda: NOW})
+
+    assert state is not None
+    assert (state.started_at, state.expires_at) == (moment(NOW), moment(NOW + 4 * HOUR))
+    assert (state.lifetime, state.is_new) == (timedelta(hours=4), True)
+    assert unkept_state({WEBHOOK_KEY: None}) is unkept_state({}) is None
 
 
 def test_a_state_too_large_for_a_cookie_is_refused_by_its_heaviest_keys() -> None:

@@ -99,6 +99,20 @@ def test_w07_the_apps_own_cookies_keep_their_order_and_ours_comes_once() -> None
     assert [cookie.startswith(COOKIE) for cookie in cookies] == [False, False, False, True]
 
 
+@pytest.mark.usefixtures("both_doors")
+@pytest.mark.parametrize(("store", "headers", "warnings"), [
+    ("cookie", [("Set-Cookie", "a=1"), ("X-Name", "b")], 1), ("cookie", [("X-Name", "Set-Cookie")], 0), ("memory", [("Set-Cookie", "a=1")], 0),
+])  # fmt: skip
+def test_w07_that_twilio_may_drop_the_apps_own_cookie_is_logged_once(
+    store: str, headers: Any, warnings: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    middleware = wrapped(answering([b"<Response/>"], [*XML, *headers]), store=store)
+    for _ in range(2):
+        assert serve(middleware, signed()).status == 200
+
+    assert ["one cookie only" in line for line in caplog.messages] == [True] * warnings
+
+
 def test_w08_other_headers_keep_their_order_their_case_and_their_doubles() -> None:
     own = [("content-type", "text/xml; charset=utf-8"), ("X-B", "1"), ("x-a", "\xe9"), ("X-B", "2")]
 
@@ -214,6 +228,12 @@ def test_e17_a_status_without_a_body_may_say_that_there_is_none(status: str, len
     served = serve(app, signed(), outside=False)
 
     assert (served.status, served.cookie != "") == (int(status[:3]), True)
+
+
+def test_e17_the_words_of_a_status_may_hold_what_http_has() -> None:
+    app = wrapped(answering([b"<Response/>"], [*XML], "200 caf\xe9\t\x80"), inside=False)
+
+    assert serve(app, signed(), outside=False).cookie
 
 
 def test_e17_blanks_around_a_value_are_not_sent() -> None:
