@@ -84,7 +84,7 @@ class Suspending(InLoop):
 
     async def begin(self, claim: Claim, cookies: str, now: float) -> Begun | Replay:  # noqa: ARG002
         store: Any = self.store
-        found: Begun | Replay = await store.begin_with(Ring, claim, now)
+        found: Begun | Replay = await store.begin_with(Ring(), claim, now)
         return found
 
     async def commit(self, *args: Any) -> Headers:

@@ -39,8 +39,6 @@ from convostate.stores.base import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from convostate.stores.base import AsyncStore
     from convostate.stores.memory_work import MemoryWork, Work
 
@@ -70,20 +68,19 @@ class _ThreadBell:
 class _Lease:
     """One turn's lease of a conversation, or its place in a queue. Times are `time.monotonic`'s."""
 
-    __slots__ = ("bell", "deferred", "ends", "make_bell", "queue", "wakes")
+    __slots__ = ("bell", "deferred", "ends", "queue", "wakes")
 
-    def __init__(self, make_bell: Callable[[], _Bell]) -> None:
+    def __init__(self, bell: _Bell) -> None:
         self.ends = 0.0
         self.wakes = 0.0  # when it asks again without being woken
-        self.make_bell = make_bell
-        self.bell: _Bell | None = None  # while it is in a queue
-        self.queue: deque[_Lease] | None = None  # that queue
+        self.bell = bell
+        self.queue: deque[_Lease] | None = None  # while it waits
         self.deferred: tuple[str, bytes, float | None] | None = None
 
     def leave_queue(self) -> None:
         if self.queue is not None:
             self.queue.remove(self)
-            self.bell = self.queue = None
+            self.queue = None
 
 
 class _Conversation:
@@ -160,7 +157,6 @@ class _Conversation:
         """Wake the turn that has waited longest, if the conversation is free; or with `always`."""
         first = self.first()
         if first is not None and (self.holder is None or always):
-            assert first.bell is not None
             first.bell.ring()
 
     def release(self, lease: object) -> None:
@@ -210,26 +206,23 @@ class MemoryStore(Store):
 
         class InMemory(InLoop):
             async def begin(self, claim: Claim, cookies: str, now: float) -> Begun | Replay:
-                return await store.begin_with(Ring, claim, now)
+                return await store.begin_with(Ring(), claim, now)
 
         return InMemory(self)
 
     @blocking
     async def begin(self, claim: Claim, cookies: str, now: float) -> Begun | Replay:
         """Wait for the earlier turns, then hold the conversation or find the recorded reply."""
-        return await self.begin_with(_ThreadBell, claim, now)
+        return await self.begin_with(_ThreadBell(), claim, now)
 
-    async def begin_with(
-        self, make_bell: Callable[[], _Bell], claim: Claim, now: float
-    ) -> Begun | Replay:
-        """Begin a turn; it waits with a bell of that kind."""
-        lease, deadline = _Lease(make_bell), time.monotonic() + self._wait_s
+    async def begin_with(self, bell: _Bell, claim: Claim, now: float) -> Begun | Replay:
+        """Begin a turn, which waits for the bell."""
+        lease, deadline = _Lease(bell), time.monotonic() + self._wait_s
         try:
             while True:
                 found = self._ask(claim, lease, now, deadline)
                 if found is not None:
                     return found
-                assert lease.bell is not None
                 await lease.bell.wait(max(0.0, lease.wakes - time.monotonic()))
         except BaseException:
             with self._lock:
@@ -267,7 +260,7 @@ class MemoryStore(Store):
                 queue = kept.queue_of(claim)
                 if len(queue) >= self._max_waiting + (busy_s <= 0):
                     raise too_many_wait()
-                lease.bell, lease.queue = lease.make_bell(), queue
+                lease.queue = queue
                 queue.append(lease)
             elif moment >= deadline:
                 raise waited_too_long()
