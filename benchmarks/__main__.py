@@ -5,48 +5,87 @@ from __future__ import annotations
 import json
 import logging
 import os
+import platform
+import re
+import sys
+import sysconfig
+from datetime import datetime, timezone
+from importlib import import_module
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import click
 
-from benchmarks.cases import CASES, run
-from benchmarks.environment import environment
-from benchmarks.figures import INSTALL, as_json, table
+from benchmarks.figures import INSTALL, Figure, table
 from benchmarks.measure import SCALES
+
+CASES = (
+    "counts", "growth", "times", "served", "contention", "deferred", "redis", "outage", "waiting", "worst", "imports",
+)  # fmt: skip
+PACKAGES = (
+    "convostate", "cryptography", "cbor2", "werkzeug", "flask", "twilio", "redis", "hiredis", "flask_session",
+    "fastapi", "starsessions", "gunicorn", "uvicorn",
+)  # fmt: skip
+FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+def environment() -> dict[str, str]:
+    """Where the figures come from: the machine, and how this Python was compiled, which moves its speed by a third."""
+    options = str(sysconfig.get_config_var("CONFIG_ARGS"))
+    found = [name for name in ("--enable-optimizations", "--with-lto") if name in options]
+    built = " ".join(found) or "no optimizations configured"
+    place = "a distribution's" if sys.base_prefix == "/usr" else "compiled"
+    cpu = Path("/proc/cpuinfo")
+    model = re.search(
+        r"^model name\s*: (.*)$", cpu.read_text() if cpu.exists() else "", re.MULTILINE
+    )
+    return {
+        "date": f"{datetime.now(timezone.utc):%Y-%m-%d}",
+        "python": f"{platform.python_implementation()} {platform.python_version()} "
+        f"({place}, {platform.python_compiler()}, {built})",
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "processor": f"{os.cpu_count()} × {model[1] if model else platform.processor()}",
+        "load": " ".join(f"{load:.2f}" for load in os.getloadavg()),
+        "packages": ", ".join(f"{name} {version(name)}" for name in PACKAGES if find_spec(name)),
+    }
 
 
 @click.command(help=f"{__doc__}\n\nCases: {', '.join(CASES)}; without one, all of them.")
 @click.argument("cases", nargs=-1, type=click.Choice(CASES), metavar="[CASE]...")
-@click.option("--json", "only_json", is_flag=True, help="Print JSON instead of tables.")
-@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw FILE.svg.")
 @click.option("--quick", "scale", flag_value="quick", help="Smaller counts: seconds a case.")
 @click.option("--once", "scale", flag_value="once", help="Tiny counts: does every case run?")
+@click.option("--json", "kept", type=FILE, help="Also write the figures to this file.")
+@click.option("--from", "given", type=FILE, help="Measure nothing: read what --json wrote.")
+@click.option("--plot", type=FILE, help="Also draw the ratios as an SVG.")
 def main(
     cases: tuple[str, ...],
-    only_json: bool,
-    plot: Path | None,
     scale: str | None,
+    kept: Path | None,
+    given: Path | None,
+    plot: Path | None,
 ) -> None:
     """Run the command."""
     if plot is not None and find_spec("matplotlib") is None:
         raise click.UsageError(f"--plot needs matplotlib. Run: {INSTALL}")
     logging.basicConfig(filename=os.devnull)  # log lines are made, and read by nobody
-    where = environment()
-    if not only_json:
-        print("\n".join(f"{name:10} {value}" for name, value in where.items()), flush=True)
-    results = {}
-    for name in cases or CASES:
-        results[name] = run(name, SCALES[scale or "full"])
-        if not only_json:
-            print(f"\n{table(name, results[name])}", flush=True)
-    if only_json:
-        shown = {name: as_json(result) for name, result in results.items()}
-        print(json.dumps({"environment": where, "cases": shown}, ensure_ascii=False, indent=1))
+    where, found = (environment(), {}) if given is None else json.loads(given.read_text())
+    print("\n".join(f"{name:10} {value}" for name, value in where.items()), flush=True)
+    results: dict[str, list[Figure]] = {}
+    for name in cases or tuple(found) or CASES:
+        case: Any = import_module(f"benchmarks.cases.{name}")
+        rows = case.run(SCALES[scale or "full"]) if given is None else found[name]
+        results[name] = [Figure(*row) for row in rows]
+        title = case.__doc__.splitlines()[0]
+        print(f"\n{name}: {title}\n{table(results[name])}", flush=True)
+    if kept is not None:  # a line for each figure
+        text = json.dumps([where, results], ensure_ascii=False)
+        kept.write_text(text.replace("], ", "],\n") + "\n")
     if plot is not None:
         from benchmarks.plot import draw  # noqa: PLC0415  # matplotlib is heavy, and an extra
 
-        draw(results, where, plot)
+        draw([figure for figures in results.values() for figure in figures], where, plot)
 
 
 if __name__ == "__main__":

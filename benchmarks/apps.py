@@ -1,34 +1,39 @@
-"""The app that is measured: it counts the texts of a conversation, in plain WSGI and in Flask.
+"""The apps that are measured: each counts the texts of a conversation and answers with the number.
 
-Bare, it answers the same and keeps nothing. The factories in the cases are here and in `rivals`.
+Bare, an app answers the same and keeps nothing. Those of Flask and FastAPI are in `flask_apps` and
+`fastapi_apps`: what is measured in plain WSGI loads neither.
 """
 
 from __future__ import annotations
 
+import asyncio
+import json
+import os
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+import convostate  # which loads what is used of it: bare apps use nothing
 from benchmarks.webhooks import KEY, KINDS, TOKEN, environ_of
 from benchmarks.worker import Work
-from convostate import ConversationMiddleware, Settings, state_from
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, MutableMapping
 
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
-    from flask import Flask
+
+    from benchmarks.webhooks import Signed
 
 CONTENT_TYPE = "text/xml; charset=utf-8"
+
+
+def settings(**changes: Any) -> convostate.Settings:
+    """The settings of every wrapped app here."""
+    return convostate.Settings(**{"auth_token": TOKEN, "keys": KEY, **changes})
 
 
 def twiml(number: int) -> bytes:
     """The answer to a text."""
     return f"<Response><Message>This is text number {number}</Message></Response>".encode()
-
-
-def bare(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:  # noqa: ARG001
-    """Answer, and keep nothing."""
-    start_response("200 OK", [("Content-Type", CONTENT_TYPE)])
-    return [twiml(2)]
 
 
 def count(state: MutableMapping[Any, Any], filling: str = "") -> int:
@@ -40,57 +45,43 @@ def count(state: MutableMapping[Any, Any], filling: str = "") -> int:
     return number
 
 
-def counting(filling: str = "") -> WSGIApplication:
-    """Make the plain app that counts."""
+def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:  # noqa: ARG001
+    """Answer, and keep nothing."""
+    start_response("200 OK", [("Content-Type", CONTENT_TYPE)])
+    return [twiml(2)]
+
+
+def bare() -> WSGIApplication:
+    """Plain WSGI that keeps nothing."""
+    return answer
+
+
+def plain(filling_bytes: int = 0, **changes: Any) -> WSGIApplication:
+    """Plain WSGI, wrapped with these settings; the state holds so much beside a number."""
+    filling = "table 9 " * (filling_bytes // 8)
 
     def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        number = count(state_from(environ), filling)
+        number = count(convostate.state_from(environ), filling)
         start_response("200 OK", [("Content-Type", CONTENT_TYPE)])
         return [twiml(number)]
 
-    return app
+    return convostate.ConversationMiddleware(app, settings(**changes))
 
 
-def flask_app(answer: Callable[[], int]) -> Flask:
-    """A Flask app whose one view answers with the number that `answer` gives."""
-    from flask import Flask, Response  # noqa: PLC0415  # what is measured in plain WSGI loads no Flask
-
-    app = Flask(__name__)
-
-    @app.post("/sms")
-    def sms() -> Response:
-        return Response(twiml(answer()), content_type=CONTENT_TYPE)
-
-    return app
+def passing(**changes: Any) -> WSGIApplication:
+    """Plain WSGI, wrapped, which asks for no state."""
+    return convostate.ConversationMiddleware(answer, settings(**changes))
 
 
-def settings(**changes: Any) -> Settings:
-    """The settings of every wrapped app here."""
-    return Settings(**{"auth_token": TOKEN, "keys": KEY, **changes})
+def make(app: str, **options: Any) -> Any:
+    """Make an app by its name, such as ``apps.plain``."""
+    module, _, name = app.rpartition(".")
+    return getattr(import_module(f"benchmarks.{module}"), name)(**options)
 
 
-def make(app: str, filling_bytes: int = 0, **changes: Any) -> WSGIApplication:
-    """Make one of the apps.
-
-    Args:
-        app: ``bare``, ``flask``, ``wrapped``, ``flask wrapped``, or ``passing``: wrapped, and
-            asks for no state.
-        filling_bytes: What the state holds beside a number.
-        **changes: Settings of a wrapped app.
-    """
-    if app == "bare":
-        return bare
-    if app == "flask":
-        return flask_app(lambda: 2)
-    filling = "table 9 " * (filling_bytes // 8)
-    if app == "flask wrapped":
-        from flask import request  # noqa: PLC0415
-
-        flask = flask_app(lambda: count(state_from(request.environ), filling))
-        flask.wsgi_app = ConversationMiddleware(flask.wsgi_app, settings(**changes))  # type: ignore[method-assign]  # as Flask documents it
-        return flask
-    inside = bare if app == "passing" else counting(filling)
-    return ConversationMiddleware(inside, settings(**changes))
+def served() -> Any:
+    """The app that a web server serves: its name and options are in a variable of the environment."""
+    return make(**json.loads(os.environ["BENCHMARKS_APP"]))
 
 
 def serve(app: WSGIApplication, environ: WSGIEnvironment) -> tuple[str, list[tuple[str, str]]]:
@@ -104,48 +95,73 @@ def serve(app: WSGIApplication, environ: WSGIEnvironment) -> tuple[str, list[tup
     return said[0], said[1]
 
 
-def cookie_from(headers: list[tuple[str, str]]) -> str:
+def serving(app: Any) -> Callable[[WSGIEnvironment], tuple[str, list[tuple[str, str]]]]:
+    """What asks an app, WSGI or ASGI; an ASGI app on one event loop."""
+    if not hasattr(app, "add_middleware"):
+        return lambda environ: serve(app, environ)
+    from tests.asgi_served import Sent, receiving, scope_of  # noqa: PLC0415
+
+    loop = asyncio.new_event_loop()
+
+    def ask(environ: WSGIEnvironment) -> tuple[str, list[tuple[str, str]]]:
+        scope, body = scope_of(environ)
+        sent = Sent()
+        loop.run_until_complete(app(scope, receiving(body), sent))
+        return str(sent.status), [(name.decode(), value.decode()) for name, value in sent.headers]
+
+    return ask
+
+
+def cookie_from(headers: Iterable[tuple[str, str]]) -> str:
     """What a client sends back of an answer's cookies."""
     cookies = [value.partition(";")[0] for name, value in headers if name.lower() == "set-cookie"]
     return "; ".join(cookies)
 
 
-def answering(app: WSGIApplication, kind: str = "sms", people: int = 200, **more: str) -> Work:
-    """Make a contender of an app: each call is one webhook of a running conversation.
+def contender(
+    app: str, kind: str = "sms", people: int = 50, fields: int = 0, **options: Any
+) -> Work:
+    """The factory of the apps above: each call is one webhook of a running conversation.
 
     Args:
-        app: The app. If it sets a cookie, all calls are of one conversation and bring it.
+        app: Its name.
         kind: ``sms``, ``whatsapp`` or ``json``.
         people: How many conversations there are; the calls go round them.
-        **more: Parameters of an SMS beside the usual ones.
+        fields: Parameters of an SMS beside the usual ones.
+        **options: Of the app.
 
     Raises:
         RuntimeError: The app does not answer 200.
     """
-    webhook = KINDS[kind]
-    cookie = ""
+    more = {f"Field{index}": "value" for index in range(fields)}
+    ask = serving(make(app, **options))
+
+    def text(person: int, cookie: str = "") -> WSGIEnvironment:
+        return environ_of(KINDS[kind](person, **more), cookie)
+
+    cookies = []
     for person in range(people):
-        status, headers = serve(app, environ_of(webhook(person, **more)))
+        status, headers = ask(text(person))
         if not status.startswith("200"):
             raise RuntimeError(f"the app answered {status}")
-        cookie = cookie_from(headers)
-        if cookie:
-            people, first = 1, person
-            break
-    else:
-        first = 0
-
-    def inputs(calls: int) -> list[dict[str, Any]]:
-        return [
-            environ_of(webhook(first + index % people, **more), cookie) for index in range(calls)
-        ]
-
-    return Work(inputs, lambda environ: serve(app, environ))
+        cookies.append(cookie_from(headers))
+    return Work(
+        lambda calls: [text(index % people, cookies[index % people]) for index in range(calls)], ask
+    )
 
 
-def contender(
-    app: str, kind: str = "sms", people: int = 200, fields: int = 0, **options: Any
-) -> Work:
-    """The factory of the apps above; see `make` and `answering`."""
-    more = {f"Field{index}": "value" for index in range(fields)}
-    return answering(make(app, **options), kind, people, **more)
+def validator(kind: str = "sms") -> Work:
+    """RequestValidator alone: one call is one `validate`; the parameters are already parsed."""
+    from twilio.request_validator import RequestValidator  # noqa: PLC0415
+
+    checker = RequestValidator(TOKEN)
+
+    def arguments(hook: Signed) -> tuple[str, dict[str, str] | str, str]:
+        return hook.url, hook.body.decode() if kind == "json" else hook.params, hook.signature
+
+    def inputs(calls: int) -> list[tuple[str, dict[str, str] | str, str]]:
+        return [arguments(KINDS[kind](1)) for _ in range(calls)]
+
+    if not checker.validate(*inputs(1)[0]):
+        raise RuntimeError("RequestValidator refuses the request")
+    return Work(inputs, lambda item: checker.validate(*item))

@@ -69,21 +69,26 @@ def footprint(
     Returns:
         The footprint, and the instructions of each function with those of what it calls.
     """
-    parts = [] if not functions else ["__main__:nothing", *functions]
-    few, many, *each = collected(
-        contender, (calls,), (3 * calls,), *((calls, part) for part in parts)
-    )
+    parts = ["__main__:nothing", *functions] if functions else []
+    asked = [(calls,), (3 * calls,), *((calls, part) for part in parts)]
+    few, many, *each = collected(contender, *asked)
     whole = many._replace(instructions=(many.instructions - few.instructions) / (2 * calls))
     return whole, [(one.instructions - each[0].instructions) / calls for one in each[1:]]
 
 
 def collected(contender: Contender, *asked: tuple[Any, ...]) -> list[Footprint]:
-    """What callgrind counts in a warm process, for each request to `collect`."""
+    """What callgrind counts in a warm process, for each request to `collect`.
+
+    Raises:
+        ModuleNotFoundError: The contender lacks a package.
+    """
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, "out")
         options = ("instr-atstart=no", "collect-atstart=no", "dump-instr=yes", "compress-pos=no")
         words = ["valgrind", "-q", "--tool=callgrind", f"--callgrind-out-file={out}"]
         with Process(contender, *words, *(f"--{option}" for option in options)) as process:
+            if process.missing:
+                raise ModuleNotFoundError(name=process.missing)
             process.ask("cpu", WARM)
             for each in asked:
                 process.ask("collect", *each)

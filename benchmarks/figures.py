@@ -3,37 +3,48 @@
 from __future__ import annotations
 
 from statistics import median
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 INSTALL = 'pip install -e ".[bench]"'
-_VERDICT = {None: "", True: "within", False: "OVER"}
 
 
 class Figure(NamedTuple):
-    """One number of the table."""
+    """One number of the table.
+
+    Attributes:
+        label: What it is, unique within its case.
+        value: The median of the repetitions.
+        unit: Of the numbers.
+        low: The lowest of the repetitions.
+        high: The highest.
+        bound: What the value must not exceed.
+        missing: Why it could not be measured; the numbers are then 0.
+    """
 
     label: str
-    value: float  # the median of the repetitions
+    value: float
     unit: str
     low: float
     high: float
-    bound: float | None = None  # what it must not exceed
-    missing: str = ""  # why it could not be measured; the numbers are then 0
+    bound: float | None = None
+    missing: str = ""
 
     @property
     def within(self) -> bool | None:
-        """Whether the bound is met; None if there is none."""
+        """Whether the bound is met; None without one."""
         return None if self.bound is None or self.missing else self.value <= self.bound
 
-
-class Result(NamedTuple):
-    """The title of a case and its figures, in the order of the table."""
-
-    title: str
-    figures: list[Figure]
+    def __str__(self) -> str:
+        if self.missing:
+            return self.missing
+        low, high = _number(self.low), _number(self.high)
+        spread = f"{low} to {high}" if low != high else ""
+        held = "" if self.bound is None else f"bound {_number(self.bound)}"
+        verdict = {None: "", True: ": within", False: ": OVER"}[self.within]
+        return f"{_number(self.value):>9} {self.unit:6} {spread:22}{held}{verdict}".rstrip()
 
 
 def spread(label: str, values: Sequence[float], unit: str, bound: float | None = None) -> Figure:
@@ -72,35 +83,13 @@ def percentile(values: Iterable[float], percent: float) -> float:
     return ordered[max(0, -int(-len(ordered) * percent // 100) - 1)]
 
 
-def table(name: str, result: Result) -> str:
-    """One result as text."""
-    width = max(len(figure.label) for figure in result.figures)
-    lines = [f"  {figure.label:{width}}  {_value(figure)}".rstrip() for figure in result.figures]
-    return "\n".join([f"{name}: {result.title}", *lines])
-
-
-def _value(figure: Figure) -> str:
-    if figure.missing:
-        return figure.missing
-    text = f"{_number(figure.value):>9} {figure.unit:6} {_range(figure):22}"
-    return (
-        text
-        if figure.bound is None
-        else f"{text} bound {_number(figure.bound)}: {_VERDICT[figure.within]}"
-    )
-
-
-def _range(figure: Figure) -> str:
-    return f"{_number(figure.low)} to {_number(figure.high)}" if figure.low != figure.high else ""
+def table(figures: Sequence[Figure]) -> str:
+    """Figures as text."""
+    width = max(len(figure.label) for figure in figures)
+    return "\n".join(f"  {figure.label:{width}}  {figure}" for figure in figures)
 
 
 def _number(value: float) -> str:
     if value == int(value) or abs(value) >= 1000:
         return f"{value:,.0f}"
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
-
-
-def as_json(result: Result) -> dict[str, Any]:
-    """One result for programs."""
-    figures = [{**figure._asdict(), "within": figure.within} for figure in result.figures]
-    return {"title": result.title, "figures": figures}

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 FASTEST = 0.02
-APP, FLASK, RIVAL = ("benchmarks.apps:contender",) * 2 + ("benchmarks.rivals:contender",)
 
 
 class Scale(NamedTuple):
@@ -32,19 +31,19 @@ class Scale(NamedTuple):
     repeats: int  # fresh processes of each contender
     chunks: int  # of each process
     calls: int  # in a chunk
-    served: int  # webhooks that a web server answers in a chunk
+    served: int  # webhooks that a web server answers in a repetition
     writers: int  # at once on one conversation
     turns: int  # of each writer
-    waiting: int  # texts that wait for one conversation in memory
+    waiting: int  # texts that wait for one conversation
     conversations: int  # on one Redis, and in memory
     growth: int  # what settings and parameters are multiplied with
     answer_s: float  # that an answer to a deferred text takes
 
 
 SCALES = {
-    "full": Scale(5, 200, 20, 500, 64, 20, 256, 50_000, 100, 60),
-    "quick": Scale(3, 60, 20, 200, 64, 5, 256, 10_000, 100, 20),
-    "once": Scale(1, 1, 2, 10, 2, 1, 2, 20, 2, 2),
+    "full": Scale(5, 200, 20, 2500, 64, 20, 256, 50_000, 100, 60),
+    "quick": Scale(3, 60, 20, 1000, 64, 20, 256, 10_000, 100, 20),
+    "once": Scale(1, 1, 2, 10, 4, 1, 4, 20, 2, 2),
 }
 
 
@@ -53,13 +52,13 @@ class Contender(NamedTuple):
 
     Attributes:
         label: For the table, unique within a comparison.
+        options: The factory's keyword arguments, as JSON can carry them.
         factory: ``module:function``, called in the fresh process; returns a `Work`.
-        options: The function's keyword arguments, as JSON can carry them.
     """
 
     label: str
-    factory: str
     options: Mapping[str, Any] = {}
+    factory: str = "benchmarks.apps:contender"
 
 
 class Process:
@@ -74,7 +73,7 @@ class Process:
     """
 
     def __init__(self, contender: Contender, *under: str) -> None:
-        words = [contender.factory, json.dumps(dict(contender.options))]
+        words = [contender.factory, json.dumps(contender.options)]
         self._process = subprocess.Popen(
             [*under, sys.executable, "-m", "benchmarks.worker", *words],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
@@ -123,16 +122,12 @@ def compare(
     missing: dict[str, str] = {}
     for _ in range(scale.repeats):
         with ExitStack() as stack:
-            processes = {
-                contender.label: stack.enter_context(Process(contender)) for contender in contenders
-            }
-            missing |= {label: one.missing for label, one in processes.items() if one.missing}
-            chunks: dict[str, list[float]] = {
-                label: [] for label in processes if label not in missing
-            }
+            running = {one.label: stack.enter_context(Process(one)) for one in contenders}
+            missing |= {label: one.missing for label, one in running.items() if one.missing}
+            chunks: dict[str, list[float]] = {one: [] for one in running if one not in missing}
             for _ in range(scale.chunks):
                 for label, times in chunks.items():
-                    times.append(fmean(processes[label].ask(clock, scale.calls)))
+                    times.append(fmean(running[label].ask(clock, scale.calls)))
         for label, times in chunks.items():
             us.setdefault(label, []).append(fastest(times))
     return us, missing

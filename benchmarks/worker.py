@@ -15,16 +15,14 @@ import json
 import logging
 import os
 import sys
-from functools import reduce
+from functools import partial, reduce
 from importlib import import_module
 from pathlib import Path
 from time import perf_counter_ns, thread_time_ns
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-CLOCKS = {"cpu": thread_time_ns, "wall": perf_counter_ns}
+    from collections.abc import Callable, Sequence
 
 
 class Work(NamedTuple):
@@ -39,19 +37,7 @@ class Work(NamedTuple):
     call: Callable[[Any], object]
 
 
-def build(factory: str, options: Mapping[str, Any]) -> Work | str:
-    """Make a contender, or give the import name of the package that it lacks."""
-    module, _, function = factory.partition(":")
-    try:
-        work: Work = getattr(import_module(module), function)(**options)
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.startswith(("benchmarks", "convostate")):
-            raise
-        return error.name
-    return work
-
-
-def time_us(work: Work, clock: Callable[[], int], calls: int) -> list[float]:
+def time_us(clock: Callable[[], int], work: Work, calls: int) -> list[float]:
     """Time each of some calls, in µs."""
     times = []
     call = work.call
@@ -62,23 +48,16 @@ def time_us(work: Work, clock: Callable[[], int], calls: int) -> list[float]:
     return times
 
 
-def crossed(work: Work, calls: int) -> dict[str, float]:
-    """Count what calls run of the package.
-
-    Returns:
-        functions: Distinct ones.
-        files: That these are in.
-        calls: Python calls of them in one call of the work.
-        lines: Of all files of the package that the process has loaded.
-    """
+def crossed(work: Work, calls: int) -> dict[str, int]:
+    """Count the distinct functions of the package that calls run, their files, and the lines that are loaded."""
     import convostate  # noqa: PLC0415  # a rival's process need not have it
 
     package = str(Path(convostate.__file__).parent)
-    seen: list[Any] = []
+    seen = set()
 
     def look(frame: Any, event: str, _: object) -> None:
         if event == "call" and frame.f_code.co_filename.startswith(package):
-            seen.append(frame.f_code)
+            seen.add(frame.f_code)
 
     for item in work.inputs(calls):
         sys.setprofile(look)
@@ -90,9 +69,8 @@ def crossed(work: Work, calls: int) -> dict[str, float]:
         if name.partition(".")[0] == "convostate" and module.__file__
     ]
     return {
-        "functions": len(set(seen)),
+        "functions": len(seen),
         "files": len({code.co_filename for code in seen}),
-        "calls": len(seen) / calls,
         "lines": sum(len(path.read_bytes().splitlines()) for path in loaded),
     }
 
@@ -123,28 +101,32 @@ def nothing() -> None:
     """What counting a function costs by itself."""
 
 
-ANSWERS: dict[str, Callable[..., object]] = {"crossed": crossed, "collect": collect}
+ANSWERS: dict[str, Callable[..., object]] = {
+    "cpu": partial(time_us, thread_time_ns),
+    "wall": partial(time_us, perf_counter_ns),
+    "crossed": crossed,
+    "collect": collect,
+}
 
 
-def main() -> None:
-    """Answer the lines of standard input."""
+def main(factory: str, options: str) -> None:
+    """Make the contender, then answer the lines of standard input."""
     logging.basicConfig(filename=os.devnull)  # log lines are made, and read by nobody
-    work = build(sys.argv[1], json.loads(sys.argv[2]))
-    if isinstance(work, str):
-        print(json.dumps({"missing": work}), flush=True)
+    module, _, function = factory.partition(":")
+    try:
+        work: Work = getattr(import_module(module), function)(**json.loads(options))
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith(("benchmarks", "convostate")):
+            raise
+        print(json.dumps({"missing": error.name}), flush=True)
         return
     print(json.dumps({}), flush=True)
     gc.collect()
     gc.freeze()
     for line in sys.stdin:
-        what, calls, *more = json.loads(line)
-        answer: object
-        if what in CLOCKS:
-            answer = time_us(work, CLOCKS[what], calls)
-        else:
-            answer = ANSWERS[what](work, calls, *more)
-        print(json.dumps(answer), flush=True)
+        what, *asked = json.loads(line)
+        print(json.dumps(ANSWERS[what](work, *asked)), flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

@@ -7,12 +7,11 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from benchmarks import callgrind
-from benchmarks.cases import CASES
+from benchmarks.__main__ import CASES
 from benchmarks.figures import Figure, counted, percentile, spread
 from benchmarks.measure import SCALES, Contender, Process, compare, fastest
 
@@ -40,32 +39,41 @@ def benchmarks(*arguments: str) -> subprocess.Popen[str]:
 
 
 @pytest.fixture(scope="module")
-def cases() -> dict[str, Any]:
+def run(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The files of two runs, which have all cases together."""
     halves = [WAITING, [name for name in CASES if name not in WAITING]]
-    running = [benchmarks("--json", *half) for half in halves]
-    found: dict[str, Any] = {}
-    said = [process.communicate() for process in running]
-    for process, (out, err) in zip(running, said, strict=True):
+    files = [tmp_path_factory.mktemp("run") / "run.json" for _ in halves]
+    running = [
+        benchmarks("--json", str(file), *half) for file, half in zip(files, halves, strict=True)
+    ]
+    for process in running:
+        _, err = process.communicate()
         assert process.returncode == 0, err
-        found |= json.loads(out)["cases"]
-    return found
+    return files
 
 
-def figures_of(cases: dict[str, Any], *names: str) -> dict[str, Any]:
-    return {figure["label"]: figure for name in names or cases for figure in cases[name]["figures"]}
+@pytest.fixture(scope="module")
+def cases(run: list[Path]) -> dict[str, list[Figure]]:
+    read = [json.loads(file.read_text())[1] for file in run]
+    return {name: [Figure(*row) for row in rows] for each in read for name, rows in each.items()}
 
 
-def test_every_case_gives_figures(cases: dict[str, Any]) -> None:
+def figures_of(cases: dict[str, list[Figure]], *names: str) -> dict[str, Figure]:
+    return {figure.label: figure for name in names or cases for figure in cases[name]}
+
+
+def test_every_case_gives_figures(cases: dict[str, list[Figure]]) -> None:
     assert set(cases) == set(CASES)
-    assert all(case["figures"] for case in cases.values())
-    assert all(
-        figure["missing"] or figure["unit"] or figure["value"] >= 0
-        for figure in figures_of(cases).values()
-    )
+    for figures in cases.values():
+        assert figures
+        assert len({figure.label for figure in figures}) == len(figures)
+        assert all(figure.low <= figure.value <= figure.high for figure in figures)
 
 
-def test_what_is_not_installed_is_a_row_that_says_what_to_install(cases: dict[str, Any]) -> None:
-    said = {figure["missing"] for figure in figures_of(cases).values()} - {""}
+def test_what_is_not_installed_is_a_row_that_says_what_to_install(
+    cases: dict[str, list[Figure]],
+) -> None:
+    said = {figure.missing for figure in figures_of(cases).values()} - {""}
     packages = {name for name in RIVALS_OF_THE_BENCH_EXTRA if find_spec(name) is None}
     lacking = {f'not installed ({name}): pip install -e ".[bench]"' for name in packages}
     assert said == lacking | ({callgrind.lacks()} - {""})
@@ -77,21 +85,19 @@ def test_valgrind_is_named_if_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> 
     assert callgrind.lacks() == "not installed: apt-get install valgrind"
 
 
-def test_what_redis_mode_must_count_is_right_in_a_tiny_run_too(cases: dict[str, Any]) -> None:
-    assert figures_of(cases, "redis")["convostate, Redis: EVALSHA a turn"]["value"] == 2
-    for label, figure in figures_of(cases, "contention").items():
-        if label.endswith(("lost", "doubled", "not answered 200")):
-            assert figure["value"] == 0, figure
-    for label, figure in figures_of(cases, "deferred").items():
-        if label.endswith("not answered in the end"):
-            assert figure["value"] == 0, figure
+def test_what_must_be_right_is_right_in_a_tiny_run_too(cases: dict[str, list[Figure]]) -> None:
+    assert figures_of(cases, "redis")["reads of its socket a turn"].value == 2
+    counts = [figure for figure in figures_of(cases).values() if figure.bound == 0]
+    assert len(counts) == 3 * 4 + 2  # three ways to write at once, two to answer later
+    for figure in counts:
+        assert figure.value == 0 or figure.label.endswith("overtaken"), figure
 
 
-def test_what_a_turn_crosses_is_counted(cases: dict[str, Any]) -> None:
-    crossed = figures_of(cases, "crossing")
+def test_what_a_turn_crosses_is_counted(cases: dict[str, list[Figure]]) -> None:
+    crossed = figures_of(cases, "counts")
     for turn in ("cookie turn", "Redis turn"):
         functions, files, lines = (
-            crossed[f"{turn}: {what}"]["value"] for what in ("functions", "files", "lines loaded")
+            crossed[f"{turn}: {what}"].value for what in ("functions", "files", "lines loaded")
         )
         assert 10 < files < functions < lines
 
@@ -99,15 +105,15 @@ def test_what_a_turn_crosses_is_counted(cases: dict[str, Any]) -> None:
 def test_a_contender_runs_in_a_process_of_its_own() -> None:
     us, missing = compare(
         [
-            Contender("ours", "benchmarks.apps:contender", {"app": "wrapped"}),
-            Contender("theirs", "no_such_package.module:contender"),
+            Contender("ours", {"app": "apps.plain"}),
+            Contender("theirs", {}, "no_such_package.module:contender"),
         ],
         SCALES["once"],
     )
     assert [len(times) for times in us.values()] == [1]
     assert missing == {"theirs": "no_such_package"}
     with pytest.raises(RuntimeError, match="ended early"):
-        Process(Contender("broken", "benchmarks.no_such_module:contender"))
+        Process(Contender("broken", {}, "benchmarks.no_such_module:contender"))
 
 
 def test_callgrinds_lines_are_read_without_what_was_called(tmp_path: Path) -> None:
@@ -118,29 +124,29 @@ def test_callgrinds_lines_are_read_without_what_was_called(tmp_path: Path) -> No
 
 
 def test_a_stage_is_a_part_of_the_turn_and_counted_without_what_counts_it(
-    cases: dict[str, Any],
+    cases: dict[str, list[Figure]],
 ) -> None:
-    k = {label: each["value"] for label, each in figures_of(cases, "footprint").items()}
     if callgrind.lacks():
-        assert k == {"instructions, code touched": 0}
-    else:
-        proof, form = (
-            k["of a cookie turn: the whole proof"],
-            k["of a cookie turn: parsing the form"],
-        )
-        assert 0 < form < proof < k["cookie turn over the bare app: instructions"]
+        return
+    k = {label: each.value for label, each in figures_of(cases, "counts").items()}
+    for turn in ("cookie", "Redis"):
+        names = ("parsing the form", "the proof", "all")
+        form, proof, whole = (k[f"of a {turn} turn: {name}"] for name in names)
+        assert 0 < form < proof < whole
+        assert k[f"of a {turn} turn: the middleware itself"] > 0
 
 
-def test_a_plot_is_drawn_or_the_package_for_it_is_named(tmp_path: Path) -> None:
+def test_a_run_that_is_kept_is_shown_and_drawn_again(run: list[Path], tmp_path: Path) -> None:
     drawn = tmp_path / "cost.svg"
-    process = benchmarks("flask", f"--plot={drawn}")
-    _, err = process.communicate()
+    process = benchmarks("--from", str(run[1]), "times", f"--plot={drawn}")
+    out, err = process.communicate()
     if find_spec("matplotlib") is None:
         assert process.returncode == 2
         assert err.endswith('pip install -e ".[bench]"\n')
     else:
         assert process.returncode == 0, err
-        assert drawn.read_text(encoding="utf-8").lstrip().startswith("<?xml")
+        assert "SMS, 20 fields: cookie ÷ RequestValidator" in out
+        assert "cookie ÷ RequestValidator" in drawn.read_text(encoding="utf-8")
 
 
 def test_a_figure_is_compared_with_its_bound() -> None:

@@ -1,4 +1,4 @@
-"""Answers that take a minute: how many one worker process makes at once, and what webhooks take meanwhile.
+"""Answers that take a minute: how many one worker process makes at once on Redis, and what webhooks take meanwhile.
 
 A worker is `convostate work`; its function waits as for a language model, and nothing is sent. An answer
 runs while its conversation has a worker's lease, so that is counted at the Redis.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -18,7 +19,7 @@ from time import monotonic, perf_counter
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.apps import bare, serve, settings
+from benchmarks.apps import answer, serve, settings
 from benchmarks.figures import Figure, counted, percentile
 from benchmarks.measure import ROOT
 from benchmarks.webhooks import KEY, PATH, TOKEN, environ_of, sms
@@ -33,37 +34,34 @@ if TYPE_CHECKING:
     from benchmarks.measure import Scale
     from tests.redis_servers import RedisServer
 
-TITLE = "deferred texts in one worker process, on Redis"
 AT_ONCE = {"threads": 200, "event loop": 5000}
 BOUND_MIB = 512
 BOUND_MS = 50  # p99
 PATIENCE_S = 60  # beside the time of an answer
 
 
-def worker(kind: str, seconds: float) -> Any:
+def worker(kind: str, seconds: float) -> Conversations | AsyncConversations:
     """What `convostate work` is given: each answer takes so long."""
-    if kind == "threads":
-        client: Any = SimpleNamespace(messages=SimpleNamespace(create=lambda **_: None))
-        conversations: Any = Conversations(client=client)
 
-        def answer(turn: Answering) -> None:
-            threading.Event().wait(seconds)
-            turn.reply("done")
-
-        conversations.answers(answer)
-        return conversations
-
-    async def create(**_: Any) -> None: ...
-
-    client = SimpleNamespace(messages=SimpleNamespace(create_async=create))
-    conversations = AsyncConversations(client=client)
+    def answer_in_thread(turn: Answering) -> None:
+        threading.Event().wait(seconds)
+        turn.reply("done")
 
     async def answer_in_loop(turn: Answering) -> None:
         await asyncio.sleep(seconds)
         turn.reply("done")
 
-    conversations.answers(answer_in_loop)
-    return conversations
+    async def create(**_: Any) -> None: ...
+
+    messages = SimpleNamespace(create=lambda **_: None, create_async=create)
+    client: Any = SimpleNamespace(messages=messages)
+    if kind == "threads":
+        threaded = Conversations(client=client)
+        threaded.answers(answer_in_thread)
+        return threaded
+    looped = AsyncConversations(client=client)
+    looped.answers(answer_in_loop)
+    return looped
 
 
 if "BENCHMARKS_WORKER" in os.environ:
@@ -82,7 +80,7 @@ def _measure(kind: str, most: int, scale: Scale) -> Iterator[Figure]:
 
         def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
             owner.answer_later(environ)
-            return bare(environ, start_response)
+            return answer(environ, start_response)
 
         wrapped = ConversationMiddleware(app, owner.settings, store=owner.store)
 
@@ -106,7 +104,8 @@ def _measure(kind: str, most: int, scale: Scale) -> Iterator[Figure]:
             kept = _wait(
                 lambda: texts - _keys(server, "m"), texts, PATIENCE_S + rounds * scale.answer_s
             )
-            peak = _peak_mib(process.pid)
+            status = Path(f"/proc/{process.pid}/status").read_text(encoding="ascii")
+            peak = int(re.findall(r"VmHWM:\s*(\d+) kB", status)[0]) / 1024  # resident; on Linux
     yield counted(f"{kind}: answers at once", running)
     yield counted(f"{kind}: not answered in the end", texts - kept, "", 0)
     yield counted(f"{kind}: most memory of the process", peak, "MiB", BOUND_MIB)
@@ -146,9 +145,3 @@ def _wait(count: Callable[[], int], wanted: int, patience_s: float) -> int:
         pause.wait(0.05)
         most = max(most, count())
     return most
-
-
-def _peak_mib(pid: int) -> float:
-    """The most resident memory that a process has had; on Linux."""
-    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    return next(int(line.split()[1]) for line in status.splitlines() if "VmHWM" in line) / 1024

@@ -1,4 +1,4 @@
-"""How a turn grows with what is configured, what is sent and what is kept: nothing superlinear."""
+"""What a text runs more if there is more of one thing: nothing superlinear (callgrind, plain app, cookie)."""
 
 from __future__ import annotations
 
@@ -17,36 +17,27 @@ if TYPE_CHECKING:
 
     from benchmarks.measure import Scale
 
-TITLE = "what a text runs more if there is more of one thing, in instructions (plain app, cookie)"
 TIMES = 10
 BOUND = 12  # × what a tenth of it takes: in proportion, but for noise of Python's own
-NAMES = (
-    "accounts",
-    "tokens of one account",
-    "keys",
-    "patterns of paths",
-    "parameters",
-    "× 25 bytes of state",
-)
 
 
-def more_of(n: int) -> list[dict[str, Any]]:
-    """The app's options, in the order of `NAMES`."""
+def more_of(n: int) -> dict[str, dict[str, Any]]:
+    """The app's options with so much of each thing."""
     accounts = {f"AC{number:032x}": f"{TOKEN}{number}" for number in range(2, n + 1)}
-    return [
-        {"auth_token": None, "account_tokens": accounts | {ACCOUNT: TOKEN}},
-        {"auth_tokens": [f"{TOKEN}{number}" for number in range(n)]},
-        {"keys": [Keyring.generate() for _ in range(n)]},
-        {"paths": [*(f"/{number}/*" for number in range(n)), "/sms"]},
-        {"fields": n},
-        {"filling_bytes": 25 * n},
-    ]
+    return {
+        f"{n} accounts": {"auth_token": None, "account_tokens": accounts | {ACCOUNT: TOKEN}},
+        f"{n} tokens of one account": {"auth_tokens": [f"{TOKEN}{number}" for number in range(n)]},
+        f"{n} keys": {"keys": [Keyring.generate() for _ in range(n)]},
+        f"{n} patterns of paths": {"paths": [*(f"/{number}/*" for number in range(n)), "/sms"]},
+        f"{n} parameters": {"fields": n},
+        f"{25 * n} bytes of state": {"filling_bytes": 25 * n},
+    }
 
 
 def contender(amounts: Sequence[int]) -> Work:
     """All apps in one process: each list of inputs is the next one's, which is warm."""
-    options = [{}, {}, *(each for amount in amounts for each in more_of(amount))]
-    works = iter([apps.contender("wrapped", **each) for each in options])
+    options = [{}, {}, *(each for amount in amounts for each in more_of(amount).values())]
+    works = iter([apps.contender("apps.plain", **each) for each in options])
 
     def inputs(calls: int) -> list[tuple[Work, Any]]:
         work = next(works)
@@ -63,11 +54,12 @@ def run(scale: Scale) -> Iterator[Figure]:
         yield absent("instructions", why)
         return
     amounts = [max(1, scale.growth // TIMES), scale.growth]
-    all_apps = Contender("growth", "benchmarks.cases.growth:contender", {"amounts": amounts})
-    found = collected(all_apps, *[(scale.calls,)] * (1 + 2 * len(NAMES)))
-    usual_k, *each_k = (each.instructions / scale.calls / 1000 for each in found)
+    few, many = (list(more_of(amount)) for amount in amounts)
+    every = Contender("growth", {"amounts": amounts}, f"{__name__}:contender")
+    found = collected(every, *[(scale.calls,)] * (1 + 2 * len(few)))
+    usual_k, *k = (each.instructions / scale.calls / 1000 for each in found)
     yield counted("the usual text", usual_k, "k")
-    for name, few_k, many_k in zip(NAMES, each_k, each_k[len(NAMES) :], strict=False):
-        few, many = few_k - usual_k, many_k - usual_k
-        yield counted(f"{amounts[0]} {name}", few, "k more")
-        yield counted(f"{amounts[1]} {name}", many, "k more", max(BOUND * few, usual_k / 20))
+    for place, (less, more) in enumerate(zip(few, many, strict=True)):
+        less_k, more_k = k[place] - usual_k, k[len(few) + place] - usual_k
+        yield counted(less, less_k, "k more")
+        yield counted(more, more_k, "k more", max(BOUND * less_k, usual_k / 20))
