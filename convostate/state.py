@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from convostate.errors import ConvostateError, SealError, StateError, StoreError, UsageError
@@ -41,6 +42,23 @@ class Session(dict[Any, Any]):
             StateError: An item cannot be stored.
         """
         raise NotImplementedError
+
+
+def _written(method: Callable[..., Any]) -> Callable[..., Any]:
+    """A method of `dict` that writes, called on the items of a State and on those of its session."""
+
+    @wraps(method)
+    def write(self: State, *args: Any) -> Any:
+        if self.locked is not None:
+            # A new one each time: an error that is raised twice keeps the tracebacks of both.
+            raise type(self.locked)(*self.locked.args)
+        self.touched = True
+        result = method(self, *args)
+        if self.session is not None:
+            method(self.session, *args)
+        return result
+
+    return write
 
 
 class State(dict[Any, Any]):
@@ -204,50 +222,22 @@ class State(dict[Any, Any]):
             lost=self.lost,
         )
 
-    def _touch(self) -> None:
-        if self.locked is not None:
-            # A new one each time: an error that is raised twice keeps the tracebacks of both.
-            raise type(self.locked)(*self.locked.args)
-        self.touched = True
+    __setitem__ = _written(dict.__setitem__)
+    __delitem__ = _written(dict.__delitem__)
+    clear = _written(dict.clear)
+    pop = _written(dict.pop)
+    popitem = _written(dict.popitem)
+    setdefault = _written(dict.setdefault)
+    _update = _written(dict.update)
+    _touch = _written(lambda _items: None)
 
-    def _write(self, method: Callable[..., Any], *args: Any) -> Any:
-        """Call a method of `dict` on the items, and on those of the session."""
-        self._touch()
-        result = method(self, *args)
-        if self.session is not None:
-            method(self.session, *args)
-        return result
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        self._write(dict.__setitem__, key, value)
-
-    def __delitem__(self, key: Any) -> None:
-        self._write(dict.__delitem__, key)
+    def update(self, *args: Any, **items: Any) -> None:
+        """As `dict.update`."""
+        self._update(dict(*args, **items))
 
     def __ior__(self, other: Any) -> State:  # type: ignore[misc]  # dict's own has two overloads
         self.update(other)
         return self
-
-    def clear(self) -> None:
-        """Remove all items; the conversation continues."""
-        self._write(dict.clear)
-
-    def pop(self, *args: Any) -> Any:
-        """As `dict.pop`."""
-        return self._write(dict.pop, *args)
-
-    def popitem(self) -> tuple[Any, Any]:
-        """As `dict.popitem`."""
-        item: tuple[Any, Any] = self._write(dict.popitem)
-        return item
-
-    def setdefault(self, key: Any, default: Any = None) -> Any:
-        """As `dict.setdefault`."""
-        return self._write(dict.setdefault, key, default)
-
-    def update(self, *args: Any, **items: Any) -> None:
-        """As `dict.update`."""
-        self._write(dict.update, dict(*args, **items))
 
 
 READ_ONLY_IN_COOKIE = StateError(

@@ -263,7 +263,8 @@ class StateView(Session):
 
     def popitem(self) -> tuple[Any, Any]:
         """Remove the item that was added last."""
-        return self._writable.popitem()
+        item: tuple[Any, Any] = self._writable.popitem()
+        return item
 
     def update(self, *args: Any, **items: Any) -> None:
         """As `dict.update`."""

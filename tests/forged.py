@@ -10,7 +10,7 @@ from convostate.errors import RequestError
 from convostate.twilio.authenticate import authenticate
 from convostate.twilio.form import DOCUMENTED, IDENTITY
 from convostate.twilio.signature import Request, sign
-from convostate.twilio.webhook import kind_of, pair_of
+from convostate.twilio.webhook import kind_and_pair
 from tests.genuine import FORMS, ORIGIN, Params, Sender
 from tests.proving import SECRETS
 from tests.served import FORM, TOKEN, URL, US
@@ -168,10 +168,10 @@ def _sorted_reading(signed: str, cuts: dict[int, int], random: Random) -> Params
 
 def identity(params: Params) -> tuple[object, ...]:
     """What decides who talks to whom, but for what is the sender's own word: the text, and whom a client calls."""
-    kind, own = kind_of(params), {"Body"}
+    own = {"Body"}
     if params.get("From", "").startswith("client:"):
         params, own = {**params, "To": ""}, {"Body", "To"}
-    return kind, pair_of(kind, params), *(params.get(name) for name in sorted(IDENTITY - own))
+    return *kind_and_pair(params), *(params.get(name) for name in sorted(IDENTITY - own))
 
 
 def searched(random: Random) -> Iterator[Forgery]:

@@ -7,6 +7,7 @@ conversation. Each name is the first 16 bytes, as 22 characters of base64url.
 from __future__ import annotations
 
 import hashlib
+from functools import partial
 from typing import TYPE_CHECKING
 
 from convostate.sealing.codec import to_base64url
@@ -33,23 +34,22 @@ class Names:
 
     Args:
         index_key: The key that does not rotate.
+
+    Attributes:
+        conversation: Makes the name of a conversation in a server-side store, from its identity as bytes.
+        log_id: Makes its name in the log; not the one in the store.
     """
 
-    __slots__ = ("_fingerprint", "_index", "_log")
+    __slots__ = ("_fingerprint", "conversation", "log_id")
 
     def __init__(self, index_key: Key) -> None:
-        self._index, self._fingerprint, self._log = (
+        primed = [
             primed_hmac(index_key.derive(purpose), hashlib.sha256)
-            for purpose in ("index", "fingerprint", "log")
+            for purpose in ("index", "log", "fingerprint")
+        ]
+        self.conversation, self.log_id, self._fingerprint = (
+            partial(_name, each) for each in primed
         )
-
-    def conversation(self, context: bytes) -> str:
-        """The name of a conversation in a server-side store."""
-        return _name(self._index, context)
-
-    def log_id(self, context: bytes) -> str:
-        """The name of a conversation in the log; not the one in the store."""
-        return _name(self._log, context)
 
     def fingerprint(self, method: str, signed: str) -> str:
         """The name of a request: the same for every repeated delivery, with or without a port in its URL.
@@ -58,7 +58,7 @@ class Names:
             method: GET and POST of one URL are two requests.
             signed: The signed string, URL first.
         """
-        return _name(self._fingerprint, f"{method} {without_port(signed)}".encode())
+        return self._fingerprint(f"{method} {without_port(signed)}".encode())
 
 
 def _name(primed: Sequence[hashlib._Hash], message: bytes) -> str:

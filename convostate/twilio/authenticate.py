@@ -21,7 +21,7 @@ from convostate.twilio.form import (
     parse_query,
 )
 from convostate.twilio.signature import Request, Secrets, body_hash_matches, body_hash_of, verify
-from convostate.twilio.webhook import LIVE_CALL, Webhook, kind_of, pair_of
+from convostate.twilio.webhook import LIVE_CALL, Webhook, kind_and_pair
 
 FORM = "application/x-www-form-urlencoded"
 _OF_MESSAGES = MESSAGE_SIDS | {"MessageStatus", "SmsStatus"}
@@ -81,8 +81,8 @@ def authenticate(request: Request, secrets: Secrets) -> tuple[Webhook, str]:
     if "AccountSid" not in params:
         _check_query(request.query)
     check_split(signed, signed_form, request.query, secrets.own_params)
-    kind = kind_of(params) if body_hash is None else "other"
-    return Webhook(kind, pair_of(kind, params), MappingProxyType(params), request.url), signed
+    kind, pair = kind_and_pair(params) if body_hash is None else ("other", None)
+    return Webhook(kind, pair, MappingProxyType(params), request.url), signed
 
 
 def _check_body(request: Request, body_hash: str | None) -> None:

@@ -121,7 +121,7 @@ class PhonePair:
     __str__ = __repr__
 
 
-@dataclass(frozen=True, init=False)
+@dataclass(frozen=True)
 class Webhook:
     """A request that Twilio has signed.
 
@@ -139,11 +139,6 @@ class Webhook:
     pair: PhonePair | None
     params: Mapping[str, str] = field(repr=False)
     url: str = field(repr=False)
-
-    def __init__(
-        self, kind: Kind, pair: PhonePair | None, params: Mapping[str, str], url: str
-    ) -> None:
-        vars(self).update(kind=kind, pair=pair, params=params, url=url)
 
     @property
     def account_sid(self) -> str:
@@ -190,33 +185,27 @@ class Webhook:
         return _KEYWORDS.get(body.strip().casefold())
 
 
-def kind_of(params: Mapping[str, str]) -> Kind:
-    """The kind of a form webhook; ``other`` if it is not known."""
-    if "MessageStatus" in params:
-        return "message-status"
-    if "MessageSid" in params or "SmsSid" in params:
-        # statuses of the API before 2014 carry SmsStatus alone
-        return "message" if params.get("SmsStatus", "received") in _INCOMING else "message-status"
-    return "call" if "CallSid" in params else "other"
-
-
-def pair_of(kind: Kind, params: Mapping[str, str]) -> PhonePair | None:
-    """Find the two ends of the conversation, ours first."""
-    if kind == "other":
-        return None
+def kind_and_pair(params: Mapping[str, str]) -> tuple[Kind, PhonePair | None]:
+    """The kind of a form webhook, ``other`` if it is not known, and the two ends of its conversation, ours first."""
+    kind: Kind = "message-status"
     theirs, ours = params.get("From", ""), params.get("To", "")
-    if kind == "message-status":
-        if params.get("MessageStatus") not in _INCOMING:
-            ours, theirs = theirs, ours
-    elif kind == "call":
-        direction = params.get("Direction")
-        if direction == "outbound-api":
-            ours, theirs = theirs, ours
-        elif direction != "inbound":  # outbound-dial joins two ends that need not be ours
-            return None
-        if _is_withheld(theirs):
-            return None
+    if "MessageStatus" in params:
+        swapped = params["MessageStatus"] not in _INCOMING
+    elif "MessageSid" in params or "SmsSid" in params:
+        # statuses of the API before 2014 carry SmsStatus alone
+        swapped = params.get("SmsStatus", "received") not in _INCOMING
+        kind = "message-status" if swapped else "message"
+    elif "CallSid" in params:
+        kind, direction = "call", params.get("Direction")
+        swapped = direction == "outbound-api"
+        # outbound-dial joins two ends that need not be ours
+        if not (swapped or direction == "inbound") or _is_withheld(ours if swapped else theirs):
+            return kind, None
+    else:
+        return "other", None
+    if swapped:
+        ours, theirs = theirs, ours
     try:
-        return PhonePair(params.get("AccountSid", ""), ours, theirs)
+        return kind, PhonePair(params.get("AccountSid", ""), ours, theirs)
     except UsageError:
-        return None
+        return kind, None

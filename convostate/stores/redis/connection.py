@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -64,6 +65,7 @@ class Script(NamedTuple):
         return cls(source, hashlib.sha1(source, usedforsecurity=False).hexdigest())
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class Connection:
     """One turn's connection, found when it is first needed.
 
@@ -77,27 +79,15 @@ class Connection:
         late: A script of this turn may still arrive, over a connection that did not answer in time.
     """
 
-    __slots__ = (
-        "_blocked",
-        "_retries",
-        "_transport",
-        "asked_s",
-        "client",
-        "dead",
-        "key",
-        "late",
-        "on_close",
-    )
-
-    def __init__(self, client: Client, key: str) -> None:
-        self.client = client
-        self.key = key
-        self._transport: Transport | None = None
-        self.asked_s = 0.0
-        self._blocked = False
-        self._retries = WAIT_RETRIES
-        self.on_close: tuple[Script, Sequence[Any], Sequence[Any]] | None = None
-        self.dead = self.late = False
+    client: Client
+    key: str
+    on_close: tuple[Script, Sequence[Any], Sequence[Any]] | None = None
+    asked_s: float = 0.0
+    dead: bool = False
+    late: bool = False
+    _transport: Transport | None = None
+    _blocked: bool = False
+    _retries: int = WAIT_RETRIES
 
     async def run(
         self, script: Script, keys: Sequence[Any], *args: Any, after_timeout: bool = False

@@ -28,6 +28,7 @@ server's, so the `now` of the contract is not used, and hosts' clocks may differ
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -87,26 +88,26 @@ LIST = Script.load("list")
 CALLS = Script.load("calls")
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class Lease:
     """A turn's lease of its conversation.
 
     Attributes:
         connection: Its connection; None when the turn is over.
         turn_id: The value of the lease.
+        keys: Of the conversation, as BEGIN has them.
         head: The first bytes of the state that the turn began with or wrote last; b"" without a state.
         deferred: The text that its COMMIT is to keep, and the time; or None.
         tried: The first bytes of the state that it last tried to write, as a WRITE whose reply was lost may
             have been carried out. b"" without one.
     """
 
-    __slots__ = ("connection", "deferred", "head", "tried", "turn_id")
-
-    def __init__(self, connection: Connection, turn_id: bytes, state: bytes | None) -> None:
-        self.connection: Connection | None = connection
-        self.turn_id = turn_id
-        self.head = (state or b"")[:HEAD_BYTES]
-        self.tried = b""
-        self.deferred: tuple[bytes, str] | None = None
+    connection: Connection | None
+    turn_id: bytes
+    keys: list[str]
+    head: bytes
+    deferred: tuple[bytes, str] | None = None
+    tried: bytes = b""
 
 
 class RedisTurns(AsyncStore):
@@ -162,7 +163,7 @@ class RedisTurns(AsyncStore):
                         await self.ask(LIST, pair, "c", *what, after_timeout=True)
                     connection.on_close = None
                     left_s = None if state is None else max(left_ms, 1) / 1000
-                    lease = Lease(connection, turn_id, state)
+                    lease = Lease(connection, turn_id, keys, (state or b"")[:HEAD_BYTES])
                     return Begun(claim, state, lease, opted_out is not None, left_s)
                 if answer == b"replay":
                     connection.release()
@@ -193,11 +194,10 @@ class RedisTurns(AsyncStore):
                 may call `write` again.
         """
         lease, connection = held(begun)
-        keys = _keys(begun.claim, replies=False)[:2]
         state = token or b""
         args = (lease.turn_id, self._lease_ms, lease.head, state, _ms(lifetime_s), lease.tried)
         lease.tried = state[:HEAD_BYTES]  # before it is asked: the answer may be lost
-        answer = (await connection.run(WRITE, keys, *args, after_timeout=True))[1]
+        answer = (await connection.run(WRITE, lease.keys[:2], *args, after_timeout=True))[1]
         if answer != b"done":
             raise lost() if answer == b"lost" else _unknown()
         lease.head = state[:HEAD_BYTES]
@@ -232,7 +232,7 @@ class RedisTurns(AsyncStore):
             if lease.deferred is not None:
                 args += [*lease.deferred, MOST_TEXTS, WORK_S * 1000]
         asked_s = time.monotonic()
-        keys = _keys(claim, replies=replies)
+        keys = lease.keys if replies else lease.keys[:4]
         answer = (await connection.run(COMMIT, keys, *args, after_timeout=True))[1]
         lease.connection = None
         connection.release()
@@ -251,10 +251,9 @@ class RedisTurns(AsyncStore):
         connection, lease.connection = lease.connection, None
         if connection.dead:
             return
-        keys = _keys(begun.claim, replies=False)[:3]
         args = (lease.turn_id, HANDOVER_MS, OVER_S * 1000 if connection.late else "")
         try:
-            await connection.run(ABORT, keys, *args, after_timeout=True)
+            await connection.run(ABORT, lease.keys[:3], *args, after_timeout=True)
             connection.release()
         except StoreError:
             connection.close()
@@ -304,7 +303,7 @@ class RedisTurns(AsyncStore):
     ) -> list[Any]:
         """Run one script outside a turn, as `Connection.run` does.
 
-        `which` says which of the conversation's keys, as `_keys` numbers them; or it is the end of the only key.
+        `which` says which of the conversation's keys, as `_connection` numbers them; or it is the end of the only key.
         """
         connection, keys = self._connection(claim)
         asked = [keys[0] + which] if isinstance(which, str) else keys[which]
@@ -313,7 +312,7 @@ class RedisTurns(AsyncStore):
         return reply
 
     def _connection(self, claim: Claim, *, replies: bool = False) -> tuple[Connection, list[str]]:
-        """A connection to a conversation's server, unless it is known to be down; and the keys."""
+        """A connection to a conversation's server, unless it is known to be down; and the keys as all scripts number them."""
         client = self.client.current()
         if not client.breaker.admits():
             raise StoreError(
@@ -321,8 +320,11 @@ class RedisTurns(AsyncStore):
                 "the Redis in CONVOSTATE_STORE has not answered several times in a row, and is asked "
                 "once a second. Check that it runs, and the network",
             )
-        keys = _keys(claim, replies=replies)
-        return Connection(client, keys[0]), keys
+        state = f"cs1:{{{claim.name}}}"
+        keys = [state, f"{state}l", f"{state}p" if claim.defers else f"{state}q", f"{state}o"]
+        if replies:
+            keys += [f"{state}r", f"{state}r{claim.fingerprint}"]
+        return Connection(client, state), keys
 
     async def check(self) -> list[tuple[str, str, str]]:
         """What ``convostate doctor`` prints: tuples of level, what was found, and what to do about it."""
@@ -424,16 +426,6 @@ def _unknown() -> StoreError:
         "down",
         "the Redis in CONVOSTATE_STORE answered too late to know whether the state is written",
     )
-
-
-def _keys(claim: Claim, *, replies: bool) -> list[str]:
-    """The keys of a conversation as all the scripts number them; with `replies` six."""
-    state = f"cs1:{{{claim.name}}}"
-    queue = f"{state}p" if claim.defers else f"{state}q"
-    keys = [state, f"{state}l", queue, f"{state}o"]
-    if replies:
-        keys += [f"{state}r", f"{state}r{claim.fingerprint}"]
-    return keys
 
 
 def _ms(seconds: float) -> int:
