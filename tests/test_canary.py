@@ -263,6 +263,25 @@ def test_p1_the_canary_would_be_found(caplog: pytest.LogCaptureFixture) -> None:
     assert BODY in caplog.text
 
 
+@pytest.mark.usefixtures("both_doors")
+def test_p1_no_variable_of_ours_in_the_traceback_of_the_apps_error_shows_a_text() -> None:
+    def failing(_environ: WSGIEnvironment, _start_response: Any) -> list[bytes]:
+        text = BODY  # the app's own variable does
+        raise KeyError(len(text))
+
+    with pytest.raises(KeyError) as caught:
+        serve(ConversationMiddleware(failing, secret_settings()), proven())
+    showing = {
+        each.frame.f_globals["__name__"].partition(".")[0]
+        for each in caught.traceback
+        for value in each.locals.values()
+        if BODY in repr(value)
+    }
+    names = {each.frame.f_globals["__name__"] for each in caught.traceback}
+    assert {"convostate.wsgi.middleware", "convostate.asgi.middleware"} & names
+    assert showing == {"tests"}
+
+
 def test_p1_nothing_that_the_app_is_handed_shows_a_secret_in_its_repr() -> None:
     shown: list[str] = []
 

@@ -188,6 +188,8 @@ class ConversationMiddleware(Middleware):
             began_s,
             defers=self._defers is not None and any(map(self._defers, routed_paths(scope))),
         )
+        # Error trackers show the variables of each frame, and these hold the text.
+        del body, signed
         if turn is None:
             await self._pass_on(scope, receive, send)
         else:

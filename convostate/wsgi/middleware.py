@@ -116,6 +116,7 @@ class ConversationMiddleware(Middleware):
             turn = webhook_turn(
                 webhook, request, signed, token, self.turn_config, began_s, defers=defers
             )
+            del signed  # error trackers show the variables of each frame
             if turn is None:
                 return self.app(environ, start_response)
             response = self._take(turn, environ)
