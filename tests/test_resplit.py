@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 MALLORY, VICTIM = "+15550666666", "+15550100001"
+OTHER_ACCOUNT = "AC" + "0" * 31 + "9"
 OTHER_SID, CALL = "SM" + "9" * 32, "CA" + "0" * 31 + "1"
 WHATSAPP, MALLORY_THERE, VICTIM_THERE = (
     f"whatsapp:{US}",
@@ -26,11 +27,15 @@ WHATSAPP, MALLORY_THERE, VICTIM_THERE = (
 )
 Params = dict[str, str]
 FREE = (
+    "A",
     "AddOns",
     "Body",
     "Command",
+    "Cz",
+    "DirectionA",
     "E",
     "G",
+    "GroupName",
     "Label",
     "Fro",
     "SipHeader_X",
@@ -206,6 +211,22 @@ FORGERIES: dict[str, tuple[Params, Params]] = {
     "a05 the text lengthens the version": case({"ApiVersion": "2010-04-01", **sms("hi")}, "Body", ApiVersion="2010-04-01Bodyhi"),
     "a06 a client that hides itself between two names of its own":
         case(call(From="client:mallory", E="x", G=f"xFrom{VICTIM}"), "G", E="xFromclient:malloryGx", From=VICTIM),
+    "a06 a client that names an account": case(call(From="client:mallory", A=f"x yAccountSid{OTHER_ACCOUNT}AddOns"),
+        A="x y", AccountSid=OTHER_ACCOUNT, AddOns=f"AccountSid{ACCOUNT}"),
+    "a06 a client that turns the direction": case(call(From="client:mallory", Cz="Directionoutbound-apiE", E="x"),
+        Cz="", Direction="outbound-api", E="DirectioninboundEx"),
+    "a06 a client that turns the direction, which a name of its own follows":
+        case(call(Direction="outbound-dial", From="client:mallory", Cz="x", DirectionA="xDirectioninboundE"), "DirectionA",
+             Cz="xDirectionoutbound-dialDirectionAx", Direction="inbound", E=""),
+    "a06 a client that writes another sender before itself": case(call(From="client:mallory", E=f"xFrom{VICTIM}FromA", G=" "),
+        E="x", From=VICTIM, FromA="Fromclient:mallory"),
+    "a06 the text of a parameter that Twilio will add": case(there("hi", GroupName=f"xFrom{VICTIM_THERE}"), "GroupName",
+        Body=f"hiFrom{MALLORY_THERE}GroupNamex", From=VICTIM_THERE),
+    "a06 a word lengthened by the next parameter": case(call(From="Mallory", QueueResult="bridged"), "QueueResult", From="MalloryQueueResultbridged"),
+    "a06 digits and letters lengthened by a place": case(there("hi", From="rcs:132500SES", To="rcs:us", Latitude="1"), "Latitude", From="rcs:132500SESLatitude1"),
+    "a06 a telephone lengthened by its own header":
+        case(call(From="sip:mallory@example.com", SipHeader_X="x", To="sip:us@example.com"), "SipHeader_X", From="sip:mallory@example.comSipHeader_Xx"),
+    "a06 a client lengthened by what it calls": case(call(From="client:mallory", Za="x"), "To", "Za", From=f"client:malloryTo{US}Zax"),
     "a06 a message in the command of a device": case(
         {"AccountSid": ACCOUNT, "Command": f"xFrom{VICTIM}MessageSid{OTHER_SID}To{US}Zz", "CommandSid": f"DC{'1' * 32}", "SimSid": f"DE{'1' * 32}"},
         "CommandSid", "SimSid", Command="x", From=VICTIM, MessageSid=OTHER_SID, To=US, Zz=f"CommandSidDC{'1' * 32}SimSidDE{'1' * 32}"),

@@ -12,7 +12,7 @@ from convostate.twilio.authenticate import authenticate
 from convostate.twilio.signature import Secrets
 from tests.proving import oracle_sign, posted, prove, status_of
 from tests.served import ACCOUNT, ADA, BOB, SID, TOKEN, URL, US, text
-from tests.test_resplit import CALL, MALLORY, Params, call, changed, glued, there
+from tests.test_resplit import CALL, MALLORY, OTHER_ACCOUNT, Params, call, changed, glued, there
 
 HEX = "0123456789abcdef"
 ADDRESSES = [
@@ -216,10 +216,13 @@ def test_g9_whoever_declares_the_parameter_that_a_refusal_names_gets_the_webhook
         {"Greeting": "hi"},
         {"FromNumber": US, "ToNumber": US},
         {"BodyText": "hi", "Directions": "left"},
+        {"CustomerAccountSid": ACCOUNT},
+        {"SpeechResult": "hi", "callTo": BOB},
+        {"From": "client:Tom_Price"},
     ],
 )
 def test_g3_a_client_may_name_parameters_like_those_of_twilio(own: Params) -> None:
-    params = call(From="client:ada", **own)
+    params = call(**{"From": "client:ada", **own})
     assert dict(prove(posted(params)).params) == params
 
 
@@ -295,14 +298,13 @@ def test_a09_the_url_of_a_get_is_not_cut_into_a_form() -> None:
     assert status_of(posted(same, url=f"{URL}?CallSid={CALL}&x=hi")) == 200
 
 
-OTHER = "AC" + "0" * 31 + "9"
 SHORTENED = pytest.mark.parametrize(("signed", "read", "first"), [
     ("/sms/42", "/sms/4", "2"), ("/sms/42", "/sms/", "42"), ("/API", "/", "API"), ("/1/sms?a=1", "/", "1"), ("/sms?tenant=42", "/sms?tenant=4", "2"),
 ])  # fmt: skip
 
 
 @SHORTENED
-@pytest.mark.parametrize("body", ["hi", f"hiAccountSid{OTHER}Bodystop"])
+@pytest.mark.parametrize("body", ["hi", f"hiAccountSid{OTHER_ACCOUNT}Bodystop"])
 def test_a06_a_text_for_one_url_is_not_read_as_one_for_a_shorter_url(
     signed: str, read: str, first: str, body: str
 ) -> None:
@@ -310,10 +312,10 @@ def test_a06_a_text_for_one_url_is_not_read_as_one_for_a_shorter_url(
     true = text(body)
     others = {name: true[name] for name in true if name not in ("AccountSid", "Body")}
     url, form = signed.removeprefix(read + first), glued(true).removesuffix(glued(others))
-    own = form.rindex("AccountSid") if OTHER in body else len(form)
+    own = form.rindex("AccountSid") if OTHER_ACCOUNT in body else len(form)
     forged = {first: url + form[:own], **others}
-    if OTHER in body:
-        forged |= {"AccountSid": OTHER, "Body": "stop"}
+    if OTHER_ACCOUNT in body:
+        forged |= {"AccountSid": OTHER_ACCOUNT, "Body": "stop"}
     assert read + glued(forged) == signed + glued(true)
 
     assert status_of(posted(true, url=signed)) == 200
@@ -325,10 +327,10 @@ def test_a09_the_url_of_a_get_is_not_a_shorter_url_and_a_form(
     signed: str, read: str, first: str
 ) -> None:
     signed, read = f"https://example.com{signed}", f"https://example.com{read}"
-    body = f"hiAccountSid{OTHER}BodystopFrom15550666666MessageSid{SID}Zz"
+    body = f"hiAccountSid{OTHER_ACCOUNT}BodystopFrom15550666666MessageSid{SID}Zz"
     url = f"{signed}{'&' if '?' in signed else '?'}{urlencode(text(body))}"
-    query, _, rest = url.removeprefix(read + first).partition(f"AccountSid{OTHER}")
-    forged = {first: query, "AccountSid": OTHER, "Body": "stop", "From": "15550666666", "MessageSid": SID,
+    query, _, rest = url.removeprefix(read + first).partition(f"AccountSid{OTHER_ACCOUNT}")
+    forged = {first: query, "AccountSid": OTHER_ACCOUNT, "Body": "stop", "From": "15550666666", "MessageSid": SID,
               "Zz": rest.partition("Zz")[2]}  # fmt: skip
     assert read + glued(forged) == url
 
@@ -336,7 +338,9 @@ def test_a09_the_url_of_a_get_is_not_a_shorter_url_and_a_form(
 
 
 @pytest.mark.parametrize(("signed", "read", "first"), [("/sms?tenant=42&", "/sms?tenant=4", "2"), ("/API?", "/", "API"), ("/1/sms?", "/", "1")])  # fmt: skip
-@pytest.mark.parametrize("named", [{"From": BOB[1:]}, {"AccountSid": OTHER, "MessageSid": SID}])
+@pytest.mark.parametrize(
+    "named", [{"From": BOB[1:]}, {"AccountSid": OTHER_ACCOUNT, "MessageSid": SID}]
+)
 def test_a09_the_url_of_an_event_by_get_is_not_a_shorter_url_and_a_form(
     signed: str, read: str, first: str, named: Params
 ) -> None:
@@ -357,7 +361,7 @@ def test_a09_the_url_of_an_event_by_get_is_not_a_shorter_url_and_a_form(
                                    {"Payload": "", "PayloadType": "application/json"}, {"ParticipantIdentity": "", "RoomSid": "RM" + "1" * 32}])  # fmt: skip
 def test_a09_an_event_by_get_is_not_a_url_and_a_message(about: Params) -> None:
     name, *_ = about
-    body = f"AccountSid{OTHER}BodystopFrom15550666666MessageSid{SID}Zz"
+    body = f"AccountSid{OTHER_ACCOUNT}BodystopFrom15550666666MessageSid{SID}Zz"
     kind = (
         {}
         if name in ("TranscriptionData", "Payload", "ParticipantIdentity")
@@ -366,7 +370,7 @@ def test_a09_an_event_by_get_is_not_a_url_and_a_message(about: Params) -> None:
     url = f"{URL}?{urlencode({'AccountSid': ACCOUNT, **kind, **about, name: body})}"
     read, rest = url.split(body)
     forged = {
-        "AccountSid": OTHER,
+        "AccountSid": OTHER_ACCOUNT,
         "Body": "stop",
         "From": "15550666666",
         "MessageSid": SID,
@@ -387,11 +391,15 @@ def test_g2_a_call_may_be_made_to_a_url_that_repeats_an_event_by_get() -> None:
 
 @pytest.mark.parametrize("cut", ["Timestamp=20", f"CallSid={CALL[:20]}", "tenant=4"])
 def test_a09_the_url_of_a_live_transcription_is_not_cut_in_an_earlier_value(cut: str) -> None:
-    spoken = f"AccountSid{OTHER}From15550666666"
+    spoken = f"AccountSid{OTHER_ACCOUNT}From15550666666"
     event = {"tenant": "42", "AccountSid": ACCOUNT, "CallSid": CALL, "Timestamp": "2026", "TranscriptionEvent": "transcription-content", "TranscriptionData": spoken}  # fmt: skip
     url = f"{URL}?{urlencode(event)}"
     read, rest = url[: url.index(cut) + len(cut)], url[url.index(cut) + len(cut) :]
-    forged = {rest[:1]: rest[1:].removesuffix(spoken), "AccountSid": OTHER, "From": "15550666666"}
+    forged = {
+        rest[:1]: rest[1:].removesuffix(spoken),
+        "AccountSid": OTHER_ACCOUNT,
+        "From": "15550666666",
+    }
     assert read + glued(forged) == url
 
     assert status_of(posted(forged, url=read, signature=oracle_sign(url))) == 403

@@ -32,7 +32,7 @@ a URL that could be a form, and a form with more places than a person's text can
 Limits: the author of a flow in Twilio Studio chooses the names of its parameters. If the flow calls a URL with
 a query, a text under an unusual name could spell a form of its own. People's own words can move between their
 own parameters (`Body`, `ButtonText`). `To` of a call from `client:` is what that client asked for, so it is not
-guarded. Parameters that match CONVOSTATE_OWN_PARAMS are trusted: `callFrom` with `client:x` may also be the `c`
+guarded, and a client may lengthen its own identity by the names of its parameters. Parameters that match CONVOSTATE_OWN_PARAMS are trusted: `callFrom` with `client:x` may also be the `c`
 of a client that chooses the names of its parameters.
 """
 
@@ -58,30 +58,33 @@ if TYPE_CHECKING:
 
 # An optional channel, then + and two digits, or five digits. Shorter numbers occur by chance in the 700 random
 # characters of a CallToken: 17 of 20,000 with three digits, 0 with these. Bounded, so that the search is linear.
-_CHANNEL = r"[a-z][a-z0-9]{1,23}:"
-_NUMBER = rf"(?:{_CHANNEL})?(?:\+[0-9]{{2}}|[0-9]{{5}})[0-9]*"
-_ADDRESS = rf"(?:(?P<number>{_NUMBER})|(?P<named>{_CHANNEL}[!-~]))"
+_CHANNEL = "(?P<channel>[a-z][a-z0-9]{1,23}):"
+_NUMBER = r"(?P<number>(?:\+[0-9]{2}|[0-9]{5})[0-9]*)"
+_ADDRESS = f"(?:{_CHANNEL})?(?:{_NUMBER}|(?<=:)[!-~])"
 _SID = r"[A-Z]{2}[0-9a-f]{32}"
 _SID_CHARS = 34
 _ADDRESSES = {name: re.compile(f"{name}(?={_ADDRESS})") for name in ("From", "To")}
 _sids = re.compile(f"Sid(?<=[a-z]Sid)(?={_SID})").finditer
 _channel = re.compile(_CHANNEL).match
-_begins_as_number = re.compile(_NUMBER).match
-_whole_number = re.compile(_NUMBER).fullmatch
+_begins_as_number = re.compile(f"(?:{_CHANNEL})?{_NUMBER}").match
+_whole_number = re.compile(f"(?:{_CHANNEL})?{_NUMBER}").fullmatch
 _whole_sid = re.compile(_SID).fullmatch
 _printable = re.compile("[!-~]*").match
 
 _STRICT = frozenset({*IDENTITY, "ForwardedFrom"}) - {"Body"}
+_NOTHING_FREE = _STRICT | {""}
 _SOMEONE = IDENTITY - {"Body"}
 _DECIDING = frozenset({"MessageSid", "SmsSid", "CallSid"})  # the kind of a webhook
 _GUARDED_SIDS = ("SmsMessageSid", "AccountSid", "MessageSid", "SmsSid", "CallSid")
 _ANY_TEXT = frozenset({"client", "sip", "sips"})  # of calls; the address behind it may be any text
 # Twilio's names are words; one that is not documented begins like one.
-_NAMES = sorted(DOCUMENTED, reverse=True)  # of two that begin alike, the longer one first
+_NAMES = sorted(
+    {*DOCUMENTED, "SipHeader_"}, reverse=True
+)  # of two that begin alike, the longer one first
 _name = re.compile(rf"(?P<known>{'|'.join(_NAMES)})|[A-Z][a-z]{{2,40}}")
 _BY_CHANCE = frozenset(
     name for name in _NAMES if len(name) < 9
-) - {  # in the address of a client or of SIP
+) - {  # in a word, or in the address of a client or of SIP
     *("FromCity", "FromState", "FromZip", "ToCity", "ToState", "ToZip")
 }
 
@@ -225,6 +228,7 @@ class _Place(NamedTuple):
         name: The field's name.
         at: Where it begins in the signed string.
         end: Where its number, SID or direction ends; for another address, where its channel ends.
+        behind: The name of a later parameter there, or "".
         channel: The address's, such as ``whatsapp``, or "".
         is_number: The value is not an address such as ``client:ada``.
     """
@@ -232,13 +236,9 @@ class _Place(NamedTuple):
     name: str
     at: int
     end: int
+    behind: str
     channel: str = ""
     is_number: bool = True
-
-    @property
-    def is_client(self) -> bool:
-        """Whether the sender is a Voice SDK client, which chooses parameter names."""
-        return self.name == "From" and self.channel == "client" and not self.is_number
 
 
 class _Reading:
@@ -270,11 +270,12 @@ class _Reading:
         if self.client < 0:  # whose sender chooses names, so that AddOns may be another one's value
             self._skip_add_ons()
         self.run = _run_from(signed, self.begin, len(signed))
-        self.tail = self.begins.get("SmsMessageSid", -len("Sms")) + len("Sms")
-        self.later: dict[tuple[str, str, frozenset[str]], tuple[int, int, str]] = {}
-        self.known: dict[tuple[str, int], int] = {}
-        self.windows: dict[tuple[tuple[str, ...], str], tuple[int, int, int]] = {}
+        self.firsts: dict[str, int] = {}
+        self.lasts: dict[str, int] = {}
+        self.later: dict[tuple[str, str, frozenset[str]], int] = {}
+        self.windows: dict[tuple[tuple[str, ...], str], tuple[int, int, bool]] = {}
         self.channel = _channel_of(form.first.get("From", ""))
+        self.receivers_channel = _channel_of(form.first.get("To", ""))
         self.decides = not _DECIDING.isdisjoint(form.first)
 
     def _skip_add_ons(self) -> None:
@@ -289,15 +290,22 @@ class _Reading:
         signed = self.signed
         for name, pattern in _ADDRESSES.items():
             for found in pattern.finditer(signed):
-                address = found["number"] or found["named"][:-1]
-                end, channel = found.end() + len(address), _channel_of(address)
-                yield _Place(name, found.start(), end, channel, bool(found["number"]))
+                channel = found["channel"] or ""
+                if found["number"]:
+                    end = found.end("number")
+                    behind = _later_name(signed, end, name)
+                    yield _Place(name, found.start(), end, behind, channel)
+                else:
+                    end = found.end("channel") + 1
+                    yield _Place(name, found.start(), end, "", channel, is_number=False)
         for found in _sids(signed):
-            at, end = found.span()
-            for field in _fields_of(signed[max(0, at - len("SmsMessage")) : end]):
-                yield _Place(field, end - len(field), end + _SID_CHARS)
+            at, middle = found.span()
+            end = middle + _SID_CHARS
+            for name in _fields_of(signed[max(0, at - len("SmsMessage")) : middle]):
+                yield _Place(name, middle - len(name), end, _later_name(signed, end, name))
         for found in _SHOWN["Direction"].finditer(signed):
-            yield _Place("Direction", *found.span())
+            at, end = found.span()
+            yield _Place("Direction", at, end, _later_name(signed, end, "Direction"))
 
     def _holder(self, at: int) -> tuple[int, int, int, str]:
         """The parameter that covers a position; before the form, one without a name."""
@@ -377,38 +385,35 @@ class _Reading:
                 explained.update(middle - len(field) for field in fields)
         others = (place for place in self._places() if place.at not in explained)
         for place in islice(others, _MOST_PLACES):
-            following = self._following(place)
-            if following and self._could_begin(place, following):
+            if self._could_begin(place):
                 self._refuse(self._holder(place.at)[3], f"{place.name} could begin in it")
         if next(others, None) is not None:
             self._refuse("", "there are too many places where it could be split")
 
-    def _following(self, place: _Place) -> str:
-        """The name of the next parameter if it sorts after the field's; "~" for any name or the end; else ""."""
+    def _is_followed(self, place: _Place, most: str = "~") -> bool:
+        """Whether a parameter could follow whose name sorts after the field's, up to one; or the end."""
         signed, name, end = self.signed, place.name, place.end
-        if place.is_client:
-            return "~"
-        following = _later_name(signed, end, name)
-        if not place.is_number or (place.channel and not following):
-            run = _run_from(signed, end, end + MAX_ADDRESS_CHARS)
-            if name == "To" and run == len(signed):
-                return "~"
-            # Of several names, one that comes before a message's SID.
-            for most in ("MessageSid", "~"):
-                at, later = self._next(name, end, most)
-                if at <= run:
-                    return later
-            return ""
-        if end == len(signed):
-            return "" if name == "From" else "~"
-        if name in ("From", "To") or (name == "Direction" and self.channel != "client"):
-            return following
-        is_name = signed[end].isalpha() and (name == "Sid" or signed[end : end + len(name)] > name)
-        return "~" if is_name else ""
+        if name not in _ADDRESSES:
+            if end == len(signed):
+                return True
+            return signed[end].isalpha() and (
+                name == "Sid" or signed[end : end + len(name) + 1] > name
+            )
+        if place.is_number:
+            if name < place.behind <= most or end == len(signed):
+                return True
+            if not place.channel:
+                return False
+        elif place.channel == "client" and name == "From":  # it chooses the names
+            return True
+        run = _run_from(signed, end, end + MAX_ADDRESS_CHARS)
+        return (name == "To" and run == len(signed)) or self._next(name, end, most) <= run
 
-    def _could_begin(self, place: _Place, following: str) -> bool:
+    def _could_begin(self, place: _Place) -> bool:
         """Whether Twilio could send a webhook in which the field begins there."""
         name, at, own = place.name, place.at, self.begins.get(place.name)
+        if not self._is_followed(place):
+            return False
         if own is not None and own > at and not self._goes_on(place, own):
             return False
         if name == "AccountSid":  # it comes first, behind a URL that may have been longer
@@ -419,91 +424,84 @@ class _Reading:
             )
         if name == "Sid":  # of another product, whose text a forged sender was in
             return self.decides and self.begins.get("From", at) < at
-        if self.signed.startswith("IM", place.end - _SID_CHARS):  # of Twilio Conversations
-            return self._first("Body", self.start) <= at
+        sid = self.signed[place.end - _SID_CHARS : place.end]
+        if name not in _ADDRESSES and sid[:2] == "IM":  # of Twilio Conversations
+            return self._first("Body") <= at
         if name == "To" and self.channel == "client":  # the client chooses whom it calls
             return False
         return self._fits(place, _CALL) or (
-            self._is_of_message(place, following) and self._fits(place, _MESSAGE)
+            self._is_of_message(place) and self._fits(place, _MESSAGE)
         )
+
+    def _goes_on(self, place: _Place, until: int) -> bool:
+        """Whether a parameter that sorts after the field begins before `until`, and could hold what is there."""
+        if self.client >= 0:
+            return True
+        if place.is_number and place.behind not in _NOTHING_FREE:
+            return True
+        return self._next(place.name, place.end, without=_STRICT) <= until
 
     def _fits(self, place: _Place, kind: tuple[str, ...]) -> bool:
         """Whether the other fields of such a webhook are around the place, and free text could hold the form's own field."""
         name, at, own = place.name, place.at, self.begins.get(place.name)
         if name not in _FREE[kind]:
             return False
-        opens, closes, hides = self._window(kind, name)
-        is_around = opens <= at and place.end <= closes
-        return is_around and (hides <= at or (own is not None and at < own) or at <= self.client)
+        opens, closes, hides = self.windows.get((kind, name)) or self._window(kind, name)
+        is_hidden = hides or own is None or at < own or at <= self.client
+        return is_hidden and opens <= at and place.end <= closes
 
-    def _window(self, kind: tuple[str, ...], name: str) -> tuple[int, int, int]:
-        """Where a field could begin and end, and from where on the form's own one could be a part of free text."""
-        if (kind, name) not in self.windows:
-            before = [field for field in kind if field < name]
-            after = [field for field in kind if field > name]
-            opens = max((self._first(field, self.start) for field in before), default=0)
-            closes = min(map(self._last, after), default=len(self.signed))
-            own = self.begins.get(name)
-            hides = 0
-            if own is not None and not _FREE[kind][name].search(self.signed, self.start, own):
-                hides = min((self._first(field, own) for field in before[1:2]), default=len(self.signed))  # fmt: skip
-            self.windows[kind, name] = opens, closes, hides
-        return self.windows[kind, name]
+    def _window(self, kind: tuple[str, ...], name: str) -> tuple[int, int, bool]:
+        """Where a field could begin and end, and whether a parameter with free text is before the form's own one."""
+        opens = max((self._first(field) for field in kind if field < name), default=0)
+        closes = min(
+            (self._last(field) for field in kind if field > name), default=len(self.signed)
+        )
+        own = self.begins.get(name, 0)
+        hides = _FREE[kind][name].search(self.signed, self.start, own) is not None
+        self.windows[kind, name] = opens, closes, hides
+        return opens, closes, hides
 
-    def _first(self, field: str, begin: int) -> int:
-        """Where a field ends that could begin at or after a position, or behind the text."""
-        if (field, begin) not in self.known:
-            found = _SHOWN[field].search(self.signed, begin)
-            if found is not None and found.start() == self.tail:
-                found = _SHOWN[field].search(self.signed, self.tail + 1)
-            self.known[field, begin] = len(self.signed) + 1 if found is None else found.end()
-        return self.known[field, begin]
+    def _first(self, field: str) -> int:
+        """Where a field ends that begins at the query or behind it; behind the text if there is none."""
+        if field not in self.firsts:
+            found = _SHOWN[field].search(self.signed, self.start)
+            self.firsts[field] = len(self.signed) + 1 if found is None else found.end()
+        return self.firsts[field]
 
     def _last(self, field: str) -> int:
         """Where a field could begin for the last time, or -1."""
-        if (field, -1) not in self.known:
+        if field not in self.lasts:
             found = _LAST[field](self.signed)
-            if found is not None and found.start(1) == self.tail:
-                found = _LAST[field](self.signed, 0, self.tail + 1)
-            self.known[field, -1] = -1 if found is None else found.start(1)
-        return self.known[field, -1]
+            self.lasts[field] = -1 if found is None else found.start(1)
+        return self.lasts[field]
 
     def _begins_in_url(self, until: int) -> bool:
         """Whether the first parameter could be the end of the URL that was signed: ``2`` of ``/sms?tenant=42``."""
         return until <= self.run and self.begins.get("AccountSid") != self.begin
 
-    def _is_of_message(self, place: _Place, following: str) -> bool:
+    def _is_of_message(self, place: _Place) -> bool:
         """Whether the field could be a message's: both ends are on one channel, not a call's, and its SIDs are together."""
         if place.name == "From":
-            channels = {place.channel, _channel_of(self.first.get("To", ""))}
-            is_one = len(channels) == 1 or place.channel == "rcs"
-            return is_one and channels.isdisjoint(_ANY_TEXT) and following <= "MessageSid"
+            channel, other = place.channel, self.receivers_channel
+            is_one = channel in (other, "rcs")
+            is_any_text = channel in _ANY_TEXT or other in _ANY_TEXT
+            return is_one and not is_any_text and self._is_followed(place, "MessageSid")
         is_call = "CallSid" in self.first and self.channel in _ANY_TEXT
         return not is_call or place.end <= self._last("SmsSid")
 
-    def _goes_on(self, place: _Place, until: int) -> bool:
-        """Whether a parameter that sorts after the field begins before `until`, and could hold what is there."""
-        name = place.name
-        if place.is_client or self.channel == "client":
-            return True
-        if place.is_number and _later_name(self.signed, place.end, name) not in ("", *_STRICT):
-            return True
-        return self._next(name, place.end, without=_STRICT)[0] <= until
-
     def _next(
         self, above: str, begin: int, most: str = "~", without: frozenset[str] = frozenset()
-    ) -> tuple[int, str]:
-        """Where the next name begins that sorts after a field's, and the name; behind the text if there is none.
+    ) -> int:
+        """Where the next name begins that sorts after a field's, or behind the text.
 
-        A search goes on where the last one ended, so that those for all places together are one.
+        Places come in order, so the searches for all of them together read the text once.
         """
         key = above, most, without
-        since, at, name = self.later.get(key, (0, -1, ""))
-        if not since <= begin <= at:
+        at = self.later.get(key, 0)
+        if at < begin:
             found = _later(*key).search(self.signed, begin)
-            at, name = (len(self.signed) + 1, "") if found is None else (found.start(), found[0])
-            self.later[key] = begin, at, name
-        return at, name
+            at = self.later[key] = len(self.signed) + 1 if found is None else found.start()
+        return at
 
     def check_words(self) -> None:
         """No sender that is a word is hidden: wherever a word follows `From`, the form begins a sender or its city there."""
@@ -516,7 +514,7 @@ class _Reading:
         if sids:
             if ":" in first.get("To", "") and not is_missing:
                 return  # every sender on a channel looks like an address
-            begin = max(begin if is_missing else own + len("From"), self._first("Body", self.start))
+            begin = max(begin if is_missing else own + len("From"), self._first("Body"))
             end = min(sids)
         elif is_missing and "Direction" not in first:
             return
@@ -531,7 +529,7 @@ class _Reading:
     def check_url(self) -> None:
         """A URL that was signed alone does not hold a form: a form begins with its account, right after the URL."""
         for place in self._places():
-            if place.name == "AccountSid" and self._following(place):
+            if place.name == "AccountSid" and self._is_followed(place):
                 raise RequestError(403, "re-split", "AccountSid could begin a form in the URL")
 
     def check_studio(self) -> None:
@@ -591,15 +589,15 @@ def _is_lengthened(field: str, address: str) -> bool:
     """Whether the name of a later parameter is in an address."""
     address = address[: 2 * MAX_ADDRESS_CHARS]  # no address is longer
     channel, number = _channel_of(address), _begins_as_number(address)
-    if field in _ADDRESSES and _ADDRESSES[field].search(address, 1):
+    if any(begins.search(address, 1) for begins in _ADDRESSES.values()):
         return True
-    if channel in _ANY_TEXT:
-        return _later(field, without=_BY_CHANCE).search(address, 1) is not None
-    if field == "From" and _glued_sender.search(address, 1):
+    if field == "From" and channel not in _ANY_TEXT and _glued_sender.search(address, 1):
         return True
-    if number is not None:
-        return _later(field).match(address, number.end()) is not None
-    return channel != "" and _later(field).search(address, len(channel) + 1) is not None
+    if channel and channel not in _ANY_TEXT:
+        return _later(field).search(address, len(channel) + 1) is not None
+    if number and not channel and _later(field).match(address, number.end()):
+        return True
+    return _later(field, without=_BY_CHANCE).search(address, 1) is not None
 
 
 def _is_object(text: str) -> bool:
@@ -613,7 +611,7 @@ def _is_object(text: str) -> bool:
 def _channel_of(address: str) -> str:
     """What is before the colon of an address, or ""."""
     found = _channel(address)
-    return found[0][:-1] if found is not None else ""
+    return found["channel"] if found is not None else ""
 
 
 def _run_from(text: str, at: int, end: int) -> int:
