@@ -12,6 +12,8 @@ import asyncio
 import json
 import os
 import time
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from convostate.asgi.request import (
@@ -158,7 +160,7 @@ class ConversationMiddleware(Middleware):
         request: Request | None = None
 
         def refuse(error: Exception) -> Response:
-            arrival = lambda: arrival_of(scope, self._public_url)  # noqa: E731
+            arrival = partial(arrival_of, scope, self._public_url)
             return self._refuse(error, request, arrival, began_s)
 
         try:
@@ -178,15 +180,10 @@ class ConversationMiddleware(Middleware):
         scope.pop(STATE_KEY, None)
         scope.pop(TURN_KEY, None)
         receive = _replaying(body, receive)
-        idempotency_token = headers.get(b"i-twilio-idempotency-token", "")
+        token = headers.get(b"i-twilio-idempotency-token", "")
+        defers = self._defers is not None and any(map(self._defers, routed_paths(scope)))
         turn = webhook_turn(
-            webhook,
-            request,
-            signed,
-            idempotency_token,
-            self.turn_config,
-            began_s,
-            defers=self._defers is not None and any(map(self._defers, routed_paths(scope))),
+            webhook, request, signed, token, self.turn_config, began_s, defers=defers
         )
         # Error trackers show the variables of each frame, and these hold the text.
         del body, signed
@@ -211,10 +208,8 @@ class ConversationMiddleware(Middleware):
             # Twilio signs some handshakes with a slash behind the path:
             # https://www.twilio.com/docs/usage/security#validating-requests-are-coming-from-twilio
             path, mark, query = request.url.partition("?")
-            try:
+            with suppress(RequestError):
                 return authenticate(request._replace(url=f"{path}/{mark}{query}"), self._secrets)[0]
-            except RequestError:
-                pass
             raise
 
     async def _open_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -226,7 +221,7 @@ class ConversationMiddleware(Middleware):
             request = request_of(scope, headers, b"", self._public_url)
             webhook = self._authenticate_handshake(request)
         except Exception as error:  # noqa: BLE001  # as in a request
-            self._refuse(error, request, lambda: arrival_of(scope, self._public_url), began_s)
+            self._refuse(error, request, partial(arrival_of, scope, self._public_url), began_s)
             await send({"type": "websocket.close", "code": 1008})
             return
         webhook = Webhook("other", None, webhook.params, webhook.url)
