@@ -30,6 +30,17 @@ ended = time.perf_counter()
 print(json.dumps([sorted(sys.modules), after_werkzeug - began, ended - after_werkzeug]))
 """
 
+# Which modules on deferred texts two stores load, before and after they are asked to keep some.
+STORES_PROBE = """
+import json, sys
+from convostate.stores import MemoryStore, RedisStore
+stores = MemoryStore(), RedisStore.from_url("redis://localhost")
+before = [name for name in sys.modules if name.startswith("convostate.") and "work" in name]
+works = [store.work for store in stores]
+after = [name for name in sys.modules if name.startswith("convostate.") and "work" in name]
+print(json.dumps([before, sorted(after)]))
+"""
+
 
 def test_the_package_gives_exactly_its_public_names() -> None:
     assert set(convostate.__all__) == NAMES
@@ -63,3 +74,13 @@ def test_importing_it_loads_no_extra_and_no_command_line() -> None:
     loaded = {module.partition(".")[0] for module in modules}
     assert loaded & {"redis", "hiredis", "twilio", "click", "flask", "convostate.testing"} == set()
     assert not [m for m in modules if m.startswith(("convostate.testing", "convostate.cli"))]
+
+
+def test_a_store_loads_what_keeps_deferred_texts_only_for_apps_that_defer() -> None:
+    probed = subprocess.run(
+        [sys.executable, "-c", STORES_PROBE], capture_output=True, text=True, check=True
+    )
+    before, after = json.loads(probed.stdout)
+
+    assert before == []
+    assert after == [f"convostate.stores.{name}" for name in ("memory_work", "redis.work", "work")]

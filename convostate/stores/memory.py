@@ -212,7 +212,6 @@ class MemoryStore(Store):
 
     @blocking
     async def begin(self, claim: Claim, cookies: str, now: float) -> Begun | Replay:
-        """Wait for the earlier turns, then hold the conversation or find the recorded reply."""
         return await self.begin_with(_ThreadBell(), claim, now)
 
     async def begin_with(self, bell: _Bell, claim: Claim, now: float) -> Begun | Replay:
@@ -269,14 +268,12 @@ class MemoryStore(Store):
             return None
 
     def write(self, begun: Begun, token: bytes | None, lifetime_s: float, now: float) -> None:
-        """Write the state and keep the conversation, with a full lease."""
         with self._lock:
             kept, lease = self._held(begun)
             kept.token, kept.expires = token, now + lifetime_s
             lease.ends = time.monotonic() + self._lease_s
 
     def commit(self, begun: Begun, outcome: Outcome, reply: Reply | None, now: float) -> Headers:
-        """Carry out the outcome, record the reply, wake the next turn."""
         claim = begun.claim
         with self._lock:
             kept, lease = self._held(begun)
@@ -299,22 +296,18 @@ class MemoryStore(Store):
         return []
 
     def abort(self, begun: Begun) -> None:
-        """Wake the next turn."""
         with self._lock:
             self._kept(begun.claim).release(begun.lease)
 
     def peek(self, claim: Claim, now: float) -> bytes | None:
-        """Read the sealed state without waiting."""
         with self._lock:
             return self._kept(claim).state(now)
 
     def calls(self, claim: Claim) -> list[str]:
-        """The names of the calls that are listed under a pair."""
         with self._lock:
             return list(self._kept(claim).calls or ())
 
     def queue(self, claim: Claim) -> Queue:
-        """The turns of the conversation."""
         with self._lock:
             kept = self._kept(claim)
             left_s = 0.0 if kept.holder is None else kept.holder.ends - time.monotonic()
@@ -322,7 +315,6 @@ class MemoryStore(Store):
             return Queue(left_s if left_s > 0 else None, waiting)
 
     def erase(self, claim: Claim, *, replies: bool) -> None:
-        """Remove the state and take the lease from a running turn."""
         with self._lock:
             calls = (self._kept(claim).calls or ()) if replies else ()
             for each in (claim, *map(Claim, calls)):

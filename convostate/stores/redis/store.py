@@ -140,7 +140,6 @@ class RedisTurns(AsyncStore):
         return RedisWork(self)
 
     async def begin(self, claim: Claim, cookies: str, now: float) -> Begun | Replay:
-        """Wait for the earlier turns, then hold the conversation or find the recorded reply."""
         connection, keys = self._connection(claim, replies=claim.fingerprint is not None)
         client = connection.client
         turn_id = client.unique()
@@ -259,22 +258,18 @@ class RedisTurns(AsyncStore):
             connection.close()
 
     async def peek(self, claim: Claim, now: float) -> bytes | None:
-        """Read the sealed state without waiting."""
         state: bytes | None = (await self.ask(PEEK, claim, slice(0, 1)))[1]
         return state
 
     async def queue(self, claim: Claim) -> Queue:
-        """The turns of the conversation."""
         _, lease_ms, waiting = await self.ask(QUEUE, claim, slice(1, 3))
         return Queue(lease_ms / 1000 if lease_ms > 0 else None, waiting)
 
     async def calls(self, claim: Claim) -> list[str]:
-        """The names of the calls that are listed under a pair."""
         _, *names = await self.ask(CALLS, claim, "c")
         return [name.decode("ascii") for name in names]
 
     async def erase(self, claim: Claim, *, replies: bool) -> None:
-        """Remove the state and take the lease from a running turn."""
         if replies:
             for name in await self.calls(claim):
                 await self.erase(Claim(name, call=True), replies=False)
