@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict, deque
-from functools import cached_property
 from threading import Event, Lock
 from typing import TYPE_CHECKING, Protocol
 
@@ -37,10 +36,10 @@ from convostate.stores.base import (
     too_many_wait,
     waited_too_long,
 )
+from convostate.stores.memory_work import MemoryWork, Work
 
 if TYPE_CHECKING:
     from convostate.stores.base import AsyncStore
-    from convostate.stores.memory_work import MemoryWork, Work
 
 # Conversations that are checked for each new one. With 2, each is checked before their number has doubled.
 _SWEPT_AT_ONCE = 2
@@ -187,16 +186,10 @@ class MemoryStore(Store):
         self._conversations: dict[str, _Conversation] = {}
         self._to_sweep: deque[_Conversation] = deque()
         self._lock = Lock()  # never held while anything waits
+        self.work = MemoryWork(self._lock, self._find)
 
     def __repr__(self) -> str:
         return f"MemoryStore({len(self._conversations)} conversations)"
-
-    @cached_property
-    def work(self) -> MemoryWork:
-        """Keeps deferred texts."""
-        from convostate.stores.memory_work import MemoryWork  # noqa: PLC0415  # for apps that defer
-
-        return MemoryWork(self._lock, self._find)
 
     def for_asyncio(self) -> AsyncStore:
         """The same conversations for the tasks of an event loop; a task that waits holds no thread."""
