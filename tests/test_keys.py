@@ -53,6 +53,14 @@ def test_a40_an_invalid_key_makes_no_keyring_and_is_not_shown(text: str) -> None
     assert not any(part.strip() in message for part in text.split(",") if len(part.strip()) > 1)
 
 
+@pytest.mark.parametrize(("text", "problem"), [
+    ("", "There is no sealing key"), (" \n", "There is no sealing key"), (",", "Sealing key 1 is not "), (f"{KEY},", "Sealing key 2 is not "),
+])  # fmt: skip
+def test_a40_a_text_without_a_key_says_that_none_is_set(text: str, problem: str) -> None:
+    with pytest.raises(UsageError, match=f"^{problem}"):
+        Keyring.parse(text)
+
+
 @pytest.mark.parametrize(("text", "position"), [
     (KEY[:-1], 1), (f"{KEY},{KEY[:-1]}", 2), (f"{KEY},{OTHER_KEY},{'A' * 43}", 3),
 ])  # fmt: skip

@@ -64,7 +64,7 @@ def trim(content: dict[Any, Any], units: Mapping[str, int], most_bytes: int) -> 
         for key, value in content.items()
         if type(value) is list and (name := name_of(key)) in units
     ]
-    excess = len(encode(content)) - most_bytes if lists else 0
+    excess = len(encode(content)) - most_bytes
     while excess > 0:
         longest = max(
             (each for each in lists if each.has_more), key=attrgetter("size"), default=None
