@@ -8,32 +8,38 @@ also signs another split of the same characters, with another sender:
 
     …Body hi From +1VICTIM FromAFrom +1ATTACK…
 
-The rule:
+The rule (`check_places`):
 
 1. Find every place in the signed string where an identity field could begin: `From` or `To` before an
-   address, the name of a SID before a SID, `Direction` before its value. A forger cannot remove the true
-   places, because they are signed.
+   address, the name of a SID before a SID, `Direction` before its value (`_places`). A forger cannot remove the
+   true places, because they are signed.
 2. Pass over the places that the form explains: that very parameter begins there, or they are in the JSON of
-   an add-on, which could end nowhere else.
-3. Refuse if Twilio could have signed a webhook in which the field begins at another place. It could not if
-   - no name of a later parameter follows the value (names are sorted), or
-   - a field that such a webhook has before or after this one is not there (`_MESSAGE`, `_CALL`), or
-   - the form begins the field earlier, and no parameter before that holds free text (`_FREE`): the true
+   an add-on, which could end nowhere else (`_skip_add_ons`).
+3. Refuse if Twilio could have signed a webhook in which the field begins at another place (`_could_begin`). It
+   could not if
+   - no name of a later parameter follows the value (names are sorted; `_is_followed`), or
+   - a field that such a webhook has before or after this one is not there (`_fits`), or
+   - the form begins the field later, and no parameter between the two could hold that (`_goes_on`), or
+   - the form begins the field earlier, and no parameter before that holds free text (`_fits`): the true
      webhook could not hide it.
 
 A sender that does not look like an address is found by the word `From`: between the sender and the SIDs of an
-SMS, or between the direction and the sender of a call.
+SMS, or between the direction and the sender of a call (`check_words`).
 
-The guard also refuses a number or a SID that a parameter's name follows, an undocumented name that is a part
-of an identity field, a parameter of a product without senders in a form that has one, a form that could be the
-URL of a GET webhook or a flow's of Twilio Studio, a form whose first parameter could be the end of a longer URL,
-a URL that could be a form, and a form with more places than a person's text can hold.
+The guard also refuses
+
+- a parameter of a product without senders in a form that has one (`check_product`),
+- an undocumented name that is a part of an identity field (`check_names`),
+- an address or a SID that a parameter's name follows (`check_values`),
+- a query and a form that could be one flow's of Twilio Studio (`check_studio`),
+- a form that could be the URL of a GET webhook (`check_query`) or the end of a longer URL (`_begins_in_url`),
+- a URL that could be a form (`check_url`).
 
 Limits: the author of a flow in Twilio Studio chooses the names of its parameters. If the flow calls a URL with
 a query, a text under an unusual name could spell a form of its own. People's own words can move between their
 own parameters (`Body`, `ButtonText`). `To` of a call from `client:` is what that client asked for, so it is not
-guarded, and a client may lengthen its own identity by the names of its parameters. Parameters that match CONVOSTATE_OWN_PARAMS are trusted: `callFrom` with `client:x` may also be the `c`
-of a client that chooses the names of its parameters.
+guarded, and a client may lengthen its own identity by the names of its parameters. Parameters that match
+CONVOSTATE_OWN_PARAMS are trusted: `callFrom` with `client:x` may also be the `c` of a client that chooses the names.
 """
 
 from __future__ import annotations

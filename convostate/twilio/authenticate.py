@@ -58,9 +58,8 @@ def authenticate(request: Request, secrets: Secrets) -> tuple[Webhook, str]:
     signed_form = EMPTY
     if request.method not in ("GET", "POST"):
         raise RequestError(405, "method", "webhooks are GET or POST")
-    is_form = request.content_type == FORM or _is_form(request.content_type)
     body_hash = body_hash_of(request.query) if request.query else None
-    if request.method == "POST" and is_form:
+    if request.method == "POST" and is_form(request.content_type):
         if body_hash is not None:
             raise RequestError(
                 415,
@@ -107,7 +106,10 @@ def _check_body(request: Request, body_hash: str | None) -> None:
         raise RequestError(415, "content-type", "a body that is signed by its hash is JSON")
 
 
-def _is_form(content_type: str) -> bool:
+def is_form(content_type: str) -> bool:
+    """Whether a POST of this type is signed as a form."""
+    if content_type == FORM:
+        return True
     media_type, *parameters = content_type.lower().split(";")
     return media_type.strip() == FORM and all(
         parameter.replace('"', "").strip() in ("", "charset=utf-8") for parameter in parameters

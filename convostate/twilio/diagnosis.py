@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, unquote
 
 from convostate.errors import RequestError
-from convostate.twilio.authenticate import FORM, authenticate
+from convostate.twilio.authenticate import authenticate, is_form
 from convostate.twilio.form import DOCUMENTED, EMPTY, Form, parse_form, parse_query
 from convostate.twilio.signature import signed_string, verify
 
@@ -165,7 +165,7 @@ def diagnose_refusal(
     ):
         place = Arrival(_target_of(request.url))
         return Diagnosis(False, checked, _TOO_LONG, _comparison(checked, place))
-    form = _signed_form(request)
+    form = parse_form(request.body) if is_form(request.content_type) else EMPTY
     account = (form.first or _query_params(request.query)).get("AccountSid", "")
     signers = secrets.candidates(request.scheme, account)
     others = _Trial(request.signature, secrets.every, _MOST_OTHERS_NS)
@@ -261,12 +261,6 @@ def _target_of(url: str) -> str:
     """Path and query."""
     match = _ORIGIN.match(url)
     return url[match.end() :] if match else url
-
-
-def _signed_form(request: Request) -> Form:
-    if request.method != "POST" or not request.content_type.lower().startswith(FORM):
-        return EMPTY  # the URL alone is signed
-    return parse_form(request.body)
 
 
 def _query_params(query: str) -> dict[str, str]:
