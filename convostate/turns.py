@@ -29,7 +29,7 @@ from convostate.errors import SealError, StateError, StoreError, UsageError
 from convostate.events import COMMITTED, Observed, TurnKind
 from convostate.sealing import codec
 from convostate.sealing.codec import prefixed
-from convostate.sealing.names import Names, idempotency_hash
+from convostate.sealing.names import Names
 from convostate.sealing.token import (
     NONCE_BYTES,
     Opened,
@@ -364,7 +364,9 @@ def webhook_turn(
     if not config.in_cookie and kind != "call":
         # Not of calls: a caller who presses the same digit twice sends identical requests.
         fingerprint = config.names.fingerprint(request.method, signed)
-        idempotency = idempotency_hash(idempotency_token)
+        if idempotency_token:
+            token = idempotency_token.encode("utf-8", "replace")
+            idempotency = hashlib.sha256(token).digest()[: len(idempotency)]
     turn = Turn(
         config,
         webhook.pair,

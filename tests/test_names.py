@@ -11,12 +11,15 @@ from hypothesis import strategies as st
 
 from convostate import Keyring, PhonePair
 from convostate.sealing.codec import from_base64url, prefixed, to_base64url
-from convostate.sealing.names import Names, idempotency_hash
+from convostate.sealing.names import Names
 from convostate.sealing.token import conversation_context
+from convostate.turns import webhook_turn
 from convostate.twilio.authenticate import authenticate
-from convostate.twilio.signature import signed_string
+from convostate.twilio.signature import Request, signed_string
+from convostate.twilio.webhook import Webhook
 from tests.proving import SECRETS, oracle_sign, posted
 from tests.served import ACCOUNT, ADA, KEY, OTHER_KEY, TOKEN, URL, US, text
+from tests.turning import SERVER
 
 RING = Keyring.parse(KEY)
 NAMES, OTHERS = Names(RING.keys[0]), Names(Keyring.parse(OTHER_KEY).keys[0])
@@ -93,10 +96,18 @@ def test_no_name_holds_what_it_names() -> None:
         assert not any(part in name for part in (ADA, ADA[1:], US, ACCOUNT, KEY, TOKEN))
 
 
-def test_an_idempotency_hash_distinguishes_tokens_in_8_bytes() -> None:
-    assert idempotency_hash("") == bytes(8)
-    assert len({idempotency_hash(token) for token in ("a", "b", "", "\u20ac", "\ud800")}) == 5
-    assert idempotency_hash("a") == hashlib.sha256(b"a").digest()[:8]
+def idempotency_of(token: str) -> bytes:
+    webhook = Webhook("message", PhonePair(ACCOUNT, US, ADA), {}, "https://example.com/sms")
+    request = Request("POST", webhook.url, "", "", b"", "", "")
+    turn = webhook_turn(webhook, request, webhook.url, token, SERVER, 0.0)
+    assert turn is not None
+    return turn.claim.idempotency
+
+
+def test_idempotency_tokens_are_distinguished_in_8_bytes() -> None:
+    assert idempotency_of("") == bytes(8)
+    assert len({idempotency_of(token) for token in ("a", "b", "", "\u20ac", "\ud800")}) == 5
+    assert idempotency_of("a") == hashlib.sha256(b"a").digest()[:8]
 
 
 @given(st.binary(max_size=100))

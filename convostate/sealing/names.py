@@ -19,14 +19,6 @@ if TYPE_CHECKING:
     from convostate.sealing.keys import Key
 
 NAME_BYTES = 16  # about 2^64 conversations until two share a name by chance
-IDEMPOTENCY_BYTES = 8
-
-
-def idempotency_hash(token: str) -> bytes:
-    """8 bytes that distinguish values of I-Twilio-Idempotency-Token; zeros for ""."""
-    if not token:
-        return bytes(IDEMPOTENCY_BYTES)
-    return hashlib.sha256(token.encode("utf-8", "replace")).digest()[:IDEMPOTENCY_BYTES]
 
 
 class Names:
