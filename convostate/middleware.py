@@ -88,7 +88,7 @@ class Middleware:
         return RefusalLog(self._secrets)
 
     def __repr__(self) -> str:
-        return f"ConversationMiddleware({self.settings!r})"
+        return f"ConversationMiddleware({getattr(self, 'settings', '…')!r})"  # … if they are wrong
 
     async def announce(self, turn: Turn, now: float) -> None:
         """Announce the text that the commit of a turn is to keep."""

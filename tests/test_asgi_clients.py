@@ -38,6 +38,18 @@ def make_app(**changes: Any) -> FastAPI:
     return app
 
 
+@pytest.mark.parametrize("around", [SignedASGIApp, lambda app: app])
+def test_e3_wrong_settings_fail_a_test_client_with_a_lifespan(
+    monkeypatch: pytest.MonkeyPatch, around: Any
+) -> None:
+    monkeypatch.delenv("CONVOSTATE_KEYS", raising=False)
+    app = FastAPI()
+    app.add_middleware(ConversationMiddleware)
+
+    with pytest.raises(UsageError, match="CONVOSTATE_KEYS"), TestClient(around(app)):
+        pytest.fail("the app has started")
+
+
 def test_e3_an_async_suite_signs_with_one_transport() -> None:
     async def suite() -> None:
         transport = SignedTransport(make_app())

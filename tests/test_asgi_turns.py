@@ -277,7 +277,8 @@ def test_v16_wrong_settings_fail_the_start_of_the_server(monkeypatch: pytest.Mon
             sent.append(message)
 
         middleware = ConversationMiddleware(saying())  # as add_middleware does it, in the loop
-        await middleware({"type": "lifespan"}, receive, send)
+        with pytest.raises(UsageError, match="TWILIO_AUTH_TOKEN"):
+            await middleware({"type": "lifespan"}, receive, send)
         with pytest.raises(UsageError, match="TWILIO_AUTH_TOKEN"):
             await middleware(*scope_and_channels())
         return middleware

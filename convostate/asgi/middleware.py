@@ -121,11 +121,12 @@ class ConversationMiddleware(Middleware):
         """Serve one request, one WebSocket, or the lifespan."""
         kind = scope["type"]
         if self._misuse is not None:
-            if kind != "lifespan":
-                raise UsageError(*self._misuse.args)
-            await receive()
-            await send({"type": "lifespan.startup.failed", "message": str(self._misuse)})
-        elif kind == "lifespan":
+            if kind == "lifespan":
+                await receive()
+                await send({"type": "lifespan.startup.failed", "message": str(self._misuse)})
+            # After that message as well: Starlette's TestClient waits for it.
+            raise UsageError(*self._misuse.args)
+        if kind == "lifespan":
             await self.app(scope, receive, send)
             await self.store.close()
         elif (
