@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.test.utils import override_settings
-from flask import Flask, request, session
+from flask import Flask, redirect, request, session
 from flask.testing import FlaskClient
 from webtest import TestApp
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
@@ -233,6 +233,26 @@ def test_e3_a_mounted_app_is_signed_with_its_whole_path() -> None:
     SignedClient(mounted).post("/bots/sms%20in", data=SMS)
 
     assert seen == [1]
+
+
+@pytest.mark.parametrize("make", [by_werkzeug, by_flask])
+@pytest.mark.parametrize(("code", "reached"), [(307, ["POST", "hi"]), (302, ["GET", None])])
+def test_e3_a_redirect_that_a_client_follows_is_signed_anew(
+    make: Any, code: int, reached: list[Any]
+) -> None:
+    app = Flask(__name__)
+    ConvoState(app, settings(store="memory"))
+    app.add_url_rule("/sms", view_func=lambda: redirect("/more", code), methods=["POST"])
+
+    @app.route("/more", methods=["GET", "POST"])
+    def more() -> list[Any]:
+        return [request.method, request.form.get("Body")]
+
+    client, _ = make(app)
+    assert client.post("/sms", data=SMS, follow_redirects=True).json == reached
+    own = {"X-Twilio-Signature": "mine"}
+    refused = client.post("/sms", data=SMS, headers=own, follow_redirects=True)
+    assert refused.status_code == 403
 
 
 def test_e3_flask_s_client_keeps_what_it_can_do() -> None:

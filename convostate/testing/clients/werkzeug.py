@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from flask.testing import FlaskClient as Client  # so that an app's test_client_class takes it
     from werkzeug.datastructures import Headers
+    from werkzeug.test import TestResponse
 else:
     from werkzeug.test import Client
 
@@ -51,6 +52,13 @@ class SignedClient(Client, SigningClient):
         """Sign a request and run the app."""
         self._signing.sign(environ)
         return super().run_wsgi_app(environ, buffered)
+
+    def resolve_redirect(self, response: TestResponse, buffered: bool = False) -> TestResponse:
+        """Follow a redirect with a signature of its own, and if it keeps the method, with the body."""
+        environ = response.request.environ
+        if environ.pop("HTTP_X_TWILIO_SIGNATURE", None):
+            environ["wsgi.input"].seek(0)  # Werkzeug would send what is left of it
+        return super().resolve_redirect(response, buffered=buffered)
 
     def _get_cookie(self, name: str) -> str | None:
         cookie = self.get_cookie(name)
