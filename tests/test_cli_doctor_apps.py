@@ -542,6 +542,34 @@ def test_a_route_of_an_included_router_or_a_mounted_app_is_found_guarded_or_not(
     assert f"fault {route} " not in said
 
 
+MOUNTED = """
+import warnings
+from bottle import Bottle
+from convostate import ConversationMiddleware
+hooks, app = Bottle(), Bottle()
+hooks.post("/sms", callback=lambda: "")
+app.get("/", callback=lambda: "")
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    app.mount("/hooks", hooks)  # without a slash at the end, as all apps do before Bottle 0.13
+app = ConversationMiddleware(app)
+"""
+
+
+def test_o10_whoever_follows_the_advice_about_a_mounted_bottle_app_guards_its_webhook(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def examined(paths: str) -> str:
+        for name, value in {**SOUND, "CONVOSTATE_PATHS": paths}.items():
+            monkeypatch.setenv(name, value)
+        return doctor(module(tmp_path, monkeypatch, f"{MOUNTED}# {paths}\n")).stdout
+
+    [advised] = re.findall(r"Set CONVOSTATE_PATHS=(\S+), the paths", examined("*"))
+    assert advised == "/hooks/sms"
+    assert "ok    guarded by /hooks/sms: /hooks/sms\n" in examined(advised)
+    assert "fault /hooks/sms looks like a webhook" in examined("/sms")
+
+
 def test_the_settings_that_an_asgi_app_cannot_start_without_are_one_fault(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
