@@ -98,8 +98,9 @@ def _measure(kind: str, most: int, scale: Scale) -> Iterator[Figure]:
             running = _wait(lambda: _keys(server, "a"), most, PATIENCE_S)
             if process.poll() is not None:
                 raise RuntimeError("the worker ended early; its error is above")
-            took_ms = [text(most + number) for number in range(scale.served)]
-            texts = most + scale.served
+            more = min(most, scale.served)
+            took_ms = [text(most + number) for number in range(more)]
+            texts = most + more
             rounds = 1 + -(-texts // most)
             kept = _wait(
                 lambda: texts - _keys(server, "m"), texts, PATIENCE_S + rounds * scale.answer_s
