@@ -26,8 +26,6 @@ from tests.redis_servers import redis_server
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from _typeshed.wsgi import StartResponse, WSGIEnvironment
-
     from benchmarks.measure import Scale
 
 BOUND_WAKE_MS = 5  # p99
@@ -38,28 +36,20 @@ PROCESSES = 4
 
 
 class Text(NamedTuple):
-    """What became of one text.
+    """What became of one text; monotonic times in s, the same in every process, or 0."""
 
-    Attributes:
-        number: The text's own, unique in a run.
-        asked: When the request arrived; monotonic time in s, the same in every process.
-        status: Of the answer.
-        began: When the app was called, or 0.
-        ended: When the app was done, or 0.
-    """
-
-    number: int
+    number: int  # the text's own, unique in a run
     asked: float
     status: int = 0
-    began: float = 0.0
+    began: float = 0.0  # the app
     ended: float = 0.0
 
 
 class Writers:
     """Writers in this process, as threads or as tasks of one event loop; `texts` has the numbers of each one's."""
 
-    def __init__(self, store: str, texts: list[range]) -> None:
-        self.texts = texts
+    def __init__(self, store: str, texts: list[range], ready: Any) -> None:
+        self.texts, self.ready = texts, ready
         self.options = settings(store=store, max_waiting=64)
         self.times: dict[int, tuple[float, float]] = {}
 
@@ -69,41 +59,32 @@ class Writers:
         state_from(environ).setdefault("texts", []).append(number)
         self.times[number] = began, monotonic()
 
-    def done(self, number: int, asked: float, status: int) -> Text:
-        """What became of a text that is answered."""
-        return Text(number, asked, status, *self.times.get(number, ()))
+    def in_threads(self) -> list[Text]:
+        """Text from threads, once all have sent a text to another conversation."""
 
-    def in_threads(self, ready: Any) -> list[Text]:
-        """Text from threads, each with a connection before all are ready."""
-
-        def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        def app(environ: Any, start_response: Any) -> Iterable[bytes]:
             began = monotonic()
             threading.Event().wait(HANDLER_S)
             self.keep(environ, began)
             return answer(environ, start_response)
 
         wrapped = ConversationMiddleware(app, self.options)
-        connected = threading.Barrier(len(self.texts) + 1)
+
+        def text(person: int, number: int) -> Text:
+            environ, asked = environ_of(sms(person, str(number))), monotonic()
+            status, _ = serve(wrapped, environ)
+            return Text(number, asked, int(status[:3]), *self.times.get(number, ()))
 
         def writer(numbers: range) -> list[Text]:
-            environs = [(number, environ_of(sms(1, str(number)))) for number in numbers]
-            serve(wrapped, environ_of(sms(numbers[0] + 2, "-1")))
-            connected.wait()
-            connected.wait()
-            return [
-                self.done(number, monotonic(), int(serve(wrapped, environ)[0][:3]))
-                for number, environ in environs
-            ]
+            text(numbers[0] + 2, -1)
+            self.ready.wait()
+            return [text(1, number) for number in numbers]
 
         with ThreadPoolExecutor(len(self.texts)) as pool:
-            writers = [pool.submit(writer, numbers) for numbers in self.texts]
-            connected.wait()
-            ready.wait()
-            connected.wait()
-            return [text for each in writers for text in each.result()]
+            return [text for each in pool.map(writer, self.texts) for text in each]
 
-    async def in_loop(self, ready: Any) -> list[Text]:
-        """Text from tasks."""
+    async def in_loop(self) -> list[Text]:
+        """Text from tasks, likewise."""
 
         async def app(scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001
             began = monotonic()
@@ -118,45 +99,36 @@ class Writers:
             scope, body = scope_of(environ_of(sms(person, str(number))))
             sent, asked = Sent(), monotonic()
             await wrapped(scope, receiving(body), sent)
-            return self.done(number, asked, sent.status)
+            return Text(number, asked, sent.status, *self.times.get(number, ()))
 
         async def writer(numbers: range) -> list[Text]:
             return [await text(1, number) for number in numbers]
 
         await asyncio.gather(*(text(numbers[0] + 2, -1) for numbers in self.texts))
-        ready.wait()
         ran = await asyncio.gather(*map(writer, self.texts))
         await wrapped.store.close()
         return [text for each in ran for text in each]
 
 
-def write(store: str, texts: list[range], loop: bool, ready: Any, results: Any) -> None:
-    """Be one process of writers, once all are ready."""
-    writers = Writers(store, texts)
-    results.put(asyncio.run(writers.in_loop(ready)) if loop else writers.in_threads(ready))
+def write(texts: list[range], store: str, loop: bool, ready: Any, results: Any) -> None:
+    """Be one process of writers."""
+    writers = Writers(store, texts, ready)
+    results.put(asyncio.run(writers.in_loop()) if loop else writers.in_threads())
 
 
 def gather(store: str, processes: int, writers: int, turns: int, loop: bool = False) -> list[Text]:
     """Let all writers text at once; what became of their texts, in the order in which they ran."""
     context = multiprocessing.get_context("spawn")
-    ready, results = context.Barrier(processes), context.Queue()
-    starts = range(0, writers * turns, turns)
-    texts = [range(start, start + turns) for start in starts]
-    running = [
-        context.Process(
-            target=write, args=(store, texts[one::processes], loop, ready, results), daemon=True
-        )
-        for one in range(processes)
-    ]
-    for process in running:
-        process.start()
-    ran = [text for _ in running for text in results.get(timeout=120)]
+    more = store, loop, context.Barrier(writers), (results := context.Queue())
+    texts = [range(start, start + turns) for start in range(0, writers * turns, turns)]
+    for one in range(processes):
+        context.Process(target=write, args=(texts[one::processes], *more), daemon=True).start()
+    ran = [text for _ in range(processes) for text in results.get(timeout=120)]
     return sorted(ran, key=lambda text: text.began)
 
 
 def run(scale: Scale) -> Iterator[Figure]:
-    """Let all writers text, and one writer as many texts, each on an empty server."""
-    each = scale.writers, scale.turns
+    """Let one writer text, then all writers as many texts, each on an empty server."""
     with redis_server() as server:
         serial_s = duration_s(gather(server.url, 1, 1, scale.writers * scale.turns))
     for way, processes, loop in (
@@ -166,7 +138,7 @@ def run(scale: Scale) -> Iterator[Figure]:
     ):
         name = f"{scale.writers} {way}"
         with redis_server() as server:
-            texts = gather(server.url, processes, *each, loop)
+            texts = gather(server.url, processes, scale.writers, scale.turns, loop)
             kept: list[int] = []
 
             def read(environ: Any, start_response: Any, kept: list[int] = kept) -> Any:

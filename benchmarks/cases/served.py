@@ -68,24 +68,14 @@ def cpu_s(*pids: int) -> float:
 
 
 class Worker(NamedTuple):
-    """A server with one worker.
-
-    Attributes:
-        pid: The process that runs the app.
-        connection: To the server.
-        cookies: The conversation's, in a list of one.
-    """
+    """The one worker of a server."""
 
     pid: int
     connection: HTTPConnection
-    cookies: list[str]
+    cookies: list[str]  # the conversation's, one
 
     def send(self) -> None:
-        """Send a text of one conversation.
-
-        Raises:
-            RuntimeError: It is not answered 200.
-        """
+        """Send a text of one conversation; an answer that is not 200 raises RuntimeError."""
         webhook = sms(self.pid)
         # The server has to see the scheme that was signed.
         headers = headers_of(webhook, self.cookies[0]) | {"X-Forwarded-Proto": "https"}
