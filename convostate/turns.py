@@ -532,7 +532,11 @@ def finish(turn: Turn, status: int, now: float, nonce: bytes) -> Outcome | None:
     ):
         data, most = _ENDED if ends else state.encoded(), config.most_bytes
         if most is not None and sealed_bytes(len(turn.digest) + len(data)) > most:
-            data = _fitted(turn, data, most)
+            try:
+                data = _fitted(turn, data, most)
+            except StateError as error:
+                del data  # error trackers show the variables of each frame
+                raise error.with_traceback(None) from None
         content = Opened(now_ms, now_ms + lifetime_ms, turn.started_ms, turn.digest + data)
         token = turn.sealer.seal(content, turn.sealed_to, nonce)
         outcome = (End if ends else Keep)(token, lifetime_ms / 1000, opted_out)
