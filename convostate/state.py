@@ -94,6 +94,7 @@ class State(dict[Any, Any]):
         "pair",
         "session",
         "touched",
+        "was_converted",
     )
 
     def __init__(
@@ -108,10 +109,12 @@ class State(dict[Any, Any]):
         beside_bytes: int = 0,
         lost: SealError | StoreError | None = None,
         locked: ConvostateError | None = None,
+        was_converted: bool = False,
     ) -> None:
         """Open a state: its content, or None if nothing was kept.
 
         It may be `most_bytes` long when it is sealed, with the `beside_bytes` that are sealed with its own.
+        If `was_converted`, a session has serialized a part of it, see `codec.Serialized`.
         """
         super().__init__(content or ())
         # None is so rare that it is not in the type, as with `re.Match.group` in typeshed.
@@ -124,6 +127,7 @@ class State(dict[Any, Any]):
         self.most_bytes = most_bytes
         self._beside_bytes = beside_bytes
         self.locked = locked
+        self.was_converted = was_converted
         self.session: Session | None = None
         self.touched = self.ended = False
 

@@ -149,7 +149,7 @@ class StateView(Session):
         self.state = state if self.unkept is None else state.unkept()
         self._backing = backing
         self._used: set[Any] = set()  # the keys whose values may be converted
-        for key, value in state.items() if codec.Serialized in _types_in(state) else ():
+        for key, value in state.items() if state.was_converted else ():
             restored = backing.restored(value)
             if restored is not value:
                 dict.__setitem__(self.state, key, restored)

@@ -432,12 +432,13 @@ def read_state(turn: Turn, token: bytes | None, now: float) -> State:
     content: dict[Any, Any] | None = None
     turn.started_ms, turn.expires_ms = now_ms, now_ms + turn.longest_ms
     lost: SealError | StoreError | None = turn.lost
-    is_of_caller = False
+    is_of_caller = was_converted = False
     if token is not None:
         try:
             opened = turn.sealer.open(token, turn.sealed_to, None if turn.store_decides else now_ms)
             if opened.data.startswith(turn.digest):  # otherwise it is another call's
                 content = codec.decode(opened.data[len(turn.digest) :])
+                was_converted = codec.SERIALIZED_HEAD in opened.data
         except SealError as error:
             is_of_caller = turn.pair is None and not turn.moves_expiry
             if is_of_caller:  # a callback does not name the pair, and must not replace its cookie
@@ -468,6 +469,7 @@ def read_state(turn: Turn, token: bytes | None, now: float) -> State:
         beside_bytes=len(turn.digest),
         lost=lost,
         locked=locked,
+        was_converted=was_converted,
     )
     turn.read_only = locked is not None or is_of_caller
     return turn.state

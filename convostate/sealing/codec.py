@@ -44,6 +44,8 @@ _TUPLE_TAG = 0x7475706C
 _DATETIME_TAG = 0x7475706D
 _DECIMAL_TAG = 0x7475706E
 _SERIALIZED_TAG = 0x7475706F
+SERIALIZED_HEAD = b"\xda" + _SERIALIZED_TAG.to_bytes(4, "big")
+"""The tag as CBOR writes it: a state without these bytes has no `Serialized` in it."""
 _SET_TAG = 258  # https://www.iana.org/assignments/cbor-tags
 
 _TO_URL = bytes.maketrans(b"+/", b"-_")
