@@ -134,6 +134,7 @@ def test_a_reply_is_recorded_unless_a_repetition_is_to_run_again(fingerprint: st
     finished = finish_response(turn, response, NOW, nonce() + nonce())
     assert finished is not None
     assert (finished[1] is None) is (fingerprint is None)
+    turn.leave()  # or it would run on in the context of the next test
 
 
 def test_p1_a_recorded_reply_holds_nothing_in_plain_text() -> None:

@@ -38,8 +38,9 @@ The guard also refuses
 Limits: the author of a flow in Twilio Studio chooses the names of its parameters. If the flow calls a URL with
 a query, a text under an unusual name could spell a form of its own. People's own words can move between their
 own parameters (`Body`, `ButtonText`). `To` of a call from `client:` is what that client asked for, so it is not
-guarded, and a client may lengthen its own identity by the names of its parameters. Parameters that match
-CONVOSTATE_OWN_PARAMS are trusted: `callFrom` with `client:x` may also be the `c` of a client that chooses the names.
+guarded; and a client may lengthen its own identity by the names of its parameters, or take another call's SID by one
+such as `CallSidC`. Parameters that match CONVOSTATE_OWN_PARAMS are trusted: `callFrom` with `client:x` may also be the
+`c` of a client that chooses the names.
 """
 
 from __future__ import annotations
@@ -402,9 +403,11 @@ class _Reading:
         if name not in _ADDRESSES:
             if end == len(signed):
                 return True
-            return signed[end].isalpha() and (
-                name == "Sid" or signed[end : end + len(name) + 1] > name
-            )
+            if name == "Sid":
+                return signed[end].isalpha()
+            # Not `AgentCallSid` before the form's own `CallSid`.
+            is_own = end == self.begins.get(name)
+            return signed[end].isalpha() and not is_own and signed[end : end + len(name) + 1] > name
         if place.is_number:
             if name < place.behind <= most or end == len(signed):
                 return True
