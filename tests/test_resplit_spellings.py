@@ -274,7 +274,10 @@ def test_g5_an_add_on_may_repeat_a_text_that_looks_like_a_call() -> None:
     assert dict(prove(posted(params)).params) == params
 
 
-@pytest.mark.parametrize("add_ons", [f'{{"text": "{ECHO}', f'{{"text": 1}} {ECHO}', f"[{ECHO}]"])
+@pytest.mark.parametrize(
+    "add_ons",
+    [f'{{"text": "{ECHO}', f'{{"text": 1}} {ECHO}', f'{{"text": 1}} {ECHO}}}', f"[{ECHO}]"],
+)
 def test_a06_add_ons_that_are_not_json_could_end_before_a_call(add_ons: str) -> None:
     with pytest.raises(RequestError, match="could begin in it"):
         prove(posted(text("ok Directioninbound", From="HSBC", AddOns=add_ons)))
