@@ -414,3 +414,16 @@ def test_a09_a_link_with_a_whole_webhook_may_be_in_a_text() -> None:
 
     assert prove(posted(text(link), url="https://example.com/sms/42")).body == link
     assert prove(posted({**call(From="client:ada"), "link": link})).params["link"] == link
+
+
+@pytest.mark.parametrize("query", [
+    pytest.param(urlencode(text()), id="the same webhook"),
+    pytest.param(urlencode({"AccountSid": ACCOUNT, "From": MALLORY, "Body": "hi"}), id="a sender without a SID"),
+])  # fmt: skip
+def test_g1_g2_a_query_that_could_not_be_another_webhook_s_may_name_an_account(query: str) -> None:
+    assert dict(prove(posted(text(), url=f"{URL}?{query}")).params) == text()
+
+
+def test_g3_a_form_of_no_conversation_may_have_a_name_that_goes_on_after_one_of_twilio_s() -> None:
+    params = {"AccountSid": ACCOUNT, "ToNumber": US, "FromNumber": BOB}
+    assert dict(prove(posted(params)).params) == params
