@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from datetime import datetime, timedelta, timezone
 from functools import wraps
 from typing import TYPE_CHECKING, Any
@@ -32,16 +33,16 @@ def _moment(time_ms: int) -> datetime:
     return datetime.fromtimestamp(time_ms / 1000, timezone.utc)
 
 
-class Session(dict[Any, Any]):
+class Session(dict[Any, Any], ABC):
     """A framework's session that shows a state: a dict of the same items, which the State keeps equal."""
 
+    @abstractmethod
     def encoded(self) -> bytes:
         """The state's items as CBOR, including items that only this session can convert.
 
         Raises:
             StateError: An item cannot be stored.
         """
-        raise NotImplementedError
 
 
 def _written(method: Callable[..., Any]) -> Callable[..., Any]:

@@ -193,6 +193,15 @@ class StateView(Session):
         return converted
 
     @property
+    def modified(self) -> bool:
+        """Whether an item was set or removed; changes within items are stored without it."""
+        return self.state.touched
+
+    @modified.setter
+    def modified(self, modified: bool) -> None:
+        self.state.touched = modified
+
+    @property
     def _writable(self) -> State:
         if self.unkept is not None:
             self._backing.log_unkept(self.unkept)

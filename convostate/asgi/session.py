@@ -14,15 +14,6 @@ class ConversationSession(StateView):
 
     accessed = False
 
-    @property
-    def modified(self) -> bool:
-        """Whether an item was set or removed; changes within items are stored without it."""
-        return self.state.touched
-
-    @modified.setter
-    def modified(self, modified: bool) -> None:
-        self.state.touched = modified
-
     def mark_accessed(self) -> None:
         """As Starlette's own."""
         self.accessed = True

@@ -81,7 +81,7 @@ class _Conversation(NamedTuple):
         return self.peek() is not None or bool(self.calls()) or self.has_work()
 
     def missing(self) -> str:
-        """The message if there is no conversation, with a possible reason."""
+        """The message for a conversation that does not exist, with a possible reason."""
         if self.names["call_sid"]:
             return NO_CALL
         swapped = {"ours": self.names["theirs"], "theirs": self.names["ours"]}

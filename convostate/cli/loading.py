@@ -27,7 +27,7 @@ _APP = re.compile(
 )
 _FILE = re.compile(r"[\w./\\-]+\.py|\.{1,2}[/\\][\w./\\-]+")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S*")
-# The names to look for if there is none, in Flask's order.
+# The names to look for if the target does not give one, in Flask's order.
 _NAMES, _FACTORIES = ("app", "application"), ("create_app", "make_app")
 
 

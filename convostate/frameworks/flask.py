@@ -58,15 +58,6 @@ class ConversationSession(StateView, SessionMixin):
         self._accessed = accessed
 
     @property
-    def modified(self) -> bool:
-        """Whether an item was set or removed; changes within items are stored without it."""
-        return self.state.touched
-
-    @modified.setter
-    def modified(self, modified: bool) -> None:
-        self.state.touched = modified
-
-    @property
     def permanent(self) -> bool:
         """Whether ``PERMANENT_SESSION_LIFETIME`` shortens the lifetime."""
         return bool(self.state.get("_permanent", False))
