@@ -162,7 +162,8 @@ def _as_spelled(value: Any) -> Any:
             "has a comment (#) behind it, which Docker's env files take as part of the value",
             advice="Set {variable} without the comment",
         )
-    if re.search(r"[\r\n]|\\[rn]\Z", value):
+    # A list may be broken at its commas, as in YAML.
+    if re.search(r"[\r\n]|\\[rn]\Z", re.sub(r"\s*,\s*", ",", value)):
         raise _Wrong(
             "holds a line break (\\r or \\n), as files with Windows line ends leave at the end",
             advice="Set {variable} without the line break",

@@ -414,6 +414,30 @@ def test_o9_a_line_break_at_the_end_is_named_in_a_field_and_forgiven_in_a_variab
     assert Settings.from_environ({**LEAST, "TWILIO_AUTH_TOKEN": f"{TOKEN}\r"}).auth_token == TOKEN
 
 
+@pytest.mark.parametrize("line_break", [",\n  ", ",\r\n", "\n, "])
+def test_o9_a_list_may_be_broken_at_its_commas_and_nowhere_else(line_break: str) -> None:
+    lists = {
+        "TWILIO_AUTH_TOKEN": "",
+        "CONVOSTATE_AUTH_TOKENS": f"{TOKEN},{TOKEN[::-1]}",
+        "CONVOSTATE_ACCOUNT_TOKENS": f"{ACCOUNT}={TOKEN},{SUB}={TOKEN}",
+        "CONVOSTATE_SHARED_KEYS": "one=x,two=y",
+        "CONVOSTATE_KEYS": f"{KEY},{OTHER_KEY}",
+        "CONVOSTATE_PATHS": "/sms,/voice",
+        "CONVOSTATE_OWN_PARAMS": "leadTo,callTo",
+    }
+    written = {name: value.replace(",", line_break) for name, value in lists.items()}
+
+    broken, whole = Settings.from_environ(written), Settings.from_environ(lists)
+
+    for name in ("auth_tokens", "account_tokens", "shared_keys", "paths", "own_params"):
+        assert getattr(broken, name) == getattr(whole, name)
+    assert len(broken.keys.keys) == 2
+    for name, value in lists.items():
+        if value:
+            with pytest.raises(UsageError, match=f"^{name} holds a line break"):
+                Settings.from_environ({**lists, name: value.replace(",", "\n")})
+
+
 @pytest.mark.parametrize(
     "wrong", [{}, {"keys": "x"}, {"keys": KEY[:-1]}, {"keys": "A" * 43}, {"keys": 5}]
 )
