@@ -103,18 +103,3 @@ def test_a_history_that_is_too_long_loses_its_oldest_exchange(
         "short sho",
         "You asked",
     ]
-
-
-@pytest.mark.parametrize(
-    ("name", "package"), [("assistant", "flask"), ("assistant_fastapi", "fastapi")]
-)
-def test_without_its_framework_an_assistant_says_what_to_install(
-    name: str, package: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    loaded = [module for module in sys.modules if module.partition(".")[0] == package]
-    for module in [*loaded, f"convostate.demo.{name}"]:
-        monkeypatch.delitem(sys.modules, module, raising=False)
-    monkeypatch.setitem(sys.modules, package, None)  # how Python spells "not there"
-
-    with pytest.raises(ModuleNotFoundError, match=f"pip install {package} twilio$"):
-        import_module(f"convostate.demo.{name}")

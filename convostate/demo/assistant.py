@@ -9,16 +9,11 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from flask import Flask, Response, request
+from twilio.rest import Client
+
 from convostate import ConversationMiddleware, Conversations, Settings, webhook_from
 from convostate.demo.stand_in import think
-
-try:
-    from flask import Flask, Response, request
-    from twilio.rest import Client
-except ModuleNotFoundError as error:
-    raise ModuleNotFoundError(
-        "this demo needs Flask and twilio: pip install flask twilio", name=error.name
-    ) from error
 
 if TYPE_CHECKING:
     from convostate import Answering
@@ -62,7 +57,6 @@ def answer(turn: Answering) -> None:
     turn.reply(said)
 
 
-if (
-    settings.store == "memory"
-):  # here, so that any server of one process runs this demo; better where it starts
+# Here, so that any server of one process runs this demo; better where the server starts.
+if settings.store == "memory":
     conversations.start_workers()

@@ -10,18 +10,13 @@ import os
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from fastapi import FastAPI, Request, Response
+from twilio.http.async_http_client import AsyncTwilioHttpClient
+from twilio.rest import Client
+
 from convostate import AsyncConversations, Settings, webhook_from
 from convostate.asgi import ConversationMiddleware
 from convostate.demo.stand_in import think_async
-
-try:
-    from fastapi import FastAPI, Request, Response
-    from twilio.http.async_http_client import AsyncTwilioHttpClient
-    from twilio.rest import Client
-except ModuleNotFoundError as error:
-    raise ModuleNotFoundError(
-        "this demo needs FastAPI and twilio: pip install fastapi twilio", name=error.name
-    ) from error
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from convostate import ConversationMiddleware, state_from
+from bottle import Bottle, request, response
 
-try:
-    from bottle import Bottle, request, response
-except ModuleNotFoundError as error:
-    raise ModuleNotFoundError(
-        "this demo needs Bottle: pip install bottle", name="bottle"
-    ) from error
+from convostate import ConversationMiddleware, state_from
 
 counter = Bottle()
 

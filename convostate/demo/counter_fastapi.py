@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
+from fastapi import FastAPI, Response
+
 from convostate.asgi import ConversationMiddleware
-
-try:
-    from fastapi import FastAPI, Response
-
-    from convostate.frameworks.fastapi import ConversationState  # noqa: TC001  # FastAPI reads it
-except ModuleNotFoundError as error:
-    raise ModuleNotFoundError(
-        "this demo needs FastAPI: pip install fastapi", name="fastapi"
-    ) from error
+from convostate.frameworks.fastapi import ConversationState  # noqa: TC001  # FastAPI reads it
 
 app = FastAPI()
 app.add_middleware(ConversationMiddleware)

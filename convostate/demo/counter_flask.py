@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from convostate import ConversationMiddleware, state_from
+from flask import Flask, Response, request
 
-try:
-    from flask import Flask, Response, request
-except ModuleNotFoundError as error:
-    raise ModuleNotFoundError("this demo needs Flask: pip install flask", name="flask") from error
+from convostate import ConversationMiddleware, state_from
 
 app = Flask(__name__)
 app.wsgi_app = ConversationMiddleware(app.wsgi_app)  # type: ignore[method-assign]  # Flask's own way

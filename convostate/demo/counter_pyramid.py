@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from convostate import ConversationMiddleware, state_from
+from pyramid.config import Configurator
+from pyramid.response import Response
 
-try:
-    from pyramid.config import Configurator
-    from pyramid.response import Response
-except ModuleNotFoundError as error:
-    raise ModuleNotFoundError(
-        "this demo needs Pyramid: pip install pyramid", name="pyramid"
-    ) from error
+from convostate import ConversationMiddleware, state_from
 
 if TYPE_CHECKING:
     from pyramid.request import Request

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from convostate.asgi import ConversationMiddleware
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.responses import Response
+from starlette.routing import Route
 
-try:
-    from starlette.applications import Starlette
-    from starlette.middleware import Middleware
-    from starlette.responses import Response
-    from starlette.routing import Route
-except ModuleNotFoundError as error:
-    raise ModuleNotFoundError(
-        "this demo needs Starlette: pip install starlette", name="starlette"
-    ) from error
+from convostate.asgi import ConversationMiddleware
 
 if TYPE_CHECKING:
     from starlette.requests import Request
