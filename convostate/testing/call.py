@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from xml.etree import ElementTree as ET
 
     from convostate.testing.account import Account
+    from convostate.testing.message import RingingCall
     from convostate.testing.params import ParamValue
 
 _KEYS = frozenset("0123456789*#ABCDabcdw")
@@ -68,18 +69,15 @@ class Call(Reply):
         self,
         account: Account,
         webhook: Webhook,
+        placed: RingingCall,
         *,
-        status_callback: str = "",
-        status_callback_method: str = "POST",
-        status_callback_events: tuple[str, ...] = ("completed",),
         dial_status: str = "completed",
+        unanswered: str = "",
     ) -> None:
         super().__init__(dict(webhook.params))
         self._account = account
         self._webhook = webhook
-        self._status_callback = status_callback
-        self._status_method = status_callback_method
-        self._events = status_callback_events if status_callback else ()
+        self._placed = placed
         self._reported = 0
         self._dial_status = dial_status
         self._base = webhook.params
@@ -99,9 +97,14 @@ class Call(Reply):
         self._resource = account.rest.resources.setdefault(self.sid, resource)
         self._resource["status"] = "in-progress"
         account.rest.calls[self.sid] = self
+        missing = {"": (), "failed": ("ringing", "answered")}.get(unanswered, ("answered",))
         for event, status in _UNTIL_ANSWERED.items():
-            self._progress(event, status)
-        self._deliver(webhook)
+            if event not in missing:
+                self._progress(event, status)
+        if unanswered:
+            self._end(unanswered)
+        else:
+            self._deliver(webhook)
 
     @property
     def sid(self) -> str:
@@ -441,7 +444,8 @@ class Call(Reply):
 
     def _progress(self, event: str, status: str, **extra: str) -> None:
         """Report the progress of the call, if it is asked for."""
-        if event not in self._events:
+        placed = self._placed
+        if not placed.status_callback or event not in placed.status_callback_events:
             return
         now = datetime.fromtimestamp(self._account.clock.now(), timezone.utc)
         extra |= {
@@ -451,8 +455,8 @@ class Call(Reply):
             "SequenceNumber": str(self._reported),
         }
         self._reported += 1
-        url, params = self._status_callback, self._params(extra)
-        self._report(url, params, self._status_method, base=self._webhook.url)
+        url, method = placed.status_callback, placed.status_callback_method
+        self._report(url, self._params(extra), method, base=self._webhook.url)
 
     def _report(self, url: str, params: Params, method: str = "POST", *, base: str) -> None:
         """Report an event to a URL; the response is not interpreted."""

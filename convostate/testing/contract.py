@@ -54,12 +54,6 @@ _HEAD = b"\x01" + bytes(8)  # version and key id of a token; see sealing.token
 SEALED = Reply(b"sealed", redirects=False)
 
 
-def _any_store(test: Any) -> Any:
-    """Mark a test that is also for a store that is not server-side."""
-    test.any_store = True
-    return test
-
-
 class _Contract:
     """What the contracts need of a store, and steps that their tests take.
 
@@ -193,46 +187,28 @@ class _Contract:
         assert caught.value.reason == reason
 
 
-class StoreContract(_Contract):
-    """The tests of a store. Derive a class with a fixture ``store`` that makes an empty store.
-
-    Attributes:
-        server_side: The store's `server_side`. If False, the tests that only a server-side store can
-            pass are not collected.
-    """
+class _AnyStoreContract(_Contract):
+    """The tests of every store."""
 
     server_side = True
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        if not cls.server_side:
-            for name, test in vars(StoreContract).items():
-                if name.startswith("test_") and not hasattr(test, "any_store"):
-                    setattr(cls, name, None)
-
-    # Every store.
-
-    @_any_store
     def test_it_says_whether_it_is_server_side_and_how_long_a_token_may_be(
         self, store: Store
     ) -> None:
         assert store.server_side is self.server_side
         assert store.most_bytes is None or store.most_bytes > 1024
 
-    @_any_store
     def test_a_state_and_the_store_survive_a_close(self, store: Store) -> None:
         self.take_turn(store, self.keep("a"))
         store.close()
         store.close()
         assert self.kept(store) == self.token("a")
 
-    @_any_store
     def test_a_new_conversation_has_no_token(self, store: Store) -> None:
         claim = self.claim()
         begun = self.begin(store, claim)
         assert (begun.claim, begun.token, begun.opted_out) == (claim, None, False)
 
-    @_any_store
     def test_a_token_comes_back_byte_for_byte_until_another_replaces_it(self, store: Store) -> None:
         token = self.token("a", content=bytes(range(256)))
         headers = self.take_turn(store, Keep(token, 3600))
@@ -242,7 +218,6 @@ class StoreContract(_Contract):
         self.take_turn(store, self.keep("b"))
         assert self.kept(store) == self.token("b")
 
-    @_any_store
     @pytest.mark.parametrize("kept_before", [True, False])
     def test_after_an_end_there_is_no_state(self, store: Store, kept_before: bool) -> None:
         if kept_before:
@@ -251,7 +226,6 @@ class StoreContract(_Contract):
         # A store that cannot delete returns the sealed ending.
         assert self.kept(store) == (None if self.server_side else self.token("end"))
 
-    @_any_store
     def test_a_turn_that_leaves_the_state_or_is_aborted_changes_nothing(self, store: Store) -> None:
         self.take_turn(store, Leave())
         assert self.kept(store) is None
@@ -262,13 +236,28 @@ class StoreContract(_Contract):
         store.abort(begun)
         assert [begun.token, self.kept(store)] == [self.token("a")] * 2
 
-    @_any_store
     def test_abort_may_be_called_twice_and_without_a_begin(self, store: Store) -> None:
         begun = self.begin(store)
         store.abort(begun)
         store.abort(begun)
         store.abort(Begun(Claim("X" * 22), None))
         assert self.kept(store) is None
+
+
+class StoreContract(_AnyStoreContract):
+    """The tests of a store. Derive a class with a fixture ``store`` that makes an empty store.
+
+    Attributes:
+        server_side: The store's `server_side`. If False, the tests that only a server-side store can
+            pass are not collected.
+    """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if not cls.server_side:
+            for name in vars(StoreContract):
+                if name.startswith("test_"):
+                    setattr(cls, name, None)
 
     # Turns: one turn holds a conversation, its state has a lifetime, and a STOP outlasts the state.
 

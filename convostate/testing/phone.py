@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from convostate.errors import UsageError
 from convostate.testing.call import Call
 from convostate.testing.fetch import Faults
-from convostate.testing.message import Message
+from convostate.testing.message import Message, RingingCall
 from convostate.testing.params import Params, call_params, merged, message_params, new_sid
 from convostate.testing.stored_state import StoredState
 from convostate.testing.twiml import parse
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from convostate.testing.account import Account
     from convostate.testing.jar import Jar
-    from convostate.testing.message import RingingCall
     from convostate.testing.params import ParamValue
     from convostate.testing.reply import Reply
 
@@ -197,9 +196,8 @@ class Phone:
         webhook.method = method or urls.method
         if state is not None:
             StoredState(account.fetcher, webhook.jar, webhook.url, webhook.params).write(state)
-        return Call(
-            account, webhook, status_callback=urls.voice_status_callback, dial_status=dial_status
-        )
+        call = RingingCall("", "", "", url, status_callback=urls.voice_status_callback)
+        return Call(account, webhook, call, dial_status=dial_status)
 
     @property
     def ringing(self) -> list[RingingCall]:
@@ -219,20 +217,7 @@ class Phone:
         Raises:
             UsageError: The phone does not ring.
         """
-        call, account = self._next_ringing(), self._account
-        webhook = self._webhook("call", call.url, self._placed(call))
-        webhook.method, webhook.fallback_url = call.method, call.fallback_url
-        if call.twiml:
-            webhook.url = webhook.url or account.urls.webhook
-            webhook.inline = parse(call.twiml, call.twiml, "call")
-        return Call(
-            account,
-            webhook,
-            status_callback=call.status_callback,
-            status_callback_method=call.status_callback_method,
-            status_callback_events=call.status_callback_events,
-            dial_status=dial_status,
-        )
+        return self._pick_up(dial_status=dial_status)
 
     def decline(self, status: Literal["no-answer", "busy", "failed"] = "no-answer") -> Reply | None:
         """Leave the first call that the app has placed to this phone unanswered.
@@ -246,32 +231,22 @@ class Phone:
         Raises:
             UsageError: The phone does not ring.
         """
-        call, account = self._next_ringing(), self._account
-        account.rest.resources[call.sid]["status"] = status
-        progress = {"initiated": "initiated", "ringing": "ringing", "completed": status}
-        if status == "failed":
-            del progress["ringing"]
-        reply = None
-        for event, reported in progress.items():
-            if call.status_callback and event in call.status_callback_events:
-                ended = {"CallDuration": "0", "Duration": "0"} if event == "completed" else {}
-                params = merged(self._placed(call), {"CallStatus": reported, **ended})
-                webhook = self._webhook("status", call.status_callback, params)
-                webhook.method = call.status_callback_method
-                reply = account.deliver(webhook)
-        return reply
+        statuses = self._pick_up(unanswered=status).statuses
+        return statuses[-1] if statuses else None
 
-    def _next_ringing(self) -> RingingCall:
-        """The first call that rings, which then rings no more."""
+    def _pick_up(self, **how: str) -> Call:
+        """Answer or decline the first call that rings, which then rings no more."""
         if not self.ringing:
             raise UsageError("The phone does not ring. Have the app place a call first")
-        call = self.ringing[0]
-        self._account.ringing.remove(call)
-        return call
-
-    def _placed(self, call: RingingCall) -> Params:
-        params = call_params(self._account.sid, self.texting, self.number, outbound=True)
-        return merged(params, {"CallSid": call.sid})
+        account, call = self._account, self.ringing[0]
+        account.ringing.remove(call)
+        params = call_params(account.sid, self.texting, self.number, outbound=True)
+        webhook = self._webhook("call", call.url, merged(params, {"CallSid": call.sid}))
+        webhook.method, webhook.fallback_url = call.method, call.fallback_url
+        if call.twiml:
+            webhook.url = webhook.url or account.urls.webhook
+            webhook.inline = parse(call.twiml, call.twiml, "call")
+        return Call(account, webhook, call, **how)
 
     def deliver_status(
         self,
@@ -325,9 +300,7 @@ class Phone:
         params = message_params(account.sid, self.texting, self.number, body, media)
         return self._webhook("message", urls.webhook, merged(params, extra or {}))
 
-    def _webhook(
-        self, kind: Literal["message", "call", "status"], url: str, params: Params
-    ) -> Webhook:
+    def _webhook(self, kind: Literal["message", "call"], url: str, params: Params) -> Webhook:
         urls, values = self._account.urls, dict(params)
         jar = self._account.jar(values.get("To", ""), values.get("From", ""))
         fallback = urls.voice_fallback or urls.fallback if kind == "call" else urls.fallback

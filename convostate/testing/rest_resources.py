@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 _PATIENCE_S = 60.0
 # Every other error has the status 400.
 _STATUS = {20003: 401, 20404: 404, 20429: 429, 20500: 500, 20503: 503}
-_PAGE = 50  # Twilio's default; the maximum is 1,000
 
 
 @dataclass
@@ -283,7 +282,7 @@ def _new_resource(account: Account, kind: str, sid: str) -> dict[str, Any]:
 
 
 def _listed(account: Account, kind: str, fields: Fields) -> dict[str, Any]:
-    """One page of the resources that match, newest first."""
+    """The resources that match, newest first, as the only page."""
     filters = {
         name.lower(): values[0]
         for name, values in fields.items()
@@ -296,21 +295,8 @@ def _listed(account: Account, kind: str, fields: Fields) -> dict[str, Any]:
         if resource["sid"].startswith(prefixes)
         and all(resource[name] == value for name, value in filters.items())
     ]
-    size = min(int(fields.get("PageSize", [str(_PAGE)])[0]), 1000)
-    page = int(fields.get("Page", ["0"])[0])
-    shown, start = found[page * size : (page + 1) * size], page * size
-    uri = f"/{params.API_VERSION}/Accounts/{account.sid}/{kind}.json?PageSize={size}&Page="
-    return {
-        kind.lower(): shown,
-        "end": start + len(shown) - 1,
-        "first_page_uri": f"{uri}0",
-        "next_page_uri": f"{uri}{page + 1}" if start + size < len(found) else None,
-        "page": page,
-        "page_size": size,
-        "previous_page_uri": f"{uri}{page - 1}" if page else None,
-        "start": start,
-        "uri": f"{uri}{page}",
-    }
+    uri = f"/{params.API_VERSION}/Accounts/{account.sid}/{kind}.json"
+    return {kind.lower(): found, "next_page_uri": None, "uri": uri}
 
 
 def refused(code: int) -> Answer:
