@@ -127,12 +127,12 @@ PATH_SAFE = "/;=,:@!$&'()*+~"  # RFC 3986 §3.3: what a path segment holds unesc
 
 
 def layers(app: object) -> Iterator[object]:
-    """A stack of apps, the outermost first, as far as each names the next as Flask, Quart or most others do."""
+    """A stack of apps, the outermost first, as far as each names the next as Flask, Quart, Starlette or most others do."""
     for _ in range(20):  # a stack, not a cycle
         if app is None:
             return
         yield app
-        names = ("wsgi_app", "asgi_app", "app")
+        names = ("wsgi_app", "asgi_app", "middleware_stack", "app")
         app = next(filter(None, (getattr(app, name, None) for name in names)), None)
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from convostate import ConversationMiddleware
-from convostate.testing.inprocess import Checked, find_middleware
+from convostate.middleware import find_middleware
+from convostate.testing.inprocess import Checked
 from tests.served import XML, counting, linted, serve, settings, signed, wrapped
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def test_w19_the_linters_bite(app: Any, side: str) -> None:
 def test_w19_the_counters_pass_between_the_linters(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    middleware = find_middleware(import_module(f"convostate.demo.{name}").app)
+    middleware: Any = find_middleware(import_module(f"convostate.demo.{name}").app)
     inside = middleware.app.app if isinstance(middleware.app, Checked) else middleware.app
     monkeypatch.setattr(middleware, "app", linted(sized_reads(inside)))
     environ = signed(token="0f1e2d3c4b5a69788796a5b4c3d2e1f0")

@@ -98,6 +98,11 @@ def test_e3_a_client_that_does_not_sign_is_refused() -> None:
     assert TestApp(app).post("/sms", SMS, status=403).status_int == 403
 
 
+@pytest.mark.parametrize("path", ["/SMS", "/sms.json"])
+def test_e3_a_spelling_that_the_app_guards_is_signed_too(path: str) -> None:
+    assert SignedClient(flask_app()).post(path, data=SMS).status_code == 404
+
+
 def test_e3_the_app_gets_the_form_as_the_test_sent_it(client_of: Any) -> None:
     _, post = client_of(flask_app())
     sent = {**SMS, "Body": "ä+b &=\n%", "FromCity": ""}

@@ -29,12 +29,6 @@ if TYPE_CHECKING:
 STOP_S = 5.0  # how long an app may take to shut down
 
 
-def is_asgi(app: object) -> bool:
-    """Whether an app is called as ``await app(scope, receive, send)``."""
-    call = app if inspect.isroutine(app) else getattr(type(app), "__call__", None)  # noqa: B004
-    return call is not None and inspect.iscoroutinefunction(inspect.unwrap(call))
-
-
 class AsgiTransport(WsgiTransport):
     """Calls an ASGI app, on the event loop that runs its lifespan; otherwise like `WsgiTransport`."""
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
-from fnmatch import fnmatchcase
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
+from convostate.paths import guard
 from convostate.testing.fetch import Secret
 
 WEBHOOK_URL = "https://example.com/sms"
@@ -18,17 +18,7 @@ def configured_url(settings: Any) -> str:
     """``/sms`` if it is guarded, else the first guarded path without a wildcard."""
     origin = settings.public_url or WEBHOOK_URL.removesuffix("/sms")
     literal = [path for path in settings.paths if not set(path) & set("*?[!")]
-    return origin + ("/sms" if guards(settings, "/sms") else next(iter(literal), "/sms"))
-
-
-def guards(settings: Any, path: str) -> bool:
-    """Whether a normalized path is guarded: the last matching pattern decides."""
-    guarded = all(pattern.startswith("!") for pattern in settings.paths)
-    for pattern in settings.paths:
-        plain = pattern.removeprefix("!").casefold()
-        if any(fnmatchcase(path.casefold(), each) for each in (plain, plain.rstrip("/"))):
-            guarded = not pattern.startswith("!")
-    return guarded
+    return origin + ("/sms" if guard(settings.paths)("/sms") else next(iter(literal), "/sms"))
 
 
 def configured_prefix(settings: Any) -> str:
@@ -38,9 +28,7 @@ def configured_prefix(settings: Any) -> str:
 
 def with_every_path(settings: Any) -> Any:
     """The settings with every path guarded, and without deferred paths."""
-    changes = {"paths": ("*",), "defer_paths": ()}
-    names = {declared.name for declared in fields(settings)}
-    return replace(settings, **{name: changes[name] for name in changes if name in names})
+    return replace(settings, paths=("*",), defer_paths=())
 
 
 def signing(settings: Any) -> tuple[str, Secret]:

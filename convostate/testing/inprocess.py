@@ -14,6 +14,7 @@ from werkzeug.datastructures import Headers
 from werkzeug.test import EnvironBuilder
 
 from convostate.errors import UsageError
+from convostate.middleware import find_middleware
 from convostate.testing.configured import with_every_path
 from convostate.testing.delivery import MAX_DOCUMENT_BYTES, Request, Response
 
@@ -262,22 +263,6 @@ def _for_validator(args: tuple[Any, ...]) -> tuple[Any, ...]:
 
 def _is_content_type(name: object = None) -> bool:
     return isinstance(name, str) and name.lower() == "content-type"
-
-
-def find_middleware(app: Any) -> Any:
-    """The ConversationMiddleware in a stack of apps, or None.
-
-    It is recognized by the name of its class, so that the simulator does not import what it tests.
-    """
-    for _ in range(20):  # bounds a cycle
-        if any(cls.__name__ == "ConversationMiddleware" for cls in type(app).__mro__):
-            return app
-        # Of Flask, of Quart, of Starlette, of most others.
-        names = ("wsgi_app", "asgi_app", "middleware_stack", "app")
-        app = next(filter(None, (getattr(app, name, None) for name in names)), None)
-        if app is None:
-            return None
-    return None
 
 
 def make_environ(request: Request, stripped_prefix: str = "") -> dict[str, Any]:

@@ -11,16 +11,17 @@ from urllib.parse import parse_qsl, quote, urlsplit
 from werkzeug.formparser import parse_form_data
 
 from convostate.errors import UsageError
+from convostate.middleware import PATH_SAFE, find_middleware
+from convostate.paths import guard
 from convostate.testing.configured import (
     OUR_NUMBER,
     THEIR_NUMBER,
     configured_prefix,
     configured_url,
-    guards,
     signing,
 )
 from convostate.testing.fetch import Fetcher, Secret
-from convostate.testing.inprocess import WsgiTransport, find_middleware
+from convostate.testing.inprocess import WsgiTransport
 from convostate.testing.jar import Jar
 from convostate.testing.params import Params, encode, message_params, new_sid
 from convostate.testing.stored_state import StoredState
@@ -36,7 +37,6 @@ _CALL_PARAMS = frozenset(
 )
 # A request with no more than these is one of a call: a message has a Body.
 _ENDS = frozenset("AccountSid ApiVersion From To".split())
-_SAFE = "/;=,:@!$&'()*+~"  # RFC 3986 section 3.3: characters that a path holds unescaped
 
 
 class Signing:
@@ -64,7 +64,7 @@ class Signing:
             or not hasattr(middleware, "settings")  # it raises its own error when it is called
             or "HTTP_X_TWILIO_SIGNATURE" in environ
             or environ["REQUEST_METHOD"] not in ("GET", "POST")
-            or not guards(middleware.settings, environ.get("PATH_INFO", "") or "/")
+            or not guard(middleware.settings.paths)(environ.get("PATH_INFO", "") or "/")
         ):
             return ""
         settings = middleware.settings
@@ -225,9 +225,9 @@ def _extend_query(environ: dict[str, Any], more: str) -> None:
 def _url_of(environ: dict[str, Any], public_url: str | None) -> str:
     """The URL that the middleware checks: the request's own path at the public origin."""
     path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
-    target = quote(path, safe=_SAFE, encoding="latin-1")
+    target = quote(path, safe=PATH_SAFE, encoding="latin-1")
     raw = urlsplit(environ.get("RAW_URI") or environ.get("REQUEST_URI") or "").path
-    if raw and quote(raw, safe=f"{_SAFE}%") == raw:
+    if raw and quote(raw, safe=f"{PATH_SAFE}%") == raw:
         target = raw
     if environ.get("QUERY_STRING"):
         target += f"?{environ['QUERY_STRING']}"

@@ -10,8 +10,9 @@ from dataclasses import astuple
 from typing import TYPE_CHECKING, Any, Literal
 
 from convostate.errors import UsageError
+from convostate.middleware import interface_of
 from convostate.testing.account import Account, Urls
-from convostate.testing.asgi import AsgiTransport, is_asgi
+from convostate.testing.asgi import AsgiTransport
 from convostate.testing.catching import caught_clients
 from convostate.testing.clock import Clock
 from convostate.testing.configured import (
@@ -124,7 +125,7 @@ class TwilioSimulator:
             default_url, transport = app_or_url, HttpTransport(app_or_url, prefix)
         else:
             default_url = WEBHOOK_URL
-            make: Any = AsgiTransport if is_asgi(app_or_url) else WsgiTransport
+            make: Any = AsgiTransport if interface_of(app_or_url) == "ASGI" else WsgiTransport
             local: WsgiTransport = make(app_or_url, self.clock, raise_app_errors=raise_app_errors)
             if local.settings is not None:
                 default_url = configured_url(local.settings)

@@ -10,7 +10,8 @@ from django.http import HttpResponse
 from django.test.client import Client, ClientHandler
 
 from convostate.errors import UsageError
-from convostate.testing.inprocess import find_middleware, run
+from convostate.middleware import find_middleware
+from convostate.testing.inprocess import run
 from convostate.testing.signing import Signing, SigningClient
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class _ThroughMiddleware(ClientHandler):  # type: ignore[misc]
             start_response(line, [*response.items(), *cookies])
             return [body]
 
-        wrapped = type(middleware)(django, middleware.settings, store=middleware.store)
+        wrapped: Any = type(middleware)(django, middleware.settings, store=middleware.store)
         status, headers, body = run(wrapped, environ)
         code = int(status[:3])
         # Django's response is missing or replaced if the request is refused, replayed or not committed.
