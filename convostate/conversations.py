@@ -796,13 +796,13 @@ def open_start(turn: Turn, state: Mapping[Any, Any], if_exists: IfExists, now: f
         raise OptedOutError(
             "this person has sent STOP to this number, and no START since: nothing was sent"
         )
-    before, before_ms = open_turn(turn, now), turn.expires_ms
+    before = open_turn(turn, now)
     if not before.is_new and if_exists == "refuse":
         raise ConversationExistsError("a conversation is in progress: nothing was sent")
     if before.is_new or if_exists == "replace":
         fresh = read_state(turn, None, now)
         fresh.update(state)  # also if it is empty: what was touched is kept
-    return before_ms
+    return before.expires_ms
 
 
 def restored(turn: Turn, before_ms: int, now: float) -> tuple[bytes | None, float]:

@@ -36,6 +36,7 @@ TurnOutcome = Literal[
 TurnKind = Literal[
     "message", "message-status", "call", "other", "turn", "start", "answer", "unproven"
 ]
+UNKEPT = "writes to the session are dropped: %s"
 COMMITTED: dict[type, TurnOutcome] = {Keep: "kept", End: "ended", Leave: "left"}
 
 
@@ -177,6 +178,14 @@ class TurnObserver:
                     place.filename,
                     place.lineno,
                 )
+
+
+def log_once(logged: set[str], message: str, *args: str) -> None:
+    """Log a warning, unless `logged` shows that it was logged before."""
+    text = message % args
+    if text not in logged:
+        logged.add(text)
+        logger.warning(message, *args)
 
 
 class _TimedStore:

@@ -83,10 +83,9 @@ class State(dict[Any, Any]):
 
     __slots__ = (
         "_beside_bytes",
-        "_expires_ms",
         "_longest_ms",
-        "_started_ms",
         "ended",
+        "expires_ms",
         "is_new",
         "lifetime_ms",
         "locked",
@@ -94,6 +93,7 @@ class State(dict[Any, Any]):
         "most_bytes",
         "pair",
         "session",
+        "started_ms",
         "touched",
         "was_converted",
     )
@@ -122,8 +122,8 @@ class State(dict[Any, Any]):
         self.pair: PhonePair | Any = pair
         self.is_new = content is None
         self.lost = lost
-        self._started_ms = started_ms
-        self._expires_ms = expires_ms
+        self.started_ms = started_ms
+        self.expires_ms = expires_ms
         self.lifetime_ms = self._longest_ms = lifetime_ms
         self.most_bytes = most_bytes
         self._beside_bytes = beside_bytes
@@ -144,12 +144,12 @@ class State(dict[Any, Any]):
     @property
     def started_at(self) -> datetime:
         """When the conversation began."""
-        return _moment(self._started_ms)
+        return _moment(self.started_ms)
 
     @property
     def expires_at(self) -> datetime:
         """When it ends unless another turn follows."""
-        return _moment(self._expires_ms)
+        return _moment(self.expires_ms)
 
     @property
     def lifetime(self) -> timedelta:
@@ -219,8 +219,8 @@ class State(dict[Any, Any]):
         return State(
             None if self.is_new else self,
             pair=self.pair,
-            started_ms=self._started_ms,
-            expires_ms=self._expires_ms,
+            started_ms=self.started_ms,
+            expires_ms=self.expires_ms,
             lifetime_ms=self._longest_ms,
             most_bytes=self.most_bytes,
             beside_bytes=self._beside_bytes,

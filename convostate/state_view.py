@@ -5,24 +5,46 @@ An adapter has one `Backing` for each app, and makes a view of the State for eac
 
 from __future__ import annotations
 
-import logging
 import operator
+import time
 from collections.abc import ItemsView, MutableMapping, ValuesView
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from convostate.errors import StateError
+from convostate.events import UNKEPT, log_once
 from convostate.sealing import codec
-from convostate.state import Session
+from convostate.settings import LONGEST_IN_COOKIE
+from convostate.state import CLOCK_KEY, NO_CONVERSATION, WEBHOOK_KEY, Session, State
+from convostate.twilio.webhook import Webhook
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from convostate.state import State
-
-logger = logging.getLogger("convostate")
-
 _SEQUENCES = frozenset({list, tuple, set})
 _MISSING = object()
+
+
+def unkept_state(environ: Mapping[str, Any]) -> State | None:
+    """A State that is not stored, as the session of a webhook that belongs to no conversation.
+
+    For apps without sessions of their own. None if the request is not a webhook.
+
+    Args:
+        environ: The request's WSGI environ, or its ASGI scope.
+    """
+    if type(environ.get(WEBHOOK_KEY)) is not Webhook:
+        return None
+    now_ms = int(environ.get(CLOCK_KEY, time.time)() * 1000)
+    lifetime_ms = LONGEST_IN_COOKIE // timedelta(milliseconds=1)
+    return State(
+        None,
+        pair=None,
+        started_ms=now_ms,
+        expires_ms=now_ms + lifetime_ms,
+        lifetime_ms=lifetime_ms,
+        locked=NO_CONVERSATION,
+    )
 
 
 class Backing:
@@ -36,13 +58,7 @@ class Backing:
     def __init__(self, dumps: Callable[[Any], str], loads: Callable[[str], Any]) -> None:
         self._dumps = dumps
         self._loads = loads
-        self._logged: set[str] = set()
-
-    def log_unkept(self, reason: str) -> None:
-        """Log, once for each reason, that writes to a session are dropped."""
-        if reason not in self._logged:
-            self._logged.add(reason)
-            logger.warning("writes to the session are dropped: %s", reason)
+        self.logged: set[str] = set()
 
     def converted(self, value: Any, within: tuple[int, ...] = ()) -> Any:
         """The value in a form that the codec accepts, through the framework's serializer if necessary.
@@ -204,7 +220,7 @@ class StateView(Session):
     @property
     def _writable(self) -> State:
         if self.unkept is not None:
-            self._backing.log_unkept(self.unkept)
+            log_once(self._backing.logged, UNKEPT, self.unkept)
         return self.state
 
     def __repr__(self) -> str:

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import cbor2
 
 from convostate.errors import SealError, StateError, StoreError, UsageError
-from convostate.events import COMMITTED, Observed, TurnKind
+from convostate.events import COMMITTED, UNKEPT, Observed, TurnKind, log_once
 from convostate.sealing import codec
 from convostate.sealing.codec import prefixed
 from convostate.sealing.names import Names
@@ -40,14 +40,11 @@ from convostate.sealing.token import (
 )
 from convostate.settings import LONGEST_AT_SERVER, LONGEST_IN_COOKIE, Settings
 from convostate.state import (
-    CLOCK_KEY,
-    NO_CONVERSATION,
     OVER,
     READ_ONLY_CALL,
     READ_ONLY_DEFERRED,
     READ_ONLY_IN_COOKIE,
     READ_ONLY_STATUS,
-    WEBHOOK_KEY,
     State,
 )
 from convostate.stores import store_for
@@ -63,14 +60,14 @@ from convostate.stores.base import (
     Reply,
     is_store,
 )
-from convostate.twilio.webhook import FIRST_FAILING_STATUS, LIVE_CALL, Webhook
+from convostate.twilio.webhook import FIRST_FAILING_STATUS, LIVE_CALL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Set
 
     from convostate.stores.base import Headers, Replay
     from convostate.twilio.signature import Request
-    from convostate.twilio.webhook import OptOut, PhonePair
+    from convostate.twilio.webhook import OptOut, PhonePair, Webhook
 
     Kept = tuple[Outcome, Reply | None]
 
@@ -102,34 +99,33 @@ class TurnConfig(NamedTuple):
     """What all turns of one installation share, made at start-up.
 
     Attributes:
+        settings: The settings; what each turn needs of them is below.
         sealer: Seals the states of pairs.
         call_sealer: Seals the states of calls.
         reply_sealer: Seals recorded replies.
         names: Makes the keyed names.
         lifetime_ms: The lifetime of the settings.
         most_bytes: The longest token that may be written, or None.
-        trim: By key, how many of a list's oldest items go at once if a token would be longer.
-        ends_on_opt_out: Whether a STOP ends the conversation.
-        runs_without_store: Whether the app runs while the store is down.
-        own_calls: Whether a call has a state of its own.
         cache_headers: The headers about caches that each reply of a turn has, by lower-case name.
         in_cookie: The state travels in a cookie, which message statuses do not carry.
         logged: The warnings that are logged once and have been.
     """
 
+    settings: Settings
     sealer: Sealer
     call_sealer: Sealer
     reply_sealer: Sealer
     names: Names
     lifetime_ms: int
     most_bytes: int | None
-    trim: Mapping[str, int]
-    ends_on_opt_out: bool
-    runs_without_store: bool
-    own_calls: bool
     cache_headers: dict[str, tuple[str, str]]
     in_cookie: bool
     logged: set[str]
+
+    @property
+    def ends_on_opt_out(self) -> bool:
+        """Whether a STOP ends the conversation."""
+        return self.settings.on_opt_out == "end"
 
 
 def configure(
@@ -173,16 +169,13 @@ def configure(
     if not server_side:
         cache_headers["vary"] = ("Vary", "Cookie")
     config = TurnConfig(
+        settings=settings,
         sealer=Sealer(settings.keys, "state" if server_side else "cookie", longest_ms),
         call_sealer=Sealer(settings.keys, "call", longest_ms),
         reply_sealer=Sealer(settings.keys, "reply", longest_ms),
         names=Names((settings.index_key or settings.keys).keys[0]),
         lifetime_ms=settings.lifetime // _MILLISECOND,
         most_bytes=most_bytes,
-        trim=settings.trim,
-        ends_on_opt_out=settings.on_opt_out == "end",
-        runs_without_store=settings.on_outage == "empty",
-        own_calls=settings.calls == "own",
         cache_headers=cache_headers,
         in_cookie=not server_side,
         logged=set(),
@@ -241,7 +234,6 @@ class Turn(Observed):
         locked: Why the state cannot be written, or None.
         never_begins: Why a new state cannot be written, or None if the turn can begin a conversation.
         moves_expiry: Whether it restarts the lifetime of an existing conversation.
-        started_ms, expires_ms: The conversation's, as opened. Unix time in ms.
         read_only: The state cannot be written.
         store_decides: The state expires when a server-side store drops it, whatever the clocks of the hosts
             say. Otherwise the times in the seal count: in cookies, and with a test's clock.
@@ -261,7 +253,6 @@ class Turn(Observed):
     locked: StateError | None = None
     never_begins: StateError | None = None
     moves_expiry = True
-    started_ms = expires_ms = 0
     read_only = store_decides = False
     skew_s = 0.0
     deferred: tuple[str, bytes] | None = None
@@ -356,7 +347,7 @@ def webhook_turn(
         defers: Whether the path matches CONVOSTATE_DEFER_PATHS.
     """
     kind, call = webhook.kind, None
-    if kind == "call" and config.own_calls:
+    if kind == "call" and config.settings.calls == "own":
         call = (webhook.account_sid, webhook.params["CallSid"])
     elif webhook.pair is None:
         return None
@@ -428,9 +419,10 @@ def open_turn(turn: Turn, now: float) -> State:
 
 def read_state(turn: Turn, token: bytes | None, now: float) -> State:
     """Read a sealed state, or with None make a new one; it becomes the turn's."""
-    now_ms = int(now * 1000)
+    config, now_ms = turn.config, int(now * 1000)
     content: dict[Any, Any] | None = None
-    turn.started_ms, turn.expires_ms = now_ms, now_ms + turn.longest_ms
+    started_ms, expires_ms = now_ms, now_ms + turn.longest_ms
+    most_bytes = config.most_bytes
     lost: SealError | StoreError | None = turn.lost
     is_of_caller = was_converted = False
     if token is not None:
@@ -442,28 +434,26 @@ def read_state(turn: Turn, token: bytes | None, now: float) -> State:
         except SealError as error:
             is_of_caller = turn.pair is None and not turn.moves_expiry
             if is_of_caller:  # a callback does not name the pair, and must not replace its cookie
-                log_unkept(turn.config, "with the cookie store a call's callback has no state")
+                log_once(
+                    config.logged, UNKEPT, "with the cookie store a call's callback has no state"
+                )
             else:
                 lost = SealError(error.reason, str(error))  # its frames and its cause stay here
-        else:
-            if content is not None:
-                turn.started_ms, turn.expires_ms = opened.started_ms, opened.expires_ms
-                left_s = turn.begun.left_s if turn.begun is not None else None
-                if turn.store_decides and left_s is not None:
-                    turn.expires_ms = now_ms + int(left_s * 1000)
-                    skew_ms = opened.expires_ms - turn.expires_ms
-                    if abs(skew_ms) > CLOCKS_DIFFER_MS and "clocks" not in turn.config.logged:
-                        turn.config.logged.add("clocks")
-                        turn.skew_s = skew_ms / 1000
+        if content is not None:
+            started_ms = opened.started_ms
+            expires_ms = now_ms + left_of(turn, opened.expires_ms, now_ms)
+            skew_ms = opened.expires_ms - expires_ms
+            if abs(skew_ms) > CLOCKS_DIFFER_MS and "clocks" not in config.logged:
+                config.logged.add("clocks")
+                turn.skew_s = skew_ms / 1000
+            if most_bytes and not config.in_cookie:
+                most_bytes = max(most_bytes, len(token))  # it may shrink, but not grow
     locked = turn.locked or (turn.never_begins if content is None else None)
-    most_bytes = turn.config.most_bytes
-    if most_bytes and content is not None and token and not turn.config.in_cookie:
-        most_bytes = max(most_bytes, len(token))  # it may shrink, but not grow
     turn.state = State(
         content,
         pair=turn.pair,
-        started_ms=turn.started_ms,
-        expires_ms=turn.expires_ms,
+        started_ms=started_ms,
+        expires_ms=expires_ms,
         lifetime_ms=turn.longest_ms,
         most_bytes=most_bytes,
         beside_bytes=len(turn.digest),
@@ -521,7 +511,7 @@ def finish(turn: Turn, status: int, now: float, nonce: bytes) -> Outcome | None:
         return None
     now_ms, lifetime_ms = int(now * 1000), state.lifetime_ms
     if not turn.moves_expiry:
-        left_ms = AFTER_CALL_MS if state.is_new else left_of(turn, turn.expires_ms, now_ms)
+        left_ms = AFTER_CALL_MS if state.is_new else left_of(turn, state.expires_ms, now_ms)
         lifetime_ms = min(lifetime_ms, left_ms)
     opted_out = _OPTED_OUT[turn.opt_out]
     stops = turn.opt_out == "STOP" and config.ends_on_opt_out
@@ -539,7 +529,7 @@ def finish(turn: Turn, status: int, now: float, nonce: bytes) -> Outcome | None:
             except StateError as error:
                 del data  # error trackers show the variables of each frame
                 raise error.with_traceback(None) from None
-        content = Opened(now_ms, now_ms + lifetime_ms, turn.started_ms, turn.digest + data)
+        content = Opened(now_ms, now_ms + lifetime_ms, state.started_ms, turn.digest + data)
         token = turn.sealer.seal(content, turn.sealed_to, nonce)
         outcome = (End if ends else Keep)(token, lifetime_ms / 1000, opted_out)
     if turn.begun is None:
@@ -561,11 +551,11 @@ def _fitted(turn: Turn, data: bytes, most: int) -> bytes:
     config, longest = turn.config, turn.state.most_bytes or most
     content = codec.decode(data) or {}
     # A quarter is left free, so that not every turn trims.
-    trimmed = trim(content, config.trim, most_data_bytes(most * 3 // 4) - len(turn.digest))
+    trimmed = trim(content, config.settings.trim, most_data_bytes(most * 3 // 4) - len(turn.digest))
     data = codec.encode(content)
     size = sealed_bytes(len(turn.digest) + len(data))
     if size > longest:
-        trimmed_keys = {key for key in content if name_of(key) in config.trim}
+        trimmed_keys = {key for key in content if name_of(key) in config.settings.trim}
         raise _too_large(content, size, longest, trimmed_keys, config)
     if trimmed:
         turn.reason = turn.reason or "trimmed"
@@ -601,7 +591,8 @@ def without_store(turn: Turn, error: StoreError) -> Response | None:
     Returns:
         A 503; or None: the app runs with a new state, or its response is sent, and nothing is kept.
     """
-    if error.reason != "down" or not turn.config.runs_without_store or turn.claim.defers:
+    runs_without_store = turn.config.settings.on_outage == "empty" and not turn.claim.defers
+    if error.reason != "down" or not runs_without_store:
         turn.came_to("unavailable", error.reason)
         turn.log(f"answered 503: {error}", error.reason)
         return empty_response(503)
@@ -713,11 +704,11 @@ def finish_response(turn: Turn, response: Response, now: float, nonces: bytes) -
             sent = f"{sent}, {ours[1]}" if sent else ours[1]
         elif lower == "content-length" and sent not in (str(len(response.body)), bodiless):
             raise AssertionError("the app's Content-Length is not the length of its body")
-        elif lower == "set-cookie" and config.in_cookie and "cookies" not in config.logged:
-            config.logged.add("cookies")
-            logger.warning(
+        elif lower == "set-cookie" and config.in_cookie:
+            log_once(
+                config.logged,
                 "the app sets a cookie of its own beside the conversation's: "
-                "Twilio promises to keep one cookie only"
+                "Twilio promises to keep one cookie only",
             )
         headers.append((name, sent))
     response.headers[:] = [*headers, *missing.values()]
@@ -725,35 +716,6 @@ def finish_response(turn: Turn, response: Response, now: float, nonces: bytes) -
         return None
     recorded = turn.claim.fingerprint is not None  # otherwise a repetition is to run again
     return outcome, seal_reply(turn, response, now, nonces[NONCE_BYTES:]) if recorded else None
-
-
-def unkept_state(environ: Mapping[str, Any]) -> State | None:
-    """A State that is not stored, as the session of a webhook that belongs to no conversation.
-
-    For apps without sessions of their own. None if the request is not a webhook.
-
-    Args:
-        environ: The request's WSGI environ, or its ASGI scope.
-    """
-    if type(environ.get(WEBHOOK_KEY)) is not Webhook:
-        return None
-    now_ms = int(environ.get(CLOCK_KEY, time.time)() * 1000)
-    lifetime_ms = LONGEST_IN_COOKIE // _MILLISECOND
-    return State(
-        None,
-        pair=None,
-        started_ms=now_ms,
-        expires_ms=now_ms + lifetime_ms,
-        lifetime_ms=lifetime_ms,
-        locked=NO_CONVERSATION,
-    )
-
-
-def log_unkept(config: TurnConfig, reason: str) -> None:
-    """Log, once for each reason, that writes to a session are dropped."""
-    if reason not in config.logged:
-        config.logged.add(reason)
-        logger.warning("writes to the session are dropped: %s", reason)
 
 
 def check_free(claim: Claim) -> None:

@@ -12,8 +12,9 @@ from convostate import Keyring, PhonePair, SealError, StateError, StoreError, We
 from convostate.sealing.codec import encode, prefixed
 from convostate.sealing.token import Opened, Sealer, SealingPurpose, conversation_context
 from convostate.state import CLOCK_KEY, WEBHOOK_KEY
+from convostate.state_view import unkept_state
 from convostate.stores.base import End, Keep, Leave
-from convostate.turns import Turn, unkept_state, without_store
+from convostate.turns import Turn, without_store
 from tests.served import ACCOUNT, ADA, BOB, KEY, NOW, OTHER_KEY, US
 from tests.turning import (
     COOKIE,

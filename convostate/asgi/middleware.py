@@ -31,7 +31,7 @@ from convostate.errors import RequestError, StoreError, UsageError
 from convostate.middleware import Middleware
 from convostate.sealing.token import NONCE_BYTES
 from convostate.state import CLOCK_KEY, STATE_KEY, TURN_KEY, WEBHOOK_KEY
-from convostate.state_view import Backing
+from convostate.state_view import Backing, unkept_state
 from convostate.stores import async_store_for
 from convostate.stores.aio import Tasks, as_async_store
 from convostate.stores.base import Replay
@@ -44,7 +44,6 @@ from convostate.turns import (
     open_reply,
     open_turn,
     too_large,
-    unkept_state,
     webhook_turn,
     without_store,
 )

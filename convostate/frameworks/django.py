@@ -20,8 +20,7 @@ from typing import TYPE_CHECKING, Any
 from convostate.errors import UsageError
 from convostate.frameworks import missing
 from convostate.state import CLOCK_KEY, STATE_KEY
-from convostate.state_view import Backing, StateView
-from convostate.turns import unkept_state
+from convostate.state_view import Backing, StateView, unkept_state
 
 try:
     from asgiref.sync import iscoroutinefunction, markcoroutinefunction

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 from convostate.errors import UsageError
 from convostate.frameworks import missing
 from convostate.state import STATE_KEY
-from convostate.state_view import Backing, StateView
-from convostate.turns import unkept_state
+from convostate.state_view import Backing, StateView, unkept_state
 from convostate.wsgi.middleware import ConversationMiddleware
 
 try:

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from convostate.frameworks import missing
 from convostate.state import STATE_KEY, state_from
-from convostate.state_view import Backing, StateView
-from convostate.turns import unkept_state
+from convostate.state_view import Backing, StateView, unkept_state
 
 try:
     from pyramid.exceptions import ConfigurationError
