@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import inspect
-import logging
 import time
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from convostate.errors import RequestError, UsageError
+from convostate.errors import UsageError
 from convostate.events import Observed, TurnObserver
 from convostate.paths import everything, guard
 from convostate.state import WEBHOOK_KEY
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     from convostate.turns import Turn
     from convostate.twilio.diagnosis import Arrival
     from convostate.twilio.signature import Request
-
-logger = logging.getLogger("convostate")
 
 _AN_APP = {"WSGI": "a WSGI app", "ASGI": "an ASGI app"}
 _CLASS = {
@@ -44,6 +41,8 @@ class Middleware:
     """``WSGI`` or ``ASGI``."""
     store: Any
     make_store: Callable[[Settings], Any]
+    arrival_of: Callable[[Any, str | None, object], Arrival]
+    """What the server knows about a request: of its environ or scope, the public URL and the app."""
 
     def __init__(
         self,
@@ -107,16 +106,15 @@ class Middleware:
         self,
         error: Exception,
         request: Request | None,
-        arrival: Callable[[], Arrival],
+        environ: MutableMapping[str, Any],
         began_s: float,
     ) -> Response:
         """Log and report a refusal, whose error may be a fault of the verification, and make its response."""
-        self._refusals.log(error, request, arrival)
-        response = empty_response(error.status if isinstance(error, RequestError) else 403)
+        arrival = partial(type(self).arrival_of, environ, self._public_url, self.app)
+        refusal = self._refusals.log(error, request, arrival)
+        response = empty_response(refusal.status)
         refused = Observed()
-        refused.came_to(
-            "refused", error.category if isinstance(error, RequestError) else "surprise"
-        )
+        refused.came_to("refused", refusal.category)
         refused.began_s, refused.verify_s = began_s, time.perf_counter() - began_s
         refused.request_bytes = len(request.body) if request is not None else 0
         self.observer.report(refused, response)

@@ -16,6 +16,7 @@ from convostate.twilio.diagnosis import FIXABLE, as_refusal, diagnose_refusal, s
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from convostate.errors import RequestError
     from convostate.twilio.diagnosis import Arrival
     from convostate.twilio.signature import Request, Secrets
 
@@ -38,16 +39,19 @@ class RefusalLog:
 
     def log(
         self, error: Exception, request: Request | None, arrival: Callable[[], Arrival]
-    ) -> None:
+    ) -> RequestError:
         """Log one refusal, unless its category was logged less than a minute ago. Never raises.
 
         What else the server knows about the request is asked only if the line needs it.
+
+        Returns:
+            The refusal; any other exception is one with status 403.
         """
         refusal = as_refusal(error)
         category, why = refusal.category, str(refusal)
         if request is not None:
             if not self._may_diagnose(category):
-                return
+                return refusal
             try:
                 diagnosis = diagnose_refusal(refusal, request, self._secrets, arrival)
             except Exception as surprise:  # noqa: BLE001  # a hostile request must not become a 500
@@ -60,6 +64,7 @@ class RefusalLog:
             logger.warning(
                 "refused a request with %d (%s): %s", refusal.status, refusal.category, why
             )
+        return refusal
 
     def log_unguarded(self, path: str) -> None:
         """Log that a signed request took a path that is not guarded, at most once a minute."""

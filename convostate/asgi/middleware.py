@@ -13,7 +13,6 @@ import json
 import os
 import time
 from contextlib import suppress
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from convostate.asgi.request import (
@@ -93,6 +92,7 @@ class ConversationMiddleware(Middleware):
 
     interface = "ASGI"
     make_store = staticmethod(async_store_for)
+    arrival_of = staticmethod(arrival_of)
     app: ASGIApp
     store: AsyncStore
 
@@ -158,23 +158,18 @@ class ConversationMiddleware(Middleware):
         began_s = time.perf_counter()
         headers = headers_of(scope)
         request: Request | None = None
-
-        def refuse(error: Exception) -> Response:
-            arrival = partial(arrival_of, scope, self._public_url)
-            return self._refuse(error, request, arrival, began_s)
-
         try:
             body = await read_body(headers, receive, self._max_body_bytes)
         except ClientGoneError:
             return
         except RequestError as error:  # any other exception goes to the server
-            await send_response(refuse(error), send)
+            await send_response(self._refuse(error, None, scope, began_s), send)
             return
         try:
             request = request_of(scope, headers, body, self._public_url)
             webhook, signed = authenticate(request, self._secrets)
         except Exception as error:  # noqa: BLE001  # a request that breaks the verification is not verified
-            await send_response(refuse(error), send)
+            await send_response(self._refuse(error, request, scope, began_s), send)
             return
         scope = {**scope, "headers": verified_headers(scope, body), WEBHOOK_KEY: webhook}
         scope.pop(STATE_KEY, None)
@@ -221,7 +216,7 @@ class ConversationMiddleware(Middleware):
             request = request_of(scope, headers, b"", self._public_url)
             webhook = self._authenticate_handshake(request)
         except Exception as error:  # noqa: BLE001  # as in a request
-            self._refuse(error, request, partial(arrival_of, scope, self._public_url), began_s)
+            self._refuse(error, request, scope, began_s)
             await send({"type": "websocket.close", "code": 1008})
             return
         webhook = Webhook("other", None, webhook.params, webhook.url)

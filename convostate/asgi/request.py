@@ -147,8 +147,8 @@ def request_of(
     )
 
 
-def arrival_of(scope: Scope, public_url: str | None) -> Arrival:
-    """How a request reached the app, for the diagnosis of a refusal."""
+def arrival_of(scope: Scope, public_url: str | None, _app: object) -> Arrival:
+    """What else the server knows about a request, to explain a refusal."""
     from convostate.twilio.diagnosis import Arrival  # noqa: PLC0415  # few requests are refused
 
     return Arrival(

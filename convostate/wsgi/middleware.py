@@ -71,6 +71,7 @@ class ConversationMiddleware(Middleware):
 
     interface = "WSGI"
     make_store = staticmethod(store_for)
+    arrival_of = staticmethod(arrival_of)
     _announce = blocking(Middleware.announce)
     app: WSGIApplication
     store: Store
@@ -101,9 +102,7 @@ class ConversationMiddleware(Middleware):
         except StreamError as error:
             raise error.raised  # noqa: B904  # as if the app had read it: it is the server's own
         except Exception as error:  # noqa: BLE001  # what surprises the verification is not verified
-            response = self._refuse(
-                error, request, lambda: arrival_of(environ, self._public_url, self.app), began_s
-            )
+            response = self._refuse(error, request, environ, began_s)
         else:
             environ = dict(environ)
             environ["wsgi.input"] = BytesIO(request.body)
