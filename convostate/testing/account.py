@@ -58,8 +58,6 @@ class Account:
     """One account at Twilio; safe to use from several threads.
 
     Attributes:
-        sid: ``AC…``.
-        token: Its auth token.
         statuses: The statuses that are reported for each sent message, in order.
         in_process: Whether the app runs in this process, so that its REST clients are caught.
         in_use: Returns something true while the simulator or one of its phones is referenced.

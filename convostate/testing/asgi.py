@@ -69,20 +69,16 @@ class AsgiTransport(WsgiTransport):
         """As `WsgiTransport.result_of`; a coroutine runs on the app's loop."""
         return self._loop.run(value) if inspect.iscoroutine(value) else value
 
-    def start_workers(self, conversations: Any) -> None:
-        """As `WsgiTransport.start_workers`; workers for asyncio run on the app's loop."""
-        if inspect.iscoroutinefunction(conversations.answer_due):
-            self._loop.run(_start_workers(conversations))
-        else:
-            super().start_workers(conversations)
+    def call_for(self, conversations: Any, function: Callable[..., Any], *args: Any) -> None:
+        """As `WsgiTransport.call_for`; what belongs to asyncio runs on the app's loop."""
+        if not inspect.iscoroutinefunction(conversations.answer_due):
+            super().call_for(conversations, function, *args)
+            return
 
-    def stop_workers(self, conversations: Any, *grace_s: float) -> bool:
-        """As `WsgiTransport.stop_workers`; workers for asyncio stop on the app's loop."""
-        workers = conversations.workers
-        if not hasattr(workers, "wait"):
-            return super().stop_workers(conversations, *grace_s)
-        self._loop.run(_stop_workers(workers, *grace_s))
-        return True
+        async def call() -> None:
+            function(*args)
+
+        self._loop.run(call())
 
     def check(self, app: Any) -> Any:
         """The app inside a validator."""
@@ -99,15 +95,6 @@ class AsgiTransport(WsgiTransport):
     def _around(self, app: Any, **options: Any) -> AsgiTransport:
         # On the same loop, because the store may belong to it.
         return AsgiTransport(app, self._clock, loop=self._loop, **options)
-
-
-async def _start_workers(conversations: Any) -> None:
-    conversations.start_workers()
-
-
-async def _stop_workers(workers: Any, *grace_s: float) -> None:
-    workers.stop(*grace_s)
-    await workers.wait()
 
 
 class AppLoop:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import socket
 import ssl
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit
 from werkzeug.datastructures import Headers
 
 from convostate.errors import UsageError
+from convostate.testing.codes import describe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,15 +70,10 @@ class Response:
 
 
 class DeliveryError(Exception):
-    """No response came.
+    """No response came: Twilio's error code, and the word of the retry policy that covers it."""
 
-    Attributes:
-        code: Twilio's error code.
-        retry_word: The word of the retry policy that covers it.
-    """
-
-    def __init__(self, code: int, retry_word: RetryWord, message: str) -> None:
-        super().__init__(message)
+    def __init__(self, code: int, retry_word: RetryWord) -> None:
+        super().__init__(describe(code))
         self.code = code
         self.retry_word = retry_word
 
@@ -105,13 +102,22 @@ class HttpTransport:
             DeliveryError: There was no response.
         """
         kind = http.client.HTTPSConnection if self._https else http.client.HTTPConnection
-        connection = kind(self._host, self._port, timeout=connect_s)
-        try:
-            _connect(connection)
+        with closing(kind(self._host, self._port, timeout=connect_s)) as connection:
+            try:
+                connection.connect()
+            except socket.gaierror as error:
+                raise DeliveryError(11210, "ct") from error
+            except ssl.SSLCertVerificationError as error:
+                raise DeliveryError(11237, "ct") from error
+            except OSError as error:
+                raise DeliveryError(11205, "ct") from error
             connection.sock.settimeout(read_s)
-            return _exchange(connection, request, self._prefix)
-        finally:
-            connection.close()
+            try:
+                return _exchange(connection, request, self._prefix)
+            except TimeoutError as error:
+                raise DeliveryError(11205, "rt") from error
+            except (OSError, http.client.HTTPException) as error:
+                raise DeliveryError(11200, "rt") from error
 
     def inside(self, act: Callable[[Any], bool]) -> HttpTransport:  # noqa: ARG002  it is never called
         """Raise: this process cannot access that state."""
@@ -120,33 +126,17 @@ class HttpTransport:
         )
 
 
-def _connect(connection: http.client.HTTPConnection) -> None:
-    try:
-        connection.connect()
-    except socket.gaierror as error:
-        raise DeliveryError(11210, "ct", f"no such host: {error}") from error
-    except ssl.SSLCertVerificationError as error:
-        raise DeliveryError(11237, "ct", f"the certificate is not trusted: {error}") from error
-    except OSError as error:
-        raise DeliveryError(11205, "ct", f"no connection: {error}") from error
-
-
 def _exchange(connection: http.client.HTTPConnection, request: Request, prefix: str) -> Response:
-    try:
-        connection.putrequest(
-            request.method, request.target(prefix), skip_host=True, skip_accept_encoding=True
-        )
-        for name, value in request.headers:
-            connection.putheader(name, value.encode("latin-1"))
-        if request.body or request.method == "POST":
-            connection.putheader("Content-Length", str(len(request.body)))
-        connection.endheaders(request.body or None)
-        response = connection.getresponse()
-        body = response.read(MAX_DOCUMENT_BYTES + 1)
-        if response.length and len(body) <= MAX_DOCUMENT_BYTES:
-            raise http.client.IncompleteRead(body, response.length)
-    except TimeoutError as error:
-        raise DeliveryError(11205, "rt", "no response in time") from error
-    except (OSError, http.client.HTTPException) as error:
-        raise DeliveryError(11200, "rt", f"incomplete response: {error!r}") from error
+    connection.putrequest(
+        request.method, request.target(prefix), skip_host=True, skip_accept_encoding=True
+    )
+    for name, value in request.headers:
+        connection.putheader(name, value.encode("latin-1"))
+    if request.body or request.method == "POST":
+        connection.putheader("Content-Length", str(len(request.body)))
+    connection.endheaders(request.body or None)
+    response = connection.getresponse()
+    body = response.read(MAX_DOCUMENT_BYTES + 1)
+    if response.length and len(body) <= MAX_DOCUMENT_BYTES:
+        raise http.client.IncompleteRead(body, response.length)
     return Response(response.status, Headers(response.getheaders()), body)

@@ -115,7 +115,7 @@ class WsgiTransport:
                 with suppress(UsageError):  # the answer function is in another process
                     conversations.needed_answers().watch(self.ended)
                     if conversations.workers is None:
-                        self.start_workers(conversations)
+                        self.call_for(conversations, conversations.start_workers)
 
     def answer_due(self, conversations: Any) -> list[Exception]:
         """Answer everything that is due, and return the errors."""
@@ -131,16 +131,24 @@ class WsgiTransport:
         """The value that a store or a Conversations object returns, awaited if it is a coroutine."""
         return value
 
-    def start_workers(self, conversations: Any) -> None:
-        """Start workers that answer texts as they arrive."""
-        conversations.start_workers()
+    def call_for(
+        self,
+        conversations: Any,  # noqa: ARG002  a subclass needs them
+        function: Callable[..., Any],
+        *args: Any,
+    ) -> None:
+        """Call a function of a Conversations object or its workers."""
+        function(*args)
 
     def stop_workers(self, conversations: Any, *grace_s: float) -> bool:
         """Stop the workers of this process, and return whether there were any."""
         workers = conversations.workers
-        if workers is not None:
-            workers.stop(*grace_s)
-        return workers is not None
+        if workers is None:
+            return False
+        self.call_for(conversations, workers.stop, *grace_s)
+        if hasattr(workers, "wait"):
+            self.result_of(workers.wait())
+        return True
 
     def check(self, app: Any) -> Any:
         """The app inside a validator."""

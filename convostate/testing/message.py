@@ -38,9 +38,7 @@ class RingingCall:
     """A call that the app has placed and that has not been answered.
 
     Attributes:
-        sid: The call's SID.
-        to: The person's address.
-        from_: The app's address.
+        to, from_: The person's address, and the app's.
         url: The webhook that Twilio requests once the person answers, or "".
         method: ``POST`` or ``GET``, for `url`.
         twiml: The first document itself, instead of `url`, or "".

@@ -30,13 +30,7 @@ _STATUS = {20003: 401, 20404: 404, 20429: 429, 20500: 500, 20503: 503}
 
 @dataclass
 class Refusal:
-    """What happens to sends instead of success.
-
-    Attributes:
-        reason: Twilio's error code, or an exception for the sender, as when its network fails.
-        times: The number of sends that are refused; None for all.
-        accepted: Whether the message is sent anyway, as if only the response were lost.
-    """
+    """What happens to sends instead of success; see `TwilioSimulator.refuse_sends`."""
 
     reason: int | BaseException
     times: int | None
@@ -259,41 +253,32 @@ def call_resource(
     return _new_resource(account, "Calls", sid) | {
         "direction": direction,
         "from": from_,
-        "from_formatted": from_,
         "status": "queued",
         "to": to,
-        "to_formatted": to,
     }
 
 
 def _new_resource(account: Account, kind: str, sid: str) -> dict[str, Any]:
     now = format_datetime(datetime.fromtimestamp(account.clock.now(), timezone.utc))
-    uri = f"/{params.API_VERSION}/Accounts/{account.sid}/{kind}/{sid}"
-    part = {"Messages": "media", "Calls": "recordings"}[kind]
     return {
         "account_sid": account.sid,
         "api_version": params.API_VERSION,
         "date_created": now,
         "date_updated": now,
         "sid": sid,
-        "subresource_uris": {part: f"{uri}/{part.capitalize()}.json"},
-        "uri": f"{uri}.json",
+        "uri": f"/{params.API_VERSION}/Accounts/{account.sid}/{kind}/{sid}.json",
     }
 
 
 def _listed(account: Account, kind: str, fields: Fields) -> dict[str, Any]:
     """The resources that match, newest first, as the only page."""
-    filters = {
-        name.lower(): values[0]
-        for name, values in fields.items()
-        if name in ("To", "From", "Status")
-    }
+    filters = {name: fields[name][0] for name in ("To", "From", "Status") if name in fields}
     prefixes = {"Messages": ("SM", "MM"), "Calls": ("CA",)}[kind]
     found = [
         resource
         for resource in reversed(account.rest.resources.values())
         if resource["sid"].startswith(prefixes)
-        and all(resource[name] == value for name, value in filters.items())
+        and all(resource[name.lower()] == value for name, value in filters.items())
     ]
     uri = f"/{params.API_VERSION}/Accounts/{account.sid}/{kind}.json"
     return {kind.lower(): found, "next_page_uri": None, "uri": uri}
