@@ -40,15 +40,12 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         (
             ["own_unfinished:app", "hello"],
             "SyntaxError: ",
-            (
-                "importing own_unfinished raises SyntaxError. "
-                "Fix the error of: python -c 'import own_unfinished'"
-            ),
+            "loading own_unfinished:app raises SyntaxError. Fix the error in the traceback",
         ),
         (
             ["own_unset:app", "hello"],
             "KeyError: 'NOT_SET'",
-            ("importing own_unset raises KeyError. Fix the error of: python -c 'import own_unset'"),
+            "loading own_unset:app raises KeyError. Fix the error in the traceback",
         ),
         (
             ["own_writing:app", "--start", "hello"],

@@ -45,7 +45,13 @@ def create_app():
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A project: modules at the top, in a folder, in a package; what is imported is forgotten after."""
     (tmp_path / "src" / "e5_package").mkdir(parents=True)
-    places = ("e5_app.py", "my-e5-app.py", "src/e5_inner.py", "src/e5_package/__init__.py")
+    places = (
+        "e5_app.py",
+        "my-e5-app.py",
+        "my e5 app (1).py",
+        "src/e5_inner.py",
+        "src/e5_package/__init__.py",
+    )
     for place in (*places, "src/e5_package/web.py"):
         (tmp_path / place).write_text(APP, encoding="utf-8")
     (tmp_path / "e5_failing.py").write_text(FAILING, encoding="utf-8")
@@ -72,6 +78,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         ("e5_app:two(debug=True)", "debug"),
         ("e5_app:rest", "app"),
         ("my-e5-app:app", "app"),
+        ("my e5 app (1).py", "app"),
+        ("my e5 app (1).py:create_app('x')", "x"),
         ("src/e5_inner:app", "app"),
         ("src/e5_inner.py:create_app('x')", "x"),
         ("./e5_app.py", "app"),
@@ -118,10 +126,21 @@ def test_e5_what_a_factory_raises_itself_is_not_taken_for_a_wrong_call() -> None
 
     assert result.exit_code == 2
     assert 'KeyError: "a name of the factory\'s own"' in result.stderr
+    assert "loading e5_failing:create_app() raises KeyError" in result.stderr
 
 
 @pytest.mark.parametrize(
-    "word", ["hello", "10:30", "note:", "ratio 3:4", "see you at 9: ok?", "a:b:8"]
+    "word",
+    [
+        "hello",
+        "10:30",
+        "note:",
+        "ratio 3:4",
+        "see you at 9: ok?",
+        "a:b:8",
+        "is it app.py",
+        "in app.py: x",
+    ],
 )
 def test_e5_what_is_said_is_not_taken_for_an_app(word: str) -> None:
     assert not is_app(word)

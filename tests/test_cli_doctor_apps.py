@@ -336,7 +336,7 @@ def test_an_app_that_raises_when_it_is_imported_is_a_fault_whose_text_is_not_sho
     result = doctor(module(tmp_path, monkeypatch, "raise KeyError('a value')\n"))
 
     assert (result.exit_code, result.stderr) == (1, "")
-    assert " raises KeyError\n      → Fix the error of: python -c 'import texts_" in result.stdout
+    assert " raises KeyError\n      → See its traceback: convostate chat texts_" in result.stdout
     assert "a value" not in result.stdout
 
 

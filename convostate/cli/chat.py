@@ -101,12 +101,12 @@ def chat(
         raise UsageError(f"chat takes an app, a URL or texts. Write {correction}")
     typing = not messages and sys.stdin.isatty()
     module = name.partition(":")[0]
-    with _reported(f"importing {module}", f"Fix the error of: python -c 'import {module}'"):
+    with _reported(f"loading {name}"):
         target = make_target(name, webhook_url, voice_url, method, wrap=wrap)
     session = ChatSession(target, number, texting, as_json=as_json, echo=not typing)
     with target.simulator.caught_clients(), session.listening(prompt="> " if typing else ""):
         if start:
-            with _reported(f"start() of {module}", "Fix the error in the traceback"):
+            with _reported(f"start() of {module}"):
                 session.start(module)
         for line in messages or (_typed() if typing else _piped()):
             _enter(session, line, interactive=typing)
@@ -373,7 +373,7 @@ def _speak(call: Call, words: str) -> Call:
 
 
 @contextlib.contextmanager
-def _reported(what: str, advice: str) -> Iterator[None]:
+def _reported(what: str) -> Iterator[None]:
     """Report an exception of the app's own code: its traceback, and a line of advice."""
     try:
         yield
@@ -381,7 +381,9 @@ def _reported(what: str, advice: str) -> Iterator[None]:
         raise
     except Exception as error:
         click.echo(traceback_of(error), nl=False, err=True)
-        raise UsageError(f"{what} raises {type(error).__name__}. {advice}") from error
+        raise UsageError(
+            f"{what} raises {type(error).__name__}. Fix the error in the traceback"
+        ) from error
 
 
 def _enter(session: ChatSession, line: str, *, interactive: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from contextlib import suppress
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -124,15 +125,14 @@ def _answers(value: object) -> bool:
 
 
 def _load(name: str) -> tuple[Loaded, Finding | None]:
-    """The app, or the error of importing it."""
+    """The app, or the error of loading it."""
     try:
         return load(name), None
     except ConvostateError as error:
         return _NOTHING, Finding.fault(error)
     except Exception as error:  # noqa: BLE001  # of the app's own code; its message may hold a secret
-        module = name.partition(":")[0]
-        what = f"importing {module} raises {type(error).__name__}"
-        return _NOTHING, Finding("fault", what, f"Fix the error of: python -c 'import {module}'")
+        what = f"loading {name} raises {type(error).__name__}"
+        return _NOTHING, Finding("fault", what, f"See its traceback: convostate chat {quote(name)}")
 
 
 def _examine_environment() -> Generator[Finding, None, Finding | None]:

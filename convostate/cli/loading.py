@@ -23,9 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _APP = re.compile(
-    r"(?P<module>[\w./\\-]*[A-Za-z_][\w./\\-]*):(?P<name>[A-Za-z_][\w.]*(?:\(.*\))?)", re.DOTALL
+    r"(?P<module>[\w./\\-]*[A-Za-z_][\w./\\-]*|.+\.py):(?P<name>[A-Za-z_][\w.]*(?:\(.*\))?)",
+    re.DOTALL,
 )
-_FILE = re.compile(r"[\w./\\-]+\.py|\.{1,2}[/\\][\w./\\-]+")
+_FILE = re.compile(r"(?P<module>.+\.py|\.{1,2}[/\\].+)")
+_plain = re.compile(r"[\w./\\-]+").fullmatch
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S*")
 # The names to look for if the target does not give one, in Flask's order.
 _NAMES, _FACTORIES = ("app", "application"), ("create_app", "make_app")
@@ -45,7 +47,11 @@ def is_url(word: str) -> bool:
 
 def is_app(word: str) -> bool:
     """Whether a word names an app: a module and a name, or a file."""
-    return not is_url(word) and bool(_APP.fullmatch(word) or _FILE.fullmatch(word))
+    found = _APP.fullmatch(word) or _FILE.fullmatch(word)
+    if found is None or is_url(word):
+        return False
+    # With a blank or the like it is a text, unless there is such a file.
+    return bool(_plain(found["module"])) or _is_here(found["module"])
 
 
 def correct_app(word: str) -> str:
@@ -54,7 +60,7 @@ def correct_app(word: str) -> str:
         return f"http://{word} for the URL"
     module = word.partition(":")[0]
     file = module if "/" in module else module.replace(".", "/")
-    if not is_app(word) and re.fullmatch(r"[\w./\\-]+", module) and _is_here(file):
+    if not is_app(word) and _plain(module) and _is_here(file):
         return f"{module}:app for the app, if app is its name there"
     return ""
 
