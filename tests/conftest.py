@@ -61,7 +61,20 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
         config.option.loadscopereorder = False
 
 
+# What a server does with a script does not depend on who sends it: the first one is asked by both
+# drivers of the Redis protocol, and each of the others by one.
+SHOWN_BY_OTHERS = ({"redis 6.2", "loop"}, {"redis 8", "threads"}, {"valkey 9", "loop"})
+
+
+def is_shown_by_others(item: pytest.Item) -> bool:
+    """Whether the test is for a server and a driver that need not be tried together."""
+    case = getattr(item, "callspec", None)
+    names = {name for name in case.params.values() if isinstance(name, str)} if case else set()
+    return any(pair <= names for pair in SHOWN_BY_OTHERS)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items[:] = [item for item in items if not is_shown_by_others(item)]
     # Files with a dear test go first: then no worker begins one when the others have ended.
     dear = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in dear)
