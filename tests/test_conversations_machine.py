@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -192,3 +193,4 @@ class InMemory(Conversations):
 for machine in (InCookies, InMemory):
     machine.TestCase.settings = hypothesis_settings(max_examples=60, stateful_step_count=30)
 TestInCookies, TestInMemory = InCookies.TestCase, InMemory.TestCase
+pytestmark = pytest.mark.unmeasured

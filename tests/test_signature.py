@@ -150,33 +150,28 @@ def test_a_published_signature_is_accepted(
 
 
 @pytest.mark.parametrize(("url", "pairs", "signature", "algorithm"), ACCEPTED)
-@pytest.mark.parametrize(
-    "change",
-    ["token", "algorithm", "scheme", "host", "path", "query", "name", "value", "more", "signature"],
-)
 def test_a_published_signature_of_something_else_is_refused(
-    url: str, pairs: Pairs, signature: str, algorithm: str, change: str
+    url: str, pairs: Pairs, signature: str, algorithm: str
 ) -> None:
     other = {HMAC_SHA1: HMAC_SHA256, HMAC_SHA256: HMAC_SHA1}[algorithm]
     scheme, _, rest = url.partition("://")
-    assert not {
-        "token": lambda: accepts(url, pairs, signature, algorithm, "12346"),
-        "algorithm": lambda: accepts(url, pairs, signature, other),
-        "scheme": lambda: accepts(
+    others = {
+        "token": accepts(url, pairs, signature, algorithm, "12346"),
+        "algorithm": accepts(url, pairs, signature, other),
+        "scheme": accepts(
             f"{'http' if scheme == 'https' else 'https'}://{rest}", pairs, signature, algorithm
         ),
-        "host": lambda: accepts(url.replace("://", "://x", 1), pairs, signature, algorithm),
-        "path": lambda: accepts(url.replace("?", "/?", 1), pairs, signature, algorithm),
-        "query": lambda: accepts(f"{url}&", pairs, signature, algorithm),
-        "name": lambda: accepts(
-            url, [(f"X{n}", v) for n, v in pairs] or [("X", "")], signature, algorithm
-        ),
-        "value": lambda: accepts(
+        "host": accepts(url.replace("://", "://x", 1), pairs, signature, algorithm),
+        "path": accepts(url.replace("?", "/?", 1), pairs, signature, algorithm),
+        "query": accepts(f"{url}&", pairs, signature, algorithm),
+        "name": accepts(url, [(f"X{n}", v) for n, v in pairs] or [("X", "")], signature, algorithm),
+        "value": accepts(
             url, [(n, f"{v} ") for n, v in pairs] or [("X", " ")], signature, algorithm
         ),
-        "more": lambda: accepts(url, [*pairs, ("Zip", "")], signature, algorithm),
-        "signature": lambda: accepts(url, pairs, signature.swapcase(), algorithm),
-    }[change]()
+        "more": accepts(url, [*pairs, ("Zip", "")], signature, algorithm),
+        "signature": accepts(url, pairs, signature.swapcase(), algorithm),
+    }
+    assert [name for name, verifies in others.items() if verifies] == []
 
 
 REFUSED = [

@@ -185,6 +185,7 @@ def test_an_hmac_is_the_standard_librarys_for_every_length_of_key(digest: Any) -
             assert outer.digest() == hmac.new(key, message, digest).digest()
 
 
+@pytest.mark.unmeasured
 @given(st.text(max_size=90), st.binary(max_size=300), st.sampled_from([HMAC_SHA1, HMAC_SHA256]))
 def test_a_signature_is_the_standard_librarys_hmac_in_base64(
     secret: str, message: bytes, algorithm: str

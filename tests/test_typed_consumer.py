@@ -15,7 +15,7 @@ from tests.documentation import blocks, file_name
 from tests.packaged import ROOT, Built, Installed, install, run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
 
 pytestmark = pytest.mark.slow
 
@@ -62,63 +62,71 @@ README = {
 }
 
 
-def mypy(installed: Installed, program: str = "consumer.py") -> dict[int, str]:
-    """The errors that mypy finds in a program, by their line."""
+PROGRAMS = {
+    "consumer.py": PROGRAM,
+    "wrong.py": PROGRAM + "\n".join(WRONG),
+    **README,
+}
+
+
+def mypy(installed: Installed) -> Iterator[tuple[str, int]]:
+    """The errors that mypy finds in the programs: file and line."""
     # Bottle, Pyramid and twilio publish no types.
     words = "-m mypy --strict --disable-error-code import-untyped --python-executable".split()
-    said = run(sys.executable, *words, installed.bin / "python", program, cwd=installed.home)
-    found = re.findall(rf"^{program}:(\d+): error: (.*)$", said, re.MULTILINE)
-    assert f"{len(found)} error" in said or said.startswith("Success: no issues"), said
-    return {int(line): what for line, what in found}
+    said = run(sys.executable, *words, installed.bin / "python", *PROGRAMS, cwd=installed.home)
+    found = re.findall(r"^(\w+\.py):(\d+): error: ", said, re.MULTILINE)
+    assert f"Found {len(found)} error" in said, said
+    assert f"(checked {len(PROGRAMS)} source files)" in said, said
+    return ((program, int(line)) for program, line in found)
 
 
-def pyright(installed: Installed, program: str = "consumer.py") -> dict[int, str]:
-    """The errors that pyright finds in a program, by their line."""
-    config = {"typeCheckingMode": "standard", "include": [program]}
+def pyright(installed: Installed) -> Iterator[tuple[str, int]]:
+    """The errors that pyright finds in the programs: file and line."""
+    config = {"typeCheckingMode": "standard", "include": list(PROGRAMS)}
     (installed.home / "pyrightconfig.json").write_text(json.dumps(config), encoding="utf-8")
     command = Path(sys.executable).with_name("basedpyright")
     said = run(
         command, "--pythonpath", installed.bin / "python", "--outputjson", cwd=installed.home
     )
     found = json.loads(said.partition("exit status")[0])
-    assert found["summary"]["filesAnalyzed"] == 1, said
-    return {
-        one["range"]["start"]["line"] + 1: one["message"]
+    assert found["summary"]["filesAnalyzed"] == len(PROGRAMS), said
+    return (
+        (Path(one["file"]).name, one["range"]["start"]["line"] + 1)
         for one in found["generalDiagnostics"]
         if one["severity"] == "error"
-    }
+    )
 
 
-if TYPE_CHECKING:
-    Check = Callable[..., dict[int, str]]
-CHECKERS = pytest.mark.parametrize("check", [mypy, pyright])
+@pytest.fixture(scope="module", params=[mypy, pyright])
+def errors(request: pytest.FixtureRequest, installed: Installed) -> dict[str, set[int]]:
+    """The lines with an error in each program, which are checked together: starting takes longest."""
+    for name, text in PROGRAMS.items():
+        (installed.home / name).write_text(text, encoding="utf-8")
+    lines: dict[str, set[int]] = {name: set() for name in PROGRAMS}
+    for program, line in request.param(installed):
+        lines[program].add(line)
+    return lines
 
 
-@CHECKERS
-def test_a_program_that_follows_the_readme_has_no_error(check: Check, installed: Installed) -> None:
+def test_the_checked_package_is_the_installed_one(installed: Installed) -> None:
     where = installed.run("python", "-c", "import convostate; print(convostate.__file__)")
-    (installed.home / "consumer.py").write_text(PROGRAM, encoding="utf-8")
 
     assert Path(where.strip()).parent.parent == installed.packages
-    assert check(installed) == {}
 
 
-@CHECKERS
+def test_a_program_that_follows_the_readme_has_no_error(errors: dict[str, set[int]]) -> None:
+    assert errors["consumer.py"] == set()
+
+
 @pytest.mark.parametrize("program", README)
-def test_e9_a_program_of_the_readme_has_no_error(
-    check: Check, installed: Installed, program: str
-) -> None:
-    for name, text in README.items():
-        (installed.home / name).write_text(text, encoding="utf-8")
-
-    assert check(installed, program) == {}
+def test_e9_a_program_of_the_readme_has_no_error(errors: dict[str, set[int]], program: str) -> None:
+    assert errors[program] == set()
 
 
-@CHECKERS
-def test_every_wrong_use_is_an_error(check: Check, installed: Installed) -> None:
-    (installed.home / "consumer.py").write_text(PROGRAM + "\n".join(WRONG), encoding="utf-8")
+def test_every_wrong_use_is_an_error(errors: dict[str, set[int]]) -> None:
     first = PROGRAM.count("\n") + 1
-    found = check(installed)
 
-    assert [wrong for line, wrong in enumerate(WRONG, first) if line not in found] == []
-    assert min(found) == first
+    assert [
+        wrong for line, wrong in enumerate(WRONG, first) if line not in errors["wrong.py"]
+    ] == []
+    assert min(errors["wrong.py"]) == first
