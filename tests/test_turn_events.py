@@ -19,11 +19,12 @@ from tests.test_canary import (
     SECRETS,
     VALUE,
     Broken,
+    accepted,
     app_that,
     canary,
     keep,
     proven,
-    requests,
+    refused,
     secret_settings,
 )
 from tests.turning import SlowStore
@@ -270,7 +271,7 @@ def test_no_event_and_no_record_holds_a_secret(
     given = {"memory": MemoryStore(), "down": Broken("commit", "down"), None: None}[store]
     watched = Watched(app, given)
     said: list[str] = []
-    for name, environ in requests():
+    for name, environ in [*accepted(), *refused()]:
         watched.events.clear()
         with suppress(LookupError, StateError, ValueError):
             serve(watched.middleware, environ, outside=False)
