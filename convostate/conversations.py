@@ -8,38 +8,19 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import re
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from functools import cached_property, partial
-from threading import Event, current_thread, main_thread
 from typing import TYPE_CHECKING, Any, Literal, get_args, overload
 
 from convostate.errors import ConversationExistsError, OptedOutError, StoreError, UsageError
 from convostate.events import TurnObserver
-from convostate.middleware import accepts
-from convostate.replies import (
-    Answers,
-    LoopWorkers,
-    ThreadWorkers,
-    WorkSealer,
-    check_arguments,
-    check_client,
-    check_returned,
-    client_for,
-    contained,
-    sealed_text,
-    work_queue,
-)
 from convostate.sealing.token import NONCE_BYTES
-from convostate.state import TURN_KEY, webhook_from
 from convostate.stores import async_store_for, store_for
 from convostate.stores.base import Keep, Leave, Replay, blocking, suspending
-from convostate.stores.work import Backlog, DeadLetter
 from convostate.turns import (
     Turn,
     check_free,
@@ -54,7 +35,7 @@ from convostate.turns import (
 from convostate.twilio.webhook import PhonePair, is_address
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
     from contextlib import AbstractAsyncContextManager, AbstractContextManager
 
     from twilio.rest import Client  # type: ignore[import-untyped, unused-ignore]
@@ -63,29 +44,26 @@ if TYPE_CHECKING:
     )
 
     from convostate.events import TurnEvent
-    from convostate.replies import Answering
+    from convostate.replies import Answering, Answers, LoopWorkers, ThreadWorkers
     from convostate.settings import Settings
     from convostate.state import State
     from convostate.stores.base import AsyncStore, Begun, Store
-    from convostate.stores.work import WorkStore
+    from convostate.stores.work import Backlog, DeadLetter
 
 IfExists = Literal["replace", "keep", "refuse"]
 
 # A number as people dial it. Short codes have at most 8 digits; E.164 begins with a plus sign.
 _DIALLED = re.compile(r"(?!\+\d+\Z)\+?[\d ().-]{9,}", re.ASCII)
-_NOT_SENT: dict[type[BaseException], str] = {
-    OptedOutError: "opted-out",
-    ConversationExistsError: "exists",
-}
 _COPY = UsageError(
     "peek() returns a copy: this change would be lost. "
     "Change the state in a turn: with conversations.turn(ours=…, theirs=…) as state"
 )
 
 
-class _Conversations(ABC):
+class _Conversations:
     """What both classes do, written once as coroutines; `Conversations` runs them over a store that blocks."""
 
+    is_async: bool
     _store: AsyncStore
 
     def __init__(
@@ -111,12 +89,17 @@ class _Conversations(ABC):
             )
         self.clock = clock
         self.observer = TurnObserver(on_turn, self.turn_config.names.log_id)
-        self._client = client
-        self._answers: Answers | None = None
-        self._workers: ThreadWorkers | LoopWorkers | None = None
+        self.client = client
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.settings!r})"
+
+    @cached_property
+    def deferred(self) -> Answers:
+        """The texts that are answered later. Only an app that defers texts loads their module."""
+        from convostate.replies import LoopAnswers, ThreadAnswers  # noqa: PLC0415
+
+        return LoopAnswers(self) if self.is_async else ThreadAnswers(self)
 
     def answers(self, function: Callable[[Answering], Any]) -> Callable[[Answering], Any]:
         """Answer the texts of CONVOSTATE_DEFER_PATHS with a function; a decorator.
@@ -133,26 +116,7 @@ class _Conversations(ABC):
         Raises:
             UsageError: There is no client, the store does not keep texts, or the function is of the wrong kind.
         """
-        name, is_async = type(self).__name__, isinstance(self, AsyncConversations)
-        coroutine = any(map(inspect.iscoroutinefunction, (function, type(function).__call__)))
-        if coroutine is not is_async or not accepts(function, None):
-            raise UsageError(
-                f"{name}.answers takes {'an async def' if is_async else 'a def'} with one argument, the turn. "
-                "Conversations takes a def, and AsyncConversations an async def"
-            )
-        if not (hasattr(self._client, "messages") or callable(self._client)):
-            raise UsageError(
-                f"Replies need a client. Write {name}(client=…) with a twilio.rest.Client, or with a function "
-                "that returns the client of an account's SID"
-            )
-        if getattr(self.store, "work", None) is None:
-            raise UsageError(
-                "This store cannot keep deferred texts. Set CONVOSTATE_STORE=redis://…, or give your own store "
-                "a WorkStore as its attribute work"
-            )
-        if self._answers is not None:
-            raise UsageError(f"There is an answer function already. Use {name}.answers once")
-        self._answers = Answers(self, self._caller(function), self._send_reply, self._pause)
+        self.deferred.answer_with(function)
         return function
 
     def answer_later(self, environ: Mapping[str, Any]) -> None:
@@ -168,77 +132,30 @@ class _Conversations(ABC):
             UsageError: The request is not a text on a path of CONVOSTATE_DEFER_PATHS, this is the second call or
                 the turn is over, or the workers of this object are in another process.
         """
-        webhook, turn = webhook_from(environ), environ.get(TURN_KEY)
-        if webhook.kind != "message" or webhook.pair is None:
+        self.deferred.defer(environ)
+
+    def sender(self, client: Any) -> Callable[..., Any]:
+        """The method of a client that sends a message: ``create``, or ``create_async`` on an event loop.
+
+        Raises:
+            UsageError: The client has no such method, or its ``http_client`` is of the other kind.
+        """
+        method = "create_async" if self.is_async else "create"
+        send: Callable[..., Any] | None = getattr(getattr(client, "messages", None), method, None)
+        if send is None:
             raise UsageError(
-                f"answer_later() takes texts, and this webhook is of kind {webhook.kind}. "
-                'Call it only if webhook_from(environ).kind == "message"'
+                f"{type(self).__name__} needs a client with messages.{method}(), such as a twilio.rest.Client"
             )
-        if not isinstance(turn, Turn) or not turn.claim.defers:
+        kind = getattr(getattr(client, "http_client", None), "is_async", None)
+        if isinstance(kind, bool) and kind is not self.is_async:  # a mock is either
             raise UsageError(
-                "The texts of this path are not deferred. Add the path to CONVOSTATE_DEFER_PATHS"
+                "AsyncConversations cannot send with a client that blocks. Make it with "
+                "http_client=AsyncTwilioHttpClient(pool_connections=False)"
+                if self.is_async
+                else "Conversations cannot send with an asynchronous client. Make it without http_client=…, or use "
+                "AsyncConversations"
             )
-        if turn.deferred is not None or not turn.running:
-            raise UsageError(
-                "answer_later() was called twice in a turn, or after it. Call it once, before the view returns"
-            )
-        workers = self._workers
-        if isinstance(workers, ThreadWorkers) and workers.pid != os.getpid():
-            raise UsageError(
-                "start_workers() was called before this process was forked, and threads do not survive a fork. "
-                "Call it in each process, or run: convostate work"
-            )
-        turn.deferred_by = self
-        turn.deferred = sealed_text(self.work_sealer, turn, webhook, self.clock())
-
-    @cached_property
-    def work_sealer(self) -> WorkSealer:
-        """What seals texts and replies."""
-        return WorkSealer(self.settings)
-
-    @property
-    def workers(self) -> ThreadWorkers | LoopWorkers | None:
-        """The workers that `start_workers` started, or None if there are none or they are stopped."""
-        return None if self._workers is None or self._workers.is_stopped else self._workers
-
-    def needed_answers(self) -> Answers:
-        """What runs the answer function; UsageError if there is no such function."""
-        if self._answers is None:
-            raise UsageError("There is no answer function. Write @conversations.answers above one")
-        return self._answers
-
-    def _checked(self, count: int) -> int:
-        """The number of workers to start; UsageError if they run already or could not send."""
-        if self.workers is not None:
-            raise UsageError("The workers are running already. Call start_workers() once")
-        if type(count) is not int or count < 1:
-            raise UsageError(
-                "start_workers() takes the number of answers that may run at once: 1 or more"
-            )
-        self.check_client()
-        return count
-
-    def check_client(self) -> None:
-        """UsageError if the client cannot send. What a function returns is checked when a reply is sent."""
-        if hasattr(self._client, "messages"):
-            check_client(self._client, is_async=isinstance(self, AsyncConversations))
-
-    @abstractmethod
-    def _caller(
-        self, function: Callable[[Answering], Any]
-    ) -> Callable[[Answering], Awaitable[None]]: ...
-
-    @abstractmethod
-    async def _create(self, client: Any, message: Mapping[str, Any]) -> MessageInstance: ...
-
-    @abstractmethod
-    async def _pause(self, seconds: float) -> None: ...
-
-    async def _send_reply(self, account_sid: str, message: dict[str, Any]) -> object:
-        is_async = isinstance(self, AsyncConversations)
-        client = client_for(self._client, account_sid, is_async=is_async)
-        check_arguments(client, message, is_async=is_async)
-        return await self._create(client, message)
+        return send
 
     @asynccontextmanager
     async def _take(self, turn: Turn) -> AsyncIterator[State]:
@@ -274,7 +191,11 @@ class _Conversations(ABC):
             turn.begun = begun
             yield store, begun
         except BaseException as error:
-            failed(turn, error)
+            if turn.outcome != "aborted":
+                if isinstance(error, StoreError):
+                    turn.came_to("unavailable", error.reason)
+                else:
+                    turn.came_to("aborted", "exception")
             raise
         finally:
             turn.leave()
@@ -331,6 +252,7 @@ class Conversations(_Conversations):
         UsageError: The settings or the store are wrong, or the store is not a server-side one.
     """
 
+    is_async = False
     store: Store
 
     def __init__(
@@ -347,22 +269,6 @@ class Conversations(_Conversations):
         super().__init__(settings, store, store_for, clock, on_turn, client)
         self._store = InLoop(self.store)
 
-    def _caller(
-        self, function: Callable[[Answering], Any]
-    ) -> Callable[[Answering], Awaitable[None]]:
-        async def call(turn: Answering) -> None:
-            in_main = current_thread() is main_thread()  # where a handler of a signal may raise it
-            with contained(*[SystemExit] * in_main):
-                check_returned(function(turn))
-
-        return call
-
-    async def _create(self, client: Any, message: Mapping[str, Any]) -> MessageInstance:
-        return client.messages.create(**message)
-
-    async def _pause(self, seconds: float) -> None:
-        Event().wait(seconds)
-
     @blocking
     async def answer_due(self) -> list[Exception]:
         """Answer all that is due now, in this thread, one after another; for tests and cron jobs.
@@ -371,10 +277,10 @@ class Conversations(_Conversations):
             What the function raised, and what else went wrong; it is logged as well.
 
         Raises:
-            UsageError: No function answers.
+            UsageError: No function answers, or the client cannot send.
             StoreError: ``down``.
         """
-        return await self.needed_answers().answer_due()
+        return await self.deferred.answer_due()
 
     def start_workers(self, count: int = 4) -> ThreadWorkers:
         """Answer in threads of this process, until it ends or the workers are stopped.
@@ -387,8 +293,7 @@ class Conversations(_Conversations):
         Raises:
             UsageError: No function answers, the workers are started already, or the client is asynchronous.
         """
-        self._workers = workers = ThreadWorkers(self.needed_answers(), self._checked(count))
-        workers.start()
+        workers: ThreadWorkers = self.deferred.start_workers(count)
         return workers
 
     @overload
@@ -492,7 +397,7 @@ class Conversations(_Conversations):
             StateError: The state holds what cannot be kept. Nothing is sent.
             StoreError: ``down``, ``busy`` or ``lost``. Nothing is sent.
         """
-        check_client(client, is_async=isinstance(self, AsyncConversations))
+        send = self.sender(client)
         from_ = check_message(to, from_, state, if_exists, message)
         turn = self._turn(from_, to, account_sid or account_of(client), kind="start")
         async with self._hold(turn) as (store, begun):
@@ -503,24 +408,22 @@ class Conversations(_Conversations):
             try:
                 await store.write(begun, kept.token, kept.lifetime_s, now)
                 with app_runs(turn):
-                    sent = await self._create(client, {"to": to, "from_": from_, **message})
+                    sent = send(to=to, from_=from_, **message)
+                    if self.is_async:
+                        sent = await sent
             except BaseException as error:
-                if not (
-                    isinstance(error, StoreError) and error.reason == "lost"
-                ):  # or nothing was written
+                # If the lease is lost, nothing was written.
+                if not (isinstance(error, StoreError) and error.reason == "lost"):
                     now = self.clock()
                     try:
                         await store.write(begun, *restored(turn, before_ms, now), now)
                     except StoreError as failed:
-                        turn.log(
-                            "the message is not sent, and its state may be in place", failed.reason
-                        )
+                        what = "the message is not sent, and its state may be in place"
+                        turn.log(what, failed.reason)
                 raise
             try:
                 await store.commit(begun, Leave(), None, self.clock())
-            except (
-                StoreError
-            ) as error:  # kept from the caller, who must learn that the message is sent
+            except StoreError as error:  # the caller must learn that the message is sent
                 turn.reason = error.reason
                 turn.log("the message is sent, but its turn did not last as long", error.reason)
         return sent
@@ -565,9 +468,7 @@ class Conversations(_Conversations):
         Raises:
             UsageError, StoreError: As `peek`.
         """
-        claim = self._turn(ours, theirs, account_sid).claim
-        work: WorkStore | None = getattr(self.store, "work", None)
-        return Backlog(0, False, 0, 0) if work is None else await work.backlog(claim)
+        return await self.deferred.backlog(self._turn(ours, theirs, account_sid).claim)
 
     @blocking
     async def dead_letters(
@@ -585,15 +486,7 @@ class Conversations(_Conversations):
         Raises:
             StoreError: ``down``.
         """
-        found: list[tuple[PhonePair | None, DeadLetter]] = []
-        work: WorkStore | None = getattr(self.store, "work", None)
-        if work is None:
-            return found
-        for hint in await work.dead(work_queue(self.turn_config)):
-            letters = await work.letters(hint, retry=retry, now=None)
-            pairs = [self.work_sealer.pair_of(hint.name, letter.entry) for letter in letters]
-            found += zip(pairs, letters, strict=True)
-        return found
+        return await self.deferred.dead_letters(retry=retry)
 
     @blocking
     async def end(
@@ -659,6 +552,7 @@ class AsyncConversations(_Conversations):
         UsageError: As for `Conversations`.
     """
 
+    is_async = True
     store: AsyncStore
 
     def __init__(
@@ -676,40 +570,6 @@ class AsyncConversations(_Conversations):
         super().__init__(settings, given, async_store_for, clock, on_turn, client)
         self._store = self.store
 
-    def _caller(
-        self, function: Callable[[Answering], Any]
-    ) -> Callable[[Answering], Awaitable[None]]:
-        from asyncio import CancelledError, create_task, gather, wait  # noqa: PLC0415  # asyncio is not for everyone
-
-        async def run(turn: Answering) -> None:
-            with contained(CancelledError, GeneratorExit):
-                check_returned(await function(turn))
-
-        async def call(turn: Answering) -> None:
-            task = create_task(run(turn))
-            try:
-                done, _ = await wait([task], timeout=self.settings.longest_answer.total_seconds())
-            finally:
-                if task.cancel():
-                    await gather(task, return_exceptions=True)
-            if not done:
-                raise TimeoutError
-            if (
-                task.cancelled()
-            ):  # by what the function awaits: the end of this worker is raised above
-                raise RuntimeError("CancelledError")
-            task.result()
-
-        return call
-
-    async def _create(self, client: Any, message: Mapping[str, Any]) -> MessageInstance:
-        return await client.messages.create_async(**message)
-
-    async def _pause(self, seconds: float) -> None:
-        from asyncio import sleep  # noqa: PLC0415  # asyncio is not for everyone
-
-        await sleep(seconds)
-
     def start_workers(self, count: int = 1000) -> LoopWorkers:
         """As `Conversations.start_workers`, in tasks of the running event loop.
 
@@ -721,14 +581,7 @@ class AsyncConversations(_Conversations):
         Raises:
             UsageError: As there, but the client blocks; or no event loop runs.
         """
-        answers, count = self.needed_answers(), self._checked(count)
-        try:
-            self._workers = workers = LoopWorkers(answers, count)
-        except RuntimeError:
-            raise UsageError(
-                "No event loop is running here. Call start_workers() where the app starts, such as in its lifespan"
-            ) from None
-        workers.start()
+        workers: LoopWorkers = self.deferred.start_workers(count)
         return workers
 
     @overload
@@ -773,16 +626,6 @@ def app_runs(turn: Turn) -> Iterator[None]:
         turn.app_s = time.perf_counter() - began_s
 
 
-def failed(turn: Turn, error: BaseException) -> None:
-    """Record the outcome of a turn that ends with an exception."""
-    if turn.outcome == "aborted":
-        return
-    if isinstance(error, StoreError):
-        turn.came_to("unavailable", error.reason)
-    else:
-        turn.came_to("aborted", _NOT_SENT.get(type(error), "exception"))
-
-
 def open_start(turn: Turn, state: Mapping[Any, Any], if_exists: IfExists, now: float) -> int:
     """Open the state that the reply to a first message will find.
 
@@ -790,14 +633,15 @@ def open_start(turn: Turn, state: Mapping[Any, Any], if_exists: IfExists, now: f
         When the earlier state expires, Unix time in ms, for `restored`. If it does not open, that is
         unknown: it gets one more lifetime.
     """
-    begun = turn.begun
-    assert begun is not None
-    if begun.opted_out and turn.config.ends_on_opt_out:
+    assert turn.begun is not None
+    if turn.begun.opted_out and turn.config.ends_on_opt_out:
+        turn.came_to("aborted", "opted-out")
         raise OptedOutError(
             "this person has sent STOP to this number, and no START since: nothing was sent"
         )
     before = open_turn(turn, now)
     if not before.is_new and if_exists == "refuse":
+        turn.came_to("aborted", "exists")
         raise ConversationExistsError("a conversation is in progress: nothing was sent")
     if before.is_new or if_exists == "replace":
         fresh = read_state(turn, None, now)

@@ -3,9 +3,9 @@
     webhook   answer_later: seal → COMMIT puts the text into the conversation's mailbox
     worker    take → the answer function → keep: state, mailbox and outbox in one step → send → settle → rest
 
-Both ends are `Conversations`. Everything here is written once, as coroutines: `ThreadWorkers` runs them in
-threads, with a blocking store and client, `LoopWorkers` on an event loop. A `WorkStore` keeps what must
-survive the process.
+Both ends are `Conversations`; only an app that defers texts loads this module. What an answer needs is written
+once, as coroutines: with the threads of `ThreadWorkers` the store and the client block, with `LoopWorkers` an
+event loop runs them. A `WorkStore` keeps what must survive the process.
 """
 
 from __future__ import annotations
@@ -19,25 +19,29 @@ import traceback
 from abc import ABC, abstractmethod
 from contextlib import contextmanager, suppress
 from functools import partial
+from threading import current_thread, main_thread
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from convostate.errors import SealError, StateError, StoreError, UsageError
+from convostate.middleware import accepts
 from convostate.sealing import codec
 from convostate.sealing.codec import prefixed
 from convostate.sealing.token import NONCE_BYTES, Opened, Sealer
+from convostate.state import TURN_KEY, webhook_from
 from convostate.stores.base import WORK_S, blocking, lost
-from convostate.stores.work import ANSWER_LEASE_S
+from convostate.stores.work import ANSWER_LEASE_S, Backlog
 from convostate.turns import Turn, finish, open_turn
 from convostate.twilio.webhook import FIRST_FAILING_STATUS, PhonePair, Webhook
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
 
     from convostate.conversations import _Conversations
     from convostate.settings import Settings
     from convostate.state import State
-    from convostate.stores.work import Hint, Taken, WorkStore
+    from convostate.stores.base import Claim
+    from convostate.stores.work import DeadLetter, Hint, Taken
     from convostate.turns import TurnConfig
 
 logger = logging.getLogger("convostate")
@@ -140,21 +144,6 @@ class WorkSealer:
             raise SealError("malformed", f"it is not a {what}")
         return PhonePair(*content["pair"]), content[what]
 
-    def pair_of(self, name: str, entry: bytes) -> PhonePair | None:
-        """The pair of a text or a reply; None if it does not open."""
-        try:
-            return self.open(name, entry, "pair", None)[0]
-        except SealError:
-            return None
-
-
-def sealed_text(sealer: WorkSealer, turn: Turn, webhook: Webhook, now: float) -> tuple[str, bytes]:
-    """The queue and the sealed text, for the commit of a webhook's turn."""
-    assert webhook.pair is not None
-    text = [dict(webhook.params), webhook.url]
-    sealed = sealer.seal(turn.claim.name, webhook.pair, now, text=text)
-    return work_queue(turn.config), sealed
-
 
 def work_queue(config: TurnConfig) -> str:
     """The name of the queue of all work under one index key; no conversation has this name."""
@@ -169,15 +158,14 @@ class Run:
         taken: Its work; None before it is taken, and after it is given up.
         sending: The reply that is on its way to Twilio, or None.
         ends: When the function, or sending one reply, will have taken too long.
-        renew: When to renew the lease.
-        held_until: Until then no other worker can take the conversation.
+        held_until: Until then no other worker can take the conversation; 0 if its lease is lost.
     """
 
     def __init__(self, hint: Hint) -> None:
         self.hint = hint
         self.taken: Taken | None = None
         self.sending: bytes | None = None
-        self.ends = self.renew = float("inf")
+        self.ends = float("inf")
         self.held_until = 0.0
 
 
@@ -185,47 +173,158 @@ class _FunctionError(Exception):
     """The function has raised a StoreError, which is not this worker's store's; that is the cause."""
 
 
-class Answers:
-    """Answers the texts of an installation with the answer function of a `Conversations` object, its `owner`.
+class NoClientError(Exception):
+    """There is no client for an account, or it cannot send."""
 
-    `call` runs the function for one turn, `send` sends a message with the client for an account.
+
+class Answers(ABC):
+    """The deferred texts of a `Conversations` object, its `owner`, and the function that answers them.
+
+    Attributes:
+        function: The answer function, or None.
+        ended: Is called with the pair, and the error or None, after each run of the function; an error may
+            hold texts.
     """
 
-    def __init__(
-        self,
-        owner: _Conversations,
-        call: Callable[[Answering], Awaitable[None]],
-        send: Callable[[str, dict[str, Any]], Awaitable[object]],
-        pause: Callable[[float], Awaitable[None]],
-    ) -> None:
-        self._call, self._send, self._pause = call, send, pause
+    workers_type: type[Workers]
+
+    def __init__(self, owner: _Conversations) -> None:
         self._owner = owner
-        self.work: WorkStore = owner.store.work
-        self.longest_s = owner.settings.longest_answer.total_seconds()
+        self.function: Callable[[Answering], Any] | None = None
+        self._workers: Workers | None = None
+        self.work: Any = getattr(owner.store, "work", None)
+        self._sealer = WorkSealer(owner.settings)
         self._burst_s = owner.settings.burst.total_seconds()
-        self._sealer = owner.work_sealer
+        self.longest_s = owner.settings.longest_answer.total_seconds()
         self.queue = work_queue(owner.turn_config)
+        self.ended: Callable[[PhonePair, Exception | None], object] = lambda *_: None
 
-    def watch(self, ended: Callable[[PhonePair, Exception | None], object]) -> None:
-        """Call `ended` with the pair, and the error or None, after each run of the function; an error may hold texts."""
-        call = self._call
+    @property
+    def workers(self) -> Any:
+        """The workers that `start_workers` started, or None if there are none or they are stopped."""
+        return None if self._workers is None or self._workers.is_stopped else self._workers
 
-        async def watched(turn: Answering) -> None:
-            try:
-                await call(turn)
-            except Exception as error:
-                ended(turn.pair, error)
-                raise
-            ended(turn.pair, None)
+    def answer_with(self, function: Callable[[Answering], Any]) -> None:
+        """See `Conversations.answers`."""
+        owner, client = type(self._owner).__name__, self._owner.client
+        coroutine = any(map(inspect.iscoroutinefunction, (function, type(function).__call__)))
+        kind = "an async def" if self._owner.is_async else "a def"
+        if coroutine is not self._owner.is_async or not accepts(function, None):
+            raise UsageError(
+                f"{owner}.answers takes {kind} with one argument, the turn. "
+                "Conversations takes a def, and AsyncConversations an async def"
+            )
+        if not (hasattr(client, "messages") or callable(client)):
+            raise UsageError(
+                f"Replies need a client. Write {owner}(client=…) with a twilio.rest.Client, or with a function "
+                "that returns the client of an account's SID"
+            )
+        if self.work is None:
+            raise UsageError(
+                "This store cannot keep deferred texts. Set CONVOSTATE_STORE=redis://…, or give your own store "
+                "a WorkStore as its attribute work"
+            )
+        if self.function is not None:
+            raise UsageError(f"There is an answer function already. Use {owner}.answers once")
+        self.function = function
 
-        self._call = watched
+    def check(self) -> None:
+        """UsageError if there is no answer function, or the client cannot send.
+
+        What a function returns as the client is checked when a reply is sent.
+        """
+        if self.function is None:
+            raise UsageError("There is no answer function. Write @conversations.answers above one")
+        if hasattr(self._owner.client, "messages"):
+            self._owner.sender(self._owner.client)
+
+    def defer(self, environ: Mapping[str, Any]) -> None:
+        """See `Conversations.answer_later`."""
+        webhook, turn = webhook_from(environ), environ.get(TURN_KEY)
+        if webhook.kind != "message" or webhook.pair is None:
+            raise UsageError(
+                f"answer_later() takes texts, and this webhook is of kind {webhook.kind}. "
+                'Call it only if webhook_from(environ).kind == "message"'
+            )
+        if not isinstance(turn, Turn) or not turn.claim.defers:
+            raise UsageError(
+                "The texts of this path are not deferred. Add the path to CONVOSTATE_DEFER_PATHS"
+            )
+        if turn.deferred is not None or not turn.running:
+            raise UsageError(
+                "answer_later() was called twice in a turn, or after it. Call it once, before the view returns"
+            )
+        if isinstance(self._workers, ThreadWorkers) and self._workers.pid != os.getpid():
+            raise UsageError(
+                "start_workers() was called before this process was forked, and threads do not survive a fork. "
+                "Call it in each process, or run: convostate work"
+            )
+        text = [dict(webhook.params), webhook.url]
+        now = self._owner.clock()
+        turn.deferred = self.queue, self._sealer.seal(turn.claim.name, webhook.pair, now, text=text)
+        turn.deferred_by = self._owner
+
+    def start_workers(self, count: int) -> Any:
+        """See `Conversations.start_workers`."""
+        if type(count) is not int or count < 1:
+            raise UsageError(
+                "start_workers() takes the number of answers that may run at once: 1 or more"
+            )
+        if self.workers is not None:
+            raise UsageError("The workers are running already. Call start_workers() once")
+        self.check()
+        self._workers = workers = self.workers_type(self, count)
+        workers.start()
+        return workers
+
+    async def backlog(self, claim: Claim) -> Backlog:
+        """See `Conversations.backlog`."""
+        found: Backlog | None = self.work and await self.work.backlog(claim)
+        return found or Backlog(0, False, 0, 0)
+
+    async def dead_letters(self, *, retry: bool) -> list[tuple[PhonePair | None, DeadLetter]]:
+        """See `Conversations.dead_letters`."""
+        found: list[tuple[PhonePair | None, DeadLetter]] = []
+        for hint in await self.work.dead(self.queue) if self.work else ():
+            for letter in await self.work.letters(hint, retry=retry, now=None):
+                pair: PhonePair | None = None
+                with suppress(SealError):
+                    pair, _ = self._sealer.open(hint.name, letter.entry, "pair", None)
+                found.append((pair, letter))
+        return found
 
     def now(self) -> float | None:
         """A test's clock, or None for the store's own."""
         return None if self._owner.clock is time.time else self._owner.clock()
 
+    @abstractmethod
+    async def _call(self, turn: Answering) -> None:
+        """Run the function."""
+
+    @abstractmethod
+    async def _pause(self, seconds: float) -> None: ...
+
+    async def _send(self, account_sid: str, message: dict[str, Any]) -> None:
+        """Send a message with the client for an account."""
+        client = self._owner.client
+        try:
+            client = client if hasattr(client, "messages") else client(account_sid)
+            send = self._owner.sender(client)
+        except Exception as error:
+            raise NoClientError from error
+        try:
+            inspect.signature(send).bind(**message)
+        except TypeError as error:
+            raise UsageError(
+                f"turn.reply() has an argument that Twilio's client does not take: {error}"
+            ) from None
+        sent = send(**message)
+        if self._owner.is_async:
+            await sent
+
     async def answer_due(self) -> list[Exception]:
-        """Answer all that is due, one after another, in the caller's thread or task; return all errors."""
+        """See `Conversations.answer_due`."""
+        self.check()
         errors: list[Exception] = []
         while hints := await self.work.due(self.queue, MOST_AT_ONCE, self.now()):
             for hint in hints:
@@ -322,11 +421,15 @@ class Answers:
             began_s = time.perf_counter()
             try:
                 await self._call(answering)
-            except StoreError as error:  # of a store that the function has asked
-                raise _FunctionError from error
+            except Exception as error:
+                self.ended(pair, error)
+                if isinstance(error, StoreError):  # of a store that the function has asked
+                    raise _FunctionError from error
+                raise
             finally:
                 answering.is_over = True
                 turn.app_s = time.perf_counter() - began_s
+            self.ended(pair, None)
             self._go_on(run)
             now = owner.clock()
             outcome = finish(turn, 200, now, os.urandom(NONCE_BYTES))
@@ -439,33 +542,6 @@ def place_of(error: BaseException) -> str:
     return f"{name} at {frames[-1].filename}:{frames[-1].lineno}" if frames else name
 
 
-@contextmanager
-def contained(*outside: type[BaseException]) -> Iterator[None]:
-    """Turn what would end a thread or a process, such as SystemExit, into a failure of the function that raises it.
-
-    Exceptions of `outside` pass, because they stop the worker.
-    """
-    passed: tuple[type[BaseException], ...] = (Exception, KeyboardInterrupt, *outside)
-    try:
-        yield
-    except passed:
-        raise
-    except BaseException as error:  # noqa: BLE001
-        raise RuntimeError(type(error).__name__).with_traceback(error.__traceback__) from None
-
-
-def check_returned(returned: object) -> None:
-    """UsageError if an answer function has returned anything, such as a reply: it would be lost."""
-    if returned is None:
-        return
-    if inspect.iscoroutine(returned):
-        returned.close()  # or Python warns of it
-    raise UsageError(
-        f"The answer function returned an object of type {type(returned).__name__}, which is not sent. Send replies with "
-        "turn.reply(…), return nothing, and give an async def to AsyncConversations"
-    )
-
-
 class Workers(ABC):
     """What `ThreadWorkers` and `LoopWorkers` have in common; `most` is how many answers run at once."""
 
@@ -515,16 +591,14 @@ class Workers(ABC):
             if now >= run.ends:
                 self._ended(run)
                 await self._answers.abandon(run)
-            elif run.renew == float("inf"):
-                run.renew = now + RENEW_S
-            elif now >= run.renew:
-                run.renew = now + RENEW_S
+            elif 0 < run.held_until <= now + ANSWER_LEASE_S - RENEW_S:
                 try:
                     await self._answers.work.renew(taken, ANSWER_LEASE_S)
                     run.held_until = now + ANSWER_LEASE_S
                 except StoreError as error:
-                    if error.reason != "lost":  # which the answer's next step finds out as well
+                    if error.reason != "lost":
                         raise
+                    run.held_until = 0.0
 
     async def _put_back(self) -> None:
         """Put back what is still running, as if it had not been tried."""
@@ -546,6 +620,10 @@ class Workers(ABC):
 
     def _ended(self, run: Run) -> None:
         self.running.discard(run)
+
+    @abstractmethod
+    def start(self) -> None:
+        """Look for work until `stop`."""
 
     @abstractmethod
     def _begin(self, run: Run) -> None: ...
@@ -601,9 +679,14 @@ class LoopWorkers(Workers):
         import asyncio  # noqa: PLC0415  # asyncio is not for everyone
 
         super().__init__(answers, most)
+        try:
+            self._create_task = asyncio.get_running_loop().create_task
+        except RuntimeError:
+            raise UsageError(
+                "No event loop is running here. Call start_workers() where the app starts, such as in its lifespan"
+            ) from None
         self._asyncio = asyncio
         self._wake = asyncio.Event()
-        self._create_task = asyncio.get_running_loop().create_task
         self._tasks: dict[Run, asyncio.Task[Any]] = {}
         self._task: asyncio.Task[None] | None = None
 
@@ -645,46 +728,75 @@ class LoopWorkers(Workers):
         self._wake.clear()
 
 
-class NoClientError(Exception):
-    """There is no client for an account, or it cannot send."""
+class ThreadAnswers(Answers):
+    """For a function and a client that block."""
+
+    workers_type = ThreadWorkers
+
+    async def _call(self, turn: Answering) -> None:
+        assert self.function is not None
+        in_main = current_thread() is main_thread()  # where a handler of a signal may raise it
+        with _contained(*[SystemExit] * in_main):
+            _check_returned(self.function(turn))
+
+    async def _pause(self, seconds: float) -> None:
+        threading.Event().wait(seconds)
 
 
-def client_for(client: Any, account_sid: str, *, is_async: bool) -> Any:
-    """The client for an account: the given one, or what the given function returns, or NoClientError."""
+class LoopAnswers(Answers):
+    """For a coroutine function and a client for asyncio."""
+
+    workers_type = LoopWorkers
+
+    async def _call(self, turn: Answering) -> None:
+        import asyncio  # noqa: PLC0415  # asyncio is not for everyone
+
+        task = asyncio.create_task(self._run(turn, asyncio.CancelledError))
+        try:
+            done, _ = await asyncio.wait([task], timeout=self.longest_s)
+        finally:
+            if task.cancel():
+                await asyncio.gather(task, return_exceptions=True)
+        if not done:
+            raise TimeoutError
+        # By what the function awaits: the end of this worker is raised above.
+        if task.cancelled():
+            raise RuntimeError("CancelledError")
+        task.result()
+
+    async def _run(self, turn: Answering, cancelled: type[BaseException]) -> None:
+        assert self.function is not None
+        with _contained(cancelled, GeneratorExit):
+            _check_returned(await self.function(turn))
+
+    async def _pause(self, seconds: float) -> None:
+        from asyncio import sleep  # noqa: PLC0415  # asyncio is not for everyone
+
+        await sleep(seconds)
+
+
+@contextmanager
+def _contained(*outside: type[BaseException]) -> Iterator[None]:
+    """Turn what would end a thread or a process, such as SystemExit, into a failure of the function that raises it.
+
+    Exceptions of `outside` pass, because they stop the worker.
+    """
+    passed: tuple[type[BaseException], ...] = (Exception, KeyboardInterrupt, *outside)
     try:
-        made = client if hasattr(client, "messages") else client(account_sid)
-        check_client(made, is_async=is_async)
-    except Exception as error:
-        raise NoClientError from error
-    return made
+        yield
+    except passed:
+        raise
+    except BaseException as error:  # noqa: BLE001
+        raise RuntimeError(type(error).__name__).with_traceback(error.__traceback__) from None
 
 
-def check_arguments(client: Any, message: dict[str, Any], *, is_async: bool) -> None:
-    """UsageError if a client's method does not take an argument of a message."""
-    method = "create_async" if is_async else "create"
-    try:
-        inspect.signature(getattr(client.messages, method)).bind(**message)
-    except TypeError as error:
-        raise UsageError(
-            f"turn.reply() has an argument that messages.{method}() does not take: {error}"
-        ) from None
-
-
-def check_client(client: Any, *, is_async: bool) -> None:
-    """UsageError if a client cannot send: from threads, or from an event loop if `is_async`."""
-    owner, method = (
-        ("AsyncConversations", "create_async") if is_async else ("Conversations", "create")
+def _check_returned(returned: object) -> None:
+    """UsageError if an answer function has returned anything, such as a reply: it would be lost."""
+    if returned is None:
+        return
+    if inspect.iscoroutine(returned):
+        returned.close()  # or Python warns of it
+    raise UsageError(
+        f"The answer function returned an object of type {type(returned).__name__}, which is not sent. Send replies with "
+        "turn.reply(…), return nothing, and give an async def to AsyncConversations"
     )
-    if not hasattr(getattr(client, "messages", None), method):
-        raise UsageError(
-            f"{owner} needs a client with messages.{method}(), such as a twilio.rest.Client"
-        )
-    kind = getattr(getattr(client, "http_client", None), "is_async", None)
-    if isinstance(kind, bool) and kind is not is_async:  # a mock is either
-        raise UsageError(
-            "AsyncConversations cannot send with a client that blocks. Make it with "
-            "http_client=AsyncTwilioHttpClient(pool_connections=False)"
-            if is_async
-            else "Conversations cannot send with an asynchronous client. Make it without http_client=…, or use "
-            "AsyncConversations"
-        )

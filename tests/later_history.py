@@ -103,7 +103,7 @@ def work(url: str, referee: str) -> None:
             turn.reply(str(number))
 
     client.messages.redis.sadd("ready", os.getpid())
-    replies.ThreadWorkers(conversations.needed_answers(), THREADS).run()
+    replies.ThreadWorkers(conversations.deferred, THREADS).run()
 
 
 def shorten_leases() -> None:
@@ -118,6 +118,7 @@ class _Webhooks:
     def __init__(self, url: str, people: list[str], each: int, seed: int, until: float) -> None:
         self.store = RedisStore.from_url(url)
         self.conversations = Conversations(settings(), store=self.store)
+        self._sealer = replies.WorkSealer(self.conversations.settings)
         self.kept = dict.fromkeys(people, 0)
         self._each, self._random = each, random.Random(seed)
         self._pace_s = max(0.0, until) / max(1, len(people) * each)
@@ -152,10 +153,10 @@ class _Webhooks:
                 begun = self.store.begin(turn.claim, "", time.time())
                 if not isinstance(begun, Begun):
                     return  # it was kept before, and Twilio did not hear of it
-                text = replies.sealed_text(
-                    self.conversations.work_sealer, turn, webhook, time.time()
-                )
-                _finished(self.store.work.defer(begun, *text, None))
+                text = [dict(webhook.params), webhook.url]
+                sealed = self._sealer.seal(turn.claim.name, pair, time.time(), text=text)
+                queue = self.conversations.deferred.queue
+                _finished(self.store.work.defer(begun, queue, sealed, None))
                 self.store.commit(begun, Leave(), Reply(b"reply", redirects=False), time.time())
             except StoreError:
                 self._pause.wait(0.05)

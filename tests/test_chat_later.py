@@ -25,7 +25,7 @@ from convostate.demo.assistant import app, conversations
 async def fail(turn):
     raise ZeroDivisionError("in the answer")
 
-conversations.needed_answers()._call = fail
+conversations.deferred._call = fail
 """
 
 

@@ -84,3 +84,27 @@ def test_the_redis_store_loads_what_keeps_deferred_texts_only_for_apps_that_defe
 
     assert before == []
     assert after == ["convostate.stores.redis.work", "convostate.stores.work"]
+
+
+# Whether the module on deferred texts is loaded: after turns and messages of the app, and after a deferred text.
+REPLIES_PROBE = """
+import sys
+from convostate import Conversations, Keyring, Settings, stores
+settings = Settings(auth_token="t", keys=Keyring.generate(), store="memory", account_sid="AC" + "0" * 32)
+conversations = Conversations(settings, store=stores.MemoryStore(), client=print)
+with conversations.turn(ours="+15550100099", theirs="+15550100001") as state:
+    state["step"] = 1
+class client: messages = type("", (), {"create": dict})
+conversations.start(client, from_="+15550100099", to="+15550100001", body="hello")
+print("convostate.replies" in sys.modules)
+conversations.answers(lambda turn: None)
+print("convostate.replies" in sys.modules)
+"""
+
+
+def test_turns_and_messages_of_the_app_load_nothing_of_deferred_texts() -> None:
+    probed = subprocess.run(
+        [sys.executable, "-c", REPLIES_PROBE], capture_output=True, text=True, check=True
+    )
+
+    assert probed.stdout.split() == ["False", "True"]

@@ -302,17 +302,17 @@ def test_a_request_that_may_have_arrived_is_not_sent_again(
 def test_a_reply_for_which_no_client_is_made_is_sent_once_there_is_one(
     world: Deferring, raises: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    client = world.conversations._client
+    client = world.conversations.client
 
     def make(_: str) -> None:
         if raises:
             raise LookupError
 
-    world.conversations._client = make
+    world.conversations.client = make
     world.phone().text("one")
     assert world.work() == []
     assert f"(no-client: {'LookupError at' if raises else 'UsageError: '}" in caplog.text
-    world.conversations._client = lambda _: client
+    world.conversations.client = lambda _: client
     advance(world, SEND_AGAIN_S[0])
     assert world.work() == ["one"]
     assert world.backlog() == (0, False, 0, 0)
@@ -568,7 +568,7 @@ def test_nothing_is_sent_after_the_lease_has_ended(make: Make) -> None:
 
     sent: list[str] = []
     world.answer = answer
-    answers = world.conversations._answers
+    answers = world.conversations.deferred
     answers._send = send
     world.phone().text("hello")
     clock = world.twilio.clock

@@ -69,7 +69,7 @@ def run_mortally(
     monkeypatch: pytest.MonkeyPatch, world: Deferring, mortal: Mortal, work: Callable[[], Any]
 ) -> bool:
     """Whether it died."""
-    run, answers, answer = Connection.run, world.conversations._answers, world.answer
+    run, answers, answer = Connection.run, world.conversations.deferred, world.answer
     send = answers._send
 
     async def mortal_run(self: Connection, script: Any, *args: Any, **named: Any) -> Any:

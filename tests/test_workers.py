@@ -152,7 +152,7 @@ def test_a_client_that_never_returns_is_given_up_and_its_reply_is_not_sent_again
         steps.note("sends")
         never.wait()
 
-    world.conversations._answers._send = send
+    world.conversations.deferred._send = send
     workers = world.conversations.start_workers()
     world.phone().text("hello")
     steps.wait("sends")
@@ -176,7 +176,7 @@ def test_an_answer_that_is_given_up_on_a_loop_is_not_put_back_untried_as_well(
 
     async def serve() -> None:
         never = asyncio.Event()
-        world.conversations._answers._call = lambda _turn: never.wait()
+        world.conversations.deferred._call = lambda _turn: never.wait()
         workers = world.conversations.start_workers()
         while not tries:
             await asyncio.sleep(0.01)
@@ -201,7 +201,7 @@ def test_a_graceful_stop_lets_answers_end_and_takes_nothing_more(world: Deferrin
     world.answer = answer
     world.phone().text("hello")
     steps.wait("begun")
-    stopping = threading.Thread(target=world.conversations._workers.stop)
+    stopping = threading.Thread(target=world.conversations.deferred.workers.stop)
     stopping.start()
     world.phone(BOB).text("hello")
     go_on.set()
@@ -231,7 +231,7 @@ def test_a_stop_without_grace_puts_answers_back_untried(door: str) -> None:
         hanging = asyncio.Event()
 
         async def stop() -> None:
-            world.conversations._answers._call = lambda _turn: hanging.wait()
+            world.conversations.deferred._call = lambda _turn: hanging.wait()
             workers = world.conversations.start_workers()
             while not workers.running:
                 await asyncio.sleep(0)
@@ -270,7 +270,7 @@ def test_tasks_answer_many_at_once() -> None:
             answered.append(turn.pair.theirs)
 
         answered: list[str] = []
-        world.conversations._answers._call = call
+        world.conversations.deferred._call = call
         workers = world.conversations.start_workers()
         await asyncio.wait_for(done.wait(), PATIENCE_S)
         workers.stop()
@@ -287,7 +287,7 @@ def test_tasks_answer_many_at_once() -> None:
 def test_workers_are_started_once_and_again_after_a_stop(world: Deferring) -> None:
     with pytest.raises(UsageError, match="running already"):
         world.conversations.start_workers()
-    world.conversations._workers.stop(0)
+    world.conversations.deferred.workers.stop(0)
     world.conversations.start_workers()
 
 
@@ -312,10 +312,10 @@ def test_workers_are_not_started_with_a_client_of_the_other_kind(
     door: str, client: Any, match: str
 ) -> None:
     world = Deferring(door, MemoryStore())
-    world.conversations._client = client
+    world.conversations.client = client
     with pytest.raises(UsageError, match=match):
         world.conversations.start_workers()
-    world.conversations._client = lambda _account_sid: client  # it is asked when there is a reply
+    world.conversations.client = lambda _account_sid: client  # it is asked when there is a reply
     world.phone().text("hello")
     assert world.work() == []
     assert world.backlog() == (0, False, 1, 0)
@@ -323,7 +323,7 @@ def test_workers_are_not_started_with_a_client_of_the_other_kind(
 
 def test_a_mock_of_a_client_may_send() -> None:
     world = Deferring("threads", MemoryStore())
-    world.conversations._client = client = MagicMock()
+    world.conversations.client = client = MagicMock()
     world.conversations.start_workers().stop(0)
     world.phone().text("hello")
     assert world.work() == []

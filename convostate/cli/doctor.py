@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import suppress
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from convostate.cli.loading import Loaded, load
 from convostate.cli.routes import examine_routes
 from convostate.cli.store_check import examine_store
 from convostate.conversations import AsyncConversations, Conversations
-from convostate.errors import ConvostateError, UsageError
+from convostate.errors import ConvostateError
 from convostate.middleware import Middleware, find_middleware, interface_of, layers
 from convostate.settings import Settings, unknown_variables
 from convostate.stores import store_for
@@ -119,9 +118,7 @@ def _answers(value: object) -> bool:
     """Whether it is a Conversations object with an answer function."""
     if not isinstance(value, Conversations | AsyncConversations):
         return False
-    with suppress(UsageError):
-        return bool(value.needed_answers())
-    return False
+    return value.deferred.function is not None
 
 
 def _load(name: str) -> tuple[Loaded, Finding | None]:

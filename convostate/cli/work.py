@@ -50,8 +50,7 @@ def work(conversations: str, threads: int | None) -> None:
             "Only the app's own process can answer texts in its memory. Call conversations.start_workers() "
             "there, or set CONVOSTATE_STORE=redis://… for the app and for this command"
         )
-    answers = target.needed_answers()
-    target.check_client()
+    target.deferred.check()
     if not target.settings.defer_paths:
         click.echo(
             "CONVOSTATE_DEFER_PATHS is not set for this command. Unless it is set for the app, no text is "
@@ -60,7 +59,7 @@ def work(conversations: str, threads: int | None) -> None:
             err=True,
         )
     if isinstance(target, Conversations):
-        workers = ThreadWorkers(answers, threads or _THREADS)
+        workers = ThreadWorkers(target.deferred, threads or _THREADS)
         for number in _SIGNALS:
             signal.signal(number, lambda *_: _stop(workers))
         _announce(threads or _THREADS)
@@ -71,7 +70,7 @@ def work(conversations: str, threads: int | None) -> None:
 
 
 async def _serve(target: AsyncConversations, limit: int) -> None:
-    workers = LoopWorkers(target.needed_answers(), limit)
+    workers = LoopWorkers(target.deferred, limit)
     for number in _SIGNALS:
         asyncio.get_running_loop().add_signal_handler(number, _stop, workers)
     _announce(limit)

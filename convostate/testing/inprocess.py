@@ -112,9 +112,9 @@ class WsgiTransport:
             self.answering.append(conversations)
             if self.ended is not None:
                 conversations.clock = self._clock
+                conversations.deferred.ended = self.ended
                 with suppress(UsageError):  # the answer function is in another process
-                    conversations.needed_answers().watch(self.ended)
-                    if conversations.workers is None:
+                    if conversations.deferred.workers is None:
                         self.call_for(conversations, conversations.start_workers)
 
     def answer_due(self, conversations: Any) -> list[Exception]:
@@ -124,7 +124,9 @@ class WsgiTransport:
 
     def is_answering(self, **pair: str) -> bool:
         """Whether workers of this process have work for a pair."""
-        backlogs = [self.result_of(each.backlog(**pair)) for each in self.answering if each.workers]
+        backlogs = [
+            self.result_of(each.backlog(**pair)) for each in self.answering if each.deferred.workers
+        ]
         return any(each.texts or each.answering or each.replies for each in backlogs)
 
     def result_of(self, value: Any) -> Any:
@@ -142,7 +144,7 @@ class WsgiTransport:
 
     def stop_workers(self, conversations: Any, *grace_s: float) -> bool:
         """Stop the workers of this process, and return whether there were any."""
-        workers = conversations.workers
+        workers = conversations.deferred.workers
         if workers is None:
             return False
         self.call_for(conversations, workers.stop, *grace_s)
