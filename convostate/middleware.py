@@ -7,11 +7,12 @@ import time
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from convostate.errors import UsageError
+from convostate.errors import RequestError, UsageError
 from convostate.events import Observed, TurnObserver
 from convostate.paths import everything, guard
 from convostate.state import WEBHOOK_KEY
 from convostate.turns import Response, configure, empty_response
+from convostate.twilio.signature import MAX_URL_CHARS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, MutableMapping
@@ -119,6 +120,16 @@ class Middleware:
         refused.request_bytes = len(request.body) if request is not None else 0
         self.observer.report(refused, response)
         return response
+
+
+def body_too_long(most: int) -> RequestError:
+    """The error of a request with a body of more than `most` bytes."""
+    return RequestError(413, "length", f"the body is longer than {most} bytes")
+
+
+def url_too_long() -> RequestError:
+    """The error of a request with a URL of more than `MAX_URL_CHARS`."""
+    return RequestError(413, "length", f"the URL is longer than {MAX_URL_CHARS} characters")
 
 
 PATH_SAFE = "/;=,:@!$&'()*+~"  # RFC 3986 §3.3: what a path segment holds unescaped

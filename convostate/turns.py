@@ -278,27 +278,24 @@ class Turn(Observed):
         self.kind = kind
         self.longest_ms = config.lifetime_ms
         self.running: list[Claim] = []
-        names = None if config.in_cookie else config.names
-        listed_under = ""
-        if call is None:
-            assert pair is not None
-            self.sealer = config.sealer
-            self.context = self.sealed_to = conversation_context(pair)
-            name = names.conversation(self.context) if names else ""
+        name = listed_under = ""
+        if pair is not None:
+            of_pair = conversation_context(pair)
         else:
+            assert call is not None
+            of_pair = prefixed(call[0].encode(), b"", b"")
+        self.sealer, self.context, self.sealed_to = config.sealer, of_pair, of_pair
+        if call is not None:
             self.sealer = config.call_sealer
-            account_sid, call_sid = call
-            account = account_sid.encode()
-            self.context = prefixed(account, call_sid.encode())
+            self.context = prefixed(*(part.encode() for part in call))
             self.longest_ms = min(self.longest_ms, CALL_S * 1000)
-            of_pair = conversation_context(pair) if pair else prefixed(account, b"", b"")
-            if names:
-                name = names.conversation(self.context)
-                self.sealed_to = _sealed_to_call(account_sid, name)
-                listed_under = names.conversation(of_pair) if pair else ""
-            else:
-                name, self.sealed_to = "", of_pair
-                self.digest = hashlib.sha256(self.context).digest()[:_CALL_DIGEST_BYTES]
+        if not config.in_cookie:
+            name = config.names.conversation(self.context)
+            if call is not None:
+                self.sealed_to = _sealed_to_call(call[0], name)
+                listed_under = config.names.conversation(of_pair) if pair else ""
+        elif call is not None:
+            self.digest = hashlib.sha256(self.context).digest()[:_CALL_DIGEST_BYTES]
         self.claim = Claim(
             name, fingerprint, idempotency, secure, call is not None, listed_under, defers
         )
@@ -440,12 +437,13 @@ def read_state(turn: Turn, token: bytes | None, now: float) -> State:
             else:
                 lost = SealError(error.reason, str(error))  # its frames and its cause stay here
         if content is not None:
-            started_ms = opened.started_ms
-            expires_ms = now_ms + left_of(turn, opened.expires_ms, now_ms)
-            skew_ms = opened.expires_ms - expires_ms
-            if abs(skew_ms) > CLOCKS_DIFFER_MS and "clocks" not in config.logged:
-                config.logged.add("clocks")
-                turn.skew_s = skew_ms / 1000
+            started_ms, expires_ms = opened.started_ms, opened.expires_ms
+            if turn.store_decides:
+                expires_ms = now_ms + left_of(turn, expires_ms, now_ms)
+                skew_ms = opened.expires_ms - expires_ms
+                if abs(skew_ms) > CLOCKS_DIFFER_MS and "clocks" not in config.logged:
+                    config.logged.add("clocks")
+                    turn.skew_s = skew_ms / 1000
             if most_bytes and not config.in_cookie:
                 most_bytes = max(most_bytes, len(token))  # it may shrink, but not grow
     locked = turn.locked or (turn.never_begins if content is None else None)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from convostate.errors import RequestError
-from convostate.middleware import PATH_SAFE
+from convostate.middleware import PATH_SAFE, body_too_long, url_too_long
 from convostate.twilio.signature import MAX_URL_CHARS, Request, url_at
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ async def read_body(headers: dict[bytes, str], receive: Receive, most: int) -> b
         if not (length.isascii() and length.isdigit()):
             raise RequestError(400, "length", "Content-Length is not a number")
         if len(length) > 9 or int(length) > most:
-            raise RequestError(413, "length", f"the body is longer than {most} bytes")
+            raise body_too_long(most)
     chunks: list[bytes] = []
     size = 0
     more = True
@@ -118,7 +118,7 @@ async def read_body(headers: dict[bytes, str], receive: Receive, most: int) -> b
         chunk = message.get("body", b"")
         size += len(chunk)
         if size > most:
-            raise RequestError(413, "length", f"the body is longer than {most} bytes")
+            raise body_too_long(most)
         chunks.append(chunk)
         more = message.get("more_body", False)
     if length is not None and size != int(length):
@@ -192,7 +192,7 @@ def _target(scope: Scope) -> str:
     raw: bytes = scope.get("raw_path") or b""
     query: str = scope.get("query_string", b"").decode("latin-1")
     if max(len(raw), len(path), len(query)) > MAX_URL_CHARS:
-        raise RequestError(413, "length", f"the URL is longer than {MAX_URL_CHARS} characters")
+        raise url_too_long()
     query = f"?{query}" if query else ""
     if raw:
         spelled = raw.partition(b"?")[0].decode("latin-1")  # daphne leaves the query in it

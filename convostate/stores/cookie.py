@@ -8,7 +8,6 @@ can be replayed.
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, NoReturn
 
@@ -29,7 +28,6 @@ COOKIE_BYTES = 4096
 CALL_SUFFIX = "_call"  # of the name of a call's cookie
 _LONGEST_S = int(LONGEST_IN_COOKIE.total_seconds())
 
-_is_base64url = re.compile(r"[\w-]*", re.ASCII).fullmatch
 _date = lru_cache(maxsize=64)(http_date)  # the same for all turns of one second
 
 
@@ -64,16 +62,14 @@ class CookieStore:
         name = self._names[claim.call]
         if name not in cookies:
             return Begun(claim, None)
+        # Twilio sends this one cookie and nothing else.
         first, _, text = cookies.partition("=")
-        found = [text]  # Twilio sends this one cookie and nothing else
-        if first != name or not _is_base64url(text):
+        token = _token(text) if first == name else None
+        if token is None:
             # gunicorn and waitress join two Cookie headers with a comma, which no cookie may hold.
             found = parse_cookie(cookies.replace(",", ";")).getlist(name)
-        for each in found:
-            token = from_base64url(each) if len(each) <= COOKIE_BYTES else None
-            if token is not None and len(token) >= HEAD_BYTES:
-                return Begun(claim, token)
-        return Begun(claim, b"" if found else None)
+            token = next(filter(None, map(_token, found)), b"" if found else None)
+        return Begun(claim, token)
 
     def commit(self, begun: Begun, outcome: Outcome, reply: Reply | None, now: float) -> Headers:
         """Send the token, with every reply: Twilio's pages disagree on when the four hours begin."""
@@ -96,6 +92,11 @@ class CookieStore:
 
     def close(self) -> None:
         """Do nothing: nothing is open."""
+
+
+def _token(text: str) -> bytes | None:
+    token = from_base64url(text) if len(text) <= COOKIE_BYTES else None
+    return token if token is not None and len(token) >= HEAD_BYTES else None
 
 
 def _header(name: str, value: str, lifetime_s: int, now: float, *, secure: bool) -> str:

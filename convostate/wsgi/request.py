@@ -7,11 +7,11 @@ decoded. So the raw target is used only if it agrees with the path by which the 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote_to_bytes
 
 from convostate.errors import RequestError
-from convostate.middleware import PATH_SAFE, layers
+from convostate.middleware import PATH_SAFE, body_too_long, layers, url_too_long
 from convostate.twilio.signature import MAX_URL_CHARS, Request, url_at
 
 if TYPE_CHECKING:
@@ -58,19 +58,19 @@ def read_body(environ: WSGIEnvironment, most: int) -> bytes:
         raise RequestError(400, "length", "Content-Length is not a number")
     else:
         wanted = int(length) if len(length) < 10 else most + 1
-    body = b""
-    if wanted and (wanted <= most or not length):
-        try:
-            body = environ["wsgi.input"].read(wanted)
-            if 0 < len(body) < wanted:
-                body = _read_on(environ["wsgi.input"], body, wanted)
-        except Exception as error:
-            raise StreamError(error) from error
-    if max(len(body), wanted if length else 0) > most:
-        raise RequestError(413, "length", f"the body is longer than {most} bytes")
+        if wanted > most:
+            raise body_too_long(most)
+    body = bytearray()  # bytes would be copied with each piece
+    try:
+        while len(body) < wanted and (piece := environ["wsgi.input"].read(wanted - len(body))):
+            body += piece
+    except Exception as error:
+        raise StreamError(error) from error
+    if len(body) > most:
+        raise body_too_long(most)
     if length and len(body) != wanted:
         raise RequestError(400, "length", "the body is shorter than its Content-Length")
-    return body
+    return bytes(body)
 
 
 def _unknown_length(environ: WSGIEnvironment, most: int) -> int:
@@ -88,13 +88,6 @@ def _unknown_length(environ: WSGIEnvironment, most: int) -> int:
         "the body came in chunks, without a Content-Length, and this server does not show where it "
         "ends. Have the proxy or the server send the length, as nginx does by default",
     )
-
-
-def _read_on(stream: Any, body: bytes, wanted: int) -> bytes:
-    pieces = bytearray(body)
-    while len(pieces) < wanted and (piece := stream.read(wanted - len(pieces))):
-        pieces += piece
-    return bytes(pieces)
 
 
 class StreamError(Exception):
@@ -122,7 +115,7 @@ def url_of(environ: WSGIEnvironment, public_url: str | None, query: str) -> str:
     mount, inner = get("SCRIPT_NAME", ""), get("PATH_INFO", "")
     raw: str = get("RAW_URI") or get("REQUEST_URI") or ""
     if len(raw) > MAX_URL_CHARS or len(inner) > MAX_URL_CHARS or len(query) > MAX_URL_CHARS:
-        raise RequestError(413, "length", f"the URL is longer than {MAX_URL_CHARS} characters")
+        raise url_too_long()
     if raw[:1] != "/" and (absolute := _ABSOLUTE.match(raw)):
         raw = raw[absolute.end() :]
     path, mark, raw_query = raw.partition("#")[0].partition("?")
