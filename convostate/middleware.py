@@ -141,7 +141,8 @@ def layers(app: object) -> Iterator[object]:
         if app is None:
             return
         yield app
-        names = ("wsgi_app", "asgi_app", "middleware_stack", "app")
+        # The last three: WhiteNoise and Paste, asgiref's WsgiToAsgi, OpenTelemetry.
+        names = ("wsgi_app", "asgi_app", "middleware_stack", "app", "application", "wsgi_application", "wsgi")  # fmt: skip
         app = next(filter(None, (getattr(app, name, None) for name in names)), None)
 
 

@@ -52,6 +52,51 @@ def test_an_app_that_is_not_wrapped_is_a_fault_until_it_is(
     assert "/about, /call/<int:step>, /sms" in well.stdout
 
 
+AROUND = {
+    "WhiteNoise's name": "class Around:\n    def __init__(self, app): self.application = app\n    def __call__(self, environ, start_response): return self.application(environ, start_response)\n",
+    "asgiref": "from asgiref.wsgi import WsgiToAsgi as Around\n",
+}
+
+
+@pytest.mark.parametrize("around", AROUND.values(), ids=AROUND)
+def test_o8_an_app_that_is_wrapped_is_found_under_what_others_put_around_it(
+    around: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in SOUND.items():
+        monkeypatch.setenv(name, value)
+    put_around = f"{around}app = Around(app)\n"
+
+    well = doctor(module(tmp_path, monkeypatch, FLASK + WRAP + put_around))
+    ill = doctor(module(tmp_path, monkeypatch, FLASK + put_around))
+
+    assert (well.exit_code, ill.exit_code) == (0, 1)
+    assert "is wrapped" in well.stdout
+    assert "is not wrapped: its webhooks are not verified" in ill.stdout
+
+
+IN_WERKZEUG = """
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
+app = DispatcherMiddleware(Flask("site"), {"/bots": app})
+"""
+IN_FASTAPI = "site = FastAPI()\nsite.mount('/bots', app)\napp = site\n"
+
+
+@pytest.mark.parametrize("mount", [IN_WERKZEUG, IN_FASTAPI], ids=["Werkzeug", "FastAPI"])
+def test_o8_an_app_that_mounts_a_wrapped_one_is_not_told_to_wrap_it_again(
+    mount: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in SOUND.items():
+        monkeypatch.setenv(name, value)
+    bare, wrap = (FASTAPI, ADD) if mount == IN_FASTAPI else (FLASK, WRAP)
+
+    well = doctor(module(tmp_path, monkeypatch, bare + wrap + mount))
+    ill = doctor(module(tmp_path, monkeypatch, bare + mount))
+
+    assert (well.exit_code, ill.exit_code) == (0, 1)
+    assert "itself is not wrapped, but the app that it mounts at /bots is" in well.stdout
+    assert "is not wrapped: its webhooks are not verified" in ill.stdout
+
+
 WITH_SETTINGS = """
 from convostate import ConversationMiddleware, Keyring, Settings
 from convostate.stores import MemoryStore

@@ -73,6 +73,9 @@ def _examine(name: str | None) -> Iterator[Finding]:
     unusable = yield from _examine_environment()
     if fault is not None and fault != unusable:  # importing an app may report the same settings
         yield fault
+    elif fault is None and (path := _find_mounted(app)):
+        what = f"{name} itself is not wrapped, but the app that it mounts at {path} is"
+        yield Finding("note", what, "Check that app: convostate doctor <its module>:<its name>")
     elif fault is None and name is not None:
         how = _WRAP_ASGI if interface_of(app) == "ASGI" else _WRAP
         yield Finding("fault", f"{name} is not wrapped: its webhooks are not verified", how)
@@ -86,6 +89,19 @@ def _find_middleware(app: Any) -> tuple[Middleware | None, Finding | None]:
         return find_middleware(app if build is None else build()), None
     except ConvostateError as error:
         return None, Finding.fault(error)
+
+
+def _find_mounted(app: Any) -> str:
+    """Where Werkzeug's DispatcherMiddleware, Starlette or FastAPI mounts an app that is wrapped, or ""."""
+    for layer in layers(app):
+        mounts, routes = getattr(layer, "mounts", None), getattr(layer, "routes", None)
+        found = dict(mounts) if isinstance(mounts, dict) else {}
+        for route in routes if isinstance(routes, list) else ():
+            found[getattr(route, "path", "")] = getattr(route, "app", None)
+        for path, mounted in found.items():
+            if _find_middleware(mounted)[0] is not None:
+                return str(path)
+    return ""
 
 
 _WRAP = "Wrap it: ConvoState(app) in Flask, app = ConversationMiddleware(app) with everything else"
