@@ -92,7 +92,8 @@ class _Conversations:
         self.client = client
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.settings!r})"
+        settings = getattr(self, "settings", "…")  # if they are wrong
+        return f"{type(self).__name__}({settings!r})"
 
     @cached_property
     def deferred(self) -> Answers:

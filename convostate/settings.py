@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from difflib import get_close_matches
+from functools import cache
 from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, TypeVar, overload
 
 from convostate.errors import UsageError
@@ -137,42 +138,27 @@ class Setting(Generic[Held, Given]):
             raise UsageError(f"{self.variable} {wrong.why}. {advice}") from None
 
 
-_QUOTES = "\"'`\u2018\u2019\u201c\u201d"
-_is_placeholder = re.compile(
-    r".*\$(?:\{.*\}|\(.*\)).*|\$\w+|\{\{.*\}\}|%\w+%|<.*>|None|null|undefined", re.DOTALL
-).fullmatch
+_QUOTES = "[\"'`\u2018\u2019\u201c\u201d]"
+_PLACEHOLDER = r"(?s)\$\{.*\}|\$\(.*\)|\A(?:\$\w+|\{\{.*\}\}|%\w+%|<.*>|None|null|undefined)\Z"
+# Not beside a comma: a list may be broken there, as in YAML.
+_LINE_BREAK = r"(?:[^\s,]|\A)\s*[\r\n]\s*(?:[^\s,]|\Z)|\\[rn]\Z"
+_INVISIBLE = "[\u200b-\u200f\u2060\ufeff]"
+# What env files, templates and copied text leave in a value: how it looks, what is wrong, how to set it.
+_LEFTOVERS = (
+    (rf"\A{_QUOTES}|{_QUOTES}\Z", "is in quotes, which Docker's env files keep", "without quotes"),
+    (_PLACEHOLDER, "holds a placeholder, such as ${…}, instead of a value", "to the value itself"),
+    (r"\s#", "has a comment (#), which Docker's env files keep", "without the comment"),
+    (_LINE_BREAK, r"holds a line break (\r or \n)", "without the line break"),
+    (_INVISIBLE, "holds an invisible character, such as a byte order mark", "by typing it anew"),
+)
 
 
 def _as_spelled(value: Any) -> Any:
-    """Refuse what env files, templates and copied text leave around a value."""
-    if not isinstance(value, str) or not value:
-        return value
-    if value[0] in _QUOTES or value[-1] in _QUOTES:
-        raise _Wrong(
-            "is in quotes, which Docker's env files and many others take as part of the value",
-            advice="Set {variable} without quotes",
-        )
-    if _is_placeholder(value):
-        raise _Wrong(
-            "holds a placeholder, such as ${…}, that was not replaced by its value",
-            advice="Set {variable} to the value itself",
-        )
-    if re.search(r"\s#", value):
-        raise _Wrong(
-            "has a comment (#) behind it, which Docker's env files take as part of the value",
-            advice="Set {variable} without the comment",
-        )
-    # A list may be broken at its commas, as in YAML.
-    if re.search(r"[\r\n]|\\[rn]\Z", re.sub(r"\s*,\s*", ",", value)):
-        raise _Wrong(
-            "holds a line break (\\r or \\n), as files with Windows line ends leave at the end",
-            advice="Set {variable} without the line break",
-        )
-    if re.search("[\u200b-\u200f\u2060\ufeff]", value):
-        raise _Wrong(
-            "holds an invisible character, as files with a byte order mark and text copied from web pages do",
-            advice="Set {variable} without it: type its first and last character anew",
-        )
+    """Refuse what surrounds a value by mistake."""
+    if isinstance(value, str):
+        for look, why, advice in _LEFTOVERS:
+            if re.search(look, value):
+                raise _Wrong(why, advice=f"Set {{variable}} {advice}")
     return value
 
 
@@ -208,8 +194,10 @@ def _list(value: Any) -> tuple[str, ...]:
     if not isinstance(parts, (tuple, list)):
         raise _Wrong("is not a list", "<item>,<item>")
     items = tuple(part.strip() if isinstance(part, str) else part for part in parts)
-    if not all(isinstance(item, str) and item for item in items) or not items:
-        raise _Wrong("has an empty item", "<item>,<item>")
+    if not items or not all(
+        isinstance(item, str) and item.isprintable() and item for item in items
+    ):
+        raise _Wrong("has an item that is empty or not a printable text", "<item>,<item>")
     return items
 
 
@@ -281,10 +269,8 @@ _is_factory = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*").fullmatch
 
 def _store(value: Any) -> str:
     store = _text(value)
-    scheme, colon, rest = store.partition("://")
-    if store in ("cookie", "memory") or (scheme in SERVER_STORES and colon and rest):
-        return store
-    if _is_factory(store):
+    scheme, _, rest = store.partition("://")
+    if store in ("cookie", "memory") or (scheme in SERVER_STORES and rest) or _is_factory(store):
         return store
     known = ", ".join(f"{name}://…" for name in SERVER_STORES)
     raise _Wrong(
@@ -303,27 +289,21 @@ def _public_url(value: Any) -> str:
     return url
 
 
-# Other separators of lists, quotes, escapes, parts of a URL, and placeholders of frameworks' routes.
-_no_path = re.compile(r"""[;|#%"'<>{}\\]|:/|\?[^/*]*=""").search
+# Patterns that would guard nothing: how they look, and what is wrong.
+_NO_PATHS = (
+    (r"\A(?!!?[/*])", "has a pattern that does not begin with /, *, !/ or !*"),
+    (r"\s", "has a pattern with a blank"),
+    # Other separators of lists, quotes, escapes, parts of a URL, placeholders of frameworks' routes.
+    (r"""[;|#%"'<>{}\\]|:/|\?[^/*]*=""", "has a pattern with a character that paths do not have"),
+    (r"\[[^]]*\Z|\A[^[]*\]", "has a pattern with only one of [ and ]"),
+)
 
 
 def _paths(value: Any) -> tuple[str, ...]:
     patterns = _list(value)
-    why = ""
-    paths = [pattern.removeprefix("!") for pattern in patterns]
-    if not all(path.startswith(("/", "*")) for path in paths):  # would guard nothing
-        why = "has a pattern that does not begin with / or *, or with !/ or !* for an exclusion"
-    elif any(char.isspace() for pattern in patterns for char in pattern):  # so would this
-        why = "has a pattern with a blank; commas divide them"
-    elif any(_no_path(each) or not each.isprintable() for each in patterns):  # and these
-        why = (
-            "has a pattern with a character that paths do not have; commas divide patterns, * matches any "
-            "part, and queries, fragments and escapes are left out"
-        )
-    elif any(pattern.count("[") != pattern.count("]") for pattern in patterns):
-        raise _Wrong("has a pattern whose [ is not closed", "/sms,/voice/[0-9]*")
-    if why:
-        raise _Wrong(why, "/sms,/voice/*")
+    for look, why in _NO_PATHS:
+        if any(re.search(look, pattern) for pattern in patterns):
+            raise _Wrong(why, "/sms,/voice/*")
     return patterns
 
 
@@ -531,9 +511,7 @@ class Settings:
         default="refuse",
     )
     on_opt_out: Setting[OnOptOut, OnOptOut | None] = Setting(
-        _one_of("end", "keep"),
-        "STOP ends the conversation, or `keep`.",
-        default="end",
+        _one_of("end", "keep"), "STOP ends the conversation, or `keep`.", default="end"
     )
     calls: Setting[Calls, Calls | None] = Setting(
         _one_of("own", "shared"),
@@ -589,6 +567,7 @@ class Settings:
         def __init__(self, **given: Any) -> None:
             check_names(given)
             faults = _fill(self, given)
+            given.clear()  # error trackers show the variables of each frame
             if faults:
                 raise UsageError(".\n".join(map(str, faults)))
 
@@ -623,7 +602,7 @@ class Settings:
             UsageError: Variables are missing or wrong; the message names each and what to do about it.
         """
         for what, advice in unknown_variables(environ):
-            logger.warning("%s. %s", what, advice)
+            _warn(what, advice)
         return cls(**_found(environ) | given)
 
     @classmethod
@@ -686,6 +665,12 @@ def _fill(settings: Settings, given: Mapping[str, Any]) -> list[UsageError]:
         found = _store_faults(settings, server_side=server_side, has_keys=has_keys)
         faults += map(UsageError, found)
     return faults
+
+
+@cache
+def _warn(what: str, advice: str) -> None:
+    """Log a warning once in a process, however many objects read the environment."""
+    logger.warning("%s. %s", what, advice)
 
 
 def _found(environ: Mapping[str, str]) -> dict[str, Any]:

@@ -141,15 +141,19 @@ def configure(
     Raises:
         UsageError: An argument has the wrong type, the settings are wrong, or they do not fit the store.
     """
-    settings = Settings.from_environ() if settings is None else settings
+    try:
+        settings = Settings.from_environ() if settings is None else settings
+        if store is None and isinstance(settings, Settings):
+            store = make_store(settings)
+    except UsageError as error:
+        # Error trackers show the variables of each frame; these hold tokens, keys and passwords.
+        raise error.with_traceback(None) from error.__cause__
     if not isinstance(settings, Settings):
         raise UsageError(
             f"settings must be Settings, got {type(settings).__name__}. "
             "Write Settings(auth_token=…, keys=…, store=…), or leave them out to read the environment variables"
         )
-    if store is None:
-        store = make_store(settings)
-    elif not is_store(store):
+    if not is_store(store):
         raise UsageError(
             f"store must be a convostate store, got {type(store).__name__}. Give middleware.store, one of "
             "convostate.stores, or your own. Derive it from convostate.stores.Store"

@@ -7,11 +7,21 @@ import re
 import traceback
 from io import StringIO
 from itertools import cycle
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
-from convostate import ConversationMiddleware, PhonePair, Settings, StateError, StoreError
+import convostate
+from convostate import (
+    ConversationMiddleware,
+    Conversations,
+    PhonePair,
+    Settings,
+    StateError,
+    StoreError,
+    UsageError,
+)
 from convostate.errors import ConvostateError
 from convostate.stores import MemoryStore
 from convostate.twilio.signature import sign
@@ -354,3 +364,45 @@ def test_p1_a_fault_of_ours_does_not_log_what_it_stumbled_over(
         assert what in ("open_turn", "finish_response")  # after the proof it is the server's to log
 
     assert [secret for secret in SECRETS if secret in caplog.text] == []
+
+
+STORE = f"redis://:{SHARED}@localhost:99999"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"CONVOSTATE_STORE": STORE},
+        {"CONVOSTATE_STORE": f"redis+sentinel://h/s?sentinel_password={SHARED}&x=1"},
+        {"TWILIO_AUTH_TOKEN": f"{TOKEN},{OTHER_TOKEN}"},
+        {"CONVOSTATE_KEYS": f"{KEY},{KEY}"},
+        {"CONVOSTATE_LIFETIME": "5y"},
+    ],
+    ids=["port", "option", "token", "keys", "lifetime"],
+)
+@pytest.mark.parametrize("make", [lambda: ConversationMiddleware(counting), Conversations])
+def test_a_start_that_fails_leaves_no_secret_in_the_variables_that_error_trackers_show(
+    make: Callable[[], object], wrong: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {"TWILIO_AUTH_TOKEN": TOKEN, "CONVOSTATE_KEYS": KEY, "CONVOSTATE_STORE": "memory"}
+    for name, value in (given | wrong).items():
+        monkeypatch.setenv(name, value)
+
+    with pytest.raises(UsageError) as raised:
+        make()
+
+    package = str(Path(convostate.__file__).parent)
+    error = traceback.TracebackException.from_exception(raised.value, capture_locals=True)
+    frames = [frame for frame in error.stack if frame.filename.startswith(package)]
+    assert frames
+    assert error.__context__ is None or error.__suppress_context__
+    assert [frame for frame in frames if any(each in repr(frame.locals) for each in SECRETS)] == []
+
+
+def test_settings_that_are_wrong_leave_no_secret_in_their_own_variables() -> None:
+    with pytest.raises(UsageError) as raised:
+        Settings(auth_token=TOKEN, keys=KEY, lifetime="5y")
+
+    error = traceback.TracebackException.from_exception(raised.value, capture_locals=True)
+    assert error.stack[-1].name == "__init__"
+    assert not any(secret in repr(error.stack[-1].locals) for secret in (TOKEN, KEY))

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from convostate import ConversationMiddleware, Keyring, Settings, UsageError
-from convostate.settings import SETTINGS
+from convostate.settings import SETTINGS, _warn
 from convostate.stores import CookieStore, MemoryStore
 from convostate.turns import configure
 from convostate.twilio.signature import Secrets
@@ -268,7 +268,9 @@ def test_an_unknown_setting_is_an_error_that_suggests_the_nearest(name: str, adv
 def test_a_misspelt_variable_is_logged_once_with_the_nearest_setting_and_without_its_value(
     variable: str, advice: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    Settings.from_environ({**LEAST, variable: "canary"})
+    _warn.cache_clear()
+    for _ in range(2):
+        Settings.from_environ({**LEAST, variable: "canary"})
 
     (record,) = caplog.records
     said = f"{variable} is not a known setting and is ignored. {advice}"

@@ -82,7 +82,7 @@ def _at_server(url: str, max_waiting: int, *, asyncio: bool = False) -> Any:
         raise UsageError(
             f"CONVOSTATE_STORE={scheme}://… needs the package {error.name}. "
             f'Run: pip install "convostate[{extra}]"'
-        ) from error
+        ) from None
     return made_by.from_url(url, max_waiting=max_waiting)
 
 
