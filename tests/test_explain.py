@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlencode
 
 import pytest
 from hypothesis import given
@@ -16,8 +17,8 @@ from convostate.twilio.diagnosis import Arrival, Diagnosis, diagnose, diagnose_r
 from convostate.twilio.signature import Secrets
 from convostate.wsgi.request import arrival_of, read_request
 from tests.answering import Answering
-from tests.proving import oracle_sign, posted
-from tests.served import ACCOUNT, ADA, TOKEN, bare, serve, signed, text, wrapped
+from tests.proving import got, oracle_sign, posted
+from tests.served import ACCOUNT, ADA, TOKEN, URL, bare, serve, signed, text, wrapped
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -437,6 +438,15 @@ def test_g9_a_refusal_names_its_parameter_and_what_to_rename_or_set(
     found = diagnose_refusal(error, posted(PARAMS), SECRETS)
     assert str(found) == f"checked as https://example.com/sms: {says}"
     assert not found.fixable
+
+
+def test_g9_a_name_of_twilios_in_the_url_of_a_get_is_to_be_renamed_there() -> None:
+    own = f"{URL}?To=%2B15557654321&{urlencode(PARAMS)}"
+    twice = posted([*PARAMS.items(), ("To", "+15557654321")])
+
+    advice = "if the webhook's URL at Twilio has it too, rename it there (parameter To)"
+    assert str(diagnose(got(own), SECRETS)).endswith(advice)
+    assert str(diagnose(twice, SECRETS)).endswith("is repeated (parameter To)")
 
 
 def test_g9_nobody_is_told_to_rename_what_twilio_names() -> None:

@@ -35,7 +35,7 @@ _RECORDED_S = 5  # the length of a recording, in seconds, if a test does not say
 # https://www.twilio.com/docs/voice/api/call-resource#statuscallbackevent
 _UNTIL_ANSWERED = {"initiated": "initiated", "ringing": "ringing", "answered": "in-progress"}
 _INPUT_HINTS = {
-    "Gather": "It waits for keys or speech: press(…), say(…), or wait()",
+    "Gather": "Its <Gather> takes what its input names: press(…) for dtmf, say(…) for speech; or wait()",
     "Record": "It records: record(…), or wait()",
 }
 

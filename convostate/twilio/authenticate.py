@@ -128,12 +128,12 @@ def _check_identity(request: Request, form: Form, signed: str) -> None:
         given = dict.fromkeys(pairs) if request.method == "GET" else pairs
         names = [name for name, _ in given if name in IDENTITY]
         if twice := next((name for name in names if names.count(name) > 1), ""):
-            raise RequestError(
-                403,
-                "identity",
-                "a parameter that identifies the conversation is repeated",
-                parameter=twice,
+            is_get = request.method == "GET"
+            advice = (
+                ": if the webhook's URL at Twilio has it too, rename it there" if is_get else ""
             )
+            why = f"a parameter that identifies the conversation is repeated{advice}"
+            raise RequestError(403, "identity", why, parameter=twice)
     sid = params.get("MessageSid") or params.get("SmsSid") or params.get("SmsMessageSid")
     if params.get("SmsSid", sid) != sid or params.get("SmsMessageSid", sid) != sid:
         name = "SmsMessageSid" if params.get("SmsSid", sid) == sid else "SmsSid"
