@@ -228,12 +228,9 @@ class Turn(Observed):
         began_s: When the request arrived, by `time.perf_counter`.
 
     Attributes:
-        context: The conversation's identity as bytes.
-        claim: What the store is asked for.
         opt_out: The webhook's `opt_out_type`.
         begun: What the store returned; None before that, without the store, and after a commit.
         lost: Why the store returned nothing, or None.
-        state: The app's.
         longest_ms: The longest lifetime that this turn can give the state.
         locked: Why the state cannot be written, or None.
         never_begins: Why a new state cannot be written, or None if the turn can begin a conversation.
@@ -315,9 +312,8 @@ class Turn(Observed):
     def leave(self) -> None:
         """Mark it as over in all contexts, copies included. The state refuses further writes."""
         self.running.clear()
-        state: State | None = vars(self).get("state")
-        if state is not None:
-            state.locked = OVER
+        if hasattr(self, "state"):
+            self.state.locked = OVER
 
     def log(self, what: str, reason: str) -> None:
         """Log a warning about this conversation."""

@@ -12,6 +12,7 @@ import pytest
 from convostate import State, StateError, UsageError, state_from, webhook_from
 from convostate.asgi import ConversationMiddleware
 from convostate.stores import MemoryStore
+from convostate.stores.aio import as_async_store
 from tests.asgi_served import Sent, receiving, scope_of
 from tests.served import NOW, bare, settings, signed, text
 
@@ -590,3 +591,25 @@ def test_p9_a_call_has_a_state_of_its_own(changes: dict[str, str]) -> None:
 
     assert numbers == [1, 2, 1]
     assert remembered(middleware) == 0  # the pair's texts are another conversation
+
+
+def test_the_time_of_the_app_is_not_that_of_the_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    events: list[Any] = []
+    monkeypatch.setattr("time.perf_counter", lambda: now[0])
+    store = as_async_store(MemoryStore())
+    begin = store.begin
+
+    async def slow_begin(*args: Any) -> Any:
+        now[0] += 2
+        return await begin(*args)
+
+    async def slow_app(_scope: Any, _receive: Any, send: Any) -> None:
+        now[0] += 5
+        await send(START)
+        await send(BODY)
+
+    monkeypatch.setattr(store, "begin", slow_begin)
+    asked(ConversationMiddleware(slow_app, settings(), store=store, on_turn=events.append))
+
+    assert events[0][-4:] == (0, 2000, 5000, 7000)

@@ -35,7 +35,6 @@ from convostate.stores import async_store_for
 from convostate.stores.aio import Tasks, as_async_store
 from convostate.stores.base import Replay
 from convostate.turns import (
-    MAX_RESPONSE_BYTES,
     Response,
     Turn,
     finish_response,
@@ -50,7 +49,7 @@ from convostate.twilio.authenticate import authenticate
 from convostate.twilio.webhook import Webhook
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from convostate.asgi.request import ASGIApp, Message, Receive, Scope, Send
     from convostate.events import TurnEvent
@@ -244,8 +243,7 @@ class _Running:
         self.clock: Callable[[], float] = scope.get(CLOCK_KEY, time.time)
         turn.store_decides = not turn.config.in_cookie and CLOCK_KEY not in scope
         self.store = door.observer.timed(door.store, turn)
-        self.collector = Collector(MAX_RESPONSE_BYTES)
-        self.app_began_s = time.perf_counter()
+        self.collector = Collector()
 
     async def take(self, cookies: str, receive: Receive) -> None:
         """Take the conversation, run the app, release the conversation."""
@@ -280,6 +278,7 @@ class _Running:
         return None
 
     async def _run_app(self, receive: Receive) -> None:
+        self.app_began_s = time.perf_counter()
         try:
             await self.door.app(self.scope, receive, self._collect)
         except Exception:
@@ -324,19 +323,16 @@ class _Running:
         if self.scope.get("session") is not self.session:
             raise UsageError(_REPLACED)
 
-    async def _settle(
+    def _settle(
         self, response: Response | None, kept: Kept | None = None, now: float = 0.0
-    ) -> Response | None:
+    ) -> Awaitable[Response | None]:
         """Commit what is kept, else abort; and report. This runs to its end even if the request is cancelled.
 
         Returns:
             The response with the store's headers, or a 503; None if an exception goes on to the server.
         """
         self.is_settled = True
-        settled: Response | None = await asyncio.shield(
-            self.door.tasks.start(self._settled(response, kept, now))
-        )
-        return settled
+        return asyncio.shield(self.door.tasks.start(self._settled(response, kept, now)))
 
     async def _settled(
         self, response: Response | None, kept: Kept | None, now: float

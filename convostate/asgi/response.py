@@ -9,7 +9,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from convostate.turns import Response
+from convostate.turns import MAX_RESPONSE_BYTES, Response
 
 if TYPE_CHECKING:
     from convostate.asgi.request import Message, Send
@@ -24,31 +24,18 @@ UNCOLLECTED = frozenset(
 class Collector:
     """One response while it is collected.
 
-    Args:
-        most_bytes: The longest body.
-
     Attributes:
         is_complete: The last message of the body has come.
-        is_too_large: The body is longer than `most_bytes`; the rest of it is dropped.
+        is_too_large: The body is longer than Twilio accepts; the rest of it is dropped.
     """
 
-    __slots__ = (
-        "_chunks",
-        "_headers",
-        "_most_bytes",
-        "_size",
-        "_status",
-        "is_complete",
-        "is_too_large",
-    )
+    is_complete = is_too_large = False
 
-    def __init__(self, most_bytes: int) -> None:
+    def __init__(self) -> None:
         self._status: int | None = None
         self._headers: list[tuple[str, str]] = []
         self._chunks: list[bytes] = []
         self._size = 0
-        self._most_bytes = most_bytes
-        self.is_complete = self.is_too_large = False
 
     def add(self, message: Message) -> None:
         """Take a message of the app's.
@@ -66,7 +53,7 @@ class Collector:
             if not isinstance(body, (bytes, bytearray, memoryview)):
                 raise AssertionError("the app's response body is not bytes")
             self._size += len(body)
-            self.is_too_large = self._size > self._most_bytes
+            self.is_too_large = self._size > MAX_RESPONSE_BYTES
             if not self.is_too_large:
                 self._chunks.append(bytes(body))
             self.is_complete = not message.get("more_body", False)
