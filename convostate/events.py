@@ -147,9 +147,7 @@ class TurnObserver:
     def report(self, turn: Observed, response: tuple[str, Headers, bytes] | None) -> None:
         """Log the event of a turn that is over, and call the hook, whose errors do not stop the turn.
 
-        Args:
-            turn: The turn.
-            response: What the server gets; None without a request, or if an exception goes on.
+        `response` is what the server gets: None without a request, or if an exception goes on to the server.
         """
         if not self.active:
             return

@@ -12,7 +12,6 @@ from convostate.events import Observed, TurnObserver
 from convostate.paths import everything, guard
 from convostate.state import WEBHOOK_KEY
 from convostate.turns import Response, configure, empty_response
-from convostate.twilio.signature import MAX_URL_CHARS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, MutableMapping
@@ -122,14 +121,9 @@ class Middleware:
         return response
 
 
-def body_too_long(most: int) -> RequestError:
-    """The error of a request with a body of more than `most` bytes."""
-    return RequestError(413, "length", f"the body is longer than {most} bytes")
-
-
-def url_too_long() -> RequestError:
-    """The error of a request with a URL of more than `MAX_URL_CHARS`."""
-    return RequestError(413, "length", f"the URL is longer than {MAX_URL_CHARS} characters")
+def too_long(what: str, most: int, units: str) -> RequestError:
+    """The error of a request whose URL or body is too long."""
+    return RequestError(413, "length", f"the {what} is longer than {most} {units}")
 
 
 PATH_SAFE = "/;=,:@!$&'()*+~"  # RFC 3986 §3.3: what a path segment holds unescaped

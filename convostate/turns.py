@@ -222,7 +222,7 @@ class Turn(Observed):
     Args:
         config: The installation's.
         pair: The pair of phones; None in a call without a pair.
-        kind: The webhook's, or whether `Conversations.turn` or `start` takes it.
+        kind: As in `TurnEvent`.
         call: The account and the SID of the call whose conversation this is; None for the pair's.
         fingerprint, idempotency, secure, defers: As in `Claim`.
         began_s: When the request arrived, by `time.perf_counter`.
@@ -334,14 +334,8 @@ def webhook_turn(
 ) -> Turn | None:
     """The turn that a verified webhook asks for, or None if it does not belong to a conversation.
 
-    Args:
-        webhook: The verified webhook.
-        request: As it arrived.
-        signed: The signed string.
-        idempotency_token: The ``I-Twilio-Idempotency-Token`` header, or "".
-        config: The installation's.
-        began_s: When the request arrived, by `time.perf_counter`.
-        defers: Whether the path matches CONVOSTATE_DEFER_PATHS.
+    `idempotency_token` is the ``I-Twilio-Idempotency-Token`` header, or ""; `began_s` is when the request
+    arrived, by `time.perf_counter`; `defers` says that the path matches CONVOSTATE_DEFER_PATHS.
     """
     kind, call = webhook.kind, None
     if kind == "call" and config.settings.calls == "own":
@@ -380,12 +374,7 @@ def webhook_turn(
 
 
 def listed_turn(pair_turn: Turn, name: str) -> Turn:
-    """A turn that can read the state of a call, of which only the name is known.
-
-    Args:
-        pair_turn: A turn of the pair under which a store lists the call.
-        name: The call's name, as listed.
-    """
+    """A turn that can read the state of a call, of which a store lists only the name under that of its pair."""
     assert pair_turn.pair is not None
     account_sid = pair_turn.pair.account_sid
     turn = Turn(pair_turn.config, pair_turn.pair, call=(account_sid, ""))
@@ -603,12 +592,7 @@ def without_store(turn: Turn, error: StoreError) -> Response | None:
 
 
 def too_large(turn: Turn, status: str | None) -> Response:
-    """The response to a webhook if the app's own is longer than Twilio accepts.
-
-    Args:
-        turn: The turn of the webhook.
-        status: The app's, such as ``200 OK``; None if it has none yet.
-    """
+    """The response if the app's own is longer than Twilio accepts; the app may not have named a status yet."""
     turn.came_to("aborted", "too-large")
     # An error page may hide why the app failed, such as Django's 400 for a host that it does not allow.
     response = "response" if status is None else f"response with status {status[:3]}"

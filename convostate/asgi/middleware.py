@@ -181,17 +181,12 @@ class ConversationMiddleware(Middleware):
         )
         # Error trackers show the variables of each frame, and these hold the text.
         del body, signed
-        if turn is None:
-            await self._pass_on(scope, receive, send)
-        else:
+        if turn is not None:
             cookies = headers.get(b"cookie", "")
             await _Running(self, turn, scope, send).take(cookies, receive)
-
-    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a webhook that belongs to no conversation: an app without sessions gets one that is not kept."""
-        if "session" not in scope:
-            unkept = unkept_state(scope)
-            assert unkept is not None  # it is a webhook
+            return
+        # Apps without sessions of their own get one that is not kept.
+        if "session" not in scope and (unkept := unkept_state(scope)) is not None:
             scope["session"] = ConversationSession(unkept, self.backing)
         await self.app(scope, receive, send)
 

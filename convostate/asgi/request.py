@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from convostate.errors import RequestError
-from convostate.middleware import PATH_SAFE, body_too_long, url_too_long
+from convostate.middleware import PATH_SAFE, too_long
 from convostate.twilio.signature import MAX_URL_CHARS, Request, url_at
 
 if TYPE_CHECKING:
@@ -72,15 +72,7 @@ def headers_of(scope: Scope, names: Collection[bytes] = _READ) -> dict[bytes, st
 def url_of(scope: Scope, headers: dict[bytes, str], public_url: str | None) -> str:
     """The URL that Twilio requested, as far as it is known without trusting a forwarding header.
 
-    Args:
-        scope: The server's.
-        headers: As `headers_of` gives them.
-        public_url: The origin and prefix that Twilio was given, without a slash at its end; None to
-            trust the request's own.
-
-    Raises:
-        RequestError: 400, the Host header extends into the path, or the path into the host; 413, the URL is
-            longer than 32,768 characters.
+    `headers` are those of `headers_of`; `public_url` and the errors are as in `convostate.wsgi.request.url_of`.
     """
     target = _target(scope)
     if public_url is not None:
@@ -107,7 +99,7 @@ async def read_body(headers: dict[bytes, str], receive: Receive, most: int) -> b
         if not (length.isascii() and length.isdigit()):
             raise RequestError(400, "length", "Content-Length is not a number")
         if len(length) > 9 or int(length) > most:
-            raise body_too_long(most)
+            raise too_long("body", most, "bytes")
     chunks: list[bytes] = []
     size = 0
     more = True
@@ -118,7 +110,7 @@ async def read_body(headers: dict[bytes, str], receive: Receive, most: int) -> b
         chunk = message.get("body", b"")
         size += len(chunk)
         if size > most:
-            raise body_too_long(most)
+            raise too_long("body", most, "bytes")
         chunks.append(chunk)
         more = message.get("more_body", False)
     if length is not None and size != int(length):
@@ -192,7 +184,7 @@ def _target(scope: Scope) -> str:
     raw: bytes = scope.get("raw_path") or b""
     query: str = scope.get("query_string", b"").decode("latin-1")
     if max(len(raw), len(path), len(query)) > MAX_URL_CHARS:
-        raise url_too_long()
+        raise too_long("URL", MAX_URL_CHARS, "characters")
     query = f"?{query}" if query else ""
     if raw:
         spelled = raw.partition(b"?")[0].decode("latin-1")  # daphne leaves the query in it

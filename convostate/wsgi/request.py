@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote_to_bytes
 
 from convostate.errors import RequestError
-from convostate.middleware import PATH_SAFE, body_too_long, layers, url_too_long
+from convostate.middleware import PATH_SAFE, layers, too_long
 from convostate.twilio.signature import MAX_URL_CHARS, Request, url_at
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def read_body(environ: WSGIEnvironment, most: int) -> bytes:
     else:
         wanted = int(length) if len(length) < 10 else most + 1
         if wanted > most:
-            raise body_too_long(most)
+            raise too_long("body", most, "bytes")
     body = bytearray()  # bytes would be copied with each piece
     try:
         while len(body) < wanted and (piece := environ["wsgi.input"].read(wanted - len(body))):
@@ -67,7 +67,7 @@ def read_body(environ: WSGIEnvironment, most: int) -> bytes:
     except Exception as error:
         raise StreamError(error) from error
     if len(body) > most:
-        raise body_too_long(most)
+        raise too_long("body", most, "bytes")
     if length and len(body) != wanted:
         raise RequestError(400, "length", "the body is shorter than its Content-Length")
     return bytes(body)
@@ -115,7 +115,7 @@ def url_of(environ: WSGIEnvironment, public_url: str | None, query: str) -> str:
     mount, inner = get("SCRIPT_NAME", ""), get("PATH_INFO", "")
     raw: str = get("RAW_URI") or get("REQUEST_URI") or ""
     if len(raw) > MAX_URL_CHARS or len(inner) > MAX_URL_CHARS or len(query) > MAX_URL_CHARS:
-        raise url_too_long()
+        raise too_long("URL", MAX_URL_CHARS, "characters")
     if raw[:1] != "/" and (absolute := _ABSOLUTE.match(raw)):
         raw = raw[absolute.end() :]
     path, mark, raw_query = raw.partition("#")[0].partition("?")
