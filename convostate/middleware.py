@@ -156,13 +156,17 @@ def interface_of(app: Any) -> str:
         return "ASGI"
     if accepts(app, None, None):
         return "WSGI"
-    return "ASGI" if accepts(app, None, None, None) else ""
+    if accepts(app, None, None, None):
+        return "ASGI"
+    # Werkzeug's Request.application makes a WSGI app of a function that takes a request. A factory takes nothing.
+    is_decorated = not accepts(app) and accepts(app, None, None, follow_wrapped=False)
+    return "WSGI" if is_decorated else ""
 
 
-def accepts(function: Any, *args: object) -> bool:
+def accepts(function: Any, *args: object, follow_wrapped: bool = True) -> bool:
     """Whether it can be called with these arguments; if it has no signature, whether it is callable."""
     try:
-        inspect.signature(function).bind(*args)
+        inspect.signature(function, follow_wrapped=follow_wrapped).bind(*args)
     except TypeError:
         return False
     except ValueError:  # written in C

@@ -495,6 +495,30 @@ def test_e8_a_call_that_nobody_answers_is_reported_and_listed(status: Any) -> No
         phone.decline()
 
 
+def test_a_status_in_which_no_call_ends_is_refused_and_the_phone_rings_on() -> None:
+    twilio = TwilioSimulator(Hotline(), "the-token")
+    phone = twilio.phone(ADA, texting=US)
+    twilio.rest_client().calls.create(to=ADA, from_=US, url=END)
+    tried: Any = (phone.decline, lambda status: phone.call(dial_status=status))
+    for end in (*tried, lambda status: phone.answer(dial_status=status)):
+        with pytest.raises(UsageError, match="busy or no-answer or failed"):
+            end("engaged")
+
+    assert len(phone.ringing) == 1
+
+
+def test_a_call_that_has_ended_has_a_duration() -> None:
+    twilio = TwilioSimulator(
+        Hotline(voice=MENU), "the-token", voice_url="https://example.com/voice"
+    )
+    call = twilio.phone(ADA, texting=US).call()
+    twilio.clock.advance(seconds=7)
+    call.hang_up()
+
+    ended = twilio.rest_client().calls(call.sid).fetch()
+    assert (ended.status, ended.duration) == ("completed", "7")
+
+
 def test_an_app_places_a_call_with_its_first_document() -> None:
     app = Hotline(menu="<Say>Confirmed</Say>")
     twilio = TwilioSimulator(app, "the-token")

@@ -9,7 +9,7 @@ import pytest
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.test import Client
 
-from convostate import ConversationMiddleware, Keyring, Settings, state_from
+from convostate import ConversationMiddleware, Keyring, Settings, UsageError, state_from
 from convostate.testing import TwilioSimulator
 from tests.answering import Answer, Answering, message
 
@@ -311,3 +311,9 @@ def test_what_a_test_sends_the_same_app_by_other_means_is_not_judged() -> None:
     with pytest.raises(AssertionError, match="1-Odd"):
         text_to(app)
     assert Client(app).get("/page").text == "ok"
+
+
+@pytest.mark.parametrize("app", [None, 5, lambda: wrapped, "app:app"])
+def test_what_is_neither_an_app_nor_a_url_is_refused_at_once(app: Any) -> None:
+    with pytest.raises(UsageError, match=r"takes a WSGI or ASGI app|not the URL"):
+        TwilioSimulator(app, TOKEN)

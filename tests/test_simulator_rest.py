@@ -348,3 +348,26 @@ def test_messages_and_calls_are_listed_newest_first_by_their_ends(
     assert [each.sid for each in client.messages.list(limit=1)] == sent[2:]
     assert [each.sid for each in client.calls.list(to=ADA)] == [call.sid]
     assert client.calls(call.sid).fetch().status == "queued"
+
+
+def test_a_message_has_the_status_that_was_last_reported(simulator: TwilioSimulator) -> None:
+    client = simulator.rest_client()
+    sent = client.messages.create(to=ADA, from_=US, body="hi")
+    simulator.deliver_statuses()
+    assert (sent.fetch().status, sent.fetch().error_code) == ("delivered", None)
+
+    simulator.phone(ADA, texting=US).deliver_status("failed", simulator.arrived[0])
+    assert (sent.fetch().status, sent.fetch().error_code) == ("failed", 30008)
+
+
+def test_a_message_is_redacted_and_deleted_as_an_erasure_does(simulator: TwilioSimulator) -> None:
+    client = simulator.rest_client()
+    sent = client.messages.create(to=ADA, from_=US, body="hi")
+    assert (sent.update(body="").body, sent.fetch().body) == ("", "")
+    assert [message.body for message in simulator.arrived] == ["hi"]
+
+    assert sent.delete()
+    for act in (sent.fetch, sent.delete, lambda: client.messages(sent.sid).update(body="")):
+        with pytest.raises(TwilioRestException) as refused:
+            act()
+        assert refused.value.code == 20404

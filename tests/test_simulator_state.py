@@ -87,6 +87,15 @@ def test_e16_what_cannot_be_kept_cannot_be_set() -> None:
     assert ada.state is None
 
 
+@pytest.mark.parametrize("value", [[("n", 1)], "n", 5])
+def test_e16_a_state_is_a_dict(value: Any) -> None:
+    ada = simulator().phone(ADA, texting=US)
+
+    with pytest.raises(UsageError, match="a dict or None"):
+        ada.state = value
+    assert ada.state is None
+
+
 def test_e16_a_path_that_is_not_guarded_hides_no_state() -> None:
     twilio = simulator(paths="/other")
     twilio.phone(ADA, texting=US).state = {"n": 1}

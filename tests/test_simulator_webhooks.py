@@ -149,6 +149,12 @@ def test_an_mms_carries_its_media() -> None:
     )
 
 
+def test_one_media_url_needs_no_list() -> None:
+    params = TwilioSimulator(Answering(), TOKEN).phone(ADA).text(media="https://m.example/1").params
+
+    assert (params["NumMedia"], params["MediaUrl0"]) == ("1", "https://m.example/1")
+
+
 def test_a_message_of_another_channel_has_fewer_fields_about_its_sender() -> None:
     app = Answering()
     TwilioSimulator(app, TOKEN).phone("messenger:12345", texting="messenger:67890").text("hello")

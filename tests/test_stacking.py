@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from flask import Flask
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.wrappers import Request, Response
 
-from convostate import ConversationMiddleware, UsageError, asgi
+from convostate import ConversationMiddleware, UsageError, asgi, state_from
 from tests.answering import Answering
 from tests.served import counting, serve, settings, signed, wrapped
 
@@ -109,13 +110,35 @@ def test_e1_an_asgi_app_is_refused_at_start_up_and_the_other_class_named(app: An
         ConversationMiddleware(app, settings())
 
 
+@Request.application
+def decorated(request: Request) -> Response:
+    return Response(f"{request.method} {state_from(request.environ).is_new}")
+
+
+class Decorated:
+    @Request.application  # type: ignore[arg-type]  # annotated for functions
+    def __call__(self, request: Request) -> Response:  # type: ignore[misc]
+        return decorated.__wrapped__(request)  # type: ignore[attr-defined, no-any-return]
+
+
+@pytest.mark.parametrize("app", [decorated, Decorated()], ids=["function", "object"])
+def test_e1_an_app_that_werkzeug_makes_of_a_function_of_a_request_is_wrapped(app: Any) -> None:
+    assert serve(ConversationMiddleware(app, settings()), signed()).body == b"POST True"
+    with pytest.raises(UsageError, match=r"takes an ASGI app, got a WSGI app"):
+        asgi.ConversationMiddleware(app, settings())
+
+
 def create_app() -> Any:
     """Makes an app."""
     return counting
 
 
 @pytest.mark.parametrize("wrap", [ConversationMiddleware, asgi.ConversationMiddleware])
-@pytest.mark.parametrize("app", [create_app, AsgiObject, len], ids=["factory", "class", "too few"])
+@pytest.mark.parametrize(
+    "app",
+    [create_app, cache(create_app), AsgiObject, len],
+    ids=["factory", "cached", "class", "too few"],
+)
 def test_e1_what_makes_the_app_is_refused_at_start_up(wrap: Any, app: Any) -> None:
     with pytest.raises(UsageError, match=r"If it makes the app, call it: \w+\(create_app\(\)\)$"):
         wrap(app, settings())

@@ -117,20 +117,21 @@ class Account:
         self._report_later(message)
 
     def _report_later(self, message: Message) -> None:
-        url = message.status_callback or self.urls.status_callback
-        if url and is_webhook_url(url):
-            with self._lock:
-                self._unreported += [(status, message) for status in self.statuses]
+        with self._lock:
+            self._unreported += [(status, message) for status in self.statuses]
 
     def deliver_statuses(self) -> list[Reply]:
         """Report the statuses of the messages that were sent since the last time."""
         with self._lock:  # messages that the app sends meanwhile are reported next time
             unreported, self._unreported = self._unreported, []
-        default = self.urls.status_callback
-        return [
-            self.message_status(message.status_callback or default, status, message, {}, Faults())
-            for status, message in unreported
-        ]
+        replies = []
+        for status, message in unreported:
+            url = message.status_callback or self.urls.status_callback
+            if url and is_webhook_url(url):
+                replies.append(self.message_status(url, status, message, {}, Faults()))
+            else:
+                self.rest.note_status(message.sid, status)
+        return replies
 
     def message_status(
         self,
@@ -141,6 +142,7 @@ class Account:
         faults: Faults,
     ) -> Reply:
         """Report one status of one message to a URL."""
+        self.rest.note_status(message.sid, status)
         params = merged(status_params(self.sid, message, status, self.clock.now()), extra)
         return self._run(Webhook(url, "POST", params, kind="status", faults=faults))
 

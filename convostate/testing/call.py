@@ -436,9 +436,9 @@ class Call(Reply):
     def _end(self, status: str = "completed") -> None:
         """End the call and report it."""
         self.over, self._waiting, self._queued, self._update = True, None, None, None
-        self._resource["status"] = status
         answered = status == "completed"
         seconds = max(1, int(self._account.clock.now() - self._started)) if answered else 0
+        self._resource |= {"status": status, "duration": str(seconds)}
         minutes = int(answered)  # rounded up
         self._progress("completed", status, CallDuration=str(seconds), Duration=str(minutes))
 

@@ -24,6 +24,8 @@ Params = list[tuple[str, str]]
 ParamValue = str | int | Sequence[str] | None
 """One value; several values under one name; or None, which leaves the parameter out."""
 
+FAILED = ("failed", "undelivered")
+UNKNOWN_ERROR = "30008"  # of a message that was not delivered
 API_VERSION = "2010-04-01"
 MAX_BODY_CHARS = 1600  # https://www.twilio.com/docs/messaging/guides/webhook-request: Body
 # The characters that fit into a message of one part, and into each part of a longer one. A character
@@ -126,8 +128,8 @@ def status_params(account_sid: str, message: Message, status: str, now: float) -
     if status in ("delivered", "undelivered") and ":" not in theirs:
         done = datetime.fromtimestamp(now, timezone.utc).strftime("%y%m%d%H%M")
         params.append(("RawDlrDoneDate", done))
-    if status in ("failed", "undelivered"):
-        params.append(("ErrorCode", "30008"))  # "Unknown error"
+    if status in FAILED:
+        params.append(("ErrorCode", UNKNOWN_ERROR))
     params += [("SmsSid", sid), ("SmsStatus", status), ("MessageStatus", status), ("To", theirs)]
     params += [("MessageSid", sid), ("AccountSid", account_sid), ("From", message.from_)]
     return [*params, ("ApiVersion", API_VERSION)]

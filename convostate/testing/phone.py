@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 # Longer than any intended wait (a webhook has 15 seconds): after it a delivery is stuck.
 _PATIENCE_S = 60.0
+# How a call ends: https://www.twilio.com/docs/voice/twiml/dial#dialcallstatus-values
+_UNANSWERED = ("busy", "no-answer", "failed")
 
 
 class Phone:
@@ -97,7 +99,7 @@ class Phone:
     def text(
         self,
         body: str = "",
-        media: Sequence[str] = (),
+        media: str | Sequence[str] = (),
         deliveries: int = 1,
         **extra: ParamValue,
     ) -> Reply:
@@ -105,7 +107,7 @@ class Phone:
 
         Args:
             body: 0 to 1,600 characters.
-            media: URLs of attached media.
+            media: URLs of attached media, or one of them.
             deliveries: How often Twilio delivers this message, at least once: each time the same
                 request, including cookies and idempotency token.
             **extra: Parameters to add or to change (``ButtonPayload="yes"``); a list repeats a
@@ -117,7 +119,8 @@ class Phone:
         Raises:
             UsageError: The body is longer than 1,600 characters, or `deliveries` is less than one.
         """
-        return self._deliver(self._written(body, media, extra), deliveries)
+        urls = [media] if isinstance(media, str) else media
+        return self._deliver(self._written(body, urls, extra), deliveries)
 
     def overlap(self, *bodies: str) -> list[Reply]:
         """Write several messages at once: all are on their way before the first is answered.
@@ -186,8 +189,10 @@ class Phone:
             **extra: Parameters to add or to change, such as ``From="anonymous"``.
 
         Raises:
-            UsageError: A `state` is given, and the app's state cannot be accessed; see `state`.
+            UsageError: A `state` is given, and the app's state cannot be accessed; see `state`. Or no
+                ``<Dial>`` ends with this `dial_status`.
         """
+        _check_ending(dial_status, ("completed", *_UNANSWERED))
         account, urls = self._account, self._account.urls
         params = merged(
             call_params(account.sid, self.texting, self.number, outbound=outbound), extra
@@ -215,8 +220,9 @@ class Phone:
             dial_status: As for `call`.
 
         Raises:
-            UsageError: The phone does not ring.
+            UsageError: The phone does not ring, or no call ends with this status.
         """
+        _check_ending(dial_status, ("completed", *_UNANSWERED))
         return self._pick_up(dial_status=dial_status)
 
     def decline(self, status: Literal["no-answer", "busy", "failed"] = "no-answer") -> Reply | None:
@@ -229,8 +235,9 @@ class Phone:
             The app's reply to the last request of the call's status callback; None if there is none.
 
         Raises:
-            UsageError: The phone does not ring.
+            UsageError: The phone does not ring, or no call ends with this status.
         """
+        _check_ending(status, _UNANSWERED)
         statuses = self._pick_up(unanswered=status).statuses
         return statuses[-1] if statuses else None
 
@@ -321,6 +328,11 @@ class Phone:
         replies[-1].deliveries = replies
         replies[-1].from_twilio = from_twilio
         return replies[-1]
+
+
+def _check_ending(status: str, endings: tuple[str, ...]) -> None:
+    if status not in endings:
+        raise UsageError(f"No call ends as {status!r}. Write {' or '.join(endings)}")
 
 
 def overlap(texts: Sequence[tuple[Phone, str]]) -> list[Reply]:

@@ -69,7 +69,7 @@ def answer(
                 answer_api(account, method, path, fields) if is_api else refused(20404)
             )
             break
-    return Response(status, json.dumps(resource))
+    return Response(status, "" if status == 204 else json.dumps(resource))
 
 
 def _fields(fields: Mapping[str, object] | None) -> dict[str, list[str]]:

@@ -83,6 +83,12 @@ class RestState:
     calls: dict[str, Call] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
+    def note_status(self, sid: str, status: str) -> None:
+        """Record the status of a message; replies are not among the resources."""
+        if sid in self.resources:
+            code = int(params.UNKNOWN_ERROR) if status in params.FAILED else None
+            self.resources[sid] |= {"status": status, "error_code": code}
+
     def take_refusal(self) -> Refusal | None:
         """The refusal of one send, or None; a refusal that has been used up is removed."""
         with self.lock:
@@ -104,6 +110,8 @@ def answer(account: Account, method: str, path: Sequence[str], fields: Fields) -
     match method, *path:
         case "POST", params.API_VERSION, "Accounts", account.sid, "Messages":
             return _send(account, fields)
+        case "POST" | "DELETE", params.API_VERSION, "Accounts", account.sid, "Messages", sid:
+            return _change(account, method, sid, _form(fields))
         case "POST", params.API_VERSION, "Accounts", account.sid, "Calls":
             return _place(account, fields)
         case "POST", params.API_VERSION, "Accounts", account.sid, "Calls", sid:
@@ -194,6 +202,18 @@ def _accept(account: Account, form: Mapping[str, str], media: tuple[str, ...]) -
     account.rest.resources[message.sid] = resource
     account.send(message)
     return resource
+
+
+def _change(account: Account, method: str, sid: str, form: Mapping[str, str]) -> Answer:
+    """Redact, cancel or delete a message; it has arrived all the same."""
+    resource = account.rest.resources.get(sid)
+    if resource is None:
+        return refused(20404)
+    if method == "DELETE":
+        del account.rest.resources[sid]
+        return 204, {}
+    resource |= {name: form[name.title()] for name in ("body", "status") if name.title() in form}
+    return 200, resource
 
 
 def _place(account: Account, fields: Fields) -> Answer:

@@ -86,7 +86,8 @@ class TwilioSimulator:
         clock: The time.
 
     Raises:
-        UsageError: There is no token, or a URL is invalid; the message says what to set.
+        UsageError: There is no token, a URL is invalid, or this is not an app; the message says what
+            to do.
     """
 
     def __init__(
@@ -124,8 +125,14 @@ class TwilioSimulator:
         if isinstance(app_or_url, str):
             default_url, transport = app_or_url, HttpTransport(app_or_url, prefix)
         else:
+            interface = interface_of(app_or_url)
+            if not interface:
+                raise UsageError(
+                    "The simulator takes a WSGI or ASGI app, or the URL of a running one. If this makes "
+                    "the app, call it: TwilioSimulator(create_app())"
+                )
             default_url = WEBHOOK_URL
-            make: Any = AsgiTransport if interface_of(app_or_url) == "ASGI" else WsgiTransport
+            make: Any = AsgiTransport if interface == "ASGI" else WsgiTransport
             local: WsgiTransport = make(app_or_url, self.clock, raise_app_errors=raise_app_errors)
             if local.settings is not None:
                 default_url = configured_url(local.settings)

@@ -7,13 +7,14 @@ works with every store, including a user's own, and needs no keys or tokens.
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from convostate.errors import UsageError
 from convostate.testing.fetch import Fetcher, FetchJob
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from convostate.testing.jar import Jar
     from convostate.testing.params import Params
@@ -43,6 +44,8 @@ class StoredState:
 
     def write(self, state: Mapping[Any, Any] | None) -> None:
         """Replace the state; None ends the conversation. StateError if it cannot be stored."""
+        if state is not None and not isinstance(state, Mapping):
+            raise UsageError(f"A state is a dict or None, got {type(state).__name__}")
 
         def write(stored: Any) -> bool:
             stored.clear()
