@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import click
 import pytest
@@ -13,9 +13,6 @@ from click.testing import CliRunner
 from convostate import Keyring, UsageError
 from convostate.cli import main
 from convostate.cli.arguments import read_params
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_without_a_command_it_prints_its_help() -> None:
@@ -136,3 +133,17 @@ def test_the_package_runs_as_a_module() -> None:
     )
 
     assert done.stdout.startswith("convostate, version ")
+
+
+@pytest.mark.parametrize("words", [["keygen"], ["--help"], ["chat", "hello"]])
+def test_a_full_disk_under_standard_output_is_one_line_and_status_2(words: list[str]) -> None:
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "convostate", *words],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+
+    assert (done.returncode, done.stderr) == (2, "convostate: No space left on device\n")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import click
 
 from convostate.errors import UsageError
 from convostate.testing.fetch import Url
 from convostate.twilio.webhook import is_address
 
 if TYPE_CHECKING:
-    import click
+    from collections.abc import Callable
 
     from convostate.settings import Settings
 
@@ -29,6 +31,21 @@ def read_address(context: click.Context, parameter: click.Parameter, text: str) 
         what = parameter.get_error_hint(context)
         raise UsageError(f"{what} is not an address. Write it in E.164: +1555…")
     return text
+
+
+def number_option(name: str, default: str, help: str, *variable: str) -> Callable[[Any], Any]:  # noqa: A002
+    """An option that takes an address."""
+    return click.option(
+        name, *variable, default=default, show_default=True, callback=read_address, help=help
+    )
+
+
+account_option = click.option(
+    "--account", metavar="SID", help="The account; else TWILIO_ACCOUNT_SID."
+)
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON: an object per line."
+)
 
 
 def account_or_default(account: str | None, settings: Settings) -> str:

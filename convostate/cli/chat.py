@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from convostate.cli.arguments import is_utf8, read_address
+from convostate.cli.arguments import is_utf8, json_option, number_option
 from convostate.cli.conversation import for_json
 from convostate.cli.loading import correct_app, is_app, is_url
 from convostate.cli.target import DEMO, make_target, target_options
@@ -60,29 +60,20 @@ def command_help() -> str:
     short_help="Text an app as if through Twilio.", epilog="\b\nIn a chat:\n" + command_help()
 )
 @click.argument("words", nargs=-1, metavar="[APP|URL] [MESSAGE]...")
-@click.option(
-    "--as",
-    "number",
-    default=_PERSON,
-    show_default=True,
-    callback=read_address,
-    help="The person's number.",
-)
+@number_option("--as", _PERSON, "The person's number.", "number")
 @target_options
 @click.option("--start", is_flag=True, help="Let the app write first, with start() of its module.")
-@click.option("--json", "as_json", is_flag=True, help="Print each turn as a line of JSON.")
+@json_option
 @click.pass_context
 def chat(
     context: click.Context,
+    /,
     words: tuple[str, ...],
     number: str,
     texting: str,
-    webhook_url: str | None,
-    voice_url: str | None,
-    method: str,
-    wrap: bool,
     start: bool,
     as_json: bool,
+    **options: Any,
 ) -> None:
     """Text an app as if through Twilio: no account, tunnel or number needed.
 
@@ -102,7 +93,7 @@ def chat(
     typing = not messages and sys.stdin.isatty()
     module = name.partition(":")[0]
     with _reported(f"loading {name}"):
-        target = make_target(name, webhook_url, voice_url, method, wrap=wrap)
+        target = make_target(name, **options)
     session = ChatSession(target, number, texting, as_json=as_json, echo=not typing)
     with target.simulator.caught_clients(), session.listening(prompt="> " if typing else ""):
         if start:
@@ -118,14 +109,7 @@ def chat(
 
 
 class ChatSession:
-    """A chat between some people and one app.
-
-    Args:
-        target: The app and the Twilio that texts it.
-        number: The number of the first person.
-        texting: The app's number.
-        as_json: Whether each turn is printed as a line of JSON.
-        echo: Whether the input is printed as well, because the terminal does not show it.
+    """A chat between some people, the first with `number`, and one app, with the number `texting`.
 
     Attributes:
         failed: Whether Twilio would have reported an error.
@@ -142,7 +126,7 @@ class ChatSession:
         self._phones: set[Phone] = set()
         self._phone = self._phone_of(number)
         self._as_json = as_json
-        self._echo = echo
+        self._echo = echo  # the input as well, because no terminal shows it
         self._warned_of_unguarded = False
         self._printed: dict[Phone, int] = {}
         self._call: Call | None = None
@@ -169,8 +153,7 @@ class ChatSession:
                 "Write start(client, *, to, from_), as in convostate.demo.reminder"
             )
         self._target.start(self._simulator.rest_client(), to=phone.number, from_=phone.texting)
-        turn = {"from": phone.texting, "to": phone.number}
-        self._print(turn | {"messages": self._new_messages()}, [])
+        self._print_new()
 
     def enter(self, line: str) -> None:
         """Handle one line: a text, or a command, which begins with a slash; ``//`` texts a slash."""
@@ -206,8 +189,7 @@ class ChatSession:
                 return
             if prompt:
                 click.echo("\r\033[K", nl=False)  # clears the line with the prompt and the input
-            turn = {"from": phone.texting, "to": phone.number}
-            self._print(turn | {"messages": self._new_messages()}, [])
+            self._print_new()
             if prompt:
                 readline = sys.modules.get("readline")
                 click.echo(prompt + (readline.get_line_buffer() if readline else ""), nl=False)
@@ -325,12 +307,12 @@ class ChatSession:
             self._call = None
             if not self._as_json:
                 click.echo("-- the call has ended")
-        if self._remote and not self._warned_of_unguarded:
+        if self._remote:
             self._warn_if_unguarded(reply)
         for code in reply.errors:
             self.failed = True
             answered = f": the app answered {reply.status}" if reply.status >= 400 else ""
-            click.echo(f"convostate: Twilio reports {describe(code)}{answered}", err=True)
+            _warn(f"Twilio reports {describe(code)}{answered}")
 
     def _print(self, turn: dict[str, Any], more: list[str]) -> None:
         if self._as_json:
@@ -341,6 +323,10 @@ class ChatSession:
         if "from_twilio" in turn:
             click.echo(f"-- Twilio answers: {turn['from_twilio']}")
 
+    def _print_new(self) -> None:
+        turn = {"from": self._phone.texting, "to": self._phone.number}
+        self._print({**turn, "messages": self._new_messages()}, [])
+
     def _warn_if_unguarded(self, reply: Reply) -> None:
         """Warn once if a response lacks the middleware's Cache-Control.
 
@@ -349,23 +335,24 @@ class ChatSession:
         """
         for exchange in reply.exchanges:
             response = exchange.response
-            if response is None or response.status >= 400:
+            if response is None or response.status >= 400 or self._warned_of_unguarded:
                 continue
             if "no-store" not in ",".join(response.headers.getlist("Cache-Control")).lower():
                 self._warned_of_unguarded = True
-                path = urlsplit(exchange.url).path or "/"
-                click.echo(
-                    f"convostate: {path} is probably not guarded, so the app may run without state. "
-                    "Add it to CONVOSTATE_PATHS of the running app, or wrap that app",
-                    err=True,
+                _warn(
+                    f"{urlsplit(exchange.url).path or '/'} is probably not guarded, so the app may run without "
+                    "state. Add it to CONVOSTATE_PATHS of the running app, or wrap that app"
                 )
-                return
 
     def _new_messages(self) -> list[str]:
         """The messages that the app has sent to this phone on its own and that are not printed yet."""
         inbox = self._phone.inbox
         printed, self._printed[self._phone] = self._printed.get(self._phone, 0), len(inbox)
         return [message.body or f"[{message.content_sid}]" for message in inbox[printed:]]
+
+
+def _warn(message: str) -> None:
+    click.echo(f"convostate: {message}", err=True)
 
 
 def _speak(call: Call, words: str) -> Call:
@@ -395,7 +382,7 @@ def _enter(session: ChatSession, line: str, *, interactive: bool) -> None:
     except ConvostateError as error:
         if not interactive:
             raise
-        click.echo(f"convostate: {error}", err=True)
+        _warn(str(error))
 
 
 def _piped() -> Iterator[str]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from functools import wraps
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import click
 
-from convostate.cli.arguments import account_or_default, read_address
+from convostate.cli.arguments import account_option, account_or_default, json_option, read_address
 from convostate.conversations import Conversations
 from convostate.errors import StoreError, UsageError
 from convostate.settings import Settings
@@ -88,6 +88,11 @@ class _Conversation(NamedTuple):
         found = self._replace(names=self.names | swapped).exists()
         return f"{NONE}: {_SWAPPED if found else _CHECK}"
 
+    def report(self, done: str, result: dict[str, bool], *, existed: bool, **how: bool) -> NoReturn:
+        """Print what was done, and exit."""
+        click.echo(json.dumps(result) if how["as_json"] else done if existed else self.missing())
+        click.get_current_context().exit(0 if existed or how["missing_ok"] else 1)
+
 
 def _read_optional(context: click.Context, argument: click.Parameter, value: str | None) -> str:
     return "" if value is None else read_address(context, argument, value)
@@ -103,8 +108,8 @@ def _names_conversation(command: Callable[..., None]) -> Callable[..., None]:
         command(conversation=_Conversation.of(ours, theirs, call, account), **options)
 
     for option in (
-        click.option("--json", "as_json", is_flag=True, help="Print a JSON object."),
-        click.option("--account", metavar="SID", help="The account; else TWILIO_ACCOUNT_SID."),
+        json_option,
+        account_option,
         click.option(
             "--call", metavar="SID", help="The SID of a call; OURS and THEIRS may be left out."
         ),
@@ -132,7 +137,7 @@ def show(context: click.Context, conversation: _Conversation, as_json: bool) -> 
     if as_json:
         shown = None if state is None else as_dict(state)
         if calls:
-            shown = {**(shown or {}), "calls": [as_dict(each) for each in calls]}
+            shown = {**(shown or {}), "calls": list(map(as_dict, calls))}
         click.echo(json.dumps(shown, default=repr))
     else:
         texts = [] if state is None else [as_text(state)]
@@ -144,10 +149,7 @@ def show(context: click.Context, conversation: _Conversation, as_json: bool) -> 
 @click.command(short_help="End a conversation: the next text begins a new one.")
 @_names_conversation
 @_missing_ok
-@click.pass_context
-def end(
-    context: click.Context, conversation: _Conversation, as_json: bool, missing_ok: bool
-) -> None:
+def end(conversation: _Conversation, **how: bool) -> None:
     """End the conversation between OURS and THEIRS: the next text begins a new one.
 
     A running turn can no longer write: its webhook is answered 503. Exit status 0: it is ended,
@@ -155,20 +157,13 @@ def end(
     """
     existed = conversation.peek() is not None or conversation.has_work()
     conversation.conversations.end(**conversation.names)
-    if as_json:
-        click.echo(json.dumps({"ended": existed}))
-    else:
-        click.echo("ended" if existed else conversation.missing())
-    context.exit(0 if existed or missing_ok else 1)
+    conversation.report("ended", {"ended": existed}, existed=existed, **how)
 
 
 @click.command(short_help="Erase a conversation, including recorded replies.")
 @_names_conversation
 @_missing_ok
-@click.pass_context
-def forget(
-    context: click.Context, conversation: _Conversation, as_json: bool, missing_ok: bool
-) -> None:
+def forget(conversation: _Conversation, **how: bool) -> None:
     """Erase the conversation between OURS and THEIRS: state, calls, texts that wait, recorded replies.
 
     A running turn can no longer write. A STOP stays known, under a keyed name. Exit status 0: it is
@@ -176,11 +171,8 @@ def forget(
     """
     existed = conversation.exists()
     conversation.conversations.forget(**conversation.names)
-    if as_json:
-        click.echo(json.dumps({"goes_on": existed, "forgotten": True}))
-    else:
-        click.echo("forgotten" if existed else conversation.missing())
-    context.exit(0 if existed or missing_ok else 1)
+    result = {"goes_on": existed, "forgotten": True}
+    conversation.report("forgotten", result, existed=existed, **how)
 
 
 def as_dict(state: State) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from convostate.cli.arguments import json_option
 from convostate.cli.findings import RETRY_SUFFIX, Finding, examine_settings
 from convostate.cli.loading import Loaded, load
 from convostate.cli.routes import examine_routes
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Check the settings, the store and the app, and say what to do.")
 @click.argument("app", required=False)
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON object for each finding.")
+@json_option
 @click.pass_context
 def doctor(context: click.Context, app: str | None, as_json: bool) -> None:
     """Check every setting, the store, and whether APP, which is imported, is wrapped and guarded.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -30,16 +30,7 @@ _PEOPLE = ("+15550100001", "+15550100002")
 )
 @click.option("--open", "open_page", is_flag=True, help="Open the page in a browser.")
 @target_options
-def phone(
-    app: str,
-    port: int,
-    open_page: bool,
-    texting: str,
-    webhook_url: str | None,
-    voice_url: str | None,
-    method: str,
-    wrap: bool,
-) -> None:
+def phone(app: str, port: int, open_page: bool, texting: str, **options: Any) -> None:
     """Text and call an app from phones on a web page: no account, tunnel or number needed.
 
     APP is module:name, the call of a factory, or a file; the default is the demo, a counter. The page is
@@ -57,7 +48,7 @@ def phone(
         os.environ.setdefault("TWILIO_ACCOUNT_SID", ACCOUNT_SID)
 
     def make(clock: Clock) -> Target:
-        return make_target(app, webhook_url, voice_url, method, clock, wrap=wrap)
+        return make_target(app, clock=clock, **options)
 
     def ready(url: str) -> None:
         click.echo(f"{app} can be texted at {url}  (Ctrl-C ends)")

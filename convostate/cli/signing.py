@@ -8,7 +8,7 @@ import shlex
 
 import click
 
-from convostate.cli.arguments import read_params, read_url
+from convostate.cli.arguments import json_option, read_params, read_url
 from convostate.errors import RequestError, UsageError
 from convostate.sealing.keys import Keyring
 from convostate.settings import Settings
@@ -38,7 +38,7 @@ _params = click.argument("params", nargs=-1, metavar="[NAME=VALUE]...", callback
 @click.option(
     "--shared-key", "key_id", default="", help="Sign with this key of CONVOSTATE_SHARED_KEYS."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+@json_option
 def sign(url: str, params: list[tuple[str, str]], curl: bool, key_id: str, as_json: bool) -> None:
     """Print the X-Twilio-Signature of a request.
 
@@ -69,7 +69,7 @@ def sign(url: str, params: list[tuple[str, str]], curl: bool, key_id: str, as_js
     metavar="HEADER",
     help="The request's X-Twilio-Webhooks-Signature-Settings, if it has one.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+@json_option
 @click.pass_context
 def explain(
     context: click.Context,

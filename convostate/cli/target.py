@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 import click
 
-from convostate.cli.arguments import read_address
+from convostate.cli.arguments import number_option
 from convostate.cli.loading import is_url, load
 from convostate.errors import UsageError
 from convostate.middleware import find_middleware, interface_of
@@ -40,19 +40,9 @@ _TOKENS = (
 _SECRETS = (*_TOKENS, "CONVOSTATE_KEYS", "CONVOSTATE_INDEX_KEY")
 
 _OPTIONS = (
-    click.option(
-        "--texting",
-        default=OUR_NUMBER,
-        show_default=True,
-        callback=read_address,
-        help="The app's number.",
-    ),
-    click.option(
-        "--webhook-url", help="The URL configured at Twilio, if it differs from the app's."
-    ),
-    click.option(
-        "--voice-url", help="The URL configured at Twilio for calls.  [default: that of texts]"
-    ),
+    number_option("--texting", OUR_NUMBER, "The app's number."),
+    click.option("--webhook-url", help="The URL at Twilio, if it differs from the app's."),
+    click.option("--voice-url", help="The URL at Twilio for calls.  [default: that of texts]"),
     click.option(
         "--method",
         type=click.Choice(["POST", "GET"], case_sensitive=False),
@@ -65,7 +55,7 @@ _OPTIONS = (
 
 
 def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options that `make_target` takes."""
+    """Give a command ``texting``, and the options that `make_target` takes."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
@@ -83,22 +73,19 @@ def use_throwaway_secrets(environ: MutableMapping[str, str] = os.environ) -> boo
 
 def make_target(
     name: str,
-    webhook_url: str | None = None,
-    voice_url: str | None = None,
-    method: str = "POST",
-    clock: Clock | None = None,
+    webhook_url: str | None,
+    voice_url: str | None,
+    method: str,
     *,
-    wrap: bool = False,
+    wrap: bool,
+    clock: Clock | None = None,
 ) -> Target:
     """Load an app or take the URL of a running one, and make a Twilio that signs with one of its secrets.
 
     With `wrap` an app that is not wrapped is, with the settings of the environment.
     """
-    options: dict[str, Any] = {
-        "voice_url": voice_url or "",
-        "clock": clock or Clock(ticking=True),
-        "method": method.upper(),
-    }
+    clock = clock or Clock(ticking=True)
+    options: dict[str, Any] = {"voice_url": voice_url or "", "method": method, "clock": clock}
     if is_url(name):
         _check_running(name, wrap=wrap)
         return Target(TwilioSimulator(name, webhook_url=webhook_url, **options))

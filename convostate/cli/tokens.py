@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import click
 
-from convostate.cli.arguments import account_or_default, read_address
+from convostate.cli.arguments import account_option, account_or_default, json_option, read_address
 from convostate.cli.conversation import as_dict, as_text
 from convostate.errors import SealError
 from convostate.sealing.codec import decode, from_base64url
@@ -20,7 +20,7 @@ from convostate.twilio.webhook import PhonePair
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+@json_option
 def keygen(as_json: bool) -> None:
     """Print a new sealing key, for CONVOSTATE_KEYS."""
     key = Keyring.generate()
@@ -31,8 +31,8 @@ def keygen(as_json: bool) -> None:
 @click.argument("token")
 @click.option("--ours", required=True, callback=read_address, help="The app's address.")
 @click.option("--theirs", required=True, callback=read_address, help="The person's address.")
-@click.option("--account", metavar="SID", help="The account; else TWILIO_ACCOUNT_SID.")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+@account_option
+@json_option
 @click.pass_context
 def open_token(
     context: click.Context, token: str, ours: str, theirs: str, account: str | None, as_json: bool

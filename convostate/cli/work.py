@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from convostate.cli.arguments import json_option
 from convostate.cli.conversation import reachable_settings
 from convostate.cli.loading import load_object
 from convostate.conversations import AsyncConversations, Conversations
@@ -94,7 +95,7 @@ def _stop(workers: ThreadWorkers | LoopWorkers) -> None:
 
 @click.command(short_help="Show texts that were not answered and replies that were not sent.")
 @click.option("--retry", is_flag=True, help="Answer the texts and send the replies again.")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON object per line.")
+@json_option
 @click.pass_context
 def dead(context: click.Context, retry: bool, as_json: bool) -> None:
     """Show the dead letters of the last 24 hours: time, kind, reason, and numbers.
