@@ -539,18 +539,9 @@ class AsyncConversations(_Conversations):
             state["step"] = "confirm"
         await conversations.start(client, from_="+15550100099", to="+15550100001", body="Still coming at 9?")
 
-    One object belongs to one event loop.
-
-    Args:
-        settings: As for `Conversations`.
-        store: A store for asyncio, such as the middleware's, or one that blocks, which then runs in threads.
-        clock: As for `Conversations`.
-        on_turn: As for `Conversations`, called in the event loop.
-        client: As for `Conversations`, with twilio's ``AsyncTwilioHttpClient``; so is the one that `start`
-            takes.
-
-    Raises:
-        UsageError: As for `Conversations`.
+    One object belongs to one event loop. The arguments are those of `Conversations`. The store is one for
+    asyncio, such as the middleware's, or one that blocks, which then runs in threads. Clients, that of `start`
+    too, have twilio's ``AsyncTwilioHttpClient``. `on_turn` is called in the event loop.
     """
 
     is_async = True
@@ -575,9 +566,6 @@ class AsyncConversations(_Conversations):
         """As `Conversations.start_workers`, in tasks of the running event loop.
 
         After ``workers.stop()`` await ``workers.wait()``.
-
-        Args:
-            count: How many answers run at once.
 
         Raises:
             UsageError: As there, but the client blocks; or no event loop runs.

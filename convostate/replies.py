@@ -10,6 +10,7 @@ event loop runs them. A `WorkStore` keeps what must survive the process.
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import logging
 import os
@@ -279,13 +280,16 @@ class Answers(ABC):
 
     async def backlog(self, claim: Claim) -> Backlog:
         """See `Conversations.backlog`."""
-        found: Backlog | None = self.work and await self.work.backlog(claim)
-        return found or Backlog(0, False, 0, 0)
+        if self.work is None:
+            return Backlog(0, False, 0, 0)
+        found: Backlog = await self.work.backlog(claim)
+        return found
 
     async def dead_letters(self, *, retry: bool) -> list[tuple[PhonePair | None, DeadLetter]]:
         """See `Conversations.dead_letters`."""
         found: list[tuple[PhonePair | None, DeadLetter]] = []
-        for hint in await self.work.dead(self.queue) if self.work else ():
+        hints = () if self.work is None else await self.work.dead(self.queue)
+        for hint in hints:
             for letter in await self.work.letters(hint, retry=retry, now=None):
                 pair: PhonePair | None = None
                 with suppress(SealError):
@@ -676,8 +680,6 @@ class LoopWorkers(Workers):
     """Workers for a coroutine function: one task of the running event loop for each running answer."""
 
     def __init__(self, answers: Answers, most: int) -> None:
-        import asyncio  # noqa: PLC0415  # asyncio is not for everyone
-
         super().__init__(answers, most)
         try:
             self._create_task = asyncio.get_running_loop().create_task
@@ -685,7 +687,6 @@ class LoopWorkers(Workers):
             raise UsageError(
                 "No event loop is running here. Call start_workers() where the app starts, such as in its lifespan"
             ) from None
-        self._asyncio = asyncio
         self._wake = asyncio.Event()
         self._tasks: dict[Run, asyncio.Task[Any]] = {}
         self._task: asyncio.Task[None] | None = None
@@ -720,11 +721,11 @@ class LoopWorkers(Workers):
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()  # each puts its own back
-        await self._asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _pause(self, seconds: float) -> None:
-        with suppress(self._asyncio.TimeoutError):
-            await self._asyncio.wait_for(self._wake.wait(), seconds)
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), seconds)
         self._wake.clear()
 
 
@@ -749,9 +750,7 @@ class LoopAnswers(Answers):
     workers_type = LoopWorkers
 
     async def _call(self, turn: Answering) -> None:
-        import asyncio  # noqa: PLC0415  # asyncio is not for everyone
-
-        task = asyncio.create_task(self._run(turn, asyncio.CancelledError))
+        task = asyncio.create_task(self._run(turn))
         try:
             done, _ = await asyncio.wait([task], timeout=self.longest_s)
         finally:
@@ -759,20 +758,17 @@ class LoopAnswers(Answers):
                 await asyncio.gather(task, return_exceptions=True)
         if not done:
             raise TimeoutError
-        # By what the function awaits: the end of this worker is raised above.
-        if task.cancelled():
+        if task.cancelled():  # by what the function awaits; the end of this worker is raised above
             raise RuntimeError("CancelledError")
         task.result()
 
-    async def _run(self, turn: Answering, cancelled: type[BaseException]) -> None:
+    async def _run(self, turn: Answering) -> None:
         assert self.function is not None
-        with _contained(cancelled, GeneratorExit):
+        with _contained(asyncio.CancelledError, GeneratorExit):
             _check_returned(await self.function(turn))
 
     async def _pause(self, seconds: float) -> None:
-        from asyncio import sleep  # noqa: PLC0415  # asyncio is not for everyone
-
-        await sleep(seconds)
+        await asyncio.sleep(seconds)
 
 
 @contextmanager
