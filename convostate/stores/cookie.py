@@ -64,11 +64,13 @@ class CookieStore:
             return Begun(claim, None)
         # Twilio sends this one cookie and nothing else.
         first, _, text = cookies.partition("=")
-        token = _token(text) if first == name else None
-        if token is None:
+        token = from_base64url(text) if first == name and len(text) <= COOKIE_BYTES else None
+        if token is None or len(token) < HEAD_BYTES:
             # gunicorn and waitress join two Cookie headers with a comma, which no cookie may hold.
             found = parse_cookie(cookies.replace(",", ";")).getlist(name)
-            token = next(filter(None, map(_token, found)), b"" if found else None)
+            tokens = [from_base64url(each) for each in found if len(each) <= COOKIE_BYTES]
+            whole = (each for each in tokens if each and len(each) >= HEAD_BYTES)
+            token = next(whole, b"" if found else None)
         return Begun(claim, token)
 
     def commit(self, begun: Begun, outcome: Outcome, reply: Reply | None, now: float) -> Headers:
@@ -92,11 +94,6 @@ class CookieStore:
 
     def close(self) -> None:
         """Do nothing: nothing is open."""
-
-
-def _token(text: str) -> bytes | None:
-    token = from_base64url(text) if len(text) <= COOKIE_BYTES else None
-    return token if token is not None and len(token) >= HEAD_BYTES else None
 
 
 def _header(name: str, value: str, lifetime_s: int, now: float, *, secure: bool) -> str:
