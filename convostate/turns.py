@@ -416,7 +416,8 @@ def read_state(turn: Turn, token: bytes | None, now: float) -> State:
             opened = turn.sealer.open(token, turn.sealed_to, None if turn.store_decides else now_ms)
             if opened.data.startswith(turn.digest):  # otherwise it is another call's
                 content = codec.decode(opened.data[len(turn.digest) :])
-                was_converted = codec.SERIALIZED_HEAD in opened.data
+                # With `in`, bytes are tried as an int first, which costs an exception.
+                was_converted = opened.data.find(codec.SERIALIZED_HEAD) >= 0
         except SealError as error:
             is_of_caller = turn.pair is None and not turn.moves_expiry
             if is_of_caller:  # a callback does not name the pair, and must not replace its cookie
@@ -607,7 +608,7 @@ def seal_reply(turn: Turn, response: Response, now: float, nonce: bytes) -> Repl
     """Seal a response for repeated deliveries of the same request, to which its fingerprint binds it."""
     now_ms = int(now * 1000)
     content = Opened(now_ms, now_ms + REPLY_S * 1000, now_ms, cbor2.dumps(list(response)))
-    redirects = response.status.startswith("3") or b"<Redirect" in response.body
+    redirects = response.status.startswith("3") or response.body.find(b"<Redirect") >= 0
     return Reply(turn.config.reply_sealer.seal(content, _reply_context(turn), nonce), redirects)
 
 
