@@ -18,8 +18,10 @@ from typing import Any
 
 import click
 
-from benchmarks.figures import INSTALL, Figure, table
+from benchmarks.callgrind import lacks
+from benchmarks.figures import Figure, bounded, table
 from benchmarks.measure import SCALES
+from benchmarks.plot import draw
 
 CASES = (
     "counts", "growth", "times", "served", "contention", "deferred", "redis", "outage", "waiting", "worst", "imports",
@@ -41,6 +43,7 @@ def environment() -> dict[str, str]:
     model = re.search(
         r"^model name\s*: (.*)$", cpu.read_text() if cpu.exists() else "", re.MULTILINE
     )
+    missing = [f'{name}: pip install -e ".[bench]"' for name in PACKAGES if not find_spec(name)]
     return {
         "date": f"{datetime.now(timezone.utc):%Y-%m-%d}",
         "python": f"{platform.python_implementation()} {platform.python_version()} "
@@ -49,6 +52,7 @@ def environment() -> dict[str, str]:
         "processor": f"{os.cpu_count()} × {model[1] if model else platform.processor()}",
         "load": " ".join(f"{load:.2f}" for load in os.getloadavg()),
         "packages": ", ".join(f"{name} {version(name)}" for name in PACKAGES if find_spec(name)),
+        "missing": ", ".join(filter(None, [*missing, lacks()])),
     }
 
 
@@ -67,8 +71,6 @@ def main(
     plot: Path | None,
 ) -> None:
     """Run the command."""
-    if plot is not None and find_spec("matplotlib") is None:
-        raise click.UsageError(f"--plot needs matplotlib. Run: {INSTALL}")
     logging.basicConfig(filename=os.devnull)  # log lines are made, and read by nobody
     where, found = (environment(), {}) if given is None else json.loads(given.read_text())
     print("\n".join(f"{name:10} {value}" for name, value in where.items()), flush=True)
@@ -76,15 +78,13 @@ def main(
     for name in cases or tuple(found) or CASES:
         case: Any = import_module(f"benchmarks.cases.{name}")
         rows = case.run(SCALES[scale or "full"]) if given is None else found[name]
-        results[name] = [Figure(*row) for row in rows]
+        results[name] = [bounded(name, Figure(*row)) for row in rows]
         title = case.__doc__.splitlines()[0]
         print(f"\n{name}: {title}\n{table(results[name])}", flush=True)
     if kept is not None:  # a line for each figure
         text = json.dumps([where, results], ensure_ascii=False)
         kept.write_text(text.replace("], ", "],\n") + "\n")
     if plot is not None:
-        from benchmarks.plot import draw  # noqa: PLC0415  # matplotlib is heavy, and an extra
-
         draw([figure for figures in results.values() for figure in figures], where, plot)
 
 

@@ -9,21 +9,19 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from collections.abc import Iterable, MutableMapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import convostate  # which loads what is used of it: bare apps use nothing
-from benchmarks.webhooks import KEY, KINDS, TOKEN, environ_of
+from benchmarks.webhooks import KEY, KINDS, TOKEN, Signed, environ_of
 from benchmarks.worker import Work
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, MutableMapping
-
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-    from benchmarks.webhooks import Signed
-
 CONTENT_TYPE = "text/xml; charset=utf-8"
+Answer = tuple[int, str]  # the status, and what a client sends back of the cookies
 
 
 def settings(**changes: Any) -> convostate.Settings:
@@ -84,38 +82,31 @@ def served() -> Any:
     return make(**json.loads(os.environ["BENCHMARKS_APP"]))
 
 
-def serve(app: WSGIApplication, environ: WSGIEnvironment) -> tuple[str, list[tuple[str, str]]]:
-    """Ask an app as a server would; its status and headers."""
+def cookie_from(headers: Iterable[tuple[str, str]]) -> str:
+    """What a client sends back of an answer's cookies."""
+    cookies = [value.partition(";")[0] for name, value in headers if name.lower() == "set-cookie"]
+    return "; ".join(cookies)
+
+
+def serve(app: WSGIApplication, environ: WSGIEnvironment) -> Answer:
+    """Ask a WSGI app as a server would."""
     said: list[Any] = []
     body = app(environ, lambda *what: said.extend(what))  # type: ignore[arg-type]  # nothing here calls write()
     for _ in body:
         pass
     if hasattr(body, "close"):
         body.close()
-    return said[0], said[1]
+    return int(said[0][:3]), cookie_from(said[1])
 
 
-def serving(app: Any) -> Callable[[WSGIEnvironment], tuple[str, list[tuple[str, str]]]]:
-    """What asks an app, WSGI or ASGI; an ASGI app on one event loop."""
-    if not hasattr(app, "add_middleware"):
-        return lambda environ: serve(app, environ)
-    from tests.asgi_served import Sent, receiving, scope_of  # noqa: PLC0415
+async def serve_asgi(app: Any, environ: WSGIEnvironment) -> Answer:
+    """Ask an ASGI app."""
+    from tests.asgi_served import Sent, receiving, scope_of
 
-    loop = asyncio.new_event_loop()
-
-    def ask(environ: WSGIEnvironment) -> tuple[str, list[tuple[str, str]]]:
-        scope, body = scope_of(environ)
-        sent = Sent()
-        loop.run_until_complete(app(scope, receiving(body), sent))
-        return str(sent.status), [(name.decode(), value.decode()) for name, value in sent.headers]
-
-    return ask
-
-
-def cookie_from(headers: Iterable[tuple[str, str]]) -> str:
-    """What a client sends back of an answer's cookies."""
-    cookies = [value.partition(";")[0] for name, value in headers if name.lower() == "set-cookie"]
-    return "; ".join(cookies)
+    scope, body = scope_of(environ)
+    sent = Sent()
+    await app(scope, receiving(body), sent)
+    return sent.status, cookie_from((name.decode(), value.decode()) for name, value in sent.headers)
 
 
 def contender(
@@ -129,22 +120,25 @@ def contender(
         people: How many conversations there are; the calls go round them.
         fields: Parameters of an SMS beside the usual ones.
         **options: Of the app.
-
-    Raises:
-        RuntimeError: The app does not answer 200.
     """
+    made = make(app, **options)
     more = {f"Field{index}": "value" for index in range(fields)}
-    ask = serving(make(app, **options))
+    loop = asyncio.new_event_loop() if hasattr(made, "add_middleware") else None
+
+    def ask(environ: WSGIEnvironment) -> Answer:
+        if loop is None:
+            return serve(made, environ)
+        return loop.run_until_complete(serve_asgi(made, environ))
 
     def text(person: int, cookie: str = "") -> WSGIEnvironment:
         return environ_of(KINDS[kind](person, **more), cookie)
 
     cookies = []
     for person in range(people):
-        status, headers = ask(text(person))
-        if not status.startswith("200"):
+        status, cookie = ask(text(person))
+        if status != 200:
             raise RuntimeError(f"the app answered {status}")
-        cookies.append(cookie_from(headers))
+        cookies.append(cookie)
     return Work(
         lambda calls: [text(index % people, cookies[index % people]) for index in range(calls)], ask
     )
@@ -152,7 +146,7 @@ def contender(
 
 def validator(kind: str = "sms") -> Work:
     """RequestValidator alone: one call is one `validate`; the parameters are already parsed."""
-    from twilio.request_validator import RequestValidator  # noqa: PLC0415
+    from twilio.request_validator import RequestValidator
 
     checker = RequestValidator(TOKEN)
 

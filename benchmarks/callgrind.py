@@ -11,14 +11,12 @@ import mmap
 import platform
 import shutil
 import tempfile
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from benchmarks.measure import Contender, Process
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
 
 WARM = 60  # calls; CPython specialises what runs often
 _LINE_BYTES, _PAGE_BYTES = 64, 4096
@@ -33,17 +31,10 @@ _DUMP, _TOGGLE, _START = 0x43540000, 0x43540002, 0x43540004
 
 
 class Footprint(NamedTuple):
-    """What one call takes.
-
-    Attributes:
-        instructions: That it runs.
-        code_kb: Distinct code that it touches, in kB of cache lines.
-        pages: That this code is on.
-    """
+    """What one call takes: the instructions that it runs, and the distinct code that it touches, in cache lines."""
 
     instructions: float
     code_kb: float
-    pages: int
 
 
 def lacks() -> str:
@@ -53,42 +44,33 @@ def lacks() -> str:
     return "" if shutil.which("valgrind") else "not installed: apt-get install valgrind"
 
 
-def footprint(
-    contender: Contender, calls: int, functions: Sequence[str] = ()
-) -> tuple[Footprint, list[float]]:
+def footprint(contender: Contender, calls: int) -> Footprint:
     """Count what one call of a contender takes, in a warm process.
 
     The instructions are the difference between three times as many calls and `calls`, without what
     starts and stops the counting.
-
-    Args:
-        contender: Which.
-        calls: How many.
-        functions: What a call calls once, each as ``module:function`` or ``module:class.method``.
-
-    Returns:
-        The footprint, and the instructions of each function with those of what it calls.
     """
-    parts = ["__main__:nothing", *functions] if functions else []
-    asked = [(calls,), (3 * calls,), *((calls, part) for part in parts)]
-    few, many, *each = collected(contender, *asked)
-    whole = many._replace(instructions=(many.instructions - few.instructions) / (2 * calls))
-    return whole, [(one.instructions - each[0].instructions) / calls for one in each[1:]]
+    few, many = collected(contender, (calls,), (3 * calls,))
+    return many._replace(instructions=(many.instructions - few.instructions) / (2 * calls))
+
+
+def parts(contender: Contender, calls: int, functions: Sequence[str]) -> list[float]:
+    """The instructions of functions that a call calls once, with those of what they call.
+
+    Each is named ``module:function`` or ``module:class.method``.
+    """
+    asked = [(calls, part) for part in ("__main__:nothing", *functions)]
+    nothing, *each = collected(contender, *asked)
+    return [(one.instructions - nothing.instructions) / calls for one in each]
 
 
 def collected(contender: Contender, *asked: tuple[Any, ...]) -> list[Footprint]:
-    """What callgrind counts in a warm process, for each request to `collect`.
-
-    Raises:
-        ModuleNotFoundError: The contender lacks a package.
-    """
+    """What callgrind counts in a warm process, for each request to `collect`."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, "out")
         options = ("instr-atstart=no", "collect-atstart=no", "dump-instr=yes", "compress-pos=no")
         words = ["valgrind", "-q", "--tool=callgrind", f"--callgrind-out-file={out}"]
         with Process(contender, *words, *(f"--{option}" for option in options)) as process:
-            if process.missing:
-                raise ModuleNotFoundError(name=process.missing)
             process.ask("cpu", WARM)
             for each in asked:
                 process.ask("collect", *each)
@@ -97,7 +79,7 @@ def collected(contender: Contender, *asked: tuple[Any, ...]) -> list[Footprint]:
 
 def read(out: Path) -> Footprint:
     """Read callgrind's file: lines of address, source line and count, below those that name a function."""
-    total, addresses, inclusive = 0, set(), False
+    total, lines, inclusive = 0, set(), False
     for line in out.read_text().splitlines():
         if line.startswith("calls="):
             inclusive = True  # the next line counts what was called, which has lines of its own
@@ -105,11 +87,9 @@ def read(out: Path) -> Footprint:
             address, _, count = line.split()
             if not inclusive:
                 total += int(count)
-                addresses.add(int(address, 16))
+                lines.add(int(address, 16) // _LINE_BYTES)
             inclusive = False
-    lines = {address // _LINE_BYTES for address in addresses}
-    pages = {address // _PAGE_BYTES for address in addresses}
-    return Footprint(total, len(lines) * _LINE_BYTES / 1000, len(pages))
+    return Footprint(total, len(lines) * _LINE_BYTES / 1000)
 
 
 class Collector:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from fastapi import Depends, FastAPI, HTTPException, Request, Response
 
 from benchmarks.apps import CONTENT_TYPE, count, settings, twiml
 from benchmarks.webhooks import PATH, TOKEN
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
 
 
 def bare(number: Callable[[Request], int] = lambda _: 2, depends: Sequence[Any] = ()) -> FastAPI:
@@ -26,7 +24,7 @@ def bare(number: Callable[[Request], int] = lambda _: 2, depends: Sequence[Any] 
 
 def wrapped(store: str) -> FastAPI:
     """Wrapped."""
-    from convostate.asgi import ConversationMiddleware  # noqa: PLC0415  # not for the rival
+    from convostate.asgi import ConversationMiddleware
 
     app = bare(lambda request: count(request.session))
     app.add_middleware(ConversationMiddleware, settings(store=store))
@@ -35,10 +33,10 @@ def wrapped(store: str) -> FastAPI:
 
 def starsessions(store: str) -> FastAPI:
     """RequestValidator, and https://github.com/alex-oleshkevich/starsessions."""
-    from redis.asyncio import Redis  # noqa: PLC0415
-    from starsessions import SessionAutoloadMiddleware, SessionMiddleware  # noqa: PLC0415
-    from starsessions.stores.redis import RedisStore  # noqa: PLC0415
-    from twilio.request_validator import RequestValidator  # noqa: PLC0415
+    from redis.asyncio import Redis
+    from starsessions import SessionAutoloadMiddleware, SessionMiddleware
+    from starsessions.stores.redis import RedisStore
+    from twilio.request_validator import RequestValidator
 
     checker = RequestValidator(TOKEN)
 

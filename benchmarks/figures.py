@@ -2,26 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
 from statistics import median
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-INSTALL = 'pip install -e ".[bench]"'
+# What the values must not exceed, by case and label; the first pattern that fits counts.
+BOUNDS = {
+    "counts: cookie turn: functions": 50,
+    "counts: cookie turn: files": 12,
+    "counts: Redis turn: functions": 70,
+    "counts: Redis turn: files": 16,
+    "counts: * turn: lines loaded": 6000,
+    "counts: SMS, 20 fields: cookie over bare: instructions": 385,
+    "counts: SMS, 20 fields: cookie: code touched": 190,
+    "growth: *: what * take ÷ *": 1.2,
+    "times: SMS, 20 fields: cookie ÷ RequestValidator": 1,
+    "times: SMS, 20 fields: path not guarded ÷ RequestValidator": 0.05,
+    "times: Flask: Redis ÷ RequestValidator + Flask-Session": 0.65,
+    "times: FastAPI: Redis ÷ RequestValidator + starsessions": 0.7,
+    "served: Flask, cookie ÷ Flask, RequestValidator, no state": 0.95,
+    "served: Flask, cookie ÷ Flask, RequestValidator, flask.session": 0.8,
+    "contention: *: wake-up p99": 5,
+    "contention: *: total ÷ one after the other": 1.25,
+    "contention: *": 0,  # not answered, lost, doubled, overtaken
+    "deferred: *: not answered in the end": 0,
+    "deferred: *: most memory of the process": 512,
+    "deferred: *: a webhook meanwhile, p99": 50,
+    "redis: reads of its socket a turn": 2,
+    "redis: a conversation at rest": 400,
+    "redis: more, while a reply is recorded": 490,
+    "outage: at BEGIN: longest": 600,
+    "outage: at COMMIT: longest": 1100,
+    "outage: breaker open: p99": 5,
+    "waiting: * ÷ 1 waiting": 2,
+    "waiting: longest turn on the way to * conversations in memory": 10,
+    "worst: *": 20,
+    "imports: the middleware over werkzeug": 25,
+}
 
 
 class Figure(NamedTuple):
-    """One number of the table.
+    """One number of a table: the median of its repetitions, with the lowest and the highest.
 
-    Attributes:
-        label: What it is, unique within its case.
-        value: The median of the repetitions.
-        unit: Of the numbers.
-        low: The lowest of the repetitions.
-        high: The highest.
-        bound: What the value must not exceed.
-        missing: Why it could not be measured; the numbers are then 0.
+    Its label is unique within its case.
     """
 
     label: str
@@ -30,16 +54,13 @@ class Figure(NamedTuple):
     low: float
     high: float
     bound: float | None = None
-    missing: str = ""
 
     @property
     def within(self) -> bool | None:
         """Whether the bound is met; None without one."""
-        return None if self.bound is None or self.missing else self.value <= self.bound
+        return None if self.bound is None else self.value <= self.bound
 
     def __str__(self) -> str:
-        if self.missing:
-            return self.missing
         low, high = _number(self.low), _number(self.high)
         spread = f"{low} to {high}" if low != high else ""
         held = "" if self.bound is None else f"bound {_number(self.bound)}"
@@ -47,24 +68,21 @@ class Figure(NamedTuple):
         return f"{_number(self.value):>9} {self.unit:6} {spread:22}{held}{verdict}".rstrip()
 
 
-def spread(label: str, values: Sequence[float], unit: str, bound: float | None = None) -> Figure:
+def spread(label: str, values: Sequence[float], unit: str) -> Figure:
     """The figure of some repetitions."""
-    return Figure(label, median(values), unit, min(values), max(values), bound)
+    return Figure(label, median(values), unit, min(values), max(values))
 
 
-def counted(label: str, value: float, unit: str = "", bound: float | None = None) -> Figure:
+def counted(label: str, value: float, unit: str = "") -> Figure:
     """A number that has no range."""
-    return Figure(label, value, unit, value, value, bound)
+    return Figure(label, value, unit, value, value)
 
 
-def absent(label: str, why: str) -> Figure:
-    """A row of what could not be measured."""
-    return Figure(label, 0, "", 0, 0, missing=why)
-
-
-def lacking(label: str, package: str) -> Figure:
-    """A row of a contender whose package is not installed."""
-    return absent(label, f"not installed ({package}): {INSTALL}")
+def bounded(case: str, figure: Figure) -> Figure:
+    """The figure of a case with its bound."""
+    name = f"{case}: {figure.label}"
+    fitting = (bound for pattern, bound in BOUNDS.items() if fnmatchcase(name, pattern))
+    return figure._replace(bound=next(fitting, None))
 
 
 def less(first: Iterable[float], second: Iterable[float]) -> list[float]:
@@ -85,7 +103,7 @@ def percentile(values: Iterable[float], percent: float) -> float:
 
 def table(figures: Sequence[Figure]) -> str:
     """Figures as text."""
-    width = max(len(figure.label) for figure in figures)
+    width = max((len(figure.label) for figure in figures), default=0)
     return "\n".join(f"  {figure.label:{width}}  {figure}" for figure in figures)
 
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, MutableMapping
+from typing import Any
 
 from flask import Flask, Response, abort, request, session
 
 import convostate
 from benchmarks.apps import CONTENT_TYPE, count, settings, twiml
 from benchmarks.webhooks import KEY, PATH, TOKEN
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, MutableMapping
 
 
 def bare(number: Callable[[], int] = lambda: 2) -> Flask:
@@ -33,7 +31,7 @@ def verifying(state: MutableMapping[str, Any]) -> Flask:
 
     https://www.twilio.com/docs/usage/tutorials/how-to-secure-your-flask-app-by-validating-incoming-twilio-requests
     """
-    from twilio.request_validator import RequestValidator  # noqa: PLC0415  # only where it verifies
+    from twilio.request_validator import RequestValidator
 
     def number() -> int:
         checker = RequestValidator(TOKEN)
@@ -59,8 +57,8 @@ def signed_cookie() -> Flask:
 
 def flask_session(store: str) -> Flask:
     """RequestValidator, and https://flask-session.readthedocs.io/en/latest/config_example.html."""
-    from flask_session import Session  # noqa: PLC0415
-    from redis import Redis  # noqa: PLC0415
+    from flask_session import Session
+    from redis import Redis
 
     app = verifying(session)
     app.config.update(SESSION_TYPE="redis", SESSION_REDIS=Redis.from_url(store))

@@ -13,16 +13,16 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parent.parent
 FASTEST = 0.02
+EXTRAS = ("flask_session", "starsessions")
 
 
 class Scale(NamedTuple):
@@ -35,42 +35,39 @@ class Scale(NamedTuple):
     writers: int  # at once on one conversation
     turns: int  # of each writer
     waiting: int  # texts that wait for one conversation
-    conversations: int  # on one Redis, and in memory
+    conversations: int  # on one Redis
+    in_memory: int  # conversations
     growth: int  # what settings and parameters are multiplied with
     answer_s: float  # that an answer to a deferred text takes
 
 
 SCALES = {
-    "full": Scale(5, 200, 20, 2500, 64, 20, 256, 50_000, 100, 60),
-    "quick": Scale(3, 60, 20, 1000, 64, 20, 256, 10_000, 100, 20),
-    "once": Scale(1, 1, 2, 10, 4, 1, 4, 20, 2, 2),
+    "full": Scale(5, 200, 20, 2500, 64, 20, 256, 50_000, 50_000, 100, 60),
+    "quick": Scale(3, 60, 20, 1000, 64, 20, 256, 10_000, 50_000, 100, 20),
+    "once": Scale(1, 1, 2, 10, 4, 1, 4, 20, 20, 2, 1),
 }
 
 
 class Contender(NamedTuple):
-    """One row of a comparison.
+    """One row of a comparison: a label, and a factory ``module:function`` with what it is called with.
 
-    Attributes:
-        label: For the table, unique within a comparison.
-        options: The factory's keyword arguments, as JSON can carry them.
-        factory: ``module:function``, called in the fresh process; returns a `Work`.
+    The factory is called in the fresh process and returns a `benchmarks.worker.Work`. The options are
+    such as JSON can carry.
     """
 
     label: str
     options: Mapping[str, Any] = {}
     factory: str = "benchmarks.apps:contender"
 
+    @property
+    def is_installed(self) -> bool:
+        """Whether it can run: an app that is named after a package needs it."""
+        name = self.options.get("app", "").partition(".")[2]
+        return name not in EXTRAS or find_spec(name) is not None
+
 
 class Process:
-    """A contender in a fresh process, which ends with the block.
-
-    Args:
-        contender: Which.
-        *under: A program, with its arguments, that runs the process.
-
-    Attributes:
-        missing: The package that the contender lacks, or "".
-    """
+    """A contender in a fresh process, which ends with the block; `under` is a program that runs it."""
 
     def __init__(self, contender: Contender, *under: str) -> None:
         words = [contender.factory, json.dumps(contender.options)]
@@ -79,9 +76,8 @@ class Process:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
             env={**os.environ, "PYTHONHASHSEED": "0"},
         )  # fmt: skip
-        with suppress(AttributeError):  # not everywhere
-            os.sched_setaffinity(self._process.pid, {max(os.sched_getaffinity(0))})
-        self.missing: str = self._answer().get("missing", "")
+        self.pid = self._process.pid
+        self._answer()  # it is ready
 
     def __enter__(self) -> Process:
         return self
@@ -89,7 +85,7 @@ class Process:
     def __exit__(self, *failure: object) -> None:
         self._process.communicate()  # the end of its input ends it
 
-    def ask(self, what: str, calls: int, *more: str) -> Any:
+    def ask(self, what: str, calls: int = 1, *more: str) -> Any:
         """Ask for one of the answers that `benchmarks.worker` lists."""
         assert self._process.stdin is not None
         print(json.dumps([what, calls, *more]), file=self._process.stdin, flush=True)
@@ -111,23 +107,19 @@ def fastest(values: Sequence[float]) -> float:
 
 def compare(
     contenders: Sequence[Contender], scale: Scale, clock: str = "cpu"
-) -> tuple[dict[str, list[float]], dict[str, str]]:
-    """Measure contenders in turns.
-
-    Returns:
-        For each label the µs of one call in each repetition; and for each contender that could not
-        run the package that it lacks.
-    """
-    us: dict[str, list[float]] = {}
-    missing: dict[str, str] = {}
+) -> dict[str, list[float]]:
+    """Measure contenders in turns: for each label the µs of one call in each repetition."""
+    us: dict[str, list[float]] = {one.label: [] for one in contenders}
     for _ in range(scale.repeats):
         with ExitStack() as stack:
             running = {one.label: stack.enter_context(Process(one)) for one in contenders}
-            missing |= {label: one.missing for label, one in running.items() if one.missing}
-            chunks: dict[str, list[float]] = {one: [] for one in running if one not in missing}
+            with suppress(AttributeError):  # not everywhere
+                for process in running.values():
+                    os.sched_setaffinity(process.pid, {max(os.sched_getaffinity(0))})
+            chunks: dict[str, list[float]] = {label: [] for label in running}
             for _ in range(scale.chunks):
-                for label, times in chunks.items():
-                    times.append(fmean(running[label].ask(clock, scale.calls)))
+                for label, process in running.items():
+                    chunks[label].append(fmean(process.ask(clock, scale.calls)))
         for label, times in chunks.items():
-            us.setdefault(label, []).append(fastest(times))
-    return us, missing
+            us[label].append(fastest(times))
+    return us

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from html import escape
+from pathlib import Path
 
-from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.figure import Figure as Canvas
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from pathlib import Path
-
-    from benchmarks.figures import Figure
+from benchmarks.figures import Figure
 
 # Mid-tones: readable on a white page and on a black one. Within its bound, over it, without one.
 COLOURS, TEXT = {True: "#2f8f6b", False: "#c2603a", None: "#6d7fa3"}, "#808080"
@@ -19,34 +14,41 @@ NOTE = (
     "1 is what convostate is compared with. An upright line is a bound: green is within it, red over it, "
     "blue has none."
 )
+LEFT, WIDTH, ROW = 500, 960, 24  # px: of the axis, of the picture, of a bar
 
 
 def draw(figures: Iterable[Figure], where: Mapping[str, str], path: Path) -> None:
-    """Draw every ratio as a bar with its spread, and its bound as a line.
+    """Draw every ratio as a bar with its range, and its bound as a line, in an SVG file.
 
     Args:
-        figures: Of all cases; those that are no ratios are left out.
+        figures: Of all cases; those that are not ratios are left out.
         where: The environment, for the line below.
-        path: The SVG file.
+        path: The file.
     """
-    bars = [figure for figure in figures if figure.unit == "×" and not figure.missing]
-    canvas = Canvas(figsize=(11, 1.4 + 0.34 * len(bars)), layout="constrained")
-    FigureCanvasSVG(canvas)
-    axes = canvas.add_subplot()
+    bars = [figure for figure in figures if figure.unit == "×"]
+    scale = (WIDTH - LEFT - 60) / max([1, *(bar.high for bar in bars)])
+    axis_end = len(bars) * ROW + 10
+    drawn = [_line(LEFT + scale, 4, LEFT + scale, axis_end, 'stroke-dasharray="2 3"')]
     for place, bar in enumerate(bars):
-        spread = [[max(bar.value - bar.low, 0)], [max(bar.high - bar.value, 0)]]
-        axes.barh(place, bar.value, xerr=spread, color=COLOURS[bar.within], ecolor=TEXT)
-        axes.text(bar.high, place, f"  {bar.value:.2f}", va="center", color=TEXT, fontsize=9)
+        top, middle = place * ROW + 10, place * ROW + 18
+        drawn += [
+            f'<rect x="{LEFT}" y="{top}" width="{bar.value * scale:.1f}" height="16" fill="{COLOURS[bar.within]}"/>',
+            _line(LEFT + bar.low * scale, middle, LEFT + bar.high * scale, middle),
+            _text(LEFT - 8, middle + 4, bar.label, 'text-anchor="end"'),
+            _text(LEFT + bar.high * scale + 8, middle + 4, f"{bar.value:.2f}"),
+        ]
         if bar.bound is not None:
-            axes.plot([bar.bound] * 2, [place - 0.45, place + 0.45], color=TEXT, linewidth=1.5)
-    axes.axvline(1, color=TEXT, linewidth=1, linestyle=":")
-    axes.set_yticks(range(len(bars)), [bar.label for bar in bars], color=TEXT, fontsize=9)
-    axes.invert_yaxis()
-    axes.tick_params(colors=TEXT)
-    axes.margins(x=0.12)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side == "left")
-        spine.set_color(TEXT)
-    note = f"{NOTE}\n{where['date']}, {where['python']}"
-    canvas.supxlabel(note, x=0.01, ha="left", color=TEXT, fontsize=9)
-    canvas.savefig(path, format="svg", transparent=True)
+            bound = LEFT + bar.bound * scale
+            drawn.append(_line(bound, top - 3, bound, top + 19, 'stroke-width="2"'))
+    drawn.append(_text(8, axis_end + 24, NOTE))
+    drawn.append(_text(8, axis_end + 42, f"{where['date']}, {where['python']}"))
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {axis_end + 54}" font-family="sans-serif" font-size="12">'
+    path.write_text("\n".join([head, *drawn, "</svg>"]) + "\n", encoding="utf-8")
+
+
+def _line(x1: float, y1: float, x2: float, y2: float, more: str = "") -> str:
+    return f'<line x1="{x1:.1f}" y1="{y1}" x2="{x2:.1f}" y2="{y2}" stroke="{TEXT}" {more}/>'
+
+
+def _text(x: float, y: float, words: str, more: str = "") -> str:
+    return f'<text x="{x:.1f}" y="{y}" fill="{TEXT}" {more}>{escape(words)}</text>'

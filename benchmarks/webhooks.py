@@ -11,13 +11,11 @@ import hmac
 import json
 import os
 from base64 import b64encode
+from collections.abc import Mapping
 from io import BytesIO
 from itertools import count
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 TOKEN = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
 KEY = "x7iiBl0tHjvhJ5yrfV3ABILCQgSMgjK8u-1eHxxMpg8"
@@ -32,15 +30,7 @@ _numbers = count(int.from_bytes(os.urandom(8), "big"))  # another process has ot
 
 
 class Signed(NamedTuple):
-    """A webhook that is ready to be sent.
-
-    Attributes:
-        url: As signed.
-        params: The form's; empty for JSON.
-        body: The bytes of the request.
-        content_type: Of the body.
-        signature: The X-Twilio-Signature header.
-    """
+    """A webhook that is ready to be sent, and the parameters of its form."""
 
     url: str
     params: dict[str, str]
@@ -78,7 +68,7 @@ def sms(person: int = 1, body: str = QUESTION, **more: str) -> Signed:
 
 def whatsapp(person: int = 1) -> Signed:
     """A WhatsApp message of 40 fields, ten media among them, with a SID of its own."""
-    from convostate.testing.params import message_params  # noqa: PLC0415  # heavy, for the others
+    from convostate.testing.params import message_params  # heavy, for the others
 
     number = f"whatsapp:+1555{person % 10_000_000:07d}"
     media = [f"{ORIGIN}/Media/ME{next(_numbers):032x}.jpg" for _ in range(10)]

@@ -2,6 +2,7 @@
 
 It reads a line of JSON for each request and answers with one:
 
+    ["do", n]       what each of n calls returns
     ["cpu", n]      the µs of processor time of each of n calls
     ["wall", n]     the same by the clock on the wall, which waiting needs
     ["crossed", n]  what a call runs of the package, see `crossed`
@@ -15,26 +16,27 @@ import json
 import logging
 import os
 import sys
+from collections.abc import Callable, Sequence
 from functools import partial, reduce
 from importlib import import_module
 from pathlib import Path
 from time import perf_counter_ns, thread_time_ns
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 
 class Work(NamedTuple):
     """What a contender does, as its factory in the fresh process gives it.
 
-    Attributes:
-        inputs: Makes the arguments of so many calls; its time is not counted.
-        call: One call, the only thing that is measured.
+    `inputs` makes the arguments of so many calls, which is not measured.
     """
 
     inputs: Callable[[int], Sequence[Any]]
-    call: Callable[[Any], object]
+    call: Callable[[Any], Any]
+
+
+def do(work: Work, calls: int) -> list[Any]:
+    """Make calls; what they return."""
+    return [work.call(item) for item in work.inputs(calls)]
 
 
 def time_us(clock: Callable[[], int], work: Work, calls: int) -> list[float]:
@@ -49,29 +51,34 @@ def time_us(clock: Callable[[], int], work: Work, calls: int) -> list[float]:
 
 
 def crossed(work: Work, calls: int) -> dict[str, int]:
-    """Count the distinct functions of the package that calls run, their files, and the lines that are loaded."""
-    import convostate  # noqa: PLC0415  # a rival's process need not have it
+    """Count the distinct functions of the package that a call runs, their files, and the lines that are loaded.
+
+    Of some calls the one with the fewest counts: others may do what is due once in a while.
+    """
+    import convostate  # a rival's process need not have it
 
     package = str(Path(convostate.__file__).parent)
-    seen = set()
+    seen: list[set[Any]] = []
 
     def look(frame: Any, event: str, _: object) -> None:
         if event == "call" and frame.f_code.co_filename.startswith(package):
-            seen.add(frame.f_code)
+            seen[-1].add(frame.f_code)
 
     for item in work.inputs(calls):
+        seen.append(set())
         sys.setprofile(look)
         work.call(item)
         sys.setprofile(None)
+    fewest = min(seen, key=len)
     loaded = [
         Path(module.__file__)
         for name, module in sys.modules.items()
         if name.partition(".")[0] == "convostate" and module.__file__
     ]
     return {
-        "functions": len(seen),
-        "files": len({code.co_filename for code in seen}),
-        "lines": sum(len(path.read_bytes().splitlines()) for path in loaded),
+        "functions": len(fewest),
+        "files": len({code.co_filename for code in fewest}),
+        "lines loaded": sum(len(path.read_bytes().splitlines()) for path in loaded),
     }
 
 
@@ -102,6 +109,7 @@ def nothing() -> None:
 
 
 ANSWERS: dict[str, Callable[..., object]] = {
+    "do": do,
     "cpu": partial(time_us, thread_time_ns),
     "wall": partial(time_us, perf_counter_ns),
     "crossed": crossed,
@@ -113,14 +121,8 @@ def main(factory: str, options: str) -> None:
     """Make the contender, then answer the lines of standard input."""
     logging.basicConfig(filename=os.devnull)  # log lines are made, and read by nobody
     module, _, function = factory.partition(":")
-    try:
-        work: Work = getattr(import_module(module), function)(**json.loads(options))
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.startswith(("benchmarks", "convostate")):
-            raise
-        print(json.dumps({"missing": error.name}), flush=True)
-        return
-    print(json.dumps({}), flush=True)
+    work: Work = getattr(import_module(module), function)(**json.loads(options))
+    print("null", flush=True)
     gc.collect()
     gc.freeze()
     for line in sys.stdin:

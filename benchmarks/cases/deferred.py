@@ -1,71 +1,72 @@
 """Answers that take a minute: how many one worker process makes at once on Redis, and what webhooks take meanwhile.
 
-A worker is `convostate work`; its function waits as for a language model, and nothing is sent. An answer
-runs while its conversation has a worker's lease, so that is counted at the Redis.
+The function waits as for a language model, and what it sends is counted instead. Its workers are those of
+`convostate work`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import re
-import subprocess
-import sys
 import threading
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 from time import monotonic, perf_counter
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.apps import answer, serve, settings
+from benchmarks.cases.served import resident_mib
 from benchmarks.figures import Figure, counted, percentile
-from benchmarks.measure import ROOT
-from benchmarks.webhooks import KEY, PATH, TOKEN, environ_of, sms
+from benchmarks.measure import Contender, Process, Scale
+from benchmarks.webhooks import PATH, environ_of, sms
+from benchmarks.worker import Work
 from convostate import Answering, AsyncConversations, ConversationMiddleware, Conversations
 from tests.redis_servers import redis_server
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-    from benchmarks.measure import Scale
-    from tests.redis_servers import RedisServer
-
 AT_ONCE = {"threads": 200, "event loop": 5000}
-BOUND_MIB = 512
-BOUND_MS = 50  # p99
 PATIENCE_S = 60  # beside the time of an answer
 
 
-def worker(kind: str, seconds: float) -> Conversations | AsyncConversations:
-    """What `convostate work` is given: each answer takes so long."""
+def contender(kind: str, most: int, seconds: float, store: str) -> Work:
+    """The factory of a worker process: a call returns how many answers run, and how many texts were answered."""
+    workers: list[Any] = []
+    answered: list[int] = []
 
-    def answer_in_thread(turn: Answering) -> None:
+    def in_thread(turn: Answering) -> None:
         threading.Event().wait(seconds)
-        turn.reply("done")
+        turn.reply(str(len(turn.texts)))
 
-    async def answer_in_loop(turn: Answering) -> None:
+    async def in_loop(turn: Answering) -> None:
         await asyncio.sleep(seconds)
-        turn.reply("done")
+        turn.reply(str(len(turn.texts)))
 
-    async def create(**_: Any) -> None: ...
+    def create(**message: Any) -> None:
+        answered.append(int(message["body"]))
 
-    messages = SimpleNamespace(create=lambda **_: None, create_async=create)
-    client: Any = SimpleNamespace(messages=messages)
+    async def create_async(**message: Any) -> None:
+        create(**message)
+
+    messages = SimpleNamespace(create=create, create_async=create_async)
+    options: dict[str, Any] = {
+        "settings": settings(store=store, defer_paths=PATH),
+        "client": SimpleNamespace(messages=messages),
+    }
+
+    async def work() -> None:
+        looped = AsyncConversations(**options)
+        looped.answers(in_loop)
+        workers.append(looped.start_workers(most))
+        await workers[0].wait()
+
     if kind == "threads":
-        threaded = Conversations(client=client)
-        threaded.answers(answer_in_thread)
-        return threaded
-    looped = AsyncConversations(client=client)
-    looped.answers(answer_in_loop)
-    return looped
-
-
-if "BENCHMARKS_WORKER" in os.environ:
-    conversations = worker(*json.loads(os.environ["BENCHMARKS_WORKER"]))
+        threaded = Conversations(**options)
+        threaded.answers(in_thread)
+        workers.append(threaded.start_workers(most))
+    else:
+        threading.Thread(target=asyncio.run, args=(work(),), daemon=True).start()
+    return Work(range, lambda _: (sum(len(each.running) for each in workers), sum(answered)))
 
 
 def run(scale: Scale) -> Iterator[Figure]:
@@ -88,61 +89,31 @@ def _measure(kind: str, most: int, scale: Scale) -> Iterator[Figure]:
             environ = environ_of(sms(person))
             begun = perf_counter()
             status, _ = serve(wrapped, environ)
-            if not status.startswith("200"):
+            if status != 200:
                 raise RuntimeError(f"the app answered {status}")
             return (perf_counter() - begun) * 1000
 
         for person in range(most):
             text(person)
-        with _working(server.url, kind, most, scale.answer_s) as process:
-            running = _wait(lambda: _keys(server, "a"), most, PATIENCE_S)
-            if process.poll() is not None:
-                raise RuntimeError("the worker ended early; its error is above")
+        options = {"kind": kind, "most": most, "seconds": scale.answer_s, "store": server.url}
+        with Process(Contender(kind, options, f"{__name__}:contender")) as process:
+            at_once, _ = _wait(process, 0, most, PATIENCE_S)
             more = min(most, scale.served)
             took_ms = [text(most + number) for number in range(more)]
-            texts = most + more
-            rounds = 1 + -(-texts // most)
-            kept = _wait(
-                lambda: texts - _keys(server, "m"), texts, PATIENCE_S + rounds * scale.answer_s
-            )
-            status = Path(f"/proc/{process.pid}/status").read_text(encoding="ascii")
-            peak = int(re.findall(r"VmHWM:\s*(\d+) kB", status)[0]) / 1024  # resident; on Linux
-    yield counted(f"{kind}: answers at once", running)
-    yield counted(f"{kind}: not answered in the end", texts - kept, "", 0)
-    yield counted(f"{kind}: most memory of the process", peak, "MiB", BOUND_MIB)
-    yield counted(f"{kind}: a webhook meanwhile, p50", percentile(took_ms, 50), "ms")
-    yield counted(f"{kind}: a webhook meanwhile, p99", percentile(took_ms, 99), "ms", BOUND_MS)
+            rounds = 1 + -(-(most + more) // most)
+            patience_s = PATIENCE_S + rounds * scale.answer_s
+            _, answered = _wait(process, 1, most + more, patience_s)
+            peak_mib = resident_mib(process.pid, "VmHWM")
+    yield counted(f"{kind}: answers at once", at_once)
+    yield counted(f"{kind}: not answered in the end", most + more - answered)
+    yield counted(f"{kind}: most memory of the process", peak_mib, "MiB")
+    yield counted(f"{kind}: a webhook meanwhile, p99", percentile(took_ms, 99), "ms")
 
 
-@contextmanager
-def _working(url: str, kind: str, most: int, seconds: float) -> Iterator[subprocess.Popen[bytes]]:
-    environ = {
-        **os.environ,
-        "TWILIO_AUTH_TOKEN": TOKEN,
-        "CONVOSTATE_KEYS": KEY,
-        "CONVOSTATE_STORE": url,
-        "CONVOSTATE_DEFER_PATHS": PATH,
-        "BENCHMARKS_WORKER": json.dumps([kind, seconds]),
-    }
-    words = ["work", f"{__name__}:conversations", "--threads", str(most)]
-    command = [sys.executable, "-m", "convostate", *words]
-    with subprocess.Popen(command, cwd=ROOT, env=environ, stdout=subprocess.DEVNULL) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def _keys(server: RedisServer, kind: str) -> int:
-    found = server.admin.keys(f"*}}{kind}")
-    assert isinstance(found, list)
-    return len(found)
-
-
-def _wait(count: Callable[[], int], wanted: int, patience_s: float) -> int:
-    """The most that was counted, until that is as many as wanted or patience ends."""
-    most, pause, ends = 0, threading.Event(), monotonic() + patience_s
-    while most < wanted and monotonic() < ends:
+def _wait(process: Process, which: int, wanted: int, patience_s: float) -> list[int]:
+    """What was counted, once that is as many as wanted or patience has ended."""
+    pause, ends = threading.Event(), monotonic() + patience_s
+    while (counts := process.ask("do")[0])[which] < wanted and monotonic() < ends:
         pause.wait(0.05)
-        most = max(most, count())
-    return most
+    found: list[int] = counts
+    return found

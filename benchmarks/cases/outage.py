@@ -5,23 +5,17 @@ Dead is a stopped process whose sockets still accept, so that only the time-out 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmarks.apps import answer, plain, serve, settings
 from benchmarks.figures import Figure, counted, percentile
+from benchmarks.measure import Scale
 from benchmarks.webhooks import environ_of, sms
 from convostate import ConversationMiddleware
 from tests.redis_servers import redis_server
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from benchmarks.measure import Scale
-
-BOUND_BEGIN_MS = 600
-BOUND_COMMIT_MS = 1100
-BOUND_BREAKER_MS = 5
 UNTIL_BREAKER = 5  # failures in a row
 COMMITS = 4  # failures, too: below what opens the breaker
 
@@ -40,11 +34,10 @@ def run(scale: Scale) -> Iterator[Figure]:
         app: Any = plain(store=server.url)
         serve(app, environ_of(sms()))
         server.pause()
-        first = max(took_ms(app) for _ in range(UNTIL_BREAKER))
-        later = [took_ms(app) for _ in range(scale.chunks * scale.calls // 4 + 1)]
-    yield counted("at BEGIN: longest", first, "ms", BOUND_BEGIN_MS)
-    yield counted("breaker open: p50", percentile(later, 50), "ms")
-    yield counted("breaker open: p99", percentile(later, 99), "ms", BOUND_BREAKER_MS)
+        first_ms = max(took_ms(app) for _ in range(UNTIL_BREAKER))
+        later_ms = [took_ms(app) for _ in range(scale.chunks * scale.calls // 4 + 1)]
+    yield counted("at BEGIN: longest", first_ms, "ms")
+    yield counted("breaker open: p99", percentile(later_ms, 99), "ms")
     with redis_server() as server:
 
         def stopping(environ: Any, start_response: Any) -> Any:
@@ -53,8 +46,8 @@ def run(scale: Scale) -> Iterator[Figure]:
             return answer(environ, start_response)
 
         app = ConversationMiddleware(stopping, settings(store=server.url))
-        longest = 0.0
+        longest_ms = 0.0
         for _ in range(min(scale.repeats, COMMITS)):
             server.go_on()
-            longest = max(longest, took_ms(app))
-    yield counted("at COMMIT: longest", longest, "ms", BOUND_COMMIT_MS)
+            longest_ms = max(longest_ms, took_ms(app))
+    yield counted("at COMMIT: longest", longest_ms, "ms")

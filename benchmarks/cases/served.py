@@ -12,20 +12,17 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from http.client import HTTPConnection
-from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import NamedTuple
 
 from benchmarks.apps import cookie_from
-from benchmarks.figures import Figure, absent, lacking, over, spread
-from benchmarks.measure import ROOT, Scale, fastest
+from benchmarks.figures import Figure, over, spread
+from benchmarks.measure import ROOT, Contender, Scale, fastest
 from benchmarks.webhooks import PATH, headers_of, sms
 from tests.redis_servers import redis_server
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
 
 APPS = {
     "plain": "apps.bare",
@@ -41,17 +38,12 @@ APPS = {
     "FastAPI, Redis": "fastapi_apps.wrapped",
     "FastAPI, RequestValidator, starsessions on Redis": "fastapi_apps.starsessions",
 }
-PACKAGES = {
-    "flask_apps.flask_session": "flask_session",
-    "fastapi_apps.starsessions": "starsessions",
-}
-# × the time of another app
-BOUNDS = {
-    ("Flask, cookie", "Flask, RequestValidator, no state"): 0.95,
-    ("Flask, cookie", "Flask, RequestValidator, flask.session"): 0.8,
-    ("Flask, Redis", "Flask, RequestValidator, Flask-Session on Redis"): None,
-    ("FastAPI, Redis", "FastAPI, RequestValidator, starsessions on Redis"): None,
-}
+RATIOS = (
+    ("Flask, cookie", "Flask, RequestValidator, no state"),
+    ("Flask, cookie", "Flask, RequestValidator, flask.session"),
+    ("Flask, Redis", "Flask, RequestValidator, Flask-Session on Redis"),
+    ("FastAPI, Redis", "FastAPI, RequestValidator, starsessions on Redis"),
+)
 SERVERS = {
     "gunicorn": "--workers=1 --threads=1 --worker-class=gthread --keep-alive=60 --bind=127.0.0.1:0 benchmarks.apps:served()",
     "uvicorn": "--no-access-log --timeout-keep-alive=60 --host=127.0.0.1 --port=0 --factory benchmarks.apps:served",
@@ -67,40 +59,38 @@ def cpu_s(*pids: int) -> float:
     return sum(time.clock_gettime(~pid << 3 | 2) for pid in pids)
 
 
+def resident_mib(pid: int, which: str = "VmRSS") -> float:
+    """The memory of a process on Linux, or the most that it had (``VmHWM``)."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    return int(re.findall(rf"{which}:\s*(\d+) kB", status)[0]) / 1024
+
+
 class Worker(NamedTuple):
-    """The one worker of a server."""
+    """The one worker of a server, and the cookies of one conversation."""
 
     pid: int
     connection: HTTPConnection
-    cookies: list[str]  # the conversation's, one
+    cookies: list[str]
 
     def send(self) -> None:
         """Send a text of one conversation; an answer that is not 200 raises RuntimeError."""
         webhook = sms(self.pid)
         # The server has to see the scheme that was signed.
-        headers = headers_of(webhook, self.cookies[0]) | {"X-Forwarded-Proto": "https"}
+        headers = headers_of(webhook, self.cookies.pop()) | {"X-Forwarded-Proto": "https"}
         self.connection.request("POST", PATH, webhook.body, headers)
         answer = self.connection.getresponse()
         answer.read()
         if answer.status != 200:
             raise RuntimeError(f"the server answered {answer.status}")
-        self.cookies[0] = cookie_from(answer.getheaders())
-
-    def mib(self) -> tuple[float, float]:
-        """The memory of the process, and what of it no other process shares."""
-        rollup = Path(f"/proc/{self.pid}/smaps_rollup").read_text(encoding="ascii")
-        kib = {
-            name: int(size)
-            for name, size in re.findall(r"^(\w+): +(\d+) kB$", rollup, re.MULTILINE)
-        }
-        return kib["Rss"] / 1024, (kib["Private_Clean"] + kib["Private_Dirty"]) / 1024
+        self.cookies.append(cookie_from(answer.getheaders()))
 
 
 @contextmanager
-def serving(app: str, **options: Any) -> Iterator[Worker]:
+def serving(contender: Contender, store: str) -> Iterator[Worker]:
     """Serve an app until the block ends, from the first answer on."""
-    name = "uvicorn" if app.startswith("fastapi") else "gunicorn"
-    environ = {**os.environ, "BENCHMARKS_APP": json.dumps({"app": app, **options})}
+    name = "uvicorn" if contender.label.startswith("FastAPI") else "gunicorn"
+    options = {**contender.options, **({"store": store} if "Redis" in contender.label else {})}
+    environ = {**os.environ, "BENCHMARKS_APP": json.dumps(options)}
     command = [sys.executable, "-m", name, *SERVERS[name].split()]
     with subprocess.Popen(
         command, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=environ
@@ -120,47 +110,37 @@ def serving(app: str, **options: Any) -> Iterator[Worker]:
             server.communicate(timeout=30)  # seconds: gunicorn's own patience with its workers
 
 
-def repetition(
-    apps: Mapping[str, str], texts: int
-) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
+def repetition(apps: Sequence[Contender], texts: int) -> tuple[dict[str, float], dict[str, float]]:
     """Serve all apps, and text them in turns: the µs of a webhook, and the MiB of the workers."""
     a_chunk = max(1, texts // CHUNKS)
     with redis_server() as redis, ExitStack() as stack:
-        workers = {}
-        for label, app in apps.items():
-            options = {"store": redis.url} if "Redis" in label else {}
-            workers[label] = stack.enter_context(serving(app, **options))
+        workers = {one.label: stack.enter_context(serving(one, redis.url)) for one in apps}
         chunks: dict[str, list[float]] = {}
         for _ in range(texts // a_chunk):
             for label, worker in workers.items():
-                begun, redis_begun = cpu_s(worker.pid), cpu_s(redis.pid)
+                pids = {label: worker.pid, f"redis-server for {label}": redis.pid}
+                begun = {name: cpu_s(pid) for name, pid in pids.items()}
                 for _ in range(a_chunk):
                     worker.send()
-                used_s = {label: cpu_s(worker.pid) - begun}
-                if label == "plain, Redis":
-                    used_s["redis-server"] = cpu_s(redis.pid) - redis_begun
-                for name, seconds in used_s.items():
-                    chunks.setdefault(name, []).append(seconds / a_chunk * 1e6)
-        memory = {label: worker.mib() for label, worker in workers.items()}
+                for name, pid in pids.items():
+                    used_s = cpu_s(pid) - begun[name]
+                    chunks.setdefault(name, []).append(used_s / a_chunk * 1e6)
+        memory = {label: resident_mib(worker.pid) for label, worker in workers.items()}
     return {label: fastest(times) for label, times in chunks.items()}, memory
 
 
 def run(scale: Scale) -> Iterator[Figure]:
-    """Measure, with servers of their own in each repetition."""
-    if not Path("/proc/self/smaps_rollup").exists():
-        yield absent("one core", "measured on Linux only")
-        return
-    missing = {app: name for app, name in PACKAGES.items() if find_spec(name) is None}
-    apps = {label: app for label, app in APPS.items() if app not in missing}
+    """Measure, on Linux, with servers of their own in each repetition."""
+    contenders = [Contender(label, {"app": app}) for label, app in APPS.items()]
+    apps = [one for one in contenders if one.is_installed]
     found = [repetition(apps, scale.served) for _ in range(scale.repeats)]
     us = {label: [each[label] for each, _ in found] for label in found[0][0]}
-    for label in APPS.keys() - apps.keys():
-        yield lacking(label, missing[APPS[label]])
-    for label, times in us.items():
-        yield spread(f"{label}: one core", [1e6 / each for each in times], "1/s")
-    for label in apps:
-        for place, name in enumerate(("memory of the worker", "its own of that")):
-            yield spread(f"{label}: {name}", [each[label][place] for _, each in found], "MiB")
-    for (ours, theirs), bound in BOUNDS.items():
+    for label in [*(one.label for one in apps), "redis-server for plain, Redis"]:
+        yield spread(f"{label}: one core", [1e6 / each for each in us[label]], "1/s")
+    for one in apps:
+        yield spread(
+            f"{one.label}: memory of the worker", [mib[one.label] for _, mib in found], "MiB"
+        )
+    for ours, theirs in RATIOS:
         if theirs in us:
-            yield spread(f"{ours} ÷ {theirs}", over(us[ours], us[theirs]), "×", bound)
+            yield spread(f"{ours} ÷ {theirs}", over(us[ours], us[theirs]), "×")
