@@ -81,9 +81,9 @@ def main(
         results[name] = [bounded(name, Figure(*row)) for row in rows]
         title = case.__doc__.splitlines()[0]
         print(f"\n{name}: {title}\n{table(results[name])}", flush=True)
-    if kept is not None:  # a line for each figure
-        text = json.dumps([where, results], ensure_ascii=False)
-        kept.write_text(text.replace("], ", "],\n") + "\n")
+        if kept is not None:  # a line for each figure, also of a run that is broken off
+            text = json.dumps([where, results], ensure_ascii=False)
+            kept.write_text(text.replace("], ", "],\n") + "\n")
     if plot is not None:
         draw([figure for figures in results.values() for figure in figures], where, plot)
 

@@ -69,8 +69,8 @@ def figures_of(cases: dict[str, list[Figure]], *names: str) -> dict[str, Figure]
 
 def test_every_case_gives_figures(cases: dict[str, list[Figure]]) -> None:
     assert set(cases) == set(CASES)
-    for figures in cases.values():
-        assert figures
+    for name, figures in cases.items():
+        assert figures or (name == "growth" and callgrind.lacks())
         assert len({figure.label for figure in figures}) == len(figures)
         assert all(figure.low <= figure.value <= figure.high for figure in figures)
 

@@ -88,12 +88,12 @@ def contender(store: str, texts: list[list[int]], as_tasks: bool) -> Work:
     pool = ThreadPoolExecutor(len(texts))
 
     def each(do: Callable[[list[int]], Coroutine[Any, Any, Any]]) -> list[Any]:
-        if as_tasks:
-            return loop.run_until_complete(gathered(do))
-        return list(pool.map(lambda numbers: asyncio.run(do(numbers)), texts))
+        async def together() -> list[Any]:
+            return await asyncio.gather(*map(do, texts))
 
-    async def gathered(do: Callable[[list[int]], Coroutine[Any, Any, Any]]) -> list[Any]:
-        return await asyncio.gather(*map(do, texts))
+        if as_tasks:
+            return loop.run_until_complete(together())
+        return list(pool.map(lambda numbers: asyncio.run(do(numbers)), texts))
 
     each(begin)
     return Work(range, lambda _: [one for ran in each(write) for one in ran])

@@ -12,11 +12,10 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import NamedTuple
 
 from benchmarks.apps import cookie_from
 from benchmarks.figures import Figure, over, spread
@@ -45,8 +44,8 @@ RATIOS = (
     ("FastAPI, Redis", "FastAPI, RequestValidator, starsessions on Redis"),
 )
 SERVERS = {
-    "gunicorn": "--workers=1 --threads=1 --worker-class=gthread --keep-alive=60 --bind=127.0.0.1:0 benchmarks.apps:served()",
-    "uvicorn": "--no-access-log --timeout-keep-alive=60 --host=127.0.0.1 --port=0 --factory benchmarks.apps:served",
+    "gunicorn": "--workers=1 --threads=1 --worker-class=gthread --keep-alive=3600 --bind=127.0.0.1:0 benchmarks.apps:served()",
+    "uvicorn": "--no-access-log --timeout-keep-alive=3600 --host=127.0.0.1 --port=0 --factory benchmarks.apps:served",
 }
 CHUNKS = 25  # of the webhooks of a repetition
 
@@ -65,29 +64,9 @@ def resident_mib(pid: int, which: str = "VmRSS") -> float:
     return int(re.findall(rf"{which}:\s*(\d+) kB", status)[0]) / 1024
 
 
-class Worker(NamedTuple):
-    """The one worker of a server, and the cookies of one conversation."""
-
-    pid: int
-    connection: HTTPConnection
-    cookies: list[str]
-
-    def send(self) -> None:
-        """Send a text of one conversation; an answer that is not 200 raises RuntimeError."""
-        webhook = sms(self.pid)
-        # The server has to see the scheme that was signed.
-        headers = headers_of(webhook, self.cookies.pop()) | {"X-Forwarded-Proto": "https"}
-        self.connection.request("POST", PATH, webhook.body, headers)
-        answer = self.connection.getresponse()
-        answer.read()
-        if answer.status != 200:
-            raise RuntimeError(f"the server answered {answer.status}")
-        self.cookies.append(cookie_from(answer.getheaders()))
-
-
 @contextmanager
-def serving(contender: Contender, store: str) -> Iterator[Worker]:
-    """Serve an app until the block ends, from the first answer on."""
+def serving(contender: Contender, store: str) -> Iterator[tuple[int, Callable[[], None]]]:
+    """Serve an app until the block ends: the worker's process id, and what texts it, of one conversation."""
     name = "uvicorn" if contender.label.startswith("FastAPI") else "gunicorn"
     options = {**contender.options, **({"store": store} if "Redis" in contender.label else {})}
     environ = {**os.environ, "BENCHMARKS_APP": json.dumps(options)}
@@ -99,12 +78,23 @@ def serving(contender: Contender, store: str) -> Iterator[Worker]:
             assert server.stderr is not None
             found = (re.search(r"http://127\.0\.0\.1:(\d+)", line) for line in server.stderr)
             port = int(next(filter(None, found))[1])
-            connection = HTTPConnection("127.0.0.1", port, timeout=30)
-            first = Worker(server.pid, connection, [""])
-            first.send()
-            children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
-            yield first._replace(pid=int(*children)) if children else first
-            connection.close()
+            with closing(HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
+                cookies = [""]
+
+                def send() -> None:
+                    webhook = sms(server.pid)
+                    # The server has to see the scheme that was signed.
+                    headers = headers_of(webhook, cookies.pop()) | {"X-Forwarded-Proto": "https"}
+                    connection.request("POST", PATH, webhook.body, headers)
+                    answer = connection.getresponse()
+                    answer.read()
+                    if answer.status != 200:
+                        raise RuntimeError(f"the server answered {answer.status}")
+                    cookies.append(cookie_from(answer.getheaders()))
+
+                send()  # then gunicorn has a worker
+                children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text()
+                yield int(children or server.pid), send
         finally:
             server.terminate()
             server.communicate(timeout=30)  # seconds: gunicorn's own patience with its workers
@@ -117,15 +107,15 @@ def repetition(apps: Sequence[Contender], texts: int) -> tuple[dict[str, float],
         workers = {one.label: stack.enter_context(serving(one, redis.url)) for one in apps}
         chunks: dict[str, list[float]] = {}
         for _ in range(texts // a_chunk):
-            for label, worker in workers.items():
-                pids = {label: worker.pid, f"redis-server for {label}": redis.pid}
+            for label, (worker, send) in workers.items():
+                pids = {label: worker, f"redis-server for {label}": redis.pid}
                 begun = {name: cpu_s(pid) for name, pid in pids.items()}
                 for _ in range(a_chunk):
-                    worker.send()
+                    send()
                 for name, pid in pids.items():
                     used_s = cpu_s(pid) - begun[name]
                     chunks.setdefault(name, []).append(used_s / a_chunk * 1e6)
-        memory = {label: resident_mib(worker.pid) for label, worker in workers.items()}
+        memory = {label: resident_mib(worker) for label, (worker, _) in workers.items()}
     return {label: fastest(times) for label, times in chunks.items()}, memory
 
 
