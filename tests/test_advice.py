@@ -152,6 +152,7 @@ def worlds() -> list[World]:
     ]
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize(
     # No dimension has a multiple of 7 or 11 values, so every pair of values occurs.
     "step",

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     Pairs = list[tuple[str, str]]
 
-pytestmark = pytest.mark.usefixtures("both_doors")
+pytestmark = [pytest.mark.usefixtures("both_doors"), pytest.mark.unmeasured]
 
 
 def answer(environ: WSGIEnvironment) -> int:

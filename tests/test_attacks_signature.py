@@ -17,7 +17,7 @@ from tests.served import ACCOUNT, FORM, TOKEN, URL, bare, serve, signed, text, w
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-pytestmark = pytest.mark.usefixtures("both_doors")
+pytestmark = [pytest.mark.usefixtures("both_doors"), pytest.mark.unmeasured]
 
 OTHER_ACCOUNT, OTHER_TOKEN = "AC" + "b" * 32, "fedcba9876543210" * 2
 SIGNATURE = sign(URL, text().items(), TOKEN)

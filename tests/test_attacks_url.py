@@ -10,6 +10,7 @@ from convostate.twilio.signature import sign
 from tests.answering import Answering
 from tests.served import TOKEN, URL, bare, serve, signed, text, wrapped
 
+pytestmark = pytest.mark.unmeasured
 DOORS = pytest.mark.usefixtures("both_doors")
 
 SPOOFS = {

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 
     from convostate import State
 
+pytestmark = pytest.mark.unmeasured
 TOKEN, OTHER_TOKEN = "zaffretoken-0123456789", "zaffreother-0123456789"
 SHARED = "zaffreshared-0123456789"
 BODY, VALUE = "zaffre body", "zaffre value"

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from click.testing import Result
     from redis import Redis
 
+pytestmark = pytest.mark.unmeasured
 PASSWORD = "zaffrepassword"
 SOUND = {
     "TWILIO_AUTH_TOKEN": TOKEN,

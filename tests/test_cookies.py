@@ -30,7 +30,7 @@ from tests.served import (  # fmt: skip
     wrapped,
 )
 
-pytestmark = pytest.mark.usefixtures("both_doors")
+pytestmark = [pytest.mark.usefixtures("both_doors"), pytest.mark.unmeasured]
 
 STATES: list[State] = []
 

@@ -111,6 +111,7 @@ def test_p05_f25_every_key_expires_within_its_bound(server: RedisServer, world: 
     assert checked >= {b"}", b"l", b"o", b"r"}
 
 
+@pytest.mark.unmeasured
 def test_f31_a_conversation_at_rest_takes_at_most_400_bytes_and_a_reply_490_more(
     server: RedisServer,
 ) -> None:

@@ -87,6 +87,7 @@ def test_an_unproven_request_never_reaches_redis(server: RedisServer, world: Wor
     assert "cmdstat_evalsha" not in server.admin.info("commandstats")
 
 
+@pytest.mark.unmeasured
 def test_f19_texts_at_once_are_neither_lost_nor_doubled(server: RedisServer) -> None:
     server.admin.flushall()
     worlds = [World(RedisStore.from_url(server.url, max_waiting=64)) for _ in range(4)]

@@ -20,6 +20,7 @@ from tests.test_refusal_log import line
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytestmark = pytest.mark.unmeasured
 MANY = {f"AC{number:032x}": f"token{number}" for number in range(10_000)}
 FEW = {account: MANY[account] for account in list(MANY)[:100]}
 TWO_HUNDRED = "&".join(f"n{number}=%21" for number in range(200))

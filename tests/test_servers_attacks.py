@@ -149,9 +149,12 @@ ATTACKS: dict[str, bytes] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("raw", ATTACKS.values(), ids=ATTACKS)
-def test_a_server_is_not_fooled(server: Server, raw: bytes) -> None:
-    never_fooled(exchange(server, raw, end=True))
+@pytest.mark.parametrize("kind", sorted({name.partition(" ")[0] for name in ATTACKS}))
+def test_a_server_is_not_fooled(server: Server, kind: str, subtests: pytest.Subtests) -> None:
+    for name, raw in ATTACKS.items():
+        if name.startswith(kind):
+            with subtests.test(name):
+                never_fooled(exchange(server, raw, end=True))
 
 
 def test_what_twilio_sends_is_accepted(server: Server) -> None:

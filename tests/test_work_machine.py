@@ -7,6 +7,7 @@ from collections import Counter
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -19,8 +20,6 @@ from convostate.stores.work import BlockingWork, DeadLetter, Hint, Taken
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import pytest
 
 QUEUE = "queue".ljust(22, "-")
 NAMES = ["ada".ljust(22, "-"), "bob".ljust(22, "-")]
@@ -269,6 +268,7 @@ WorkMachine.TestCase.settings = hypothesis_settings(
     max_examples=100, stateful_step_count=30, deadline=None
 )
 TestInMemory = WorkMachine.TestCase
+pytestmark = pytest.mark.unmeasured
 
 
 def test_a_redis_does_the_same(redis: Any, request: pytest.FixtureRequest) -> None:
