@@ -39,11 +39,7 @@ later        if the app defers texts: `Backlog` as a dict, its ``dead`` with ``w
 
 
 class StateInspector:
-    """Reads the state that an app's middleware stores.
-
-    Args:
-        simulator: The simulator of the app. Without a ConversationMiddleware there is no state.
-    """
+    """Reads the state that an app's middleware stores; without a middleware there is none."""
 
     def __init__(self, simulator: TwilioSimulator) -> None:
         self._simulator = simulator

@@ -16,11 +16,7 @@ if TYPE_CHECKING:
 
 
 class Reload:
-    """The state that one process passes to the next, in a file that only this user can read.
-
-    Args:
-        path: The file; it need not exist.
-    """
+    """The state that one process passes to the next, in a file that only this user can read."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

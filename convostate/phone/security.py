@@ -38,11 +38,7 @@ HEADERS = {
 
 
 def check(request: Request, token: str) -> None:
-    """Refuse every request that does not come from this page.
-
-    Args:
-        request: The request.
-        token: The token of the printed URL.
+    """Refuse every request that does not come from this page; the token is that of the printed URL.
 
     Raises:
         MisdirectedRequest: 421, the Host is not a name of this machine.

@@ -57,11 +57,7 @@ class Target:
 
 
 class PhoneSession:
-    """The phones of one app.
-
-    Args:
-        target: The app and the Twilio that texts it.
-    """
+    """The phones of one app. Its actions raise UsageError, whose message the page shows."""
 
     def __init__(self, target: Target) -> None:
         self.target = target
@@ -84,22 +80,14 @@ class PhoneSession:
         self._until_closed.enter_context(self.simulator.keep_answering(self._answered))
 
     def phone(self, number: int) -> Phone:
-        """A phone by its id in the transcript.
-
-        Raises:
-            UsageError: There is no such phone.
-        """
+        """A phone by its id in the transcript."""
         if not 0 <= number < len(self.transcript.phones):
             raise UsageError("There is no such phone. Add one")
         shown = self.transcript.phones[number]
         return self.simulator.phone(shown["number"], shown["texting"])
 
     def add_phone(self, number: str, texting: str) -> int:
-        """Add a person's phone, unless it exists.
-
-        Raises:
-            UsageError: A number is invalid, or there are too many phones.
-        """
+        """Add a person's phone, unless it exists."""
         for address in (number, texting):
             if not is_address(address) or len(address) > MAX_ADDRESS_CHARS:
                 raise UsageError("A phone has a number without spaces. Write +15550100002")
@@ -148,11 +136,7 @@ class PhoneSession:
         self.collect()
 
     def start(self, phone: int) -> None:
-        """Make the app write first.
-
-        Raises:
-            UsageError: The app cannot.
-        """
+        """Make the app write first."""
         handset = self.phone(phone)
         if self.target.start is None:
             raise UsageError(
@@ -168,11 +152,7 @@ class PhoneSession:
         self.collect()
 
     def call(self, phone: int) -> None:
-        """Call the app, or answer the call that it has placed.
-
-        Raises:
-            UsageError: A call is in progress.
-        """
+        """Call the app, or answer the call that it has placed."""
         handset = self.phone(phone)
         if phone in self._calls:
             raise UsageError("A call is in progress. Hang up first")

@@ -64,13 +64,7 @@ class LogLines(logging.Handler):
 
 
 def reply_view(reply: Reply, secrets: Secrets | None, log: list[str]) -> dict[str, Any]:
-    """A reply as JSON.
-
-    Args:
-        reply: The result of one delivery.
-        secrets: The secrets of the app's middleware, or None without a middleware.
-        log: The messages that the middleware has logged meanwhile.
-    """
+    """A reply as JSON, with what the middleware has logged meanwhile; without a middleware there are no secrets."""
     error = reply.exception
     explanation = _explanation(reply, secrets)
     return {

@@ -123,12 +123,7 @@ def _number(overrides: dict[str, str], name: str, low: int, high: int, default: 
 
 @dataclass
 class Faults:
-    """Faults of the next requests.
-
-    Attributes:
-        broken_signatures: The number of requests with an invalid signature.
-        dropped_replies: The number of responses that are lost: the app has answered, and Twilio waits.
-    """
+    """How many of the next requests have a fault: a lost response is one that the app has sent."""
 
     broken_signatures: int = 0
     dropped_replies: int = 0
@@ -140,7 +135,6 @@ class Exchange:
 
     Attributes:
         url: The requested URL, without the parameters that a GET carries in its query.
-        response: The response, or None if there was none.
         error: Twilio's error code if there is no usable response, else None.
         retry_word: The word of the retry policy that covers the failure, or "".
     """

@@ -72,8 +72,6 @@ class RestState:
 
     Attributes:
         resources: Each message and call as JSON, by SID, oldest first.
-        refusal: How sends are refused, or None if they succeed.
-        held: What sends wait for, or None.
         calls: The calls that a person has placed or answered, by SID.
     """
 

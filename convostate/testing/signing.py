@@ -167,13 +167,7 @@ class SigningClient(Protocol):
         theirs: str = THEIR_NUMBER,
         account_sid: str = "",
     ) -> None:
-        """Set the state of a conversation, or end it with None.
-
-        Args:
-            state: The state.
-            ours: The app's address, To of a text.
-            theirs: The person's address, From of a text.
-            account_sid: AccountSid of a text; the app's own account if "".
+        """Set the state of a conversation, or end it with None; the arguments name it as in `get_state`.
 
         Raises:
             StateError: The state cannot be stored.

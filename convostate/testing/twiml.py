@@ -42,9 +42,6 @@ class Document:
     """The content of one response.
 
     Attributes:
-        messages: The messages to send, in order.
-        said: The text that ``<Say>`` reads to a caller.
-        played: The URLs that ``<Play>`` plays to a caller.
         redirect: The URL of the next document, which may be relative or empty, and its method.
         waiting: The verb at which the call waits, or None.
         rest: The verbs of a call after `waiting`.
