@@ -145,6 +145,16 @@ def find_middleware(app: object) -> Middleware | None:
     return next((layer for layer in layers(app) if isinstance(layer, Middleware)), None)
 
 
+def mounted(app: object) -> Iterator[tuple[str, Any]]:
+    """The apps that Werkzeug's DispatcherMiddleware, Starlette or FastAPI mount in a stack, each with its path."""
+    for layer in layers(app):
+        mounts, routes = getattr(layer, "mounts", None), getattr(layer, "routes", None)
+        if isinstance(mounts, dict):
+            yield from mounts.items()
+        for route in routes if isinstance(routes, list) else ():
+            yield getattr(route, "path", ""), getattr(route, "app", None)
+
+
 def interface_of(app: Any) -> str:
     """The interface of an app: ``WSGI``, ``ASGI``, or "" if it cannot be called as one.
 

@@ -333,9 +333,33 @@ def test_a_session_middleware_inside_is_an_error() -> None:
 
 def test_an_app_that_is_mounted_in_another_counts() -> None:
     outer = FastAPI()
+    outer.mount("/pages", FastAPI())
     outer.mount("/bots", fastapi_app())
     twilio = TwilioSimulator(outer, auth_token=TOKEN, webhook_url="https://example.com/bots/sms/form")  # fmt: skip
     phone = twilio.phone(ADA)
     assert [phone.text("hi").messages for _ in range(2)] == [["hi 1"], ["hi 2"]]
+    assert phone.state == {"n": 2}
     phone.break_signature()
     assert phone.text("hi").status == 403
+
+
+def test_e3_a_test_client_signs_what_it_sends_to_a_mounted_app() -> None:
+    outer = FastAPI()
+    outer.mount("/bots", fastapi_app())
+    with TestClient(outer) as client:
+        assert client.post("/bots/sms/form", data={"Body": "hi"}).status_code == 403
+    with TestClient(SignedASGIApp(outer)) as client:
+        assert "hi 1" in client.post("/bots/sms/form", data={"Body": "hi"}).text
+
+
+def test_e3_a_test_client_signs_the_prefix_that_a_proxy_strips() -> None:
+    with TestClient(SignedASGIApp(fastapi_app()), root_path="/api") as client:
+        assert "hi 1" in client.post("/sms/form", data={"Body": "hi"}).text
+    app = fastapi_app()
+    app.root_path = "/api"
+    with TestClient(SignedASGIApp(app)) as client:
+        assert "hi 1" in client.post("/sms/form", data={"Body": "hi"}).text
+    url = "https://example.com/api/sms/form"
+    phone = TwilioSimulator(app, TOKEN, url, stripped_prefix="/api").phone(ADA)
+    assert phone.text("hi").messages == ["hi 2"]
+    assert phone.state == {"n": 2}

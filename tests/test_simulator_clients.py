@@ -229,15 +229,16 @@ def test_e3_a_mounted_app_is_signed_with_its_whole_path() -> None:
         start_response("200 OK", [("Content-Type", "text/plain")])
         return [b""]
 
-    class Mounted(DispatcherMiddleware):
-        """What the middleware is found in."""
+    app = DispatcherMiddleware(
+        count, {"/bots": ConversationMiddleware(count, settings(paths="/sms*", store="memory"))}
+    )
+    client = SignedClient(app)
+    client.post("/bots/sms%20in", data=SMS)
+    client.set_state({"n": 5}, account_sid=ONE)
+    client.post("/bots/sms", data=SMS)
 
-        wsgi_app = ConversationMiddleware(count, settings())
-
-    mounted = Mounted(count, {"/bots": Mounted.wsgi_app})
-    SignedClient(mounted).post("/bots/sms%20in", data=SMS)
-
-    assert seen == [1]
+    assert seen == [1, 6]
+    assert client.get_state(account_sid=ONE) == {"n": 6}
 
 
 @pytest.mark.parametrize("make", [by_werkzeug, by_flask])

@@ -16,7 +16,7 @@ from convostate.cli.routes import examine_routes
 from convostate.cli.store_check import examine_store
 from convostate.conversations import AsyncConversations, Conversations
 from convostate.errors import ConvostateError
-from convostate.middleware import Middleware, find_middleware, interface_of, layers
+from convostate.middleware import Middleware, find_middleware, interface_of, layers, mounted
 from convostate.settings import Settings, unknown_variables
 from convostate.stores import store_for
 from convostate.turns import configure
@@ -93,16 +93,9 @@ def _find_middleware(app: Any) -> tuple[Middleware | None, Finding | None]:
 
 
 def _find_mounted(app: Any) -> str:
-    """Where Werkzeug's DispatcherMiddleware, Starlette or FastAPI mounts an app that is wrapped, or ""."""
-    for layer in layers(app):
-        mounts, routes = getattr(layer, "mounts", None), getattr(layer, "routes", None)
-        found = dict(mounts) if isinstance(mounts, dict) else {}
-        for route in routes if isinstance(routes, list) else ():
-            found[getattr(route, "path", "")] = getattr(route, "app", None)
-        for path, mounted in found.items():
-            if _find_middleware(mounted)[0] is not None:
-                return str(path)
-    return ""
+    """The path at which the app mounts one that is wrapped, or ""."""
+    wrapped = (path for path, inner in mounted(app) if _find_middleware(inner)[0] is not None)
+    return next(wrapped, "")
 
 
 _WRAP = "Wrap it: ConvoState(app) in Flask, app = ConversationMiddleware(app) with everything else"

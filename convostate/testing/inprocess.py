@@ -14,8 +14,8 @@ from werkzeug.datastructures import Headers
 from werkzeug.test import EnvironBuilder
 
 from convostate.errors import UsageError
-from convostate.middleware import find_middleware
-from convostate.testing.configured import with_every_path
+from convostate.middleware import find_middleware, mounted
+from convostate.testing.configured import configured_prefix, with_every_path
 from convostate.testing.delivery import MAX_DOCUMENT_BYTES, Request, Response
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ _BODILESS = ("204", "304")
 class WsgiTransport:
     """Calls any WSGI app; `raise_app_errors` and `stripped_prefix` as for `TwilioSimulator`.
 
+    If the app mounts others that have a middleware, `path` is the one of the webhooks.
+
     The app stays unchanged. While a webhook runs, the `app` of its ``ConversationMiddleware``, at ``.wsgi_app`` or
     ``.app`` or further down, is wrapped in a validator, which other requests pass unchecked.
     """
@@ -44,12 +46,13 @@ class WsgiTransport:
         *,
         raise_app_errors: bool,
         stripped_prefix: str = "",
+        path: str = "",
     ) -> None:
         self.stripped_prefix = stripped_prefix
         self._app = self.check(app)
         self._clock = clock
         self._raise_app_errors = raise_app_errors
-        self.middleware = find_middleware(app)
+        self.middleware, _ = find_middleware_at(app, path)
         self._running = 0
         self._lock = threading.Lock()
         # The Conversations whose answer_later() the app has called, in order.
@@ -92,7 +95,9 @@ class WsgiTransport:
             raise UsageError("This app has no state. Wrap it: ConversationMiddleware(app)")
         settings = with_every_path(middleware.settings)
         app = type(middleware)(self._acting(act), settings, store=middleware.store)
-        return self._around(app, raise_app_errors=True, stripped_prefix=self.stripped_prefix)
+        # It knows of no mount and no proxy: what it strips is in its own settings.
+        prefix = configured_prefix(settings)
+        return self._around(app, raise_app_errors=True, stripped_prefix=prefix)
 
     def _acting(self, act: Callable[[Any], bool]) -> Any:
         def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -273,6 +278,23 @@ def _for_validator(args: tuple[Any, ...]) -> tuple[Any, ...]:
 
 def _is_content_type(name: object = None) -> bool:
     return isinstance(name, str) and name.lower() == "content-type"
+
+
+def find_middleware_at(app: Any, path: str = "") -> tuple[Any, str]:
+    """The ConversationMiddleware of an app, or of the app that it mounts at a path; and what is left of the path.
+
+    Without a path every mounted app is searched. Without a middleware the first is None.
+    """
+    if getattr(app, "middleware_stack", app) is None:  # Starlette builds it at the first request
+        app.middleware_stack = app.build_middleware_stack()
+    middleware = find_middleware(app)
+    for mount, inner in () if middleware is not None else mounted(app):
+        prefix = mount.rstrip("/")
+        if not path or path.startswith(f"{prefix}/"):
+            found = find_middleware_at(inner, path.removeprefix(prefix))
+            if found[0] is not None:
+                return found
+    return middleware, path
 
 
 def make_environ(request: Request, stripped_prefix: str = "") -> dict[str, Any]:

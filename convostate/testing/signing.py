@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, quote, urlsplit
 from werkzeug.formparser import parse_form_data
 
 from convostate.errors import UsageError
-from convostate.middleware import PATH_SAFE, find_middleware
+from convostate.middleware import PATH_SAFE
 from convostate.paths import guard
 from convostate.testing.configured import (
     OUR_NUMBER,
@@ -21,7 +21,7 @@ from convostate.testing.configured import (
     signing,
 )
 from convostate.testing.fetch import Fetcher, Secret
-from convostate.testing.inprocess import WsgiTransport
+from convostate.testing.inprocess import WsgiTransport, find_middleware_at
 from convostate.testing.jar import Jar
 from convostate.testing.params import Params, encode, message_params, new_sid
 from convostate.testing.stored_state import StoredState
@@ -58,13 +58,14 @@ class Signing:
 
     def sign(self, environ: dict[str, Any]) -> str:
         """Sign one request in place, and return the signed URL, or "" if it stays unsigned."""
-        middleware = find_middleware(self._find_app())
+        path = environ.get("PATH_INFO", "") or "/"
+        middleware, path = find_middleware_at(self._find_app(), path)
         if (
             middleware is None
             or not hasattr(middleware, "settings")  # it raises its own error when it is called
             or "HTTP_X_TWILIO_SIGNATURE" in environ
             or environ["REQUEST_METHOD"] not in ("GET", "POST")
-            or not guard(middleware.settings.paths)(environ.get("PATH_INFO", "") or "/")
+            or not guard(middleware.settings.paths)(path)
         ):
             return ""
         settings = middleware.settings
@@ -99,7 +100,7 @@ class Signing:
     ) -> tuple[StoredState, Jar]:
         """The state of a conversation, and the cookie jar that may hold it; an account of "" is the app's."""
         app = self._find_app()
-        middleware = find_middleware(app)
+        middleware, _ = find_middleware_at(app)
         if middleware is None:
             raise UsageError("This app has no state. Wrap it: ConversationMiddleware(app)")
         settings, jar = middleware.settings, Jar(time.time)

@@ -133,7 +133,13 @@ class TwilioSimulator:
                 )
             default_url = WEBHOOK_URL
             make: Any = AsgiTransport if interface == "ASGI" else WsgiTransport
-            local: WsgiTransport = make(app_or_url, self.clock, raise_app_errors=raise_app_errors)
+            path = "/" + webhook_url.partition("://")[2].partition("/")[2] if webhook_url else ""
+            local: WsgiTransport = make(
+                app_or_url,
+                self.clock,
+                raise_app_errors=raise_app_errors,
+                path=path.removeprefix(prefix),
+            )
             if local.settings is not None:
                 default_url = configured_url(local.settings)
                 if webhook_url is None and not prefix:

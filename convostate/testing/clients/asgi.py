@@ -42,9 +42,10 @@ class SignedASGIApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Sign a request or a WebSocket's handshake, and run the app."""
         if scope["type"] in ("http", "websocket"):
-            if getattr(self.app, "middleware_stack", self.app) is None:
-                # Starlette builds its middleware at the first request.
-                self.app.middleware_stack = self.app.build_middleware_stack()
+            # FastAPI(root_path=…) adds it to the scope before its middleware is called.
+            root_path = getattr(self.app, "root_path", None)
+            if root_path and hasattr(self.app, "middleware_stack"):
+                scope = {**scope, "root_path": root_path}
             scope, receive = await self._signed(scope, receive)
         await self.app(scope, receive, send)
 
@@ -77,11 +78,14 @@ def _environ(scope: Scope, body: bytes) -> dict[str, Any]:
     """The request as a WSGI environ, which `Signing` reads and changes."""
     host, port = scope.get("server") or ("testserver", 80)
     root_path: str = scope.get("root_path", "").rstrip("/")
+    raw_path: str = (scope.get("raw_path") or b"").decode("latin-1")
+    if raw_path and not raw_path.startswith(f"{root_path}/"):  # some servers leave it out
+        raw_path = root_path + raw_path
     environ: dict[str, Any] = {
         "REQUEST_METHOD": scope.get("method", "GET"),  # a WebSocket's handshake is a GET
         "SCRIPT_NAME": root_path,
         "PATH_INFO": scope["path"].removeprefix(root_path).encode().decode("latin-1"),
-        "REQUEST_URI": (scope.get("raw_path") or b"").decode("latin-1"),
+        "REQUEST_URI": raw_path,
         "QUERY_STRING": scope.get("query_string", b"").decode("latin-1"),
         "SERVER_NAME": host,
         "SERVER_PORT": str(port),
