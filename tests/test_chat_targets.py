@@ -98,7 +98,7 @@ def test_e5_an_app_is_found_as_flask_and_gunicorn_find_it(word: str, says: str) 
 
 
 def test_e5_a_module_of_a_package_has_its_full_name() -> None:
-    assert load("src/e5_package/web.py:app").module.__name__ == "e5_package.web"
+    assert load("src/e5_package/web.py:app")[1].__name__ == "e5_package.web"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,6 @@ from click.testing import CliRunner
 
 from convostate import Keyring, UsageError
 from convostate.cli import main
-from convostate.cli.arguments import read_params
 
 
 def test_without_a_command_it_prints_its_help() -> None:
@@ -56,14 +55,6 @@ def test_an_argument_that_is_not_utf_8_is_one_line_and_status_2(words: list[str]
 
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == ("convostate: An argument is not valid UTF-8. Write it in UTF-8\n")
-
-
-def test_a_parameter_that_is_not_text_is_refused_from_any_source() -> None:
-    with pytest.raises(UsageError, match="Write it in UTF-8"):
-        read_params(click.Context(main), click.Argument(["params"]), ("Body=\udcff",))
-
-    given = read_params(click.Context(main), click.Argument(["params"]), ("Body=ÿ",))
-    assert given == [("Body", "ÿ")]
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from convostate.cli import chat, conversation, doctor, phone, signing, tokens, work
-from convostate.cli.arguments import is_utf8
-from convostate.errors import ConvostateError, UsageError
+from convostate.cli.arguments import check_utf8
+from convostate.errors import ConvostateError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,8 +28,8 @@ class OneLineErrors(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the command line."""
-        if not all(is_utf8(text) for text in args):
-            raise UsageError("An argument is not valid UTF-8. Write it in UTF-8")
+        for text in args:
+            check_utf8(text, "An argument")
         return super().parse_args(ctx, args)
 
     def main(

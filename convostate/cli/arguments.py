@@ -16,13 +16,12 @@ if TYPE_CHECKING:
     from convostate.settings import Settings
 
 
-def is_utf8(text: str) -> bool:
-    """Whether a text is valid UTF-8; Python represents an invalid byte by a lone surrogate."""
+def check_utf8(text: str, what: str) -> None:
+    """Refuse a text that is not UTF-8; Python represents an invalid byte by a lone surrogate."""
     try:
         text.encode()
     except UnicodeEncodeError:
-        return False
-    return True
+        raise UsageError(f"{what} is not valid UTF-8. Write it in UTF-8") from None
 
 
 def read_address(context: click.Context, parameter: click.Parameter, text: str) -> str:
@@ -67,8 +66,6 @@ def read_params(
     _: click.Context, __: click.Parameter, texts: tuple[str, ...]
 ) -> list[tuple[str, str]]:
     """Parameters of the form ``name=value``."""
-    if not all(is_utf8(text) for text in texts):
-        raise UsageError("A parameter is not valid UTF-8. Write it in UTF-8")
     parts = [text.partition("=") for text in texts]
     if not all(name and equals for name, equals, _ in parts):
         raise UsageError(

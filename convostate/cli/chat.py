@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from convostate.cli.arguments import is_utf8, json_option, number_option
+from convostate.cli.arguments import check_utf8, json_option, number_option
 from convostate.cli.conversation import for_json
 from convostate.cli.loading import correct_app, is_app, is_url
 from convostate.cli.target import DEMO, make_target, target_options
@@ -376,8 +376,7 @@ def _reported(what: str) -> Iterator[None]:
 def _enter(session: ChatSession, line: str, *, interactive: bool) -> None:
     """Enter a line; an interactive chat continues after an error."""
     try:
-        if not is_utf8(line):
-            raise UsageError("This line is not valid UTF-8 text. Write it in UTF-8")
+        check_utf8(line, "This line")
         session.enter(line)
     except ConvostateError as error:
         if not interactive:
@@ -391,9 +390,7 @@ def _piped() -> Iterator[str]:
         try:
             text = line.decode(sys.stdin.encoding).rstrip("\r\n")
         except UnicodeDecodeError:
-            raise UsageError(
-                "A line of the input is not valid UTF-8 text. Write it in UTF-8"
-            ) from None
+            raise UsageError("A line of the input is not valid UTF-8. Write it in UTF-8") from None
         if text:
             yield text
 

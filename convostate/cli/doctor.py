@@ -11,7 +11,7 @@ import click
 
 from convostate.cli.arguments import json_option
 from convostate.cli.findings import RETRY_SUFFIX, Finding, examine_settings
-from convostate.cli.loading import Loaded, load
+from convostate.cli.loading import load
 from convostate.cli.routes import examine_routes
 from convostate.cli.store_check import examine_store
 from convostate.conversations import AsyncConversations, Conversations
@@ -121,7 +121,7 @@ _NOTHING_DEFERRED = Finding(
     "the answer function gets no texts: no path is deferred",
     "Set CONVOSTATE_DEFER_PATHS=/sms, the paths on which the app calls answer_later()",
 )
-_NOTHING = Loaded(None, None)
+_NOTHING = (None, None)
 
 
 def _answers(value: object) -> bool:
@@ -131,7 +131,7 @@ def _answers(value: object) -> bool:
     return value.deferred.function is not None
 
 
-def _load(name: str) -> tuple[Loaded, Finding | None]:
+def _load(name: str) -> tuple[tuple[Any, Any], Finding | None]:
     """The app, or the error of loading it."""
     try:
         return load(name), None

@@ -14,7 +14,7 @@ import inspect
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from convostate.errors import UsageError
 from convostate.middleware import accepts, interface_of
@@ -30,14 +30,7 @@ _FILE = re.compile(r"(?P<module>.+\.py|\.{1,2}[/\\].+)")
 _plain = re.compile(r"[\w./\\-]+").fullmatch
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S*")
 # The names to look for if the target does not give one, in Flask's order.
-_NAMES, _FACTORIES = ("app", "application"), ("create_app", "make_app")
-
-
-class Loaded(NamedTuple):
-    """An app and its module."""
-
-    app: Any
-    module: Any
+_NAMES = ("app", "application", "create_app", "make_app")
 
 
 def is_url(word: str) -> bool:
@@ -65,8 +58,8 @@ def correct_app(word: str) -> str:
     return ""
 
 
-def load(word: str) -> Loaded:
-    """Import an app, from the working directory first, as servers do.
+def load(word: str) -> tuple[Any, Any]:
+    """Import an app, from the working directory first, as servers do; return it and its module.
 
     Args:
         word: A module or file and, after a colon, a name or the call of a factory. Without a name it
@@ -75,8 +68,12 @@ def load(word: str) -> Loaded:
     found = _APP.fullmatch(word)
     name, expression = (found["module"], found["name"]) if found else (word, "")
     module = _import(name)
-    app = _evaluate(word, module, expression) if expression else _default(word, module)
-    return Loaded(app, module)
+    if not expression:
+        usual = (each for each in _NAMES if callable(getattr(module, each, None)))
+        expression = next(usual, "")
+    if not expression:
+        raise UsageError(f"{word} has no app or create_app. Write {word}:name")
+    return _evaluate(word, module, expression), module
 
 
 def load_object(word: str) -> Any:
@@ -129,14 +126,6 @@ def _place(name: str) -> tuple[Path, str]:
         parts.insert(0, folder.name)
         folder = folder.parent
     return folder, ".".join(parts)
-
-
-def _default(word: str, module: Any) -> Any:
-    """The app of a module under one of the usual names."""
-    for name in (*_NAMES, *_FACTORIES):
-        if callable(getattr(module, name, None)):
-            return _evaluate(word, module, name)
-    raise UsageError(f"{word} has no app or create_app. Write {word}:name")
 
 
 def _evaluate(word: str, module: Any, expression: str) -> Any:

@@ -46,13 +46,12 @@ def _flask_routes(app: Any) -> Iterator[tuple[str, Kind]]:
 
 def _bottle_routes(app: Any) -> Iterator[tuple[str, Kind]]:
     for route in app.routes:
-        mounted = getattr(route.config.get("mountpoint.target"), "routes", None)
-        if mounted is None:
-            yield route.rule, "post" if route.method in ("POST", "ANY", "PROXY") else "page"
-        else:
+        mounted = route.config.get("mountpoint.target")
+        if hasattr(mounted, "routes"):
             prefix = "/" + route.config["mountpoint.prefix"].strip("/")
-            target = route.config["mountpoint.target"]
-            yield from ((prefix + path, kind) for path, kind in _bottle_routes(target))
+            yield from ((prefix + path, kind) for path, kind in _bottle_routes(mounted))
+        else:
+            yield route.rule, "post" if route.method in ("POST", "ANY", "PROXY") else "page"
 
 
 def _pyramid_routes(app: Any) -> Iterator[tuple[str, Kind]]:
