@@ -274,7 +274,7 @@ def test_f04_a_waiting_turn_survives_cut_connections(
     wait_until(lambda: server.admin.llen(f"{BASE}q"), "a turn that waits")
     proxy.cut_all()
     store.commit(held, token_outcome(5), None, 0)
-    waiting.join(10)
+    waiting.join(60)
     assert count_in(store.peek(claim(), 0)) == 6
 
 

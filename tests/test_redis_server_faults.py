@@ -233,7 +233,7 @@ def test_f18_a_worker_killed_while_it_waited_delays_the_next_by_the_handover(
         next_turn = pool.submit(add_one, store)
         wait_until(lambda: server.admin.llen(f"{BASE}q") == 2, "a second one")
         store.abort(held)
-        assert next_turn.result(2) == 1
+        assert next_turn.result(10) == 1  # otherwise it gives up after 8 s
 
 
 def test_f18_a_turn_that_comes_after_the_holder_died_does_not_overtake_one_that_waits(
