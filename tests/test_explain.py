@@ -302,6 +302,12 @@ def test_the_advice_for_an_unknown_token_says_where_to_look() -> None:
     assert "secondary" in found.advice
 
 
+def test_o7_a_query_that_was_removed_is_not_blamed_on_the_token_alone() -> None:
+    found = ask("https://example.com/sms", "https://example.com/sms?step=2")
+    assert found.advice.endswith("something in front of the app changes the query or a parameter")
+    assert ask("https://example.com/sms?step=2", "https://example.com/sms?step=2").valid
+
+
 @pytest.mark.parametrize("port", ["", ":443", ":8443"])
 def test_a_signature_that_verifies_says_so_in_any_variant_of_the_port(port: str) -> None:
     found = ask(f"https://example.com{port}/sms?x=1", "https://example.com/sms?x=1")

@@ -237,7 +237,8 @@ def _comparison(checked: str, arrival: Arrival) -> str:
         f"{intro}compare {checked} with the webhook's URL at Twilio. If they differ, set CONVOSTATE_PUBLIC_URL to "
         f"Twilio's URL{_without(path)}{other}. If they are "
         "the same, compare TWILIO_AUTH_TOKEN with the primary auth token in the Twilio console (a secondary one "
-        "signs nothing until it is promoted)"
+        "signs nothing until it is promoted). If that is right too, something in front of the app changes the query "
+        "or a parameter"
     )
 
 
