@@ -132,6 +132,17 @@ def test_a_get_webhook_appends_its_parameters_to_the_query() -> None:
     assert not validates(asked, "https://example.com/sms?a=1")
 
 
+@pytest.mark.parametrize("method", ["get", "PUT", ""])
+def test_a_method_that_twilio_does_not_use_is_refused(method: Any) -> None:
+    app = Answering()
+    phone = TwilioSimulator(app, TOKEN, method=method).phone(ADA)
+    for act in (phone.text, phone.call):
+        with pytest.raises(UsageError, match='"POST" or method="GET"'):
+            act()
+
+    assert app.asked == []
+
+
 def test_an_mms_carries_its_media() -> None:
     app = Answering()
     phone = TwilioSimulator(app, TOKEN).phone(ADA, texting=US)

@@ -198,6 +198,8 @@ class Fetcher:
             All exchanges; the last one holds the document, or has an `error`.
         """
         url, method, params = Url.parse(job.url), job.method, job.params
+        if method not in ("POST", "GET"):
+            raise UsageError('Twilio requests webhooks with method="POST" or method="GET"')
         exchanges: list[Exchange] = []
         for _ in range(MAX_REDIRECTS + 1):
             exchanges += self._request_url(job, url, method, params)
