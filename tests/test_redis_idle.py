@@ -231,11 +231,11 @@ def test_g10_a_thread_that_waits_in_redis_and_is_interrupted_leaves_no_place_beh
     held = begin(store)
     exchange = Transport.exchange
 
-    async def interrupted(self: Transport, *command: Any) -> Any:
+    async def interrupted(self: Transport, *command: Any, idle: bool = False) -> Any:
         if command[0] == "BLPOP":
             self._connection.send_command(*command)
             raise KeyboardInterrupt
-        return await exchange(self, *command)
+        return await exchange(self, *command, idle=idle)
 
     monkeypatch.setattr(Transport, "exchange", interrupted)
     with pytest.raises(KeyboardInterrupt):

@@ -11,7 +11,7 @@ from convostate import ConversationMiddleware, Conversations, Keyring
 from convostate.stores import RedisStore
 from convostate.stores.redis import work as redis_work
 from convostate.stores.redis.aio import AsyncRedisStore
-from convostate.stores.redis.connection import Connection
+from convostate.stores.redis.client import Transport
 from convostate.stores.redis.store import RedisTurns
 from tests.conversing import ADA, KEY, TOKEN, US
 from tests.deferring import Deferring
@@ -284,13 +284,14 @@ def test_texts_are_answered_refused_and_retried_on(how: str, door: str, tmp_path
 def test_a_webhook_takes_three_round_trips_and_other_turns_two(
     world: Deferring, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    count, attempt = [0], Connection._ask
+    count, attempt = [0], Transport.exchange
 
-    async def counted(self: Any, *args: Any, **named: Any) -> Any:
-        count[0] += 1
-        return await attempt(self, *args, **named)
+    async def counted(self: Any, *command: Any, idle: bool = False) -> Any:
+        reply = await attempt(self, *command, idle=idle)
+        count[0] += 1  # not for a script that this server has not seen yet
+        return reply
 
-    monkeypatch.setattr(Connection, "_ask", counted)
+    monkeypatch.setattr(Transport, "exchange", counted)
     world.phone().text("hello")
     assert count == [3]
     count[0] = 0

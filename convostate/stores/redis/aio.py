@@ -97,9 +97,8 @@ class AsyncioTransport(Transport):
         can_read = getattr(connection, "can_read", None) or connection.can_read_destructive
         return not await can_read()
 
-    async def exchange(self, *command: Any) -> Any:
+    async def exchange(self, *command: Any, idle: bool = False) -> Any:
         """Send a command and read its reply."""
-        idle = self.is_idle
         await self.send(*command)
         reply = await self.read(STALE_S if idle else TIMEOUT_S)
         if reply is None and idle:
@@ -175,7 +174,7 @@ class AsyncioPool(Pool):
         self.sentinels = len(getattr(self._sentinels, "sentinels", ()))
         self._breaker = breaker
 
-    async def take(self, *, fresh: bool = False) -> Transport:
+    async def take(self, key: str, *, fresh: bool = False) -> Transport:
         """Lend a connection, as soon as there is one to spare."""
         waits = self.slots.locked()
         await self.slots.acquire()
@@ -183,7 +182,7 @@ class AsyncioPool(Pool):
             self.slots.release()
             raise exceptions.ConnectionError
         try:
-            transport = await super().take(fresh=fresh)
+            transport = await super().take(key, fresh=fresh)
         except BaseException:
             self.slots.release()
             raise

@@ -118,38 +118,35 @@ class Breaker:
 
     It has no lock, because a fork, a signal or a greenlet's timeout could leave that locked. A race costs a
     second probe at worst. `clock` returns monotonic seconds.
+
+    Attributes:
+        failures: In a row; 0 once the server has answered.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.failures = 0
         self._clock = clock
-        self._failures = 0
-        self._opened: float | None = None
+        self._tried = 0.0
 
     @property
     def closed(self) -> bool:
         """Whether the server is considered healthy."""
-        return self._opened is None
+        return self.failures < FAILURES
 
     def admits(self) -> bool:
         """Whether the caller may try: always while it is closed, once per pause while it is open."""
-        if self._opened is None:
+        if self.failures < FAILURES:
             return True
         now = self._clock()
-        if now - self._opened < PAUSE_S:
+        if now - self._tried < PAUSE_S:
             return False
-        self._opened = now  # the caller is the probe; all others wait for another pause
+        self._tried = now  # the caller is the probe; all others wait for another pause
         return True
-
-    def succeeded(self) -> None:
-        """The server has answered."""
-        self._failures = 0
-        self._opened = None
 
     def failed(self) -> None:
         """The server has not answered."""
-        self._failures += 1
-        if self._failures >= FAILURES:
-            self._opened = self._clock()
+        self._tried = self._clock()
+        self.failures += 1
 
 
 class Transport:
@@ -179,17 +176,16 @@ class Transport:
         """Whether it is open and has nothing left to read."""
         return not self._connection.can_read()
 
-    async def exchange(self, *command: Any) -> Any:
+    async def exchange(self, *command: Any, idle: bool = False) -> Any:
         """Send a command and read its reply.
 
         After a timeout it stays open, for a last command. After any other exception except an error reply it
         cannot be used again.
 
         Raises:
-            StaleError: It was idle, and no reply came within `STALE_S`.
+            StaleError: It was `idle`, and no reply came within `STALE_S`.
         """
         connection = self._connection
-        idle = self.is_idle
         connection.send_packed_command([pack(command)])
         if idle and not connection.can_read(STALE_S):
             raise StaleError
@@ -239,8 +235,11 @@ class Pool:
         """The connections to the server that holds a key."""
         return self
 
-    async def take(self, *, fresh: bool = False) -> Transport:
+    async def take(self, key: str, *, fresh: bool = False) -> Transport:
         """Lend a connection that is open and in step; a new one if one has just failed: the idle ones are as old.
+
+        One that was used in the last `IDLE_S` is not checked: that would be a tenth of a BEGIN, and if it has
+        closed, the script is sent again.
 
         Raises:
             ExhaustedError: The client's `max_connections` are in use.
@@ -254,7 +253,7 @@ class Pool:
             except IndexError:  # another thread was faster
                 break
             try:
-                if await transport.is_in_step():
+                if not transport.is_idle or await transport.is_in_step():
                     return transport
             except FAULTS:  # closed by the server meanwhile
                 pass
@@ -311,6 +310,10 @@ class Cluster:
             self._stale = False
         slot = self._client.keyslot(key)
         return self._of(self._client.nodes_manager.get_node_from_slot(slot))
+
+    async def take(self, key: str, *, fresh: bool = False) -> Transport:
+        """Lend a connection to the master of a key's slot, as `Pool.take`."""
+        return await (await self.to(key)).take(key, fresh=fresh)
 
     async def at(self, host: str, port: int) -> Pool:
         """The connections to the server that an ASK names; if the map lacks it, the map is read again."""

@@ -109,17 +109,11 @@ class Connection:
         client = self.client
         again, retries, slot_asks = False, 1, SLOT_ASKS
         while True:
-            nonce = client.unique()
             try:
                 if slot_asks < SLOT_ASKS:  # half of the keys are on their way to another server
                     await client.sleep(SLOT_PAUSE_S)
-                transport = await self._connected(fresh=again)
-                sent = _AGAIN if again else _ON_IDLE if transport.is_idle else _ONCE
-                self.asked_s = time.monotonic()
-                command = (len(keys), *keys, nonce, sent, *args)
-                reply: list[Any] = await self._ask(transport, script, command, whole=again)
-                _check_echo(reply, nonce)
-            except FAULTS as error:
+                reply = await self._ask(script, keys, args, again=again)
+            except FAULTS as error:  # noqa: PERF203  # the loop is for them
                 if isinstance(error, TryAgainError) and slot_asks:
                     slot_asks -= 1
                     continue
@@ -139,7 +133,7 @@ class Connection:
                 self.close()
                 raise
             else:
-                client.breaker.succeeded()
+                client.breaker.failures = 0
                 self.dead = False  # so ABORT may be sent again
                 if not client.keeps_transport:
                     self.release()
@@ -151,8 +145,8 @@ class Connection:
         try:
             transport = await self._connected()
             rung = await transport.exchange("BLPOP", key, f"{seconds:.3f}")
-            if rung is not None:
-                _check_echo(rung, key)
+            if rung not in (None, [key, b"1"]):
+                raise DesyncError  # noqa: TRY301  # handled as what redis-py raises
         except FAULTS as error:
             self._spoil(error)
             self._retries -= 1
@@ -197,57 +191,67 @@ class Connection:
         other.release()
 
     async def _ask(
-        self, transport: Transport, script: Script, command: Sequence[Any], *, whole: bool
-    ) -> Any:
-        """Have a server run a script, or the server that a Cluster's answer names.
-
-        With `whole` the script's text is sent at once, because a timeout may have hidden a NOSCRIPT.
-        """
+        self, script: Script, keys: Sequence[Any], args: Sequence[Any], *, again: bool
+    ) -> list[Any]:
+        """Send a script once; `again` on a new connection, if it was sent before."""
+        transport = await self._connected(fresh=again)
+        idle, nonce = transport.is_idle, self.client.unique()
+        sent = _AGAIN if again else _ON_IDLE if idle else _ONCE
+        self.asked_s = time.monotonic()
+        command = (len(keys), *keys, nonce, sent, *args)
         by_text = ("EVAL", script.source, *command)
         try:
-            if whole:
-                return await transport.exchange(*by_text)
-            try:
-                return await transport.exchange("EVALSHA", script.sha, *command)
-            except NoScriptError:  # the server has not seen it, or has forgotten it
-                return await transport.exchange(*by_text)
+            if again:  # by its text at once: a timeout may have hidden a NOSCRIPT
+                reply: Any = await transport.exchange(*by_text)
+            else:
+                reply = await transport.exchange("EVALSHA", script.sha, *command, idle=idle)
         except ResponseError as error:
-            # redis-py before 6 gives a client of one server these errors as text alone.
-            moved = isinstance(error, AskError) or str(error).startswith(("MOVED ", "ASK "))
-            route: Any = await self.client.route()
-            if moved and not route.is_cluster:
-                raise OneNodeError from error
-            if not isinstance(error, AskError):
-                raise
-            if isinstance(error, MovedError):
-                self.release()
-                self.client.moved()
-                return await (await self._connected()).exchange(*by_text)
-            # The slot is on its way: this once, ask there. ASKING counts for one command.
-            pool = await route.at(error.host, error.port)
-            there = await pool.take()
-            try:
-                await there.exchange("ASKING")
-                reply = await there.exchange(*by_text)
-            except ResponseError:
-                pool.take_back(there)
-                raise
-            except BaseException:
-                there.close()
-                raise
+            reply = await self._redirected(error, transport, by_text)
+        if type(reply) is not list or reply[:1] != [nonce]:
+            raise DesyncError
+        return reply
+
+    async def _redirected(
+        self, error: ResponseError, transport: Transport, by_text: Sequence[Any]
+    ) -> Any:
+        """Send a script's text where the refusal of its hash leads; raise a refusal that leads nowhere."""
+        if isinstance(error, NoScriptError):  # the server has not seen it, or has forgotten it
+            return await transport.exchange(*by_text)
+        # redis-py before 6 gives a client of one server these errors as text alone.
+        moved = isinstance(error, AskError) or str(error).startswith(("MOVED ", "ASK "))
+        route: Any = await self.client.route()
+        if moved and not route.is_cluster:
+            raise OneNodeError from error
+        if not isinstance(error, AskError):
+            raise error
+        if isinstance(error, MovedError):
+            self.release()
+            self.client.moved()
+            return await (await self._connected()).exchange(*by_text)
+        # The slot is on its way: this once, ask there. ASKING counts for one command.
+        pool = await route.at(error.host, error.port)
+        there = await pool.take(self.key)
+        try:
+            await there.exchange("ASKING", idle=there.is_idle)
+            reply = await there.exchange(*by_text)
+        except ResponseError:
             pool.take_back(there)
-            return reply
+            raise
+        except BaseException:
+            there.close()
+            raise
+        pool.take_back(there)
+        return reply
 
     async def _connected(self, *, fresh: bool = False) -> Transport:
         if self._transport is None:
-            pool = await (await self.client.route()).to(self.key)
-            self._transport = await pool.take(fresh=fresh)
+            self._transport = await (await self.client.route()).take(self.key, fresh=fresh)
         return self._transport
 
     def _spoil(self, error: Exception) -> None:
         """Close the connection, unless the error is the complete reply of a healthy server."""
         if isinstance(error, ResponseError) and code_of(error) not in ELSEWHERE:
-            self.client.breaker.succeeded()
+            self.client.breaker.failures = 0
             if not self.client.keeps_transport:
                 self.release()
         elif not isinstance(error, TIMEOUTS):
@@ -262,8 +266,3 @@ class Connection:
             self.client.breaker.failed()
             self.dead = True
         return store_error(error)
-
-
-def _check_echo(reply: Any, echo: Any) -> None:
-    if type(reply) is not list or not reply or reply[0] != echo:
-        raise DesyncError

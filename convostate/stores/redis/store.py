@@ -145,7 +145,6 @@ class RedisTurns(AsyncStore):
         turn_id = client.unique()
         connection.on_close = (ABORT, keys[:3], (turn_id, HANDOVER_MS, OVER_S * 1000))
         deadline = time.monotonic() + self._wait_s
-        wake = keys[1].encode() + turn_id
         waited = b"0"
         try:
             while True:
@@ -177,6 +176,7 @@ class RedisTurns(AsyncStore):
                     )
                     busy = waited_too_long()
                     break
+                wake = keys[1].encode() + turn_id
                 await client.wait(connection, turn_id, wake, left_s, rest[0] / 1000)
                 waited = b"1"
         except BaseException:
