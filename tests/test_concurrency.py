@@ -57,6 +57,7 @@ def test_w16_32_threads_of_one_conversation_lose_nothing_at_a_store_in_memory() 
 PREFORKED = ("--preload", "--workers=3")
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("name", ["gunicorn sync", "gunicorn gthread", "gunicorn gevent"])
 def test_w16_an_app_made_before_the_fork_serves_in_every_worker(
     name: str, monkeypatch: pytest.MonkeyPatch

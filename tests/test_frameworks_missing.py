@@ -27,6 +27,7 @@ def test_without_its_framework_an_adapter_says_what_to_install(
     assert refused.value.name == name
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("name", [*ADAPTERS, "paste"])
 def test_an_adapter_imports_no_other_framework(name: str) -> None:
     others = {*ADAPTERS} - {name}

@@ -126,6 +126,7 @@ def run(folder: Path, code: str, case: str) -> str:
 QUICK = {"a client that is made for each text", "an asynchronous client"}
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize(
     "case",
     [case if case in QUICK else pytest.param(case, marks=pytest.mark.slow) for case in CASES],
@@ -172,6 +173,7 @@ print(TwilioSimulator(app).phone("+15550100001").text("hello").messages)
 """
 
 
+@pytest.mark.unmeasured
 def test_e4_no_http_client_of_the_apps_own_reaches_twilio() -> None:
     done = subprocess.run(
         [sys.executable, "-c", GUARD + BY_HAND],
