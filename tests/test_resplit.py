@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 MALLORY, VICTIM = "+15550666666", "+15550100001"
 OTHER_ACCOUNT = "AC" + "0" * 31 + "9"
 OTHER_SID, CALL = "SM" + "9" * 32, "CA" + "0" * 31 + "1"
+OTHER_CALL = "CA" + "9" * 32
 WHATSAPP, MALLORY_THERE, VICTIM_THERE = (
     f"whatsapp:{US}",
     f"whatsapp:{MALLORY}",
@@ -30,6 +31,7 @@ FREE = (
     "A",
     "AddOns",
     "Body",
+    "CallSomething",
     "Command",
     "Cz",
     "DirectionA",
@@ -156,6 +158,8 @@ FORGERIES: dict[str, tuple[Params, Params]] = {
         Body="hi", ForwardedFrom=f"{MALLORY_THERE}Labelx", From=VICTIM_THERE),
     "a06 a true sender behind ForwardedFrom, its city as the sender":
         case(sms("hiForwarded"), "FromCity", Body="hi", ForwardedFrom=MALLORY, From="City"),
+    "a06 a true sender that is a word behind ForwardedFrom, its city as the sender":
+        case(text("hiForwarded", From="Mallory"), "FromCity", Body="hi", ForwardedFrom="Mallory", From="City"),
     "a06 a true sender behind ForwardedFrom, and no other": case(there("Forwarded"), "From", Body="", ForwardedFrom=MALLORY_THERE),
     "a06 the true sender at the end of the text": case(sms("hi"), "From", Body=f"hiFrom{MALLORY}"),
     "a06 the true sender at the end of the text, its city as the sender":
@@ -220,6 +224,9 @@ FORGERIES: dict[str, tuple[Params, Params]] = {
              Cz="xDirectionoutbound-dialDirectionAx", Direction="inbound", E=""),
     "a06 a client that writes another sender before itself": case(call(From="client:mallory", E=f"xFrom{VICTIM}FromA", G=" "),
         E="x", From=VICTIM, FromA="Fromclient:mallory"),
+    "a06 a client that takes the SID of another call":
+        case(call(From="client:mallory", B="", CallSomething=f"xCallSid{OTHER_CALL}"), "B", "CallSomething",
+             BCallSid=CALL, CallS="omethingx", CallSid=OTHER_CALL),
     "a06 the text of a parameter that Twilio will add": case(there("hi", GroupName=f"xFrom{VICTIM_THERE}"), "GroupName",
         Body=f"hiFrom{MALLORY_THERE}GroupNamex", From=VICTIM_THERE),
     "a06 a word lengthened by the next parameter": case(call(From="Mallory", QueueResult="bridged"), "QueueResult", From="MalloryQueueResultbridged"),

@@ -98,15 +98,17 @@ def test_a06_without_a_rule_of_the_guard_a_forgery_is_believed(
 ) -> None:
     assert believed_of_the_listed() == []
 
-    monkeypatch.setattr(guard._Reading, rule, lambda *_args: False)
+    monkeypatch.setattr(guard.Reading, rule, lambda *_args: False)
     assert believed_of_the_listed()
 
 
-@pytest.mark.parametrize("rule", ["check_query", "_begins_in_url"])
+@pytest.mark.parametrize(
+    ("where", "rule"), [(guard, "check_query"), (guard.Reading, "begins_in_url")]
+)
 def test_a06_a09_without_a_rule_about_the_url_the_search_finds_a_forgery(
-    rule: str, monkeypatch: pytest.MonkeyPatch
+    where: object, rule: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(guard._Reading, rule, lambda *_args: False)
+    monkeypatch.setattr(where, rule, lambda *_args: False)
 
     assert any(believed(Random(seed), 500, moved)[1] for seed in range(1, 30))
 

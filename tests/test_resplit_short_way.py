@@ -72,12 +72,12 @@ def test_only_a_query_that_could_be_a_flow_s_takes_the_long_way(
 ) -> None:
     read: list[Any] = []
 
-    class Reading(ambiguity._Reading):
+    class Reading(ambiguity.Reading):
         def __init__(self, *args: Any) -> None:
             read.append(args)
             super().__init__(*args)
 
-    monkeypatch.setattr(ambiguity, "_Reading", Reading)
+    monkeypatch.setattr(ambiguity, "Reading", Reading)
     form = parse_form(posted(text(body), signature="none").body)
     check_split(signed_string(url, form), form, url.partition("?")[2])
     assert bool(read) is is_long

@@ -31,9 +31,7 @@ The guard also refuses
 - a parameter of a product without senders in a form that has one (`check_product`),
 - an undocumented name that is a part of an identity field (`check_names`),
 - an address or a SID that a parameter's name follows (`check_values`),
-- a query and a form that could be one flow's of Twilio Studio (`check_studio`),
-- a form that could be the URL of a GET webhook (`check_query`) or the end of a longer URL (`_begins_in_url`),
-- a URL that could be a form (`check_url`).
+- a URL that could be a form, and a form that could be a URL (`url_ambiguity`).
 
 Limits: the author of a flow in Twilio Studio chooses the names of its parameters. If the flow calls a URL with
 a query, a text under an unusual name could spell a form of its own. People's own words can move between their
@@ -55,7 +53,8 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from convostate.errors import RequestError
-from convostate.twilio.form import DOCUMENTED, IDENTITY, MESSAGE_SIDS, parse_query
+from convostate.twilio.form import DOCUMENTED, IDENTITY, MESSAGE_SIDS, NOT_FREE, SID
+from convostate.twilio.url_ambiguity import check_query, check_studio, check_url, studio_text
 from convostate.twilio.webhook import MAX_ADDRESS_CHARS
 
 if TYPE_CHECKING:
@@ -68,19 +67,15 @@ if TYPE_CHECKING:
 _CHANNEL = "(?P<channel>[a-z][a-z0-9]{1,23}):"
 _NUMBER = r"(?P<number>(?:\+[0-9]{2}|[0-9]{5})[0-9]*)"
 _ADDRESS = f"(?:{_CHANNEL})?(?:{_NUMBER}|(?<=:)[!-~])"
-_SID = r"[A-Z]{2}[0-9a-f]{32}"
 _SID_CHARS = 34
 _ADDRESSES = {name: re.compile(f"{name}(?={_ADDRESS})") for name in ("From", "To")}
-_sids = re.compile(f"Sid(?<=[a-z]Sid)(?={_SID})").finditer
+_sids = re.compile(f"Sid(?<=[a-z]Sid)(?={SID})").finditer
 _channel = re.compile(_CHANNEL).match
 _begins_as_number = re.compile(f"(?:{_CHANNEL})?{_NUMBER}").match
 _whole_number = re.compile(f"(?:{_CHANNEL})?{_NUMBER}").fullmatch
-_whole_sid = re.compile(_SID).fullmatch
+_whole_sid = re.compile(SID).fullmatch
 _printable = re.compile("[!-~]*").match
 
-_STRICT = frozenset({*IDENTITY, "ForwardedFrom"}) - {"Body"}
-_NOTHING_FREE = _STRICT | {""}
-_SOMEONE = IDENTITY - {"Body"}
 _DECIDING = frozenset({"MessageSid", "SmsSid", "CallSid"})  # the kind of a webhook
 _GUARDED_SIDS = ("SmsMessageSid", "AccountSid", "MessageSid", "SmsSid", "CallSid")
 _ANY_TEXT = frozenset({"client", "sip", "sips"})  # of calls; the address behind it may be any text
@@ -100,14 +95,14 @@ _MESSAGE: tuple[str, ...] = ("Body", "From", "MessageSid")
 _CALL: tuple[str, ...] = ("CallSid", "Direction", "From")
 _SHOWN = {
     "Body": re.compile("Body(?<![?&=]Body)"),  # not the name of a query
-    "CallSid": re.compile(f"CallSid{_SID}"),
+    "CallSid": re.compile(f"CallSid{SID}"),
     "Direction": re.compile(
         "Direction(?:inbound|outbound-api|outbound-dial|trunking-[a-z]{1,20})(?=[D-F])"
     ),
     "From": re.compile("From"),
     # IM…: of Twilio Conversations, without a sender
-    "MessageSid": re.compile(f"MessageSid(?!IM){_SID}"),
-    "SmsSid": re.compile(f"Sms(?:Message)?Sid{_SID}"),
+    "MessageSid": re.compile(f"MessageSid(?!IM){SID}"),
+    "SmsSid": re.compile(f"Sms(?:Message)?Sid{SID}"),
 }
 _LAST = {name: re.compile(f"(?s:.*)({shown.pattern})").match for name, shown in _SHOWN.items()}
 # The fields that are guarded in each, and the parameters before them that hold free text: in a message mostly its text.
@@ -139,27 +134,11 @@ _OF_ANOTHER_PRODUCT = [
         "StatusCallbackEvent(?:participant|conference)-",
     )
 ]
-# Free text of an event without a sender, and what marks such an event beside EventType.
-_MARKS = {
-    "Payload": "PayloadType",
-    "TranscriptionData": "TranscriptionEvent",
-    **dict.fromkeys(("ParticipantIdentity", "RoomName", "TrackName"), "RoomSid"),
-}
 _WITHOUT_SENDER = IDENTITY - {"AccountSid", "Body", "CallSid", "MessageSid"}
 _PLACES_OF_SENDERS = frozenset({"FromCity", "FromCountry", "FromState", "FromZip"})
 _begins_as_place = re.compile("(?:From)?(?:City|Country|State|Zip)").match
 # What a sender that is a word or a raw caller ID begins with; From= is of a link, and From" of JSON.
 _glued_sender = re.compile(r"From(?=[\w(*#&+-])(?!From[CSZ])")
-# What the authors of flows call a text (after the value of a query) and an address (after a text).
-_studio_text = re.compile(
-    "(?<=[^?&=])(?:answer|body|content|input|message(?!S)|msg|reply|text)", re.IGNORECASE
-).search
-_studio_addresses = re.compile(
-    r"(?<=[^?&=])(?:caller|contact|from|number|phone|sender|to)(?:[a-z]{1,20}:)?\+?[0-9]{5}"
-).finditer
-# Every character of a query that Twilio appends: https://url.spec.whatwg.org/#concept-urlencoded-serializer,
-# and what https://github.com/twilio/twilio-node/pull/1194 reports as unescaped.
-_query_only = re.compile(r"(?:[A-Za-z0-9.*_+=&~'()!@:$,-]|%[0-9A-F]{2})*").fullmatch
 # A place takes up to 20 µs. The longest text is WhatsApp's, with 4,096 characters: at most 819 places (`To+12`).
 _MOST_PLACES = 820
 
@@ -212,20 +191,20 @@ def check_split(signed: str, form: Form, query: str, own_params: Sequence[str] =
     if (
         form.shape is not None
         and _is_plain(signed, form.first, form.shape)
-        and not (query and _studio_text(query))
+        and not (query and studio_text(query))
     ):
         return
-    reading = _Reading(signed, form, own_params)
     if not form.first:
-        reading.check_url()
+        check_url(signed)
         return
+    reading = Reading(signed, form, own_params)
     reading.check_product()
     reading.check_names()
     reading.check_values()
     reading.check_places()
     reading.check_words()
-    reading.check_studio()
-    reading.check_query()
+    check_studio(reading)
+    check_query(reading)
 
 
 class _Place(NamedTuple):
@@ -248,7 +227,7 @@ class _Place(NamedTuple):
     is_number: bool = True
 
 
-class _Reading:
+class Reading:
     """A signed string, split as the form says.
 
     Attributes:
@@ -319,12 +298,12 @@ class _Reading:
             at, end = found.span()
             yield _Place("Direction", at, end, _later_name(signed, end, "Direction"))
 
-    def _holder(self, at: int) -> tuple[int, int, int, str]:
-        """The parameter that covers a position; before the form, one without a name."""
+    def holder(self, at: int) -> str:
+        """The name of the parameter that covers a position; before the form ""."""
         index = bisect_right(self.spans, at, key=itemgetter(0)) - 1
-        return self.spans[index] if index >= 0 else (at, at, at, "")
+        return self.spans[index][3] if index >= 0 else ""
 
-    def _refuse(self, name: str, why: str) -> None:
+    def refuse(self, name: str, why: str) -> None:
         """Refuse because of a parameter, unless the account has declared its name."""
         setting = "CONVOSTATE_OWN_PARAMS" if name and name not in DOCUMENTED else ""
         if setting and any(fnmatchcase(name, pattern) for pattern in self.own_params):
@@ -338,10 +317,14 @@ class _Reading:
             return
         for find in _OF_ANOTHER_PRODUCT:
             for found in find(self.signed):
-                begin, middle, _, name = self._holder(found.start())
-                is_header = name.startswith("SipHeader_") and found.start() < middle <= begin + 64
+                name = self.holder(found.start())
+                begin = self.begins.get(name, 0)
+                is_header = (
+                    name.startswith("SipHeader_")
+                    and found.start() < begin + len(name) <= begin + 64
+                )
                 if not is_header:
-                    self._refuse(name, "it belongs to webhooks that have no sender")
+                    self.refuse(name, "it belongs to webhooks that have no sender")
 
     def check_names(self) -> None:
         """No undocumented name is the beginning of an identity field's name, or begins with a missing one."""
@@ -358,26 +341,26 @@ class _Reading:
                     and (self.decides or field.endswith("Sid"))
                 )
                 if is_part or goes_on:
-                    self._refuse(name, f"a name is a part of the parameter {field}")
+                    self.refuse(name, f"a name is a part of the parameter {field}")
 
     def check_values(self) -> None:
         """No address and no SID has swallowed the parameters that follow it."""
         first = self.first
         for field in ("ForwardedFrom", "From", "To"):
             if _is_lengthened(field, first.get(field, "")):
-                self._refuse(field, "an address continues with a parameter's name")
+                self.refuse(field, "an address continues with a parameter's name")
             if (cut := self._cut_of(field)) not in DOCUMENTED:
-                self._refuse(cut, "a name could be the end of an address")
+                self.refuse(cut, "a name could be the end of an address")
         if self.channel in _ANY_TEXT and not MESSAGE_SIDS.isdisjoint(first):
-            self._refuse("From", "a message is not from a client or SIP")
+            self.refuse("From", "a message is not from a client or SIP")
         for field in _GUARDED_SIDS:
             value = first.get(field, "")
             if len(value) > _SID_CHARS:
-                self._refuse(field, "a SID is longer than 34 characters")
+                self.refuse(field, "a SID is longer than 34 characters")
             begin = self.begins.get(field, 0) + len(field)
             is_cut = 0 < len(value) < _SID_CHARS
             if is_cut and _whole_sid(self.signed, begin, begin + _SID_CHARS):
-                self._refuse(field, "a SID goes on in the next parameter's name")
+                self.refuse(field, "a SID goes on in the next parameter's name")
 
     def _cut_of(self, field: str) -> str:
         """The parameter that follows an address of any text and could belong to it; else the address's own name."""
@@ -396,9 +379,9 @@ class _Reading:
         others = (place for place in self._places() if place.at not in explained)
         for place in islice(others, _MOST_PLACES):
             if self._could_begin(place):
-                self._refuse(self._holder(place.at)[3], f"{place.name} could begin in it")
+                self.refuse(self.holder(place.at), f"{place.name} could begin in it")
         if next(others, None) is not None:
-            self._refuse("", "there are too many places where it could be split")
+            self.refuse("", "there are too many places where it could be split")
 
     def _is_followed(self, place: _Place, most: str = "~") -> bool:
         """Whether a parameter could follow whose name sorts after the field's, up to one; or the end."""
@@ -431,7 +414,7 @@ class _Reading:
         if name == "AccountSid":  # it comes first, behind a URL that may have been longer
             return (
                 at <= self.begin
-                or (not _SOMEONE.isdisjoint(self.first) and self._begins_in_url(at))
+                or (not NOT_FREE.isdisjoint(self.first) and self.begins_in_url(at))
                 or at <= min(self.client, self.lasts["CallSid"])
             )
         if name == "Sid":  # of another product, whose text a forged sender was in
@@ -449,9 +432,9 @@ class _Reading:
         """Whether a parameter that sorts after the field begins before `until`, and could hold what is there."""
         if self.client >= 0:
             return True
-        if place.behind not in _NOTHING_FREE:
+        if place.behind and place.behind not in NOT_FREE:
             return True
-        return self._next(place.name, place.end, without=_STRICT) <= until
+        return self._next(place.name, place.end, without=NOT_FREE) <= until
 
     def _fits(self, place: _Place, kind: tuple[str, ...]) -> bool:
         """Whether the other fields of such a webhook are around the place, and free text could hold the form's own field."""
@@ -473,7 +456,7 @@ class _Reading:
         self.windows[kind, name] = opens, closes, hides
         return opens, closes, hides
 
-    def _begins_in_url(self, until: int) -> bool:
+    def begins_in_url(self, until: int) -> bool:
         """Whether the first parameter could be the end of the URL that was signed: ``2`` of ``/sms?tenant=42``."""
         return until <= self.run and self.begins.get("AccountSid") != self.begin
 
@@ -508,11 +491,11 @@ class _Reading:
         begin, end = self.begin, len(self.signed)
         ours = {self.begins.get(name) for name in ("From", *_PLACES_OF_SENDERS)}
         if sids:
-            if ":" in first.get("To", "") and not is_missing:
+            if ":" in first.get("To", ""):
                 return  # every sender on a channel looks like an address
             begin = max(begin if is_missing else own + len("From"), self.firsts["Body"])
             end = min(sids)
-        elif is_missing and "Direction" not in first:
+        elif "Direction" not in first:
             return
         elif not is_missing:  # of a call: between its direction and the sender
             direction = _SHOWN["Direction"].search(self.signed, self.start, own + 1)
@@ -520,60 +503,7 @@ class _Reading:
             ours.add(self.begins.get("ForwardedFrom", 0) + len("Forwarded"))
         for found in _glued_sender.finditer(self.signed, begin, max(begin, end)):
             if found.start() not in ours:
-                self._refuse(self._holder(found.start())[3], "a sender could begin in it")
-
-    def check_url(self) -> None:
-        """A URL that was signed alone does not hold a form: a form begins with its account, right after the URL."""
-        for place in self._places():
-            if place.name == "AccountSid" and self._is_followed(place):
-                raise RequestError(403, "re-split", "AccountSid could begin a form in the URL")
-
-    def check_studio(self) -> None:
-        """The query and the form could not be one form of Twilio Studio, where a flow's author chooses the names."""
-        if not _studio_text(self.signed, self.start, self.begin):
-            return
-        ours = self.begins.values()
-        for found in _studio_addresses(self.signed, self.start):
-            if found.start() not in ours:
-                name = self._holder(found.start())[3]
-                self._refuse(name, "the query and the form could be one of Twilio Studio's")
-
-    def check_query(self) -> None:
-        """The URL and the form could not be one URL whose query names another account, sender or SID."""
-        path, mark, query = self.signed.partition("?")
-        at = max(self.begin, len(path + mark))
-        if (
-            _SOMEONE.isdisjoint(self.first)
-            or "AccountSid=" not in query
-            or not _query_only(self.signed, at)
-        ):
-            return
-        goes_on = self._begins_in_url(at)
-        if at > self.begin and not goes_on:
-            return
-        try:
-            get = parse_query(query).first
-        except RequestError:
-            return
-        # The query's last value would go on in the form, so only a parameter with free text can be the last.
-        last = self.signed[: self.begin].rpartition("&")[2].rpartition("?")[2].partition("=")[0]
-        sids = [name for name in ("CallSid", *MESSAGE_SIDS) if _whole_sid(get.get(name, ""))]
-        marks = _MARKS.values() if goes_on else [_MARKS.get(last, "")]
-        is_event = "EventType" in get or not get.keys().isdisjoint(marks)
-        is_get = (
-            is_event
-            or (sids and "From" in get)
-            or (goes_on and self.signed.find("AccountSid=", self.begin) > 0)
-        )
-        if not is_get or not _whole_sid(get.get("AccountSid", "")):
-            return
-        if not goes_on:
-            is_any = is_event or get["From"].startswith(("client:", "sip:"))
-            if last in _STRICT or not (last in DOCUMENTED or is_any):
-                return
-        cut = self.spans[0][3] if goes_on else last
-        if any(get.get(name, "") != self.first.get(name, "") for name in ("AccountSid", "From", *sids)):  # fmt: skip
-            self._refuse(cut, "the query and the form could be one query")
+                self.refuse(self.holder(found.start()), "a sender could begin in it")
 
 
 def _fields_of(name: str) -> tuple[str, ...]:

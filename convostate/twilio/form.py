@@ -36,6 +36,9 @@ IDENTITY = frozenset(
 # The re-split guard looks at forms with these: ForwardedFrom may end in the true sender's name.
 _LOOKED_AT = frozenset({"ForwardedFrom", "ConferenceSid"})
 MESSAGE_SIDS = frozenset({"MessageSid", "SmsSid", "SmsMessageSid"})
+NOT_FREE = frozenset({*IDENTITY, "ForwardedFrom"}) - {"Body"}
+"""Parameters that never hold free text."""
+SID = "[A-Z]{2}[0-9a-f]{32}"
 _FIELDS = {field.casefold(): field for field in IDENTITY}
 
 # Sources: https://www.twilio.com/docs/messaging/guides/webhook-request,
@@ -187,7 +190,7 @@ def parse_form(raw: bytes) -> Form:
         raise _malformed("it holds bytes that must be escaped in a form")
     text = raw.decode("ascii")
     plain = text.replace("+", " ").replace("%2B", "+")
-    if "%" in plain and _not_upper(plain):
+    if _not_upper(plain):
         _check_lower(text)
     if len(text) > _MOST_MATCHED_CHARS:
         _check_length(text)
