@@ -48,6 +48,8 @@ def judged(form: Form, url: str = URL) -> bool:
 
 @example({"From": "+15550100001x"})
 @example({"To": "+15550100001x"})
+@example({"From": "+15550100001Label"})
+@example({"To": "+15550100001WaId1"})
 @example(
     {"From": "whatsapp:+15550100001x", "To": "whatsapp:+15550100099", "MessageSid": f"SM{SID}"}
 )

@@ -281,14 +281,10 @@ class Reading:
         signed = self.signed
         for name, pattern in _ADDRESSES.items():
             for found in pattern.finditer(signed):
-                channel = found["channel"] or ""
-                if found["number"]:
-                    end = found.end("number")
-                    behind = _later_name(signed, end, name)
-                    yield _Place(name, found.start(), end, behind, channel)
-                else:
-                    end = found.end("channel") + 1
-                    yield _Place(name, found.start(), end, "", channel, is_number=False)
+                channel, is_number = found["channel"] or "", found["number"] is not None
+                end = found.end("number") if is_number else found.end("channel") + 1
+                behind = _later_name(signed, end, name) if is_number else ""
+                yield _Place(name, found.start(), end, behind, channel, is_number)
         for found in _sids(signed):
             at, middle = found.span()
             end = middle + _SID_CHARS
@@ -318,12 +314,8 @@ class Reading:
         for find in _OF_ANOTHER_PRODUCT:
             for found in find(self.signed):
                 name = self.holder(found.start())
-                begin = self.begins.get(name, 0)
-                is_header = (
-                    name.startswith("SipHeader_")
-                    and found.start() < begin + len(name) <= begin + 64
-                )
-                if not is_header:
+                is_in_name = found.start() < self.begins.get(name, 0) + len(name)
+                if not (name.startswith("SipHeader_") and is_in_name and len(name) <= 64):
                     self.refuse(name, "it belongs to webhooks that have no sender")
 
     def check_names(self) -> None:
