@@ -71,24 +71,20 @@ _SID_CHARS = 34
 _ADDRESSES = {name: re.compile(f"{name}(?={_ADDRESS})") for name in ("From", "To")}
 _sids = re.compile(f"Sid(?<=[a-z]Sid)(?={SID})").finditer
 _channel = re.compile(_CHANNEL).match
-_begins_as_number = re.compile(f"(?:{_CHANNEL})?{_NUMBER}").match
-_whole_number = re.compile(f"(?:{_CHANNEL})?{_NUMBER}").fullmatch
+_WITH_NUMBER = re.compile(f"(?:{_CHANNEL})?{_NUMBER}")
 _whole_sid = re.compile(SID).fullmatch
 _printable = re.compile("[!-~]*").match
 
 _DECIDING = frozenset({"MessageSid", "SmsSid", "CallSid"})  # the kind of a webhook
 _GUARDED_SIDS = ("SmsMessageSid", "AccountSid", "MessageSid", "SmsSid", "CallSid")
 _ANY_TEXT = frozenset({"client", "sip", "sips"})  # of calls; the address behind it may be any text
+# Of two that begin alike, the longer one first.
+_NAMES = sorted({*DOCUMENTED, "SipHeader_"}, reverse=True)
 # Twilio's names are words; one that is not documented begins like one.
-_NAMES = sorted(
-    {*DOCUMENTED, "SipHeader_"}, reverse=True
-)  # of two that begin alike, the longer one first
 _name = re.compile(rf"(?P<known>{'|'.join(_NAMES)})|[A-Z][a-z]{{2,40}}")
-_BY_CHANCE = frozenset(
-    name for name in _NAMES if len(name) < 9
-) - {  # in a word, or in the address of a client or of SIP
-    *("FromCity", "FromState", "FromZip", "ToCity", "ToState", "ToZip")
-}
+# What may be in a word, or in the address of a client or of SIP.
+_PLACES = {"FromCity", "FromState", "FromZip", "ToCity", "ToState", "ToZip"}
+_BY_CHANCE = frozenset(name for name in _NAMES if len(name) < 9) - _PLACES
 
 # The fields that every webhook with a sender has, in their order, and how they show in a signed string.
 _MESSAGE: tuple[str, ...] = ("Body", "From", "MessageSid")
@@ -104,7 +100,6 @@ _SHOWN = {
     "MessageSid": re.compile(f"MessageSid(?!IM){SID}"),
     "SmsSid": re.compile(f"Sms(?:Message)?Sid{SID}"),
 }
-_LAST = {name: re.compile(f"(?s:.*)({shown.pattern})").match for name, shown in _SHOWN.items()}
 # The fields that are guarded in each, and the parameters before them that hold free text: in a message mostly its text.
 _FREE = {
     _MESSAGE: {
@@ -260,9 +255,10 @@ class Reading:
         self.run = _run_from(signed, self.begin, len(signed))
         self.firsts, self.lasts = {}, {}
         for name, shown in _SHOWN.items():
-            found, last = shown.search(self.signed, self.start), _LAST[name](self.signed)
-            self.firsts[name] = len(signed) + 1 if found is None else found.end()
-            self.lasts[name] = -1 if last is None else last.start(1)
+            spans = [found.span() for found in shown.finditer(self.signed)]
+            behind = (end for at, end in spans if at >= self.start)
+            self.firsts[name] = next(behind, len(signed) + 1)
+            self.lasts[name] = spans[-1][0] if spans else -1
         self.later: dict[tuple[str, str, frozenset[str]], int] = {}
         self.windows: dict[tuple[tuple[str, ...], str], tuple[int, int, bool]] = {}
         self.channel = _channel_of(form.first.get("From", ""))
@@ -327,12 +323,8 @@ class Reading:
             whole = self.signed[begin : middle + 40]
             for field in IDENTITY:
                 is_part = len(field) > len(name) and whole.startswith(field)
-                goes_on = (
-                    field in missing
-                    and name.startswith(field)
-                    and (self.decides or field.endswith("Sid"))
-                )
-                if is_part or goes_on:
+                goes_on = field in missing and name.startswith(field)
+                if is_part or (goes_on and (self.decides or field.endswith("Sid"))):
                     self.refuse(name, f"a name is a part of the parameter {field}")
 
     def check_values(self) -> None:
@@ -356,7 +348,8 @@ class Reading:
 
     def _cut_of(self, field: str) -> str:
         """The parameter that follows an address of any text and could belong to it; else the address's own name."""
-        if field not in self.first or self.channel == "client" or _whole_number(self.first[field]):
+        address = self.first.get(field)
+        if address is None or self.channel == "client" or _WITH_NUMBER.fullmatch(address):
             return field
         name = next((name for at, _, _, name in self.spans if at > self.begins[field]), field)
         return field if name.startswith("SipHeader_") else name
@@ -483,11 +476,11 @@ class Reading:
         begin, end = self.begin, len(self.signed)
         ours = {self.begins.get(name) for name in ("From", *_PLACES_OF_SENDERS)}
         if sids:
-            if ":" in first.get("To", ""):
+            if ":" in first.get("To", "") and not is_missing:
                 return  # every sender on a channel looks like an address
             begin = max(begin if is_missing else own + len("From"), self.firsts["Body"])
             end = min(sids)
-        elif "Direction" not in first:
+        elif is_missing and "Direction" not in first:
             return
         elif not is_missing:  # of a call: between its direction and the sender
             direction = _SHOWN["Direction"].search(self.signed, self.start, own + 1)
@@ -506,7 +499,7 @@ def _fields_of(name: str) -> tuple[str, ...]:
 def _is_lengthened(field: str, address: str) -> bool:
     """Whether the name of a later parameter is in an address."""
     address = address[: 2 * MAX_ADDRESS_CHARS]  # no address is longer
-    channel, number = _channel_of(address), _begins_as_number(address)
+    channel, number = _channel_of(address), _WITH_NUMBER.match(address)
     if any(begins.search(address, 1) for begins in _ADDRESSES.values()):
         return True
     if field == "From" and channel not in _ANY_TEXT and _glued_sender.search(address, 1):
