@@ -29,15 +29,7 @@ _OF_CALLS = frozenset({"CallSid", "CallStatus", "Direction"})
 _WORDS = ("ApiVersion", "Direction", "MessageStatus", "SmsStatus", "CallStatus")
 # https://www.twilio.com/docs/voice/twiml#callstatus-values, the statuses of messages, 2010-04-01. A capital letter
 # would be the beginning of the next parameter's name.
-_USUAL_WORDS = LIVE_CALL | {
-    "",
-    "2010-04-01",
-    "completed",
-    "delivered",
-    "inbound",
-    "received",
-    "sent",
-}
+_USUAL_WORDS = LIVE_CALL | {*"2010-04-01 completed delivered inbound received sent".split(), ""}
 _is_word = re.compile("[a-z]*(?:[-_][a-z]+)*|v[0-9]|[0-9]{4}(?:-[0-9]{2}){2}").fullmatch
 _is_json = re.compile(r"application/(?:[a-z0-9.-]+\+)?json *(?:;[^,]*)?", re.IGNORECASE).fullmatch
 
@@ -79,8 +71,9 @@ def authenticate(request: Request, secrets: Secrets) -> tuple[Webhook, str]:
     if signed_form.is_unknown:
         learn(signed_form)
     _check_identity(request, form, signed)
-    if "AccountSid" not in params:
-        _check_query(request.query)
+    # A form without an account is not a GET webhook's, whose URL names the account.
+    if "AccountSid" not in params and "AccountSid" in names_of_query(request.query):
+        raise _misidentified("the account is only in the query, as in a GET webhook", "AccountSid")
     check_split(signed, signed_form, request.query, secrets.own_params)
     kind, pair = kind_and_pair(params) if body_hash is None else ("other", None)
     return Webhook(kind, pair, MappingProxyType(params), request.url), signed
@@ -133,35 +126,18 @@ def _check_identity(request: Request, form: Form, signed: str) -> None:
                 ": if the webhook's URL at Twilio has it too, rename it there" if is_get else ""
             )
             why = f"a parameter that identifies the conversation is repeated{advice}"
-            raise RequestError(403, "identity", why, parameter=twice)
+            raise _misidentified(why, twice)
     sid = params.get("MessageSid") or params.get("SmsSid") or params.get("SmsMessageSid")
     if params.get("SmsSid", sid) != sid or params.get("SmsMessageSid", sid) != sid:
         name = "SmsMessageSid" if params.get("SmsSid", sid) == sid else "SmsSid"
-        raise RequestError(403, "identity", "the message has two SIDs", parameter=name)
-    if not _OF_MESSAGES.isdisjoint(params) and not _OF_CALLS.isdisjoint(params):
-        raise RequestError(
-            403,
-            "identity",
-            "a message has a field of a call",
-            parameter=min(_OF_CALLS & params.keys()),
-        )
+        raise _misidentified("the message has two SIDs", name)
+    if (of_call := _OF_CALLS & params.keys()) and _OF_MESSAGES & params.keys():
+        raise _misidentified("a message has a field of a call", min(of_call))
     for name in _WORDS:
         word = params.get(name, "")
         if word not in _USUAL_WORDS and not _is_word(word):
-            raise RequestError(
-                403,
-                "identity",
-                "a status, a direction or a version is not one word",
-                parameter=name,
-            )
+            raise _misidentified("a status, a direction or a version is not one word", name)
 
 
-def _check_query(query: str) -> None:
-    """A form without an account is not a GET webhook's, whose URL names the account."""
-    if "AccountSid" in names_of_query(query):
-        raise RequestError(
-            403,
-            "identity",
-            "the account is only in the query, as in a GET webhook",
-            parameter="AccountSid",
-        )
+def _misidentified(why: str, parameter: str) -> RequestError:
+    return RequestError(403, "identity", why, parameter=parameter)
