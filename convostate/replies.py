@@ -587,7 +587,7 @@ class Workers(ABC):
         await self._put_back()
 
     async def _look_after(self) -> None:
-        now = time.monotonic()
+        now, failed = time.monotonic(), None
         for run in list(self.running):
             taken = run.taken
             if taken is None:
@@ -600,9 +600,12 @@ class Workers(ABC):
                     await self._answers.work.renew(taken, ANSWER_LEASE_S)
                     run.held_until = now + ANSWER_LEASE_S
                 except StoreError as error:
-                    if error.reason != "lost":
-                        raise
-                    run.held_until = 0.0
+                    if error.reason == "lost":
+                        run.held_until = 0.0
+                    else:  # others may be on a node of a Cluster that answers
+                        failed = error
+        if failed is not None:
+            raise failed
 
     async def _put_back(self) -> None:
         """Put back what is still running, as if it had not been tried."""

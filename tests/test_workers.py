@@ -12,7 +12,7 @@ from unittest.mock import MagicMock  # noqa: TID251  # as apps use it in their t
 import pytest
 from twilio.rest import Client
 
-from convostate import UsageError, replies
+from convostate import StoreError, UsageError, replies
 from convostate.stores import MemoryStore, memory_work
 from convostate.testing.configured import ACCOUNT_SID
 from tests.conversing import ADA, BOB, TOKEN, US
@@ -115,6 +115,40 @@ def test_the_lease_of_an_answer_that_runs_is_renewed(monkeypatch: pytest.MonkeyP
     assert ends == sorted({*ends})
     assert world.phone().state == {"log": ["hello"]}
     assert [message.body for message in world.phone().inbox] == ["hello"]
+
+
+def test_a_lease_that_cannot_be_renewed_keeps_no_other_from_being_renewed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for constant in ("RENEW_S", "OUTAGE_S"):
+        monkeypatch.setattr(replies, constant, 0.0)
+    world, both, renewed = Deferring("threads", MemoryStore()), threading.Barrier(3), set[str]()
+    done, work = threading.Event(), world.conversations.store.work
+    renew = work.renew
+
+    async def failing(taken: Any, *args: Any) -> None:
+        renewed.add(taken.hint.name)
+        if len(renewed) == 1:
+            raise StoreError("down", "the first one's node does not answer")
+        await renew(taken, *args)
+        done.set()
+
+    def answer(turn: Answering) -> None:
+        both.wait(PATIENCE_S)
+        assert done.wait(PATIENCE_S)
+        log_and_reply(turn)
+
+    world.answer = answer
+    world.phone().text("hello")
+    world.phone(BOB).text("hello")
+    with world.twilio.caught_clients():
+        workers = world.conversations.start_workers(2)
+        both.wait(PATIENCE_S)
+        monkeypatch.setattr(work, "renew", failing)
+        workers.stop()
+
+    assert len(renewed) == 2
+    assert world.phone().state == world.phone(BOB).state == {"log": ["hello"]}
 
 
 def test_an_answer_that_never_returns_is_given_up_and_others_go_on() -> None:
@@ -373,8 +407,6 @@ def test_workers_that_were_started_before_a_fork_are_named(
 def test_a_store_that_is_down_is_logged_once_and_asked_again(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from convostate.errors import StoreError
-
     monkeypatch.setattr(replies, "OUTAGE_S", 0.0)
     world, steps = Deferring("threads", MemoryStore()), Steps()
     work = world.conversations.store.work
