@@ -190,6 +190,20 @@ def test_a34_a_token_opens_within_its_span_of_time(issued: int, expires: int, op
     )
 
 
+def test_o1_a_cookie_of_a_host_whose_clock_is_ahead_says_by_how_much() -> None:
+    def why(issued: int, expires: int) -> str:
+        with pytest.raises(SealError) as caught:
+            SEALER.open(
+                SEALER.seal(Opened(NOW + issued, NOW + expires, NOW, b""), CONTEXT, NONCE),
+                CONTEXT,
+                NOW,
+            )
+        return str(caught.value)
+
+    assert "61 s in the future: synchronise the hosts' clocks" in why(61_000, HOUR)
+    assert "clocks" not in why(-HOUR, 0)
+
+
 @pytest.mark.parametrize("wrong", [
     pytest.param(struct.pack(">QQQI", NOW, NOW + HOUR, NOW, 37) + bytes(36), id="longer than it is"),
     pytest.param(struct.pack(">QQQI", NOW, NOW + HOUR, NOW, 2**32 - 1) + bytes(36), id="much longer than it is"),

@@ -199,7 +199,11 @@ class Sealer:
             raise SealError(
                 "malformed", "the token's content does not have the length that it states"
             )
-        is_current = now_ms is None or issued_ms - SKEW_MS <= now_ms < expires_ms
-        if not is_current or expires_ms - issued_ms > self._longest_ms:
+        if now_ms is not None and now_ms < issued_ms - SKEW_MS:
+            ahead_s = (issued_ms - now_ms) // 1000
+            why = f"the token was sealed {ahead_s} s in the future: synchronise the hosts' clocks with NTP"
+            raise SealError("expired", why)
+        is_over = now_ms is not None and now_ms >= expires_ms
+        if is_over or expires_ms - issued_ms > self._longest_ms:
             raise SealError("expired", "the token is outside its span of time")
         return Opened(issued_ms, expires_ms, started_ms, plain[_FRAME.size : end])
