@@ -405,7 +405,7 @@ class Conversations(_Conversations):
             now = self.clock()
             before_ms = open_start(turn, state or {}, if_exists, now)
             kept = finish(turn, 200, now, os.urandom(NONCE_BYTES))
-            assert isinstance(kept, Keep)  # it is not new or was touched, and nobody ended it
+            assert isinstance(kept, Keep)  # it existed or was touched, and was not ended
             try:
                 await store.write(begun, kept.token, kept.lifetime_s, now)
                 with app_runs(turn):

@@ -575,7 +575,7 @@ class Workers(ABC):
                 if self._down:
                     self._down = False
                     logger.warning("work is taken again")
-            except Exception as error:  # noqa: BLE001  # or nobody would answer any more
+            except Exception as error:  # noqa: BLE001  # it must not end this loop
                 pause_s = OUTAGE_S
                 if not self._down:
                     self._down = True
@@ -739,7 +739,7 @@ class ThreadAnswers(Answers):
 
     async def _call(self, turn: Answering) -> None:
         assert self.function is not None
-        in_main = current_thread() is main_thread()  # where a handler of a signal may raise it
+        in_main = current_thread() is main_thread()  # there a signal handler may raise SystemExit
         with _contained(*[SystemExit] * in_main):
             _check_returned(self.function(turn))
 

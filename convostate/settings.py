@@ -149,7 +149,11 @@ _LEFTOVERS = (
     (_PLACEHOLDER, "holds a placeholder, such as ${…}, instead of a value", "to the value itself"),
     (r"\s#", "has a comment (#), which Docker's env files keep", "without the comment"),
     (_LINE_BREAK, r"holds a line break (\r or \n)", "without the line break"),
-    (_INVISIBLE, "holds an invisible character, such as a byte order mark", "by typing it anew"),
+    (
+        _INVISIBLE,
+        "holds an invisible character, such as a byte order mark",
+        "without that character",
+    ),
 )
 
 
