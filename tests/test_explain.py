@@ -133,6 +133,13 @@ ELSEWHERE = {
 }  # fmt: skip
 
 
+def test_a_url_that_somebody_typed_has_too_much_of_the_path_in_the_setting() -> None:
+    received, configured = "https://example.com/a/b/sms", "https://example.com/sms"
+    request = posted(PARAMS, url=received, signature=oracle_sign(configured, PARAMS))
+    assert diagnose(request, SECRETS).advice == "set CONVOSTATE_PUBLIC_URL=https://example.com"
+    assert ask(received, configured).advice.startswith("have the proxy pass on the path")
+
+
 @pytest.mark.parametrize(("received", "configured", "says"), ELSEWHERE.values(), ids=ELSEWHERE)
 def test_a_fault_that_no_setting_mends_is_named_too(
     received: str, configured: str, says: str

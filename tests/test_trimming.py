@@ -346,6 +346,18 @@ def test_a_key_that_is_an_int_is_named_by_its_digits(key: int | str) -> None:
     assert len(left[key]) < 60
 
 
+@pytest.mark.parametrize(("key", "is_trimmed"), [(2**64 - 1, True), (2**64, False)])
+def test_a_key_of_more_than_64_bits_has_no_name(key: int, is_trimmed: bool) -> None:
+    assert trim({key: [1, 2, 3]}, {str(key): 1}, 1) is is_trimmed
+
+
+def test_a_state_that_fits_exactly_is_not_trimmed_and_one_byte_less_trims_it() -> None:
+    content = {"history": [1, 2, 3]}
+    fits = len(codec.encode(content))
+    assert (trim(content, {"history": 1}, fits), content) == (False, {"history": [1, 2, 3]})
+    assert (trim(content, {"history": 1}, fits - 1), content) == (True, {"history": [2, 3]})
+
+
 def test_items_of_every_type_come_back_as_they_were() -> None:
     moment = datetime(2026, 1, 2, tzinfo=timezone.utc)
     one = [{"role": "user", "at": moment, "parts": (1, [2], {3})}, {"role": "bot", "at": moment}]
