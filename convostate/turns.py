@@ -20,6 +20,7 @@ import logging
 import re
 import time
 from contextvars import ContextVar
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -95,7 +96,8 @@ AFTER_CALL_MS = 600 * 1000  # recordings, transcriptions and statuses follow in 
 _CALL_DIGEST_BYTES = 16
 
 
-class TurnConfig(NamedTuple):
+@dataclass(frozen=True, repr=False)
+class TurnConfig:
     """What all turns of one installation share, made at start-up.
 
     Attributes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -533,7 +534,7 @@ def test_a_text_that_the_room_holds_fits_and_one_byte_more_does_not(
 
 
 def test_a_store_without_a_bound_has_no_room_to_tell() -> None:
-    config = COOKIE._replace(most_bytes=None)
+    config = replace(COOKIE, most_bytes=None)
     turn = opened(config=config)
     turn.state["a"] = "x" * 100_000
 

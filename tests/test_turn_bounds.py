@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from convostate import StateError
@@ -12,8 +14,8 @@ from tests.turning import COOKIE, HOUR, SERVER, finished, kept, opened
 
 def test_a_token_of_exactly_the_most_bytes_is_kept_and_one_more_is_an_error() -> None:
     size = len(kept({"a": "x" * 200}))
-    turn = opened(config=COOKIE._replace(most_bytes=size))
-    too_large = opened(config=COOKIE._replace(most_bytes=size - 1))
+    turn = opened(config=replace(COOKIE, most_bytes=size))
+    too_large = opened(config=replace(COOKIE, most_bytes=size - 1))
     for each in (turn, too_large):
         each.state["a"] = "x" * 200
 
