@@ -108,3 +108,27 @@ def test_turns_and_messages_of_the_app_load_nothing_of_deferred_texts() -> None:
     )
 
     assert probed.stdout.split() == ["False", "True"]
+
+
+# Whether Werkzeug is loaded: after a cookie as Twilio sends it, and after two that a server has joined.
+COOKIES_PROBE = """
+import sys
+from convostate import ConversationMiddleware, Keyring, Settings
+from convostate.stores.base import Claim, Keep
+app = lambda environ, start_response: []
+store = ConversationMiddleware(app, Settings(auth_token="t", keys=Keyring.generate())).store
+begun = store.begin(Claim(""), "", 0)
+((_, cookie),) = store.commit(begun, Keep(bytes(200), 60), None, 0)
+cookie = cookie.partition(";")[0]
+for each in (cookie, f"other=1,{cookie}"):
+    assert store.begin(Claim(""), each, 0).token == bytes(200)
+    print("werkzeug" in sys.modules)
+"""
+
+
+def test_a_cookie_as_twilio_sends_it_loads_nothing_of_werkzeug() -> None:
+    probed = subprocess.run(
+        [sys.executable, "-c", COOKIES_PROBE], capture_output=True, text=True, check=True
+    )
+
+    assert probed.stdout.split() == ["False", "True"]

@@ -8,11 +8,9 @@ can be replayed.
 
 from __future__ import annotations
 
-from functools import lru_cache
+from email.utils import formatdate
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, NoReturn
-
-from werkzeug.http import http_date
-from werkzeug.sansio.http import parse_cookie
 
 from convostate.errors import UsageError
 from convostate.sealing.codec import from_base64url, to_base64url
@@ -27,8 +25,9 @@ if TYPE_CHECKING:
 COOKIE_BYTES = 4096
 CALL_SUFFIX = "_call"  # of the name of a call's cookie
 _LONGEST_S = int(LONGEST_IN_COOKIE.total_seconds())
-
-_date = lru_cache(maxsize=64)(http_date)  # the same for all turns of one second
+_date = lru_cache(maxsize=64)(
+    partial(formatdate, usegmt=True)
+)  # the same for all turns of one second
 
 
 class CookieStore:
@@ -66,6 +65,8 @@ class CookieStore:
         first, _, text = cookies.partition("=")
         token = from_base64url(text) if first == name and len(text) <= COOKIE_BYTES else None
         if token is None or len(token) < HEAD_BYTES:
+            from werkzeug.sansio.http import parse_cookie  # noqa: PLC0415  # Werkzeug loads a server and a client
+
             # gunicorn and waitress join two Cookie headers with a comma, which no cookie may hold.
             found = parse_cookie(cookies.replace(",", ";")).getlist(name)
             tokens = [from_base64url(each) for each in found if len(each) <= COOKIE_BYTES]
