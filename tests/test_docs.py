@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 COMMAND = re.compile(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", re.MULTILINE)
 SECONDS = re.compile(r"\bin \d+\.\d+s\b")
+# Litestar logs in a thread of its own, whose last line may come after that of pytest.
+LITESTAR_LOG = re.compile(r"^INFO - .* - convostate\.turns - .*\n", re.MULTILINE)
 EXPORTS = (
     "export TWILIO_AUTH_TOKEN=any-token-will-do-in-a-test CONVOSTATE_KEYS=$(convostate keygen)"
 )
@@ -72,7 +74,7 @@ def prepare(directory: Path) -> None:
 
 
 def timeless(output: str) -> str:
-    return SECONDS.sub("in TIME", output)
+    return SECONDS.sub("in TIME", LITESTAR_LOG.sub("", output))
 
 
 RUNNING = [
