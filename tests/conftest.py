@@ -99,6 +99,14 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
             os.environ["COVERAGE_PROCESS_START"] = measured
 
 
+def pytest_sessionfinish() -> None:
+    # Once a worker has said that it is done, xdist kills it after 10 s, which a busy machine may take
+    # to end it: what it has measured would be lost.
+    coverage = sys.modules.get("coverage")
+    if coverage is not None and (measuring := coverage.Coverage.current()) is not None:
+        measuring.save()
+
+
 def refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
     """Turn a skip into a failure: in CI a test that did not run proves nothing."""
     if report.outcome == "skipped" and not hasattr(report, "wasxfail"):
