@@ -12,8 +12,10 @@ from websockets.exceptions import InvalidStatus
 
 from convostate import UsageError, state_from, webhook_from
 from convostate.asgi import ConversationMiddleware
-from convostate.twilio.signature import sign
-from tests.served import TOKEN, settings
+from convostate.twilio.diagnosis import diagnose
+from convostate.twilio.signature import Secrets, sign
+from tests.proving import posted
+from tests.served import TOKEN, settings, text
 from tests.serving import ASGI_SERVERS, serving
 
 if TYPE_CHECKING:
@@ -91,6 +93,29 @@ def test_any_other_handshake_is_refused_before_the_app(
     called, sent = opened(handshake(signature))
     assert (called, sent) == ([], ["websocket.close"])
     assert "refused a request with 403" in caplog.text
+
+
+@pytest.mark.parametrize("slash", ["", "/"])
+def test_o6_the_advice_for_a_handshake_behind_a_proxy_that_ends_tls_verifies(
+    slash: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    request = handshake(sign(URL + slash, (), TOKEN), scheme="ws")
+
+    assert opened(request)[1] == ["websocket.close"]
+    assert caplog.text.rstrip().endswith("set CONVOSTATE_PUBLIC_URL=https://example.com")
+    assert opened(request, public_url="https://example.com")[1] == ["websocket.accept"]
+
+
+def test_o6_a_setting_for_the_url_of_a_handshake_has_https(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.WARNING)
+    opened(handshake(sign("wss://example.com/other", (), TOKEN)))
+    assert "without the /stream at its end, and with https instead of wss" in caplog.text
+    of_a_text = str(diagnose(posted(text(), signature="A" * 28), Secrets((TOKEN,))))
+    assert "CONVOSTATE_PUBLIC_URL" in of_a_text
+    assert "wss" not in of_a_text
 
 
 def test_a_surprise_in_the_verification_of_a_handshake_refuses_it(

@@ -233,9 +233,10 @@ def _comparison(checked: str, arrival: Arrival) -> str:
         intro = "Twilio was probably not configured with this host, so the app is behind a proxy or a tunnel: "
     mount = f"clear the app's SCRIPT_NAME ({shown(arrival.mount)}), or " if arrival.mount else ""
     other = f" (if its path does not end so, {mount}{_PATH})" if path else ""
+    secure = ", and with https instead of wss" if checked[:2] == "ws" else ""
     return (
         f"{intro}compare {checked} with the webhook's URL at Twilio. If they differ, set CONVOSTATE_PUBLIC_URL to "
-        f"Twilio's URL{_without(path)}{other}. If they are "
+        f"Twilio's URL{_without(path)}{secure}{other}. If they are "
         "the same, compare TWILIO_AUTH_TOKEN with the primary auth token in the Twilio console (a secondary one "
         "signs nothing until it is promoted). If that is right too, something in front of the app changes the query "
         "or a parameter"
@@ -316,7 +317,9 @@ def _changed_url(
                 continue
             reason = f"would verify as {shown(origin + prefix + path)}"
             # A URL that somebody typed probably has too much of the path in the setting.
-            if kind == "prefix" or (kind == "longer" and not is_known):
+            # Twilio itself puts a slash behind the path of a WebSocket.
+            slashed = origin[:2] == "ws" and path == f"{target}/"
+            if kind == "prefix" or slashed or (kind == "longer" and not is_known):
                 return reason, _setting(origin + prefix, path, place)
             if kind == "spelling":
                 advice = (
@@ -364,7 +367,8 @@ def _origins(url: str, arrival: Arrival) -> list[str]:
         if match is not None and match["port"]
     )
     scheme = checked["scheme"]
-    schemes = (scheme, scheme.removesuffix("s") if scheme.endswith("s") else f"{scheme}s")
+    with_tls = scheme in ("https", "wss")
+    schemes = (scheme, scheme[:-1] if with_tls else f"{scheme}s")
     return [
         f"{each}://{host}{port}"
         for port in ("", *(f":{port}" for port in ports))
