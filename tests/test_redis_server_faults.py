@@ -264,3 +264,16 @@ def test_f18_a_lease_that_ends_while_the_app_runs_is_503_and_writes_nothing(
     assert server.admin.dbsize() == 0
     assert world.phone.text("quick").status == 200
     assert log_of(world) == ["quick"]
+
+
+def test_a_question_that_redis_refuses_gives_its_connection_back(
+    store: RedisStore, server: RedisServer
+) -> None:
+    server.admin.rpush(BASE, "of another type")
+    opened = []
+    for _ in range(3):
+        with refused() as caught:
+            store.peek(claim(), 0)
+        assert "WRONGTYPE" in str(caught[0])
+        opened.append(server.admin.info("stats")["total_connections_received"])
+    assert len(set(opened)) == 1

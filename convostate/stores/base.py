@@ -134,7 +134,7 @@ class Begun(NamedTuple):
     """A turn that may run.
 
     Attributes:
-        claim: What was asked for.
+        claim: As given to `begin`.
         token: The sealed state; None if there is no state, empty if there is a value that is not a token.
         lease: What `commit` and `abort` recognise the turn by; the store's own.
         opted_out: Whether the person has sent STOP, and no START since.

@@ -414,6 +414,11 @@ class Client:
         finally:
             self._finding.release()
 
+    async def lend(self, key: str, *, fresh: bool = False) -> Transport:
+        """Lend a connection to the server that holds a key, as `Pool.take`."""
+        route = self._route or await self.route()
+        return await route.take(key, fresh=fresh)
+
     async def find_route(self) -> Pool | Cluster:
         """Make the client of redis-py."""
         with reading_slots():
@@ -441,14 +446,9 @@ class Client:
     async def wait(
         self, connection: Connection, turn_id: bytes, wake: bytes, left_s: float, lease_s: float
     ) -> None:
-        """Wait until the turn is woken, or for a moment.
+        """Wait until the turn is woken, or for a moment; at most `left_s`, or until the running turn's lease ends.
 
-        Args:
-            connection: The turn's.
-            turn_id: Its id.
-            wake: The list that is rung for a thread that waits.
-            left_s: How long it may still wait, in seconds.
-            lease_s: How long the lease of the running turn still lasts, in seconds.
+        A thread waits for its list `wake`; an event loop is told the ids of the turns.
 
         Raises:
             StoreError: ``down``.
@@ -456,7 +456,7 @@ class Client:
         await connection.block_on(wake, max(0.01, min(BLOCK_S, left_s)))  # BLPOP takes 0 for ever
 
     async def sleep(self, seconds: float) -> None:
-        """Wait."""
+        """Wait; a thread blocks."""
         threading.Event().wait(seconds)
 
     def run_aside(self, work: Coroutine[Any, Any, Any]) -> None:

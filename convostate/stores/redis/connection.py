@@ -143,8 +143,9 @@ class Connection:
         """Block until a list is rung, or for so long; StoreError ``down`` if the server fails."""
         self._blocked = True
         try:
-            transport = await self._connected()
-            rung = await transport.exchange("BLPOP", key, f"{seconds:.3f}")
+            if self._transport is None:
+                self._transport = await self.client.lend(self.key)
+            rung = await self._transport.exchange("BLPOP", key, f"{seconds:.3f}")
             if rung not in (None, [key, b"1"]):
                 raise DesyncError  # noqa: TRY301  # handled as what redis-py raises
         except FAULTS as error:
@@ -194,7 +195,9 @@ class Connection:
         self, script: Script, keys: Sequence[Any], args: Sequence[Any], *, again: bool
     ) -> list[Any]:
         """Send a script once; `again` on a new connection, if it was sent before."""
-        transport = await self._connected(fresh=again)
+        transport = self._transport
+        if transport is None:
+            transport = self._transport = await self.client.lend(self.key, fresh=again)
         idle, nonce = transport.is_idle, self.client.unique()
         sent = _AGAIN if again else _ON_IDLE if idle else _ONCE
         self.asked_s = time.monotonic()
@@ -227,7 +230,8 @@ class Connection:
         if isinstance(error, MovedError):
             self.release()
             self.client.moved()
-            return await (await self._connected()).exchange(*by_text)
+            self._transport = await self.client.lend(self.key)
+            return await self._transport.exchange(*by_text)
         # The slot is on its way: this once, ask there. ASKING counts for one command.
         pool = await route.at(error.host, error.port)
         there = await pool.take(self.key)
@@ -242,11 +246,6 @@ class Connection:
             raise
         pool.take_back(there)
         return reply
-
-    async def _connected(self, *, fresh: bool = False) -> Transport:
-        if self._transport is None:
-            self._transport = await (await self.client.route()).take(self.key, fresh=fresh)
-        return self._transport
 
     def _spoil(self, error: Exception) -> None:
         """Close the connection, unless the error is the complete reply of a healthy server."""

@@ -64,7 +64,7 @@ from convostate.stores.redis.connection import Connection, Script
 from convostate.stores.redis.url import client_maker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from redis import Redis, RedisCluster
 
@@ -117,7 +117,6 @@ class RedisTurns(AsyncStore):
     """
 
     server_side = True
-    most_bytes = None
     client_type: ClassVar[type[Client]] = Client
 
     def __init__(
@@ -140,8 +139,12 @@ class RedisTurns(AsyncStore):
         return RedisWork(self)
 
     async def begin(self, claim: Claim, cookies: str, now: float) -> Begun | Replay:
-        connection, keys = self._connection(claim, replies=claim.fingerprint is not None)
-        client = connection.client
+        connection = self._connection(claim)
+        client, state_key = connection.client, connection.key
+        queue_key = f"{state_key}p" if claim.defers else f"{state_key}q"
+        keys = [state_key, f"{state_key}l", queue_key, f"{state_key}o"]
+        if claim.fingerprint is not None:
+            keys += [f"{state_key}r", f"{state_key}r{claim.fingerprint}"]
         turn_id = client.unique()
         connection.on_close = (ABORT, keys[:3], (turn_id, HANDOVER_MS, OVER_S * 1000))
         deadline = time.monotonic() + self._wait_s
@@ -158,7 +161,7 @@ class RedisTurns(AsyncStore):
                         # Before its app runs, so that `erase` of the pair reaches a turn in flight.
                         pair = Claim(claim.listed_under)
                         what = (claim.name, CALL_S * 1000, _MOST_CALLS)
-                        await self.ask(LIST, pair, "c", *what, after_timeout=True)
+                        await self.ask(LIST, pair, ("c",), *what, after_timeout=True)
                     connection.on_close = None
                     left_s = None if state is None else max(left_ms, 1) / 1000
                     lease = Lease(connection, turn_id, keys, (state or b"")[:HEAD_BYTES])
@@ -211,17 +214,12 @@ class RedisTurns(AsyncStore):
         """
         claim = begun.claim
         lease, connection = held(begun)
-        to_do, state, lifetime_s = "leave", b"", 0.0
-        if isinstance(outcome, Keep):
-            to_do, state, lifetime_s = "keep", outcome.token, outcome.lifetime_s
-        elif isinstance(outcome, End):
-            to_do = "end"
         stop = {True: "1", False: "0", None: ""}[outcome.opted_out]
         replies = reply is not None and claim.fingerprint is not None
         over_ms: int | str = OVER_S * 1000 if connection.late or not replies else ""
         args: list[Any] = [
-            lease.turn_id, HANDOVER_MS, lease.head, to_do, state, _ms(lifetime_s),
-            stop, OPT_OUT_S * 1000, over_ms,
+            lease.turn_id, HANDOVER_MS, lease.head, *carried_out(outcome), stop,
+            OPT_OUT_S * 1000, over_ms,
         ]  # fmt: skip
         if reply is not None and claim.fingerprint is not None:
             redirects = b"\x01" if reply.redirects else b"\x00"
@@ -258,31 +256,29 @@ class RedisTurns(AsyncStore):
             connection.close()
 
     async def peek(self, claim: Claim, now: float) -> bytes | None:
-        state: bytes | None = (await self.ask(PEEK, claim, slice(0, 1)))[1]
+        state: bytes | None = (await self.ask(PEEK, claim, ("",)))[1]
         return state
 
     async def queue(self, claim: Claim) -> Queue:
-        _, lease_ms, waiting = await self.ask(QUEUE, claim, slice(1, 3))
+        _, lease_ms, waiting = await self.ask(QUEUE, claim, ("l", "q"))
         return Queue(lease_ms / 1000 if lease_ms > 0 else None, waiting)
 
     async def calls(self, claim: Claim) -> list[str]:
-        _, *names = await self.ask(CALLS, claim, "c")
+        _, *names = await self.ask(CALLS, claim, ("c",))
         return [name.decode("ascii") for name in names]
 
     async def erase(self, claim: Claim, *, replies: bool) -> None:
         if replies:
             for name in await self.calls(claim):
                 await self.erase(Claim(name, call=True), replies=False)
-        connection, keys = self._connection(claim)
-        keys[3:] = [f"{keys[0]}r", f"{keys[0]}c"]
-        await connection.run(ERASE, keys, HANDOVER_MS, "1" if replies else "0", after_timeout=True)
-        connection.release()
+        which = ("", "l", "q", "r", "c")
+        await self.ask(ERASE, claim, which, HANDOVER_MS, str(int(replies)), after_timeout=True)
 
     async def clock_ahead_s(self, claim: Claim) -> float | None:
         """How far this host's clock is ahead of the server's, in seconds; None without the right to ask."""
         before = time.time()
         try:
-            _, *there = await self.ask(CLOCK, claim, slice(0, 1))
+            _, *there = await self.ask(CLOCK, claim, ("",))
         except StoreError:
             return None
         here = (before + time.time()) / 2
@@ -292,22 +288,20 @@ class RedisTurns(AsyncStore):
         self,
         script: Script,
         claim: Claim,
-        which: slice | str,
+        which: Sequence[str],
         *args: Any,
         after_timeout: bool = False,
     ) -> list[Any]:
-        """Run one script outside a turn, as `Connection.run` does.
+        """Run one script outside a turn, as `Connection.run` does, on the conversation's keys with these ends."""
+        connection = self._connection(claim)
+        keys = [connection.key + end for end in which]
+        try:
+            return await connection.run(script, keys, *args, after_timeout=after_timeout)
+        finally:
+            connection.release()
 
-        `which` says which of the conversation's keys, as `_connection` numbers them; or it is the end of the only key.
-        """
-        connection, keys = self._connection(claim)
-        asked = [keys[0] + which] if isinstance(which, str) else keys[which]
-        reply = await connection.run(script, asked, *args, after_timeout=after_timeout)
-        connection.release()
-        return reply
-
-    def _connection(self, claim: Claim, *, replies: bool = False) -> tuple[Connection, list[str]]:
-        """A connection to a conversation's server, unless it is known to be down; and the keys as all scripts number them."""
+    def _connection(self, claim: Claim) -> Connection:
+        """A connection to a conversation's server, unless it is known to be down."""
         client = self.client.current()
         if not client.breaker.admits():
             raise StoreError(
@@ -315,11 +309,7 @@ class RedisTurns(AsyncStore):
                 "the Redis in CONVOSTATE_STORE has not answered several times in a row, and is asked "
                 "once a second. Check that it runs, and the network",
             )
-        state = f"cs1:{{{claim.name}}}"
-        keys = [state, f"{state}l", f"{state}p" if claim.defers else f"{state}q", f"{state}o"]
-        if replies:
-            keys += [f"{state}r", f"{state}r{claim.fingerprint}"]
-        return Connection(client, state), keys
+        return Connection(client, f"cs1:{{{claim.name}}}")
 
     async def check(self) -> list[tuple[str, str, str]]:
         """What ``convostate doctor`` prints: tuples of level, what was found, and what to do about it."""
@@ -376,11 +366,7 @@ class RedisStore:
     ) -> RedisStore:
         """Make the store that a URL names, without connecting; `convostate.stores.redis.url` lists the forms.
 
-        Args:
-            url: As ``CONVOSTATE_STORE`` takes it.
-            max_waiting: How many turns of one conversation may wait at once (2).
-            wait_s: How long one may wait, in seconds (8).
-            lease_s: How long a turn may hold its conversation, in seconds (16).
+        The other arguments are those of the class.
 
         Raises:
             UsageError: The URL is wrong; the message never shows it.
@@ -414,6 +400,13 @@ def held(begun: Begun) -> tuple[Lease, Connection]:
     if type(lease) is not Lease or lease.connection is None:
         raise lost()
     return lease, lease.connection
+
+
+def carried_out(outcome: Outcome) -> tuple[str, bytes, int]:
+    """What COMMIT and KEEP do with the state: ``keep``, ``end`` or ``leave`` it; the state to keep, its lifetime in ms."""
+    if isinstance(outcome, Keep):
+        return "keep", outcome.token, max(1, int(outcome.lifetime_s * 1000))
+    return "end" if isinstance(outcome, End) else "leave", b"", 1
 
 
 def _unknown() -> StoreError:

@@ -19,13 +19,16 @@ from zlib import crc32
 
 from convostate.errors import StoreError
 from convostate.sealing.token import HEAD_BYTES
-from convostate.stores.base import WORK_S, Begun, Claim, End, Keep, Outcome, lost
+from convostate.stores.base import WORK_S, Begun, Claim, Outcome, lost
 from convostate.stores.redis.client import HANDOVER_MS
 from convostate.stores.redis.connection import Script
 from convostate.stores.redis.errors import FAULTS, store_error
+from convostate.stores.redis.store import carried_out
 from convostate.stores.work import LENT_S, LONGEST_BURST_S, Backlog, DeadLetter, Hint, Taken
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from convostate.stores.redis.connection import Connection
     from convostate.stores.redis.store import RedisTurns
 
@@ -63,7 +66,7 @@ class RedisWork:
         for shard in await self._shards(queue):
             args = (most - len(hints), LENT_S * _S, _us(now))
             try:
-                _, lent, *names = await self._turns.ask(DUE, Claim(shard), "z", *args)
+                _, lent, *names = await self._turns.ask(DUE, Claim(shard), ("z",), *args)
             except StoreError as error:  # of a Cluster, one server may be down
                 failure = error
             else:
@@ -79,7 +82,7 @@ class RedisWork:
     ) -> Taken | None:
         claim, worker = Claim(hint.name), self._turns.client.current().unique()
         _, answer, *rest = await self._turns.ask(
-            TAKE, claim, slice(0, 4), worker, int(lease_s * 1000), int(burst_s * _S),
+            TAKE, claim, ("", "l", "q", "o"), worker, int(lease_s * 1000), int(burst_s * _S),
             LONGEST_BURST_S * _S, _us(now), _KEEP_MS, _BUSY_US, after_timeout=True,
         )  # fmt: skip
         if answer != b"yours":
@@ -97,14 +100,8 @@ class RedisWork:
     async def keep(
         self, taken: Taken, outcome: Outcome, replies: list[bytes], now: float | None
     ) -> None:
-        to_do, state, lifetime_ms = "leave", b"", 1
-        if isinstance(outcome, Keep):
-            to_do, state = "keep", outcome.token
-            lifetime_ms = max(1, int(outcome.lifetime_s * 1000))
-        elif isinstance(outcome, End):
-            to_do = "end"
         head = (taken.begun.token or b"")[:HEAD_BYTES]
-        await self._ask(KEEP, taken, head, to_do, state, lifetime_ms, _KEEP_MS, *replies)
+        await self._ask(KEEP, taken, head, *carried_out(outcome), _KEEP_MS, *replies)
 
     async def settle(
         self, taken: Taken, entries: list[bytes], reason: str, now: float | None
@@ -118,7 +115,7 @@ class RedisWork:
     async def rest(self, taken: Taken, tries: int, seconds: float, now: float | None) -> None:
         delay_us = int(seconds * _S)
         left = await self._ask(
-            REST, taken, tries, delay_us, _us(now), _KEEP_MS, HANDOVER_MS, which=slice(0, 3)
+            REST, taken, tries, delay_us, _us(now), _KEEP_MS, HANDOVER_MS, which=("", "l", "q")
         )
         if left[0]:  # another worker may have put it off until this lease ends
             await self._schedule(taken.hint._replace(ticket=""), delay_us, now)
@@ -128,7 +125,7 @@ class RedisWork:
     async def dead(self, queue: str) -> list[Hint]:
         hints: list[Hint] = []
         for shard in await self._shards(queue):
-            _, _, *names = await self._turns.ask(DUE, Claim(shard), "x", _MOST_LETTERS, 0, "")
+            _, _, *names = await self._turns.ask(DUE, Claim(shard), ("x",), _MOST_LETTERS, 0, "")
             hints += [Hint(name.decode("ascii"), queue) for name in names]
         return hints
 
@@ -137,7 +134,7 @@ class RedisWork:
         if retry:
             await self._schedule(hint._replace(ticket=""), 0, now)
         args = ("1" if retry else "0", _KEEP_MS)
-        _, *letters = await self._turns.ask(LETTERS, claim, "", *args, after_timeout=retry)
+        _, *letters = await self._turns.ask(LETTERS, claim, ("",), *args, after_timeout=retry)
         if retry or not letters:
             await self._list(hint, listed=False)
         return [
@@ -151,7 +148,7 @@ class RedisWork:
         ]
 
     async def backlog(self, claim: Claim) -> Backlog:
-        _, texts, answering, replies, dead = await self._turns.ask(BACKLOG, claim, "")
+        _, texts, answering, replies, dead = await self._turns.ask(BACKLOG, claim, ("",))
         return Backlog(texts, bool(answering), replies, dead)
 
     async def check(self) -> list[tuple[str, str, str]]:
@@ -161,7 +158,7 @@ class RedisWork:
         return await check_work(self._turns)
 
     async def _ask(
-        self, script: Script, taken: Taken, *args: Any, which: slice | str = ""
+        self, script: Script, taken: Taken, *args: Any, which: Sequence[str] = ("",)
     ) -> list[Any]:
         """Run a script that needs the worker's lease; StoreError ``lost`` without it."""
         claim, worker = Claim(taken.hint.name), taken.begun.lease
@@ -193,7 +190,7 @@ class RedisWork:
         if over is not None and len(shards) == 1:
             await over.run(SCHEDULE, [f"cs1:{{{shard}}}{key}"], *args, after_timeout=True)
         else:
-            await self._turns.ask(SCHEDULE, Claim(shard), key, *args, after_timeout=True)
+            await self._turns.ask(SCHEDULE, Claim(shard), (key,), *args, after_timeout=True)
 
     async def _list(self, hint: Hint, *, listed: bool = True) -> None:
         """Add a conversation to those with dead letters, or remove it; by the server's time, by which `dead` asks."""
