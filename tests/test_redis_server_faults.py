@@ -6,14 +6,16 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from convostate.stores import RedisStore
 from convostate.stores.base import End, Keep
+from convostate.stores.redis.aio import AsyncioTransport
+from convostate.stores.redis.client import Transport
 from tests.conversing import World
-from tests.drivers import DRIVERS, driven
+from tests.drivers import DRIVERS, driven, failures, is_looped
 from tests.redis_servers import redis_server, wait_until
 from tests.redis_stage import BASE, NAME, add_one, begin, claim, count_in, log_of, refused, token
 
@@ -277,3 +279,25 @@ def test_a_question_that_redis_refuses_gives_its_connection_back(
         assert "WRONGTYPE" in str(caught[0])
         opened.append(server.admin.info("stats")["total_connections_received"])
     assert len(set(opened)) == 1
+
+
+def test_a_connection_is_checked_only_after_a_pause_and_one_that_has_closed_costs_no_turn(
+    store: RedisStore, server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind: Any = AsyncioTransport if is_looped(store) else Transport
+    check, checked = kind.is_in_step, []
+
+    async def noted(self: Any) -> Any:
+        checked.append(self)
+        return await check(self)
+
+    monkeypatch.setattr(kind, "is_in_step", noted)
+    monkeypatch.setattr("convostate.stores.redis.client.IDLE_S", 3600)
+    assert [add_one(store), add_one(store)] == [1, 2]
+    server.admin.client_kill_filter(_type="normal", skipme=True)
+    assert add_one(store) == 3
+    assert not checked
+    monkeypatch.setattr("convostate.stores.redis.client.IDLE_S", -1)
+    assert add_one(store) == 4
+    assert checked
+    assert failures(store) == 0

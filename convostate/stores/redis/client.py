@@ -238,8 +238,7 @@ class Pool:
     async def take(self, key: str, *, fresh: bool = False) -> Transport:
         """Lend a connection that is open and in step; a new one if one has just failed: the idle ones are as old.
 
-        One that was used in the last `IDLE_S` is not checked: that would be a tenth of a BEGIN, and if it has
-        closed, the script is sent again.
+        One that was used in the last `IDLE_S` is not checked: if it has closed, the script is sent again.
 
         Raises:
             ExhaustedError: The client's `max_connections` are in use.
