@@ -47,9 +47,9 @@ class Site:
     """The WSGI app of the phone's page.
 
     Args:
-        session: The phones; None if the app does not load.
+        session: None if the app does not load.
         name: The app, ``module:name``.
-        token: The token of the printed URL; requests without it are refused.
+        token: That of the printed URL; requests without it are refused.
         broken: The traceback if the app does not load, or "".
         save: Called after every action, to save the state for a later process.
     """

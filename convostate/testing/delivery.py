@@ -32,7 +32,6 @@ class Request:
     Attributes:
         url: The absolute URL, without fragment, user name and password. It is signed like this,
             except for a port that Twilio leaves out of the signature.
-        headers: In the order sent, without Content-Length.
     """
 
     method: str

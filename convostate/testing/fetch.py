@@ -57,7 +57,6 @@ class Url(NamedTuple):
     Attributes:
         sent: The URL that is requested and signed: without user name, password and fragment, with a path.
         authorization: The Authorization header that answers a 401, or "".
-        retries: How often a failed request is repeated.
         retried: Which failures are retried: some of ``4xx 5xx ct rt all``.
         connect_s: Seconds to wait for a connection.
         read_s: Seconds to wait for each part of a response.

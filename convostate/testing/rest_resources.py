@@ -68,12 +68,7 @@ class HeldSends:
 
 @dataclass
 class RestState:
-    """What an account's REST API keeps.
-
-    Attributes:
-        resources: Each message and call as JSON, by SID, oldest first.
-        calls: The calls that a person has placed or answered, by SID.
-    """
+    """What an account's REST API keeps: each message and call as JSON, by SID, oldest first; and the `Call` objects."""
 
     resources: dict[str, dict[str, Any]] = field(default_factory=dict)
     refusal: Refusal | None = None
