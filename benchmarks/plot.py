@@ -28,14 +28,14 @@ def draw(figures: Iterable[Figure], where: Mapping[str, str], path: Path) -> Non
     bars = [figure for figure in figures if figure.unit == "×"]
     scale = (WIDTH - LEFT - 60) / max([1, *(bar.high for bar in bars)])
     axis_end = len(bars) * ROW + 10
-    drawn = [_line(LEFT + scale, 4, LEFT + scale, axis_end, 'stroke-dasharray="2 3"')]
+    drawn = [_line(LEFT + scale, 4, LEFT + scale, axis_end, 'stroke-dasharray="2 3" opacity="0.5"')]
     for place, bar in enumerate(bars):
         top, middle = place * ROW + 10, place * ROW + 18
         drawn += [
             f'<rect x="{LEFT}" y="{top}" width="{bar.value * scale:.1f}" height="16" fill="{COLOURS[bar.within]}"/>',
             _line(LEFT + bar.low * scale, middle, LEFT + bar.high * scale, middle),
             _text(LEFT - 8, middle + 4, bar.label, 'text-anchor="end"'),
-            _text(LEFT + bar.high * scale + 8, middle + 4, f"{bar.value:.2f}"),
+            _text(LEFT + max(bar.high, bar.bound or 0) * scale + 8, middle + 4, f"{bar.value:.2f}"),
         ]
         if bar.bound is not None:
             bound = LEFT + bar.bound * scale
