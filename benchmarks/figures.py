@@ -27,6 +27,7 @@ BOUNDS = {
     "contention: *: total ÷ one after the other": 1.25,
     "contention: *": 0,  # not answered, lost, doubled, overtaken
     "deferred: *: not answered in the end": 0,
+    "deferred: *: answered again": 0,
     "deferred: *: most memory of the process": 512,
     "deferred: *: a webhook meanwhile, p99": 50,
     "redis: reads of its socket a turn": 2,

@@ -30,20 +30,23 @@ PATIENCE_S = 60  # beside the time of an answer
 
 
 def contender(kind: str, most: int, seconds: float, store: str) -> Work:
-    """The factory of a worker process: a call returns how many answers run, and how many texts were answered."""
+    """The factory of a worker process: a call returns how many answers run, and how many texts were answered.
+
+    The number of texts comes twice: without those that were answered again, and with them.
+    """
     workers: list[Any] = []
-    answered: list[int] = []
+    answered: list[str] = []
 
     def in_thread(turn: Answering) -> None:
         threading.Event().wait(seconds)
-        turn.reply(str(len(turn.texts)))
+        turn.reply(" ".join(text.params["MessageSid"] for text in turn.texts))
 
     async def in_loop(turn: Answering) -> None:
         await asyncio.sleep(seconds)
-        turn.reply(str(len(turn.texts)))
+        turn.reply(" ".join(text.params["MessageSid"] for text in turn.texts))
 
     def create(**message: Any) -> None:
-        answered.append(int(message["body"]))
+        answered.extend(message["body"].split())
 
     async def create_async(**message: Any) -> None:
         create(**message)
@@ -66,7 +69,12 @@ def contender(kind: str, most: int, seconds: float, store: str) -> Work:
         workers.append(threaded.start_workers(most))
     else:
         threading.Thread(target=asyncio.run, args=(work(),), daemon=True).start()
-    return Work(range, lambda _: (sum(len(each.running) for each in workers), sum(answered)))
+
+    def counts(_: int) -> tuple[int, int, int]:
+        running = sum(len(each.running) for each in workers)
+        return running, len(set(answered)), len(answered)
+
+    return Work(range, counts)
 
 
 def run(scale: Scale) -> Iterator[Figure]:
@@ -97,15 +105,16 @@ def _measure(kind: str, most: int, scale: Scale) -> Iterator[Figure]:
             text(person)
         options = {"kind": kind, "most": most, "seconds": scale.answer_s, "store": server.url}
         with Process(Contender(kind, options, f"{__name__}:contender")) as process:
-            at_once, _ = _wait(process, 0, most, PATIENCE_S)
+            at_once, _, _ = _wait(process, 0, most, PATIENCE_S)
             more = min(most, scale.served)
             took_ms = [text(most + number) for number in range(more)]
             rounds = 1 + -(-(most + more) // most)
             patience_s = PATIENCE_S + rounds * scale.answer_s
-            _, answered = _wait(process, 1, most + more, patience_s)
+            _, answered, replies = _wait(process, 1, most + more, patience_s)
             peak_mib = resident_mib(process.pid, "VmHWM")
     yield counted(f"{kind}: answers at once", at_once)
     yield counted(f"{kind}: not answered in the end", most + more - answered)
+    yield counted(f"{kind}: answered again", replies - answered)
     yield counted(f"{kind}: most memory of the process", peak_mib, "MiB")
     yield counted(f"{kind}: a webhook meanwhile, p99", percentile(took_ms, 99), "ms")
 
