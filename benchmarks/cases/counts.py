@@ -48,7 +48,7 @@ def crossed(turn: Contender) -> Iterator[Figure]:
     """The functions and files of the package that a warm turn crosses, and the lines that are loaded."""
     with Process(turn) as process:
         process.ask("cpu", 10)
-        for what, number in process.ask("crossed", 5).items():
+        for what, number in process.ask("crossed", 40).items():
             yield counted(f"{turn.label} turn: {what}", number)
 
 
