@@ -264,6 +264,49 @@ def planned(random: Random) -> Iterator[Forgery]:
             yield Forgery(product, true, read, URL + glued(true), URL)
 
 
+OWN = ["A", "C", "Dz", "Ea", "Fra", "FromA", "G", "S", "T", "Zz", "x", "ToA", "MessageSidA", "CallSidA", "AccountSidA", "DirectionA"]  # fmt: skip
+
+
+def chained(random: Random) -> Iterator[Forgery]:
+    """The same for fields and names in several texts, which a client or a telephone may name, with any of them taken for one."""
+    by = Sender(random)
+    while True:
+        product = random.choice([*ATTACKED, *["client_call", "sip_call"] * 6])
+        true = FORMS[product](by)
+        frees = sorted(true.keys() & FREE)
+        if product in ("client_call", "sip_call"):
+            true["From"] = f"{product.partition('_')[0]}:mallory"
+            own = random.sample(
+                OWN if product == "client_call" else SIP_NAMES, random.randint(1, 3)
+            )
+            true |= dict.fromkeys(own, "x")
+            frees += own
+        true |= {name: random.choice(["", "x"]) for name in frees}
+        other = _other_webhook(random)
+        for name in random.sample(frees, min(len(frees), random.randint(1, 2))):
+            fields = random.sample(sorted(other), random.randint(1, 3))
+            begin = random.choice(["", "x", "Sms", "Forwarded", "Parent"])
+            true[name] = (
+                begin
+                + glued({field: other[field] for field in fields})
+                + random.choice([*ENDERS, *OWN, ""])
+            )
+        signed, cuts, at = glued(true), {}, 0
+        for name in sorted(true):
+            cuts[at] = len(name)
+            at += len(name) + len(true[name])
+        spelled = {
+            found.start(): len(name)
+            for name in (*OWN, *ENDERS, *other)
+            for found in re.finditer(name, signed)
+        }
+        for _ in range(10):
+            few = {at: size for at, size in spelled.items() if random.random() < 0.3}
+            read = _sorted_reading(signed, {**cuts, **few}, random)
+            if read is not None and read != true:
+                yield Forgery(product, true, read, URL + signed, URL)
+
+
 def _other_webhook(random: Random) -> Params:
     channel = random.choice(["", "whatsapp:", "rcs:", "messenger:", "sip:", "client:"])
     sender = channel + random.choice([VICTIM, "victim", "15550100001", "victim@example.com"])

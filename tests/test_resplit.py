@@ -139,6 +139,7 @@ FORGERIES: dict[str, tuple[Params, Params]] = {
     "a05 the end of a call's sid moved to a name": case(
         {"AccountSid": ACCOUNT, "CallSid": f"{CALL[:-1]}b", "Final": "true", "TranscriptionEvent": "transcription-content"},
         "Final", "TranscriptionEvent", CallSid=CALL[:-1], bF="inaltrueTranscriptionEventtranscription-content"),
+    "a05 a sid moved to a name": case(sms("hi"), "NumMedia", MessageSid="", S=f"{SID[1:]}NumMedia0"),
     "a05 a value moved to its name": case(sms("hi"), "To", **{f"To{US}": ""}),
     "a06 a sender in the text, the true one behind an invented name":
         case(sms(f"hiFrom{VICTIM}FromA"), Body="hi", From=VICTIM, FromAFrom=MALLORY),

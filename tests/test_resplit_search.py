@@ -11,7 +11,7 @@ import convostate.twilio.ambiguity as guard
 import convostate.twilio.authenticate
 from convostate.errors import RequestError
 from convostate.twilio.authenticate import authenticate
-from tests.forged import attacked, believed, moved, planned
+from tests.forged import attacked, believed, chained, moved, planned
 from tests.genuine import FORMS, webhooks
 from tests.proving import SECRETS, oracle_sign, posted, status_of
 from tests.served import URL
@@ -60,6 +60,10 @@ def test_a06_no_split_changes_who_talks_to_whom() -> None:
 
 def test_a06_no_text_that_holds_another_webhook_changes_who_talks_to_whom() -> None:
     assert believed(Random(1), 1_000, planned) == (1_000, [])
+
+
+def test_a05_a06_no_fields_in_several_texts_change_who_talks_to_whom() -> None:
+    assert believed(Random(1), 4_000, chained) == (4_000, [])
 
 
 def test_a06_no_split_across_the_end_of_the_url_changes_who_talks_to_whom() -> None:

@@ -339,12 +339,12 @@ class Reading:
         if self.channel in _ANY_TEXT and not MESSAGE_SIDS.isdisjoint(first):
             self.refuse("From", "a message is not from a client or SIP")
         for field in _GUARDED_SIDS:
-            value = first.get(field, "")
-            if len(value) > _SID_CHARS:
+            if field not in first:
+                continue
+            size, begin = len(first[field]), self.begins[field] + len(field)
+            if size > _SID_CHARS:
                 self.refuse(field, "a SID is longer than 34 characters")
-            begin = self.begins.get(field, 0) + len(field)
-            is_cut = 0 < len(value) < _SID_CHARS
-            if is_cut and _whole_sid(self.signed, begin, begin + _SID_CHARS):
+            if size < _SID_CHARS and _whole_sid(self.signed, begin, begin + _SID_CHARS):
                 self.refuse(field, "a SID goes on in the next parameter's name")
 
     def _cut_of(self, field: str) -> str:
