@@ -16,7 +16,7 @@ from convostate.errors import UsageError
 from convostate.stores import RedisStore
 from convostate.stores.base import Keep
 from tests.redis_servers import clients_of, wait_until
-from tests.redis_stage import add_one, begin, claim, token
+from tests.redis_stage import BASE, add_one, begin, claim, refused, token
 
 if TYPE_CHECKING:
     from tests.redis_servers import RedisServer
@@ -68,6 +68,22 @@ def test_a_turn_in_flight_is_committed_and_its_connection_closed_then(
     assert len(clients_of(server)) == 1
 
     store.commit(held, Keep(token(1), 3600), None, 0)
+    wait_until(lambda: not clients_of(server), "a server that nobody is connected to")
+
+
+def test_a_turn_in_flight_that_redis_refuses_makes_no_client_anew(server: RedisServer) -> None:
+    server.admin.flushall()
+    made: list[Redis] = []
+    store = RedisStore(lambda: made.append(Redis.from_url(server.url)) or made[-1])  # type: ignore[func-returns-value]
+    held = begin(store)
+    store.close()
+    server.admin.delete(BASE)
+    server.admin.rpush(BASE, "of another type")
+    with refused() as caught:
+        store.commit(held, Keep(token(1), 3600), None, 0)
+    assert "WRONGTYPE" in str(caught[0])
+    store.abort(held)
+    assert len(made) == 1
     wait_until(lambda: not clients_of(server), "a server that nobody is connected to")
 
 

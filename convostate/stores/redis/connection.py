@@ -221,10 +221,10 @@ class Connection:
         if isinstance(error, NoScriptError):  # the server has not seen it, or has forgotten it
             return await transport.exchange(*by_text)
         # redis-py before 6 gives a client of one server these errors as text alone.
-        moved = isinstance(error, AskError) or str(error).startswith(("MOVED ", "ASK "))
-        route: Any = await self.client.route()
-        if moved and not route.is_cluster:
-            raise OneNodeError from error
+        if isinstance(error, AskError) or str(error).startswith(("MOVED ", "ASK ")):
+            route: Any = await self.client.route()
+            if not route.is_cluster:
+                raise OneNodeError from error
         if not isinstance(error, AskError):
             raise error
         if isinstance(error, MovedError):
