@@ -285,16 +285,15 @@ def find_middleware_at(app: Any, path: str = "") -> tuple[Any, str]:
 
     Without a path every mounted app is searched. Without a middleware the first is None.
     """
-    if getattr(app, "middleware_stack", app) is None:  # Starlette builds it at the first request
-        app.middleware_stack = app.build_middleware_stack()
-    middleware = find_middleware(app)
-    for mount, inner in () if middleware is not None else mounted(app):
+    for mount, inner in (("", app), *mounted(app)):
         prefix = mount.rstrip("/")
-        if not path or path.startswith(f"{prefix}/"):
-            found = find_middleware_at(inner, path.removeprefix(prefix))
-            if found[0] is not None:
-                return found
-    return middleware, path
+        if not (prefix and path) or path.startswith(f"{prefix}/"):
+            if getattr(inner, "middleware_stack", inner) is None:
+                inner.middleware_stack = inner.build_middleware_stack()  # else at the first request
+            middleware = find_middleware(inner)
+            if middleware is not None:
+                return middleware, path.removeprefix(prefix)
+    return None, path
 
 
 def make_environ(request: Request, stripped_prefix: str = "") -> dict[str, Any]:
