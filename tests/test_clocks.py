@@ -25,7 +25,7 @@ from convostate.stores.redis.aio import AsyncRedisStore
 from convostate.testing import TwilioSimulator
 from convostate.testing.configured import ACCOUNT_SID
 from tests.conversing import ADA, KEY, PAIR, TOKEN, US, World
-from tests.redis_servers import let_time_pass, redis_server
+from tests.redis_servers import let_time_pass, redis_server, wait_until
 from tests.redis_stage import fresh_world, log_of
 from tests.served import serve, signed, text
 from tests.serving import serving
@@ -73,14 +73,18 @@ def test_o1_no_text_of_two_hosts_whose_clocks_differ_is_lost_and_a_warning_says_
     assert counted == list(range(1, 9))
 
     ahead_s = request.node.callspec.params["hosts"]
-    warned = [[line for line in log if "Synchronise" in line] for log in logs]
-    for lines, seen_s, own_s in zip(warned, (ahead_s, -ahead_s), (0, ahead_s), strict=True):
-        [line] = lines  # once in each process
+    wait_until(lambda: all(map(warnings_in, logs)), "a warning in both logs")
+    for log, seen_s, own_s in zip(logs, (ahead_s, -ahead_s), (0, ahead_s), strict=True):
+        [line] = warnings_in(log)  # once in each process
         found = re.findall(r"(\d+) s (ahead of|behind)", line)
         (by, way), (own_by, own_way) = found
         assert (abs(int(by) - abs(seen_s)) <= 1, way) == (True, apart(seen_s))
         assert abs(int(own_by) - abs(own_s)) <= 1
         assert own_s == 0 or own_way == apart(own_s)
+
+
+def warnings_in(log: list[str]) -> list[str]:
+    return [line for line in log if "Synchronise" in line]
 
 
 def apart(seconds: float) -> str:
