@@ -228,8 +228,6 @@ class Reading:
 
     Attributes:
         begin: Where the form begins.
-        firsts: Where each field ends that begins at the query or behind it; behind the text if there is none.
-        lasts: Where each field could begin for the last time, or -1.
         start: Where another form could begin at the earliest: at the query, if there is one.
         spans: Each parameter's (begin, end of the name, end of the value, name), in order.
         begins: Where each name begins; if it is repeated, the first one.
@@ -254,12 +252,8 @@ class Reading:
         if self.client < 0:  # whose sender chooses names, so that AddOns may be another one's value
             self._skip_add_ons()
         self.run = _run_from(signed, self.begin, len(signed))
-        self.firsts, self.lasts = {}, {}
-        for name, shown in _SHOWN.items():
-            # Not `finditer`: a hostile text has 40,000 of them.
-            found, last = shown.search(self.signed, self.start), _LAST[name](self.signed)
-            self.firsts[name] = len(signed) + 1 if found is None else found.end()
-            self.lasts[name] = -1 if last is None else last.start(1)
+        self.firsts: dict[str, int] = {}
+        self.lasts: dict[str, int] = {}
         self.later: dict[tuple[str, str, frozenset[str]], int] = {}
         self.windows: dict[tuple[tuple[str, ...], str], tuple[int, int, bool]] = {}
         self.channel = _channel_of(form.first.get("From", ""))
@@ -401,13 +395,13 @@ class Reading:
             return (
                 at <= self.begin
                 or (not NOT_FREE.isdisjoint(self.first) and self.begins_in_url(at))
-                or at <= min(self.client, self.lasts["CallSid"])
+                or at <= min(self.client, self._last("CallSid"))
             )
         if name == "Sid":  # of another product, whose text a forged sender was in
             return self.decides and self.begins.get("From", at) < at
         sid = self.signed[place.end - _SID_CHARS : place.end]
         if name not in _ADDRESSES and sid[:2] == "IM":  # of Twilio Conversations
-            return self.firsts["Body"] <= at
+            return self._first("Body") <= at
         if name == "To" and self.channel == "client":  # the client chooses whom it calls
             return False
         return self._fits(place, _CALL) or (
@@ -433,14 +427,28 @@ class Reading:
 
     def _window(self, kind: tuple[str, ...], name: str) -> tuple[int, int, bool]:
         """Where a field could begin and end, and whether a parameter with free text is before the form's own one."""
-        opens = max((self.firsts[field] for field in kind if field < name), default=0)
+        opens = max((self._first(field) for field in kind if field < name), default=0)
         closes = min(
-            (self.lasts[field] for field in kind if field > name), default=len(self.signed)
+            (self._last(field) for field in kind if field > name), default=len(self.signed)
         )
         own = self.begins.get(name, 0)
         hides = _FREE[kind][name].search(self.signed, self.start, own) is not None
         self.windows[kind, name] = opens, closes, hides
         return opens, closes, hides
+
+    def _first(self, field: str) -> int:
+        """Where a field ends that begins at the query or behind it; behind the text if there is none."""
+        if field not in self.firsts:  # a long text is searched for few of them
+            found = _SHOWN[field].search(self.signed, self.start)
+            self.firsts[field] = len(self.signed) + 1 if found is None else found.end()
+        return self.firsts[field]
+
+    def _last(self, field: str) -> int:
+        """Where a field could begin for the last time, or -1."""
+        if field not in self.lasts:
+            found = _LAST[field](self.signed)
+            self.lasts[field] = -1 if found is None else found.start(1)
+        return self.lasts[field]
 
     def begins_in_url(self, until: int) -> bool:
         """Whether the first parameter could be the end of the URL that was signed: ``2`` of ``/sms?tenant=42``."""
@@ -452,7 +460,7 @@ class Reading:
             channel, other = place.channel, self.receivers_channel
             is_one = channel in (other, "rcs") and channel not in _ANY_TEXT
             return is_one and self._is_followed(place, "MessageSid")
-        return self.channel not in _ANY_TEXT or place.end <= self.lasts["SmsSid"]
+        return self.channel not in _ANY_TEXT or place.end <= self._last("SmsSid")
 
     def _next(
         self, above: str, begin: int, most: str = "~", without: frozenset[str] = frozenset()
@@ -479,7 +487,7 @@ class Reading:
         if sids:
             if ":" in first.get("To", "") and not is_missing:
                 return  # every sender on a channel looks like an address
-            begin = max(begin if is_missing else own + len("From"), self.firsts["Body"])
+            begin = max(begin if is_missing else own + len("From"), self._first("Body"))
             end = min(sids)
         elif is_missing and "Direction" not in first:
             return
