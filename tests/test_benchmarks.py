@@ -137,8 +137,8 @@ def test_a_stage_is_a_part_of_the_turn_and_counted_without_what_counts_it(
         names = ("parsing the form", "the proof", "all")
         form, proof, whole = (k[f"of a {turn} turn: {name}"] for name in names)
         assert 0 < form < proof < whole
-    # Not so for Redis: how often a turn looks at its socket varies between two runs on a busy machine.
-    assert k["of a cookie turn: the middleware itself"] > 0
+        # What is left over: of the single calls of a tiny run it may be less than nothing.
+        assert f"of a {turn} turn: the middleware itself" in k
 
 
 def test_a_run_that_is_kept_is_shown_and_drawn_again(run: list[Path], tmp_path: Path) -> None:
