@@ -193,4 +193,4 @@ class InMemory(Conversations):
 for machine in (InCookies, InMemory):
     machine.TestCase.settings = hypothesis_settings(max_examples=60, stateful_step_count=30)
 TestInCookies, TestInMemory = InCookies.TestCase, InMemory.TestCase
-pytestmark = pytest.mark.unmeasured
+pytestmark = pytest.mark.slow

@@ -128,7 +128,7 @@ def url(request: pytest.FixtureRequest) -> Iterator[str]:
         yield server.url
 
 
-@pytest.mark.unmeasured
+@pytest.mark.slow
 def test_f30_on_gunicorn_no_text_is_lost_or_counted_twice(url: str) -> None:
     def write(_: int) -> list[int]:
         phone = TwilioSimulator(url, TOKEN).phone(ADA, texting=US)

@@ -268,7 +268,7 @@ WorkMachine.TestCase.settings = hypothesis_settings(
     max_examples=100, stateful_step_count=30, deadline=None
 )
 TestInMemory = WorkMachine.TestCase
-pytestmark = pytest.mark.unmeasured
+pytestmark = pytest.mark.slow
 
 
 def test_a_redis_does_the_same(redis: Any, request: pytest.FixtureRequest) -> None:
