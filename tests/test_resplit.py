@@ -278,6 +278,13 @@ def test_a_resplit_form_is_refused_and_one_without_such_a_text_accepted(
     assert dict(prove(posted(calm)).params) == calm
 
 
+@pytest.mark.parametrize(("behind", "status"), [("", 403), ("Body", 403), ("AccountSie", 403), ("Aa", 200), ("/sms", 200), ("?step=2", 200)])  # fmt: skip
+def test_a08_a_url_in_which_a_form_could_begin_proves_nothing(behind: str, status: int) -> None:
+    """A form begins with its account, and a name behind it sorts after AccountSid."""
+    url = f"{URL}/AccountSid{ACCOUNT}{behind}"
+    assert status_of(got(url)) == status
+
+
 @pytest.mark.parametrize("url", [f"{URL}?a=1", URL])
 @pytest.mark.parametrize(
     "body", ["hi", f"hi&From={VICTIM}&To={US}&Body=ho&", f"hi&Body=From{VICTIM}&x="]
