@@ -22,13 +22,8 @@ if TYPE_CHECKING:
     from tests.redis_servers import RedisServer
 
 ROOT = Path(__file__).parent.parent
-WAITING = (
-    "outage",
-    "served",
-    "contention",
-    "deferred",
-    "imports",
-)  # mostly for others, so the rest runs meanwhile
+# They mostly wait for others, so the rest runs meanwhile.
+WAITING = ("outage", "served", "contention", "deferred", "imports")
 
 pytestmark = pytest.mark.slow
 

@@ -52,6 +52,21 @@ def test_an_app_that_is_not_wrapped_is_a_fault_until_it_is(
     assert "/about, /call/<int:step>, /sms" in well.stdout
 
 
+def found_if_wrapped(
+    app: str, wrap: str, around: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> str:
+    """What doctor says of an app inside another one, which is a fault without the middleware."""
+    for name, value in SOUND.items():
+        monkeypatch.setenv(name, value)
+
+    well = doctor(module(tmp_path, monkeypatch, app + wrap + around))
+    ill = doctor(module(tmp_path, monkeypatch, app + around))
+
+    assert (well.exit_code, ill.exit_code) == (0, 1)
+    assert "is not wrapped: its webhooks are not verified" in ill.stdout
+    return well.stdout
+
+
 AROUND = {
     "WhiteNoise's name": "class Around:\n    def __init__(self, app): self.application = app\n    def __call__(self, environ, start_response): return self.application(environ, start_response)\n",
     "asgiref": "from asgiref.wsgi import WsgiToAsgi as Around\n",
@@ -62,16 +77,8 @@ AROUND = {
 def test_o8_an_app_that_is_wrapped_is_found_under_what_others_put_around_it(
     around: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in SOUND.items():
-        monkeypatch.setenv(name, value)
-    put_around = f"{around}app = Around(app)\n"
-
-    well = doctor(module(tmp_path, monkeypatch, FLASK + WRAP + put_around))
-    ill = doctor(module(tmp_path, monkeypatch, FLASK + put_around))
-
-    assert (well.exit_code, ill.exit_code) == (0, 1)
-    assert "is wrapped" in well.stdout
-    assert "is not wrapped: its webhooks are not verified" in ill.stdout
+    found = found_if_wrapped(FLASK, WRAP, f"{around}app = Around(app)\n", tmp_path, monkeypatch)
+    assert "is wrapped" in found
 
 
 IN_WERKZEUG = """
@@ -85,16 +92,9 @@ IN_FASTAPI = "site = FastAPI()\nsite.mount('/bots', app)\napp = site\n"
 def test_o8_an_app_that_mounts_a_wrapped_one_is_not_told_to_wrap_it_again(
     mount: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in SOUND.items():
-        monkeypatch.setenv(name, value)
     bare, wrap = (FASTAPI, ADD) if mount == IN_FASTAPI else (FLASK, WRAP)
-
-    well = doctor(module(tmp_path, monkeypatch, bare + wrap + mount))
-    ill = doctor(module(tmp_path, monkeypatch, bare + mount))
-
-    assert (well.exit_code, ill.exit_code) == (0, 1)
-    assert "itself is not wrapped, but the app that it mounts at /bots is" in well.stdout
-    assert "is not wrapped: its webhooks are not verified" in ill.stdout
+    found = found_if_wrapped(bare, wrap, mount, tmp_path, monkeypatch)
+    assert "itself is not wrapped, but the app that it mounts at /bots is" in found
 
 
 WITH_SETTINGS = """

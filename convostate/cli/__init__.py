@@ -55,9 +55,8 @@ class OneLineErrors(click.Group):
             _fail(str(error))
         except click.Abort:
             sys.exit(130)  # as shells report an interrupt
-        except (
-            OSError
-        ) as error:  # such as a full disk under standard output, which is flushed again at the end
+        except OSError as error:
+            # Such as a full disk under standard output, which is flushed again at the end.
             sys.stdout = io.StringIO()
             _fail(error.strerror or str(error))
         sys.exit(status if isinstance(status, int) else 0)

@@ -25,9 +25,8 @@ if TYPE_CHECKING:
 COOKIE_BYTES = 4096
 CALL_SUFFIX = "_call"  # of the name of a call's cookie
 _LONGEST_S = int(LONGEST_IN_COOKIE.total_seconds())
-_date = lru_cache(maxsize=64)(
-    partial(formatdate, usegmt=True)
-)  # the same for all turns of one second
+# The same for all turns of one second.
+_date = lru_cache(maxsize=64)(partial(formatdate, usegmt=True))
 
 
 class CookieStore:
