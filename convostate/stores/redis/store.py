@@ -405,7 +405,7 @@ def held(begun: Begun) -> tuple[Lease, Connection]:
 def carried_out(outcome: Outcome) -> tuple[str, bytes, int]:
     """What COMMIT and KEEP do with the state: ``keep``, ``end`` or ``leave`` it; the state to keep, its lifetime in ms."""
     if isinstance(outcome, Keep):
-        return "keep", outcome.token, max(1, int(outcome.lifetime_s * 1000))
+        return "keep", outcome.token, _ms(outcome.lifetime_s)
     return "end" if isinstance(outcome, End) else "leave", b"", 1
 
 
