@@ -70,6 +70,22 @@ def test_each_right_that_is_missing_is_a_fault(server: RedisServer, missing: str
     )
 
 
+def test_o19_the_product_and_its_eviction_policy_are_known_without_config(
+    server: RedisServer,
+) -> None:
+    server.admin.config_set("maxmemory-policy", "volatile-ttl")
+    rights = [*RIGHTS, "+info", "+time", "-config"]
+
+    (evicts,) = faults(server, rights)
+    server.admin.config_set("maxmemory-policy", "noeviction")
+
+    assert evicts["what"] == "the server may evict conversations: maxmemory-policy is volatile-ttl"
+    assert faults(server, rights) == []
+    product = "Valkey" if server.binary.name.startswith("valkey") else "Redis"
+    checked = (what for _, what, _ in RedisStore.from_url(server.url).check())
+    assert next(checked).startswith(f"the server is {product} ")
+
+
 @pytest.fixture
 def settings() -> Settings:
     return Settings(auth_token="the-token", keys=KEYS, store="memory")

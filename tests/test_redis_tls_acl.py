@@ -118,7 +118,23 @@ def test_the_error_of_an_untrusted_certificate_names_the_setting(tls: tuple[int,
     assert_says(
         f"rediss://localhost:{port}/0?ssl_ca_certs={certificate}", "as the certificate has it"
     )
-    assert_says(f"rediss://127.0.0.1:{port}/0?ssl_ca_certs=/nowhere", "a file does not exist")
+
+
+@pytest.mark.parametrize(
+    "options",
+    ["ssl_ca_certs=/nowhere", "ssl_ca_certs={key}", "ssl_ca_certs=/", "ssl_certfile={key}"],
+)
+def test_a_file_that_is_missing_or_no_certificate_is_not_blamed_on_the_server(
+    tls: tuple[int, Path], options: str
+) -> None:
+    port, certificate = tls
+    key = certificate.with_name("key.pem")
+    assert key.is_file()
+
+    assert_says(
+        f"rediss://127.0.0.1:{port}/0?{options.format(key=key)}",
+        "a file does not exist or cannot be used",
+    )
 
 
 def test_redis_at_a_tls_port_suggests_rediss(tls: tuple[int, Path]) -> None:

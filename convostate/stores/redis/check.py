@@ -27,16 +27,14 @@ async def check(turns: RedisTurns) -> Findings:
         return [_fault(error)]
     try:
         info = _first_node(await settled(client.redis.info()))
-        policies = _first_node(await settled(client.redis.config_get("maxmemory-policy")))
         ahead_s = await turns.clock_ahead_s(Claim("doctor".ljust(22, "-")))
     except Exception as error:  # noqa: BLE001  # of many kinds; the store itself works without it
-        advice = (
-            "Grant INFO, TIME and CONFIG GET to the user of CONVOSTATE_STORE while you run doctor"
-        )
+        advice = "Grant INFO and TIME to the user of CONVOSTATE_STORE while you run doctor"
         what = "the server's version, clock and eviction policy cannot be read"
         return [("note", f"{what} ({type(error).__name__})", advice)]
-    version, policy = str(info.get("redis_version", "0")), policies.get("maxmemory-policy", "")
-    found = [("ok", f"the server is Redis {version}", "")]
+    version, policy = str(info.get("redis_version", "0")), info.get("maxmemory_policy", "")
+    product = f"Valkey {info['valkey_version']}" if "valkey_version" in info else f"Redis {version}"
+    found = [("ok", f"the server is {product}", "")]
     if tuple(int(part) for part in version.split(".")[:2]) < _OLDEST:
         found = [("fault", found[0][1], "Run Redis 6.2 or newer, or Valkey")]
     if info.get("cluster_enabled") and not route.is_cluster:  # the clock may be on another node

@@ -54,9 +54,10 @@ _ADVICE = {
     "closed": "closes the connection. If its port speaks TLS, write rediss://… (Sentinel and Cluster: ?ssl=true); otherwise look at its log",
     "tls": "does not complete the TLS handshake. If its port is a plain one, write redis://… (Sentinel and Cluster: without ssl=true); "
     "if it asks for a certificate, name ssl_certfile and ssl_keyfile",
-    "certificate": "presented a certificate for a different host, or one whose issuer is unknown. Write the host as the certificate has it, "
-    "and name the issuer's certificate in ssl_ca_certs",
-    "file": "cannot be reached, because a file does not exist. Check the socket's path, or those in ssl_ca_certs, ssl_certfile and ssl_keyfile",
+    "certificate": "presented a certificate that has expired, is for a different host, or has an unknown issuer. Renew it, write the host as the "
+    "certificate has it, or name the issuer's certificate in ssl_ca_certs",
+    "file": "cannot be reached, because a file does not exist or cannot be used. Check the socket's path and who may open it, or the files in "
+    "ssl_ca_certs, ssl_certfile and ssl_keyfile",
     "database": "has no database of that number. Write a lower one, or raise `databases` in its configuration",
     "timeout": "did not answer within 0.5 s. Check its load, its slow log and the network",
     "desync": "sent a reply to a different command; the connection is out of sync. Check what is between it and this process",
@@ -78,8 +79,9 @@ _ADVICE = {
     "MISCONF": "refuses writes because it cannot save to disk. Free its disk, or look at its log",
     "NOREPLICAS": "refuses writes because too few replicas are connected. Bring them back",
     "MAXCLIENTS": "has no connection left. Raise its maxclients",
-    "UNKNOWN": "lacks a command that is needed. Use Redis 6.2 or newer, or Valkey",
-    "scripts": "does not run scripts: it is a Sentinel, or too old. Write redis+sentinel://… for a Sentinel; otherwise use Redis 6.2 or newer, or Valkey",
+    "UNKNOWN": "lacks a command that is needed. Use Redis 6.2 or newer, or Valkey, without rename-command in its configuration",
+    "scripts": "does not run scripts: it is a Sentinel, too old, or EVAL or EVALSHA is renamed. Write redis+sentinel://… for a Sentinel; otherwise use "
+    "Redis 6.2 or newer, or Valkey, without rename-command in its configuration",
     "MASTERS": "has no master that its sentinels know of. Check the sentinels, their password (sentinel_password), ssl=true, and the service's name",
     "sentinel": "is not a Sentinel. Name the sentinels, usually at port 26379, or use redis://…",
     "CLUSTER": "does not answer as a cluster. Use redis://… for a single server, and check the addresses",
@@ -103,6 +105,8 @@ _BY_CLASS: tuple[tuple[type[BaseException], str], ...] = (
     (ssl.SSLCertVerificationError, "certificate"),
     (ssl.SSLError, "tls"),
     (FileNotFoundError, "file"),
+    (PermissionError, "file"),
+    (IsADirectoryError, "file"),
     (ConnectionRefusedError, "connection"),
     (socket.gaierror, "connection"),
     (ConnectionError, "closed"),
@@ -167,6 +171,8 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _code_in(cause: BaseException) -> str | None:
+    if isinstance(cause, ssl.SSLError) and re.search("X509|PEM", str(cause)):
+        return "file"  # it was read, and is not a certificate or a key
     for kind, code in _BY_CLASS:
         if isinstance(cause, kind):
             return code
