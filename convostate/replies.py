@@ -580,7 +580,7 @@ class Workers(ABC):
                 if not self._down:
                     self._down = True
                     if isinstance(error, StoreError):
-                        _log("no work is taken until the store answers", error.reason)
+                        _log(f"no work is taken until the store answers: {error}", error.reason)
                     else:
                         _log("no work can be taken; tried again every second", place_of(error))
             await self._pause(pause_s)

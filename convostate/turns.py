@@ -590,7 +590,7 @@ def without_store(turn: Turn, error: StoreError) -> Response | None:
         turn.lost = StoreError(error.reason, str(error))  # its frames and its cause stay here
     else:
         turn.came_to("unwritten", error.reason)
-        turn.log("the state could not be written", error.reason)
+        turn.log(f"the state could not be written: {error}", error.reason)
     return None
 
 

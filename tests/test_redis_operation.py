@@ -50,7 +50,9 @@ def test_f28_on_outage_decides_whether_the_app_runs_without_its_redis(on_outage:
 
 
 @pytest.mark.parametrize("on_outage", ["refuse", "empty"])
-def test_f28_an_outage_at_commit_is_503_or_unwritten(on_outage: str) -> None:
+def test_f28_an_outage_at_commit_is_503_or_unwritten_and_the_log_says_what_to_check(
+    on_outage: str, caplog: pytest.LogCaptureFixture
+) -> None:
     with redis_server() as server:
         world = World(RedisStore.from_url(server.url), on_outage=on_outage)
         log = world.handle
@@ -61,6 +63,7 @@ def test_f28_an_outage_at_commit_is_503_or_unwritten(on_outage: str) -> None:
 
         world.handle = handle
         assert world.phone.text("hi").status == (503 if on_outage == "refuse" else 200)
+        assert "Check that it runs" in caplog.text
         server.start()
         assert server.admin.dbsize() == 0
 

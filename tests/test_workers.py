@@ -424,5 +424,5 @@ def test_a_store_that_is_down_is_logged_once_and_asked_again(
     steps.wait("answered")
     workers.stop()
 
-    assert caplog.text.count("until the store answers (down)") == 1
+    assert caplog.text.count("until the store answers: it does not answer (down)") == 1
     assert caplog.text.count("work is taken again") == 1
