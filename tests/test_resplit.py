@@ -172,6 +172,8 @@ FORGERIES: dict[str, tuple[Params, Params]] = {
         case(there("", Label=f"xFrom{VICTIM_THERE}", Latitude="1"), "Label", Body=f"From{MALLORY_THERE}Labelx", From=VICTIM_THERE),
     "a06 a place's label, a short code swallowed by the text":
         case(text("", From="55555", Label=f"xFrom{VICTIM}"), "Label", "FromCity", Body="From55555FromCityLabelx", From=VICTIM),
+    "a06 a place's label, a sender without a number swallowed by the text":
+        case(there("", From="whatsapp:US.1349", Label=f"xFrom{VICTIM_THERE}"), "Label", Body="Fromwhatsapp:US.1349Labelx", From=VICTIM_THERE),
     "a06 a parameter of a voice client":
         case(call(From="client:mallory", Fro=f"m{VICTIM}FromA"), "Fro", From=VICTIM, FromAFrom="client:mallory"),
     "a06 a header of a sip call":
@@ -278,7 +280,7 @@ def test_a_resplit_form_is_refused_and_one_without_such_a_text_accepted(
     assert dict(prove(posted(calm)).params) == calm
 
 
-@pytest.mark.parametrize(("behind", "status"), [("", 403), ("Body", 403), ("AccountSie", 403), ("Aa", 200), ("/sms", 200), ("?step=2", 200)])  # fmt: skip
+@pytest.mark.parametrize(("behind", "status"), [("", 403), ("Body", 403), ("AccountSidA", 403), ("AccountSid", 200), ("AccountSie", 403), ("Aa", 200), ("/sms", 200), ("?step=2", 200)])  # fmt: skip
 def test_a08_a_url_in_which_a_form_could_begin_proves_nothing(behind: str, status: int) -> None:
     """A form begins with its account, and a name behind it sorts after AccountSid."""
     url = f"{URL}/AccountSid{ACCOUNT}{behind}"

@@ -176,6 +176,16 @@ def test_a06_a_sender_that_is_no_number_is_found_behind_a_picture(sender: str) -
     assert status_of(posted({**true, "Body": "hi"})) == 200
 
 
+@pytest.mark.parametrize(("params", "changes"), [
+    (there("hi", Label="FromBob"), {"From": BOB, "To": US}),
+    ({"AccountSid": ACCOUNT, "Body": "FromBob", "ConversationSid": f"CH{HEX}{HEX}", "MessageSid": f"IM{HEX}{HEX}"}, {"MessageSid": SID}),
+], ids=["on a channel every sender is an address", "a message of Twilio Conversations has no sender"])  # fmt: skip
+def test_g5_a_word_may_follow_from_if_no_sender_is_a_word(params: Params, changes: Params) -> None:
+    assert dict(prove(posted(params)).params) == params
+    with pytest.raises(RequestError, match="a sender could begin in it"):
+        prove(posted(params | changes))
+
+
 def test_a06_a_caller_in_the_query_of_a_get_that_failed_is_not_the_caller() -> None:
     url = "https://example.com/voice?SpeechResult=xFrom15550100001"
     true = call(ErrorUrl=f"{url}G", SpeechResult="x")
@@ -355,8 +365,9 @@ def test_a09_the_url_of_an_event_by_get_is_not_a_shorter_url_and_a_form(
     assert read + glued(forged) == url
 
     assert status_of(posted(forged, url=read, signature=oracle_sign(url))) == 403
-    flow = {"body": f"see {url}", "from": BOB, "to": US}
-    assert dict(prove(posted(flow, url=read)).params) == flow
+    for written in (url, f"see {url}"):
+        flow = {"body": written, "from": BOB, "to": US}
+        assert dict(prove(posted(flow, url=read)).params) == flow
 
 
 @pytest.mark.parametrize("about", [{"Body": "", "ConversationSid": "CH" + "1" * 32, "MessageSid": "IM" + "1" * 32}, {"TaskAttributes": "", "TaskSid": "WT" + "1" * 32},
