@@ -458,6 +458,18 @@ def test_a_stored_state_above_the_bound_opens_and_may_shrink_and_not_grow() -> N
     assert not turned({"a": "y" * 8000}, b"\x01" + token[1:-1] + b"?")  # it did not open
 
 
+def test_a_cookie_above_the_bound_opens_and_only_a_smaller_one_is_written() -> None:
+    token = kept({"a": "x" * 3500}, config=replace(COOKIE, most_bytes=None))
+    turn = opened(token)
+    assert turn.state == {"a": "x" * 3500}
+    with pytest.raises(StateError, match="too large for a cookie"):
+        finished(turn)
+
+    smaller = opened(token)
+    smaller.state["a"] = "x"
+    assert isinstance(finished(smaller), Keep)
+
+
 def test_a_stored_state_above_the_bound_is_trimmed_to_the_bound() -> None:
     token = kept({"history": items(200)}, config=SERVER)
     turn = opened(token, config=small_server(trim="history"))
