@@ -52,7 +52,7 @@ class Middleware:
         store: Any = None,
         on_turn: Callable[[TurnEvent], object] | None = None,
     ) -> None:
-        if find_middleware(app) is not None:
+        if any(isinstance(layer, Middleware) for layer in layers(app)):
             raise UsageError(
                 "This app is wrapped already. Wrap it once, with one ConversationMiddleware(app)"
             )
@@ -138,11 +138,6 @@ def layers(app: object) -> Iterator[object]:
         # The last three: WhiteNoise and Paste, asgiref's WsgiToAsgi, OpenTelemetry.
         names = ("wsgi_app", "asgi_app", "middleware_stack", "app", "application", "wsgi_application", "wsgi")  # fmt: skip
         app = next(filter(None, (getattr(app, name, None) for name in names)), None)
-
-
-def find_middleware(app: object) -> Middleware | None:
-    """The middleware in a stack of apps, or None; see `layers`."""
-    return next((layer for layer in layers(app) if isinstance(layer, Middleware)), None)
 
 
 def mounted(app: object) -> Iterator[tuple[str, Any]]:

@@ -89,3 +89,24 @@ def test_an_app_whose_settings_are_wrong_says_so(monkeypatch: pytest.MonkeyPatch
     app.add_middleware(ConversationMiddleware)  # which reads the environment in the event loop
     with pytest.raises(UsageError, match="CONVOSTATE_KEYS is not set"):
         TestClient(SignedASGIApp(app)).post("/sms", data={"Body": "hi"})
+
+
+def test_e3_an_attribute_that_a_test_sets_is_the_app_s() -> None:
+    app: Any = make_app()
+    client: Any = TestClient(SignedASGIApp(app))
+    client.app.dependency_overrides = {make_app: "another"}
+
+    assert app.dependency_overrides == {make_app: "another"}
+
+
+def test_e3_a_fastapi_app_is_found_in_what_is_around_it_before_its_first_request() -> None:
+    def around(app: Any) -> Any:
+        async def middleware(scope: Any, receive: Any, send: Any) -> None:
+            await app(scope, receive, send)
+
+        return middleware
+
+    client = TestClient(SignedASGIApp(around(make_app())))
+
+    assert client.post("/sms", data={"Body": "hi"}).json() == {"n": 1, "body": "hi"}
+    assert TestClient(around(make_app())).post("/sms", data={"Body": "hi"}).status_code == 403

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from convostate import ConversationMiddleware
-from convostate.middleware import find_middleware
-from convostate.testing.inprocess import Checked
+from convostate.testing.inprocess import Checked, find_middleware
 from tests.served import XML, counting, linted, serve, settings, signed, wrapped
 
 if TYPE_CHECKING:

@@ -6,11 +6,12 @@ import json
 import logging
 import subprocess
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.test.utils import override_settings
-from flask import Flask, redirect, request, session
+from flask import Flask, current_app, redirect, request, session
 from flask.testing import FlaskClient
 from webtest import TestApp
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
@@ -407,3 +408,50 @@ def test_e3_no_framework_is_loaded_before_its_client_is_asked_for() -> None:
     done = subprocess.run([sys.executable, "-c", LAZY], capture_output=True, text=True, check=True)
 
     assert json.loads(done.stdout) == [[], True, False]
+
+
+class Around:
+    """A middleware that names the app in a way of its own."""
+
+    def __init__(self, app: Any) -> None:
+        self.__app = app
+
+    def __call__(self, environ: Any, start_response: Any) -> Any:
+        return self.__app(environ, start_response)
+
+
+def in_a_closure(app: Any) -> Any:
+    def around(environ: Any, start_response: Any) -> Any:
+        return app(environ, start_response)
+
+    return around
+
+
+AROUND: dict[str, Callable[[Any], Any]] = {
+    "an attribute": Around,
+    "a closure": in_a_closure,
+    "a method": lambda app: Around(app).__call__,
+    "a partial": lambda app: partial(lambda app, *args: app(*args), app),
+    "two of them": lambda app: Around(in_a_closure(app)),
+    "beside a proxy": lambda app: partial(lambda _proxy, app, *args: app(*args), current_app, app),
+}
+
+
+@pytest.mark.parametrize("around", AROUND.values(), ids=AROUND)
+def test_e3_e16_a_wrapped_app_is_found_in_whatever_is_around_it(
+    around: Callable[[Any], Any],
+) -> None:
+    app: Any = flask_app()
+    app.wsgi_app = around(app.wsgi_app)
+    client, post = by_flask(app)
+    client.set_state({"n": 5}, account_sid=ONE)
+
+    assert post("/sms", SMS).json["n"] == 6
+    assert client.get_state(account_sid=ONE) == {"n": 6}
+
+
+def test_e3_an_app_that_is_not_wrapped_is_not_found_in_what_is_around_it() -> None:
+    app = Around(in_a_closure(Flask(__name__).wsgi_app))
+
+    with pytest.raises(UsageError, match="Wrap it"):
+        SignedClient(app).get_state()

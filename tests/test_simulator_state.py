@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
+from asgiref.wsgi import WsgiToAsgi
 
-from convostate import ConversationMiddleware, Keyring, Settings, StateError, UsageError
+from convostate import ConversationMiddleware, Keyring, Settings, StateError, UsageError, state_from
+from convostate.asgi import ConversationMiddleware as AsgiMiddleware
 from convostate.stores import CookieStore, MemoryStore, Store
 from convostate.testing import TwilioSimulator
+from convostate.testing.asgi import Exchange
 from tests.answering import Answering
+from tests.asgi_served import scope_of
 from tests.listening import listening
 
 US, ADA, BOB = "+15550100099", "+15550100001", "+15550100002"
@@ -129,3 +134,39 @@ def test_e16_seeding_gives_no_event() -> None:
     assert (ada.state, events) == ({"n": 1}, [])
     ada.text("hello")
     assert len(events) == 1
+
+
+def test_e16_a_wsgi_app_inside_an_asgi_app_is_texted_and_its_state_set() -> None:
+    app = ConversationMiddleware(counting, Settings(auth_token=TOKEN, keys=Keyring.generate()))
+    in_asgi: Any = WsgiToAsgi(app)  # type: ignore[no-untyped-call]
+    ada = TwilioSimulator(in_asgi, TOKEN).phone(ADA, texting=US)
+    ada.state = {"n": 5}
+    reply = ada.text("hello")
+
+    assert (reply.messages, reply.state, ada.state) == (["6"], {"n": 6}, {"n": 6})
+    ada.break_signature()
+    assert ada.text("hello").status == 403
+
+
+def test_e16_an_asgi_app_inside_a_wsgi_app_is_texted_and_its_state_set() -> None:
+    async def count(scope: Any, _receive: Any, send: Any) -> None:
+        state = state_from(scope)
+        state["n"] = state.get("n", 0) + 1
+        headers = [(b"content-type", b"text/plain")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": str(state["n"]).encode()})
+
+    inner = AsgiMiddleware(count, Settings(auth_token=TOKEN, keys=Keyring.generate()))
+
+    def app(environ: Any, start_response: Any) -> list[bytes]:
+        """An adapter such as a2wsgi's."""
+        scope, body = scope_of(environ)
+        exchange = Exchange(body)
+        asyncio.run(inner(scope, exchange.receive, exchange.send))
+        status, headers, body = exchange.response()
+        start_response(f"{status} OK", list(headers))
+        return [body]
+
+    ada = TwilioSimulator(app, TOKEN).phone(ADA, texting=US)
+    ada.state = {"n": 5}
+    assert (ada.text("hello").messages, ada.state) == (["6"], {"n": 6})

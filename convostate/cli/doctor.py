@@ -16,9 +16,10 @@ from convostate.cli.routes import examine_routes
 from convostate.cli.store_check import examine_store
 from convostate.conversations import AsyncConversations, Conversations
 from convostate.errors import ConvostateError
-from convostate.middleware import Middleware, find_middleware, interface_of, layers, mounted
+from convostate.middleware import Middleware, interface_of, layers, mounted
 from convostate.settings import Settings, unknown_variables
 from convostate.stores import store_for
+from convostate.testing.inprocess import find_middleware
 from convostate.turns import configure
 
 if TYPE_CHECKING:

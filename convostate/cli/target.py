@@ -14,7 +14,7 @@ import click
 from convostate.cli.arguments import number_option
 from convostate.cli.loading import is_url, load
 from convostate.errors import UsageError
-from convostate.middleware import find_middleware, interface_of
+from convostate.middleware import interface_of
 from convostate.phone.session import Target
 from convostate.sealing.keys import Keyring
 from convostate.settings import Settings
@@ -25,6 +25,7 @@ from convostate.testing.configured import (
     configured_url,
     signing,
 )
+from convostate.testing.inprocess import find_middleware
 from convostate.testing.simulator import TwilioSimulator
 
 if TYPE_CHECKING:

@@ -124,7 +124,7 @@ class _LatestSessions:
 
     def __init__(self, flask_app: Flask) -> None:
         self._flask_app = flask_app
-        self.app = flask_app.wsgi_app  # the name under which find_middleware() follows a stack
+        self.app = flask_app.wsgi_app  # the name under which layers() follows a stack
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if self._flask_app.session_interface is not self._flask_app.extensions["convostate"]:

@@ -19,7 +19,7 @@ from werkzeug.datastructures import Headers
 
 from convostate.testing.delivery import MAX_DOCUMENT_BYTES, Request, Response
 from convostate.testing.event_loop import LoopThread
-from convostate.testing.inprocess import CLOCK_KEY, SEEN_KEY, STATE_KEY, TURN_KEY, WsgiTransport
+from convostate.testing.inprocess import CLOCK_KEY, STATE_KEY, TURN_KEY, WsgiTransport, seen_by_test
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -42,9 +42,8 @@ class AsgiTransport(WsgiTransport):
     ) -> None:
         # First the lifespan: frameworks build their stack of middleware when they start.
         lifespan = Lifespan(app)
-        self._loop = AppLoop(lifespan) if loop is None else loop
-        super().__init__(app, clock, **options)
-        if self.middleware is not None:
+        super().__init__(app, clock, loop=loop or AppLoop(lifespan), **options)
+        if self.middleware is not None and self.middleware.interface == "ASGI":
             lifespan.close = self.middleware.store.close
 
     def send(self, request: Request, connect_s: float, read_s: float) -> Response:  # noqa: ARG002  there is no network
@@ -53,10 +52,10 @@ class AsgiTransport(WsgiTransport):
         exchange = Exchange(request.body)
         scope = make_scope(request, self.stripped_prefix)
         # Each request has a copy of what the lifespan has put into its state.
-        scope |= {"state": dict(self._loop.state), CLOCK_KEY: self._clock, SEEN_KEY: seen}
+        scope |= {"state": dict(self.loop.state), CLOCK_KEY: self._clock}
         try:
-            with self._checked_inside():
-                self._loop.run(self._app(scope, exchange.receive, exchange.send))
+            with self._checked_inside(seen):
+                self.loop.run(self._app(scope, exchange.receive, exchange.send))
             status, headers, body = exchange.response()
         except Exception as error:
             if self._raise_app_errors:
@@ -67,7 +66,7 @@ class AsgiTransport(WsgiTransport):
 
     def result_of(self, value: Any) -> Any:
         """As `WsgiTransport.result_of`; a coroutine runs on the app's loop."""
-        return self._loop.run(value) if inspect.iscoroutine(value) else value
+        return self.loop.run(value) if inspect.iscoroutine(value) else value
 
     def call_for(self, conversations: Any, function: Callable[..., Any], *args: Any) -> None:
         """As `WsgiTransport.call_for`; what belongs to asyncio runs on the app's loop."""
@@ -78,23 +77,23 @@ class AsgiTransport(WsgiTransport):
         async def call() -> None:
             function(*args)
 
-        self._loop.run(call())
+        self.loop.run(call())
 
-    def check(self, app: Any) -> Any:
+    @staticmethod
+    def check(app: Any) -> Any:
         """The app inside a validator."""
         return CheckedAsgi(app)
 
-    def _acting(self, act: Callable[[Any], bool]) -> Any:
+    @staticmethod
+    def acting(act: Callable[[Any], bool]) -> Any:
+        """An app that calls a function with the State."""
+
         async def app(scope: Message, _receive: Any, send: Any) -> None:
             status = 204 if act(scope[STATE_KEY]) else 500
             await send({"type": "http.response.start", "status": status, "headers": []})
             await send({"type": "http.response.body"})
 
         return app
-
-    def _around(self, app: Any, **options: Any) -> AsgiTransport:
-        # On the same loop, because the store may belong to it.
-        return AsgiTransport(app, self._clock, loop=self._loop, **options)
 
 
 class AppLoop:
@@ -129,7 +128,7 @@ class CheckedAsgi:
 
     async def __call__(self, scope: Message, receive: Any, send: Any) -> None:
         """Run the app; requests that the simulator did not send pass unchecked."""
-        seen = scope.get(SEEN_KEY)
+        seen = seen_by_test.get()
         if seen is None or scope["type"] != "http":
             await self.app(scope, receive, send)
             return

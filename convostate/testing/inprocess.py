@@ -6,6 +6,9 @@ import io
 import sys
 import threading
 from contextlib import ExitStack, contextmanager, suppress
+from contextvars import ContextVar
+from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 from wsgiref.validate import validator
@@ -14,7 +17,7 @@ from werkzeug.datastructures import Headers
 from werkzeug.test import EnvironBuilder
 
 from convostate.errors import UsageError
-from convostate.middleware import find_middleware, mounted
+from convostate.middleware import Middleware, layers, mounted
 from convostate.testing.configured import configured_prefix, with_every_path
 from convostate.testing.delivery import MAX_DOCUMENT_BYTES, Request, Response
 
@@ -26,7 +29,9 @@ if TYPE_CHECKING:
 CLOCK_KEY = "convostate.clock"
 STATE_KEY = "convostate.state"
 TURN_KEY = "convostate.turn"
-SEEN_KEY = "convostate.testing.seen"
+seen_by_test: ContextVar[dict[str, Any] | None] = ContextVar(
+    "convostate.testing.seen", default=None
+)
 _BODILESS = ("204", "304")
 
 
@@ -47,7 +52,9 @@ class WsgiTransport:
         raise_app_errors: bool,
         stripped_prefix: str = "",
         path: str = "",
+        loop: Any = None,
     ) -> None:
+        self.loop = loop
         self.stripped_prefix = stripped_prefix
         self._app = self.check(app)
         self._clock = clock
@@ -71,9 +78,8 @@ class WsgiTransport:
         environ[CLOCK_KEY] = self._clock
         errors = environ["wsgi.errors"] = _Errors(environ["wsgi.errors"])
         seen: dict[str, Any] = {}
-        environ[SEEN_KEY] = seen
         try:
-            with self._checked_inside(), reported_exceptions() as reported:
+            with self._checked_inside(seen), reported_exceptions() as reported:
                 status, headers, body = run(self._app, environ)
         except Exception as error:
             if self._raise_app_errors:
@@ -94,21 +100,26 @@ class WsgiTransport:
         if middleware is None:
             raise UsageError("This app has no state. Wrap it: ConversationMiddleware(app)")
         settings = with_every_path(middleware.settings)
-        app = type(middleware)(self._acting(act), settings, store=middleware.store)
-        # It knows of no mount and no proxy: what it strips is in its own settings.
+        transport = transport_of(middleware.interface)
+        app = type(middleware)(transport.acting(act), settings, store=middleware.store)
+        # It knows of no mount and no proxy: what it strips is in its own settings. Its store may
+        # belong to the loop.
         prefix = configured_prefix(settings)
-        return self._around(app, raise_app_errors=True, stripped_prefix=prefix)
+        inside: WsgiTransport = transport(
+            app, self._clock, raise_app_errors=True, stripped_prefix=prefix, loop=self.loop
+        )
+        return inside
 
-    def _acting(self, act: Callable[[Any], bool]) -> Any:
+    @staticmethod
+    def acting(act: Callable[[Any], bool]) -> Any:
+        """An app that calls a function with the State."""
+
         def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
             stores = act(environ[STATE_KEY])
             start_response("204 No Content" if stores else "500 Not Stored", [])
             return []
 
         return app
-
-    def _around(self, app: Any, **options: Any) -> WsgiTransport:
-        return WsgiTransport(app, self._clock, **options)
 
     def note_answering(self, seen: Mapping[str, Any]) -> None:
         """Record the Conversations that are to answer this text later, if any."""
@@ -157,28 +168,35 @@ class WsgiTransport:
             self.result_of(workers.wait())
         return True
 
-    def check(self, app: Any) -> Any:
+    @staticmethod
+    def check(app: Any) -> Any:
         """The app inside a validator."""
         return Checked(app)
 
     @contextmanager
-    def _checked_inside(self) -> Iterator[None]:
-        """Have the middleware call the app inside a validator until the block ends."""
+    def _checked_inside(self, seen: dict[str, Any]) -> Iterator[None]:
+        """Have the middleware call the app inside a validator until the block ends; it fills `seen`."""
         middleware = self.middleware
-        if middleware is None:
-            yield
-            return
+        token = seen_by_test.set(seen)
         with self._lock:
             self._running += 1
-            if self._running == 1:
-                middleware.app = self.check(middleware.app)
+            if self._running == 1 and middleware is not None:
+                middleware.app = transport_of(middleware.interface).check(middleware.app)
         try:
             yield
         finally:
+            seen_by_test.reset(token)
             with self._lock:
                 self._running -= 1
-                if not self._running:
+                if not self._running and middleware is not None:
                     middleware.app = middleware.app.app
+
+
+def transport_of(interface: str) -> Any:
+    """The class that calls apps of an interface, ``WSGI`` or ``ASGI``."""
+    if interface == "WSGI":
+        return WsgiTransport
+    return import_module("convostate.testing.asgi").AsgiTransport
 
 
 class _Errors(io.StringIO):
@@ -227,8 +245,10 @@ class Checked:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Run the app inside the validator; requests that the simulator did not send pass unchecked."""
-        if SEEN_KEY not in environ:
+        seen = seen_by_test.get()
+        if seen is None:
             return self.app(environ, start_response)
+        environ["SERVER_PORT"] = str(environ["SERVER_PORT"])  # Starlette's adapter gives an int
         started: list[tuple[Any, ...]] = []
 
         def inside(inner: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
@@ -237,8 +257,7 @@ class Checked:
                 return start(*_for_validator(args))
 
             inner["wsgi.input"] = _Input(inner["wsgi.input"], inner.get("CONTENT_LENGTH"))
-            seen = inner.get(SEEN_KEY)
-            if seen is not None and STATE_KEY in inner:
+            if STATE_KEY in inner:
                 seen.update(state=inner[STATE_KEY], turn=inner.get(TURN_KEY))
             return self.app(inner, validated_start)
 
@@ -280,6 +299,37 @@ def _is_content_type(name: object = None) -> bool:
     return isinstance(name, str) and name.lower() == "content-type"
 
 
+def find_middleware(app: object) -> Middleware | None:
+    """The middleware in a stack of apps, or None: under the names of `layers`, else in whatever a layer holds."""
+    found = list(layers(app))
+    for layer in found:  # which grows
+        if isinstance(layer, Middleware):
+            return layer
+        if len(found) < 200:  # a stack, not a whole program
+            known = set(map(id, found))
+            found += [each for each in _held(layer) if id(each) not in known]
+    return None
+
+
+def _held(layer: object) -> Iterator[object]:
+    """What a function or an object may call: its attributes, a closure's variables, a partial's arguments."""
+    held: list[object] = []
+    if isinstance(layer, partial):
+        held += [layer.func, *layer.args, *layer.keywords.values()]
+    with suppress(Exception):  # a proxy such as Flask's outside of a request, or an empty cell
+        held += getattr(_built(layer), "__dict__", {}).values()
+        held += [getattr(layer, "__self__", None)]
+        held += [cell.cell_contents for cell in getattr(layer, "__closure__", None) or ()]
+    return (each for each in held if callable(each) and not isinstance(each, type))
+
+
+def _built(app: Any) -> Any:
+    """The app, with the middleware that Starlette and FastAPI build at the first request."""
+    if getattr(app, "middleware_stack", app) is None:
+        app.middleware_stack = app.build_middleware_stack()
+    return app
+
+
 def find_middleware_at(app: Any, path: str = "") -> tuple[Any, str]:
     """The ConversationMiddleware of an app, or of the app that it mounts at a path; and what is left of the path.
 
@@ -288,12 +338,10 @@ def find_middleware_at(app: Any, path: str = "") -> tuple[Any, str]:
     for mount, inner in (("", app), *mounted(app)):
         prefix = mount.rstrip("/")
         if not (prefix and path) or path.startswith(f"{prefix}/"):
-            if getattr(inner, "middleware_stack", inner) is None:
-                inner.middleware_stack = inner.build_middleware_stack()  # else at the first request
-            middleware = find_middleware(inner)
-            if middleware is not None:
-                return middleware, path.removeprefix(prefix)
-    return None, path
+            for layer in layers(_built(inner)):
+                if isinstance(layer, Middleware):
+                    return layer, path.removeprefix(prefix)
+    return find_middleware(app), path
 
 
 def make_environ(request: Request, stripped_prefix: str = "") -> dict[str, Any]:

@@ -31,13 +31,19 @@ class SignedASGIApp:
         auth_token: The auth token to sign with; one of the app's settings if absent.
     """
 
+    app: Any
+    _signing: Signing
+
     def __init__(self, app: Any, auth_token: str | None = None) -> None:
-        self.app = app
-        self._signing = Signing(lambda: app, auth_token)
+        vars(self).update(app=app, _signing=Signing(lambda: app, auth_token))
 
     def __getattr__(self, name: str) -> Any:
         """The app's own attributes, such as ``app.dependency_overrides``."""
         return getattr(self.app, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute of the app's own: ``client.app.dependency_overrides = {}``."""
+        setattr(self.app, name, value)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Sign a request or a WebSocket's handshake, and run the app."""

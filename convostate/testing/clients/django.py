@@ -10,8 +10,7 @@ from django.http import HttpResponse
 from django.test.client import Client, ClientHandler
 
 from convostate.errors import UsageError
-from convostate.middleware import find_middleware
-from convostate.testing.inprocess import run
+from convostate.testing.inprocess import find_middleware, run
 from convostate.testing.signing import Signing, SigningClient
 
 if TYPE_CHECKING:
