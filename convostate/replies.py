@@ -30,7 +30,8 @@ from convostate.sealing import codec
 from convostate.sealing.codec import prefixed
 from convostate.sealing.token import NONCE_BYTES, Opened, Sealer
 from convostate.state import TURN_KEY, webhook_from
-from convostate.stores.base import WORK_S, blocking, lost
+from convostate.stores.aio import LoopBell
+from convostate.stores.base import WORK_S, ThreadBell, blocking, lost
 from convostate.stores.work import ANSWER_LEASE_S, Backlog
 from convostate.turns import Turn, finish, open_turn
 from convostate.twilio.webhook import FIRST_FAILING_STATUS, PhonePair, Webhook
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from convostate.conversations import _Conversations
     from convostate.settings import Settings
     from convostate.state import State
-    from convostate.stores.base import Claim
+    from convostate.stores.base import Bell, Claim
     from convostate.stores.work import DeadLetter, Hint, Taken
     from convostate.turns import TurnConfig
 
@@ -157,17 +158,21 @@ class Run:
     Attributes:
         hint: Which conversation.
         taken: Its work; None before it is taken, and after it is given up.
+        pair: Whose texts are answered; None before they are.
         sending: The reply that is on its way to Twilio, or None.
         ends: When the function, or sending one reply, will have taken too long.
         held_until: Until then no other worker can take the conversation; 0 if its lease is lost.
+        task: What does the work on an event loop; None in a thread.
     """
 
     def __init__(self, hint: Hint) -> None:
         self.hint = hint
         self.taken: Taken | None = None
+        self.pair: PhonePair | None = None
         self.sending: bytes | None = None
         self.ends = float("inf")
         self.held_until = 0.0
+        self.task: asyncio.Task[None] | None = None
 
 
 class _FunctionError(Exception):
@@ -183,10 +188,11 @@ class Answers(ABC):
 
     Attributes:
         function: The answer function, or None.
-        ended: Is called with the pair, and the error or None, after each run of the function; an error may
-            hold texts.
+        ended: Is called with the pair, and the error or None, when an answer is kept or has failed; an error
+            may hold texts.
     """
 
+    bell: Callable[[], Bell]
     workers_type: type[Workers]
 
     def __init__(self, owner: _Conversations) -> None:
@@ -255,7 +261,7 @@ class Answers(ABC):
             raise UsageError(
                 "answer_later() was called twice in a turn, or after it. Call it once, before the view returns"
             )
-        if isinstance(self._workers, ThreadWorkers) and self._workers.pid != os.getpid():
+        if self._workers is not None and self._workers.pid != os.getpid():
             raise UsageError(
                 "start_workers() was called before this process was forked, and threads do not survive a fork. "
                 "Call it in each process, or run: convostate work"
@@ -304,9 +310,6 @@ class Answers(ABC):
     @abstractmethod
     async def _call(self, turn: Answering) -> None:
         """Run the function."""
-
-    @abstractmethod
-    async def _pause(self, seconds: float) -> None: ...
 
     async def _send(self, account_sid: str, message: dict[str, Any]) -> None:
         """Send a message with the client for an account."""
@@ -361,7 +364,7 @@ class Answers(ABC):
         except Exception as error:  # noqa: BLE001  # the function's, of any kind
             cause = error.__cause__ if isinstance(error, _FunctionError) else error
             assert isinstance(cause, Exception)
-            await self.fail(taken, cause)
+            await self.fail(run, taken, cause)
             return cause
         except BaseException:  # this worker is stopped, which is not the function's fault
             if run.sending is None and run.taken is not None:  # and `abandon` has not let go of it
@@ -378,9 +381,9 @@ class Answers(ABC):
             except StoreError as error:
                 if error.reason != "down" or time.monotonic() + OUTAGE_S >= run.held_until:
                     raise
-            await self._pause(OUTAGE_S)
+            await self.bell().wait(OUTAGE_S)
 
-    async def fail(self, taken: Taken, error: BaseException) -> None:
+    async def fail(self, run: Run, taken: Taken, error: Exception) -> None:
         """Have the texts of a failed answer tried again, or make them dead letters."""
         wait_s = 0.0
         last = taken.tries > len(ANSWER_AGAIN_S)
@@ -391,14 +394,18 @@ class Answers(ABC):
         await self.work.rest(taken, 0 if last else taken.tries, wait_s, self.now())
         next_ = "its texts are dead letters" if last else f"it is tried again in {wait_s:.0f} s"
         _log(f"an answer failed, and {next_}", place_of(error))
+        if run.pair is not None:
+            self.ended(run.pair, error)
 
     async def abandon(self, run: Run) -> None:
         """Give up a conversation whose function or client does not return."""
         taken, run.taken = run.taken, None
+        if run.task is not None:
+            run.task.cancel()
         if taken is None:
             return
         if run.sending is None:
-            await self.fail(taken, TimeoutError())
+            await self.fail(run, taken, TimeoutError())
         else:
             await self.work.settle(taken, [run.sending], "unknown", self.now())
             await self.work.rest(taken, 0, 0, self.now())
@@ -417,6 +424,7 @@ class Answers(ABC):
             return []
         owner, pair = self._owner, texts[0].pair
         assert pair is not None
+        run.pair = pair
         turn = Turn(owner.turn_config, pair, "answer")
         turn.store_decides = owner.clock is time.time
         turn.begun = taken.begun
@@ -425,15 +433,11 @@ class Answers(ABC):
             began_s = time.perf_counter()
             try:
                 await self._call(answering)
-            except Exception as error:
-                self.ended(pair, error)
-                if isinstance(error, StoreError):  # of a store that the function has asked
-                    raise _FunctionError from error
-                raise
+            except StoreError as error:  # of a store that the function has asked
+                raise _FunctionError from error
             finally:
                 answering.is_over = True
                 turn.app_s = time.perf_counter() - began_s
-            self.ended(pair, None)
             self._go_on(run)
             now = owner.clock()
             outcome = finish(turn, 200, now, os.urandom(NONCE_BYTES))
@@ -443,6 +447,7 @@ class Answers(ABC):
                 self._sealer.seal(name, pair, now, reply=message) for message in answering.messages
             ]
             await self._persist(run, partial(self.work.keep, taken, outcome, replies, self.now()))
+            self.ended(pair, None)
         except StoreError as error:
             turn.came_to("unavailable", error.reason)
             raise
@@ -552,6 +557,8 @@ class Workers(ABC):
     def __init__(self, answers: Answers, most: int) -> None:
         self._answers = answers
         self._most = most
+        self._bell = answers.bell()
+        self.pid = os.getpid()
         self.running: set[Run] = set()
         self._stop_at: float | None = None
         self._down = False
@@ -560,6 +567,11 @@ class Workers(ABC):
     def is_stopped(self) -> bool:
         """Whether `stop` was called."""
         return self._stop_at is not None
+
+    def stop(self, grace_s: float = GRACE_S) -> None:
+        """Take no more work; running answers that have not ended after `grace_s` are put back, untried."""
+        self._stop_at = time.monotonic() + grace_s
+        self._bell.ring()
 
     async def dispatch(self) -> None:
         """Look for work and renew leases until `stop`."""
@@ -583,7 +595,7 @@ class Workers(ABC):
                         _log(f"no work is taken until the store answers: {error}", error.reason)
                     else:
                         _log("no work can be taken; tried again every second", place_of(error))
-            await self._pause(pause_s)
+            await self._bell.wait(pause_s)
         await self._put_back()
 
     async def _look_after(self) -> None:
@@ -593,7 +605,7 @@ class Workers(ABC):
             if taken is None:
                 continue
             if now >= run.ends:
-                self._ended(run)
+                self.running.discard(run)
                 await self._answers.abandon(run)
             elif 0 < run.held_until <= now + ANSWER_LEASE_S - RENEW_S:
                 try:
@@ -625,18 +637,20 @@ class Workers(ABC):
             self.running.discard(run)
             raise
 
-    def _ended(self, run: Run) -> None:
-        self.running.discard(run)
+    async def _handle(self, run: Run) -> None:
+        try:
+            await self._answers.handle(run, ANSWER_LEASE_S)
+        finally:
+            self.running.discard(run)
+            self._bell.ring()
 
     @abstractmethod
     def start(self) -> None:
         """Look for work until `stop`."""
 
     @abstractmethod
-    def _begin(self, run: Run) -> None: ...
-
-    @abstractmethod
-    async def _pause(self, seconds: float) -> None: ...
+    def _begin(self, run: Run) -> None:
+        """Have `_handle` run beside this."""
 
 
 class ThreadWorkers(Workers):
@@ -644,64 +658,42 @@ class ThreadWorkers(Workers):
 
     def __init__(self, answers: Answers, most: int) -> None:
         super().__init__(answers, most)
-        self.pid = os.getpid()
-        self._wake = threading.Event()
         self._thread = threading.Thread(target=self.run, name="convostate-work", daemon=True)
 
     run = blocking(Workers.dispatch)
+    _work = blocking(Workers._handle)  # noqa: SLF001
 
     def start(self) -> None:
         """Look for work in a thread of their own."""
         self._thread.start()
 
     def stop(self, grace_s: float = GRACE_S) -> None:
-        """Take no more work, and wait for running answers; after `grace_s` they are put back, untried."""
-        self._stop_at = time.monotonic() + grace_s
-        self._wake.set()
+        """As `Workers.stop`, and wait until the running answers have ended or are put back."""
+        super().stop(grace_s)
         if self._thread.is_alive() and threading.current_thread() is not self._thread:
             self._thread.join()
 
     def _begin(self, run: Run) -> None:
         threading.Thread(
-            target=self._handle, args=(run,), name="convostate-answer", daemon=True
+            target=self._work, args=(run,), name="convostate-answer", daemon=True
         ).start()
-
-    @blocking
-    async def _handle(self, run: Run) -> None:
-        try:
-            await self._answers.handle(run, ANSWER_LEASE_S)
-        finally:
-            self._ended(run)
-            self._wake.set()
-
-    async def _pause(self, seconds: float) -> None:
-        self._wake.wait(seconds)
-        self._wake.clear()
 
 
 class LoopWorkers(Workers):
     """Workers for a coroutine function: one task of the running event loop for each running answer."""
 
     def __init__(self, answers: Answers, most: int) -> None:
-        super().__init__(answers, most)
         try:
-            self._create_task = asyncio.get_running_loop().create_task
+            super().__init__(answers, most)
         except RuntimeError:
             raise UsageError(
                 "No event loop is running here. Call start_workers() where the app starts, such as in its lifespan"
             ) from None
-        self._wake = asyncio.Event()
-        self._tasks: dict[Run, asyncio.Task[Any]] = {}
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Look for work in a task of their own."""
-        self._task = self._create_task(self.dispatch())
-
-    def stop(self, grace_s: float = GRACE_S) -> None:
-        """As `ThreadWorkers.stop`, without waiting: await `wait`."""
-        self._stop_at = time.monotonic() + grace_s
-        self._wake.set()
+        self._task = asyncio.create_task(self.dispatch())
 
     async def wait(self) -> None:
         """After `stop`, wait until running answers have ended or are put back."""
@@ -709,32 +701,19 @@ class LoopWorkers(Workers):
             await self._task
 
     def _begin(self, run: Run) -> None:
-        task = self._create_task(self._answers.handle(run, ANSWER_LEASE_S))
-        self._tasks[run] = task
-        task.add_done_callback(lambda _: self._ended(run))
-
-    def _ended(self, run: Run) -> None:
-        super()._ended(run)
-        task = self._tasks.pop(run, None)
-        if task is not None:
-            task.cancel()  # if it was abandoned
-        self._wake.set()
+        run.task = asyncio.create_task(self._handle(run))
 
     async def _put_back(self) -> None:
-        tasks = list(self._tasks.values())
+        tasks = [run.task for run in self.running if run.task is not None]
         for task in tasks:
             task.cancel()  # each puts its own back
         await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def _pause(self, seconds: float) -> None:
-        with suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), seconds)
-        self._wake.clear()
 
 
 class ThreadAnswers(Answers):
     """For a function and a client that block."""
 
+    bell = ThreadBell
     workers_type = ThreadWorkers
 
     async def _call(self, turn: Answering) -> None:
@@ -743,13 +722,11 @@ class ThreadAnswers(Answers):
         with _contained(*[SystemExit] * in_main):
             _check_returned(self.function(turn))
 
-    async def _pause(self, seconds: float) -> None:
-        threading.Event().wait(seconds)
-
 
 class LoopAnswers(Answers):
     """For a coroutine function and a client for asyncio."""
 
+    bell = LoopBell
     workers_type = LoopWorkers
 
     async def _call(self, turn: Answering) -> None:
@@ -769,9 +746,6 @@ class LoopAnswers(Answers):
         assert self.function is not None
         with _contained(asyncio.CancelledError, GeneratorExit):
             _check_returned(await self.function(turn))
-
-    async def _pause(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import pytest
 from convostate import state_from
 from convostate.asgi import ConversationMiddleware
 from convostate.stores import MemoryStore
-from convostate.stores.aio import InLoop, Ring
+from convostate.stores.aio import InLoop, LoopBell
 from convostate.stores.base import Claim
 from convostate.stores.redis.aio import EXCHANGES, AsyncioPool, AsyncRedisStore
 from tests.asgi_served import Sent, receiving, scope_of
@@ -84,7 +84,7 @@ class Suspending(InLoop):
 
     async def begin(self, claim: Claim, cookies: str, now: float) -> Begun | Replay:  # noqa: ARG002
         store: Any = self.store
-        found: Begun | Replay = await store.begin_with(Ring(), claim, now)
+        found: Begun | Replay = await store.begin_with(LoopBell(), claim, now)
         return found
 
     async def commit(self, *args: Any) -> Headers:

@@ -238,6 +238,30 @@ def test_an_answer_that_raises_is_tried_again_and_then_its_texts_are_dead_letter
     assert "secret words" not in caplog.text
 
 
+def test_who_follows_the_answers_hears_of_a_failure_once_it_is_logged(
+    world: Deferring, caplog: pytest.LogCaptureFixture
+) -> None:
+    heard: list[tuple[str, str, int]] = []
+
+    def answer(turn: Answering) -> None:
+        if len(heard) == 0:
+            raise ZeroDivisionError
+        if len(heard) == 1:
+            turn.state["kept"] = {object()}
+
+    def ended(pair: Any, error: Exception | None) -> None:
+        heard.append((pair.theirs, type(error).__name__, caplog.text.count("an answer failed")))
+
+    world.answer = answer
+    world.conversations.deferred.ended = ended
+    world.phone().text("hello")
+    for wait_s in (0, *ANSWER_AGAIN_S[:2]):
+        advance(world, wait_s)
+        world.work()
+
+    assert heard == [(ADA, "ZeroDivisionError", 1), (ADA, "StateError", 2), (ADA, "NoneType", 2)]
+
+
 def test_a_reply_that_twilio_refuses_is_a_dead_letter_and_the_next_is_sent(
     world: Deferring,
 ) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import threading
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from unittest.mock import MagicMock  # noqa: TID251  # as apps use it in their tests
@@ -14,6 +16,7 @@ from twilio.rest import Client
 
 from convostate import StoreError, UsageError, replies
 from convostate.stores import MemoryStore, memory_work
+from convostate.stores.base import ThreadBell
 from convostate.testing.configured import ACCOUNT_SID
 from tests.conversing import ADA, BOB, TOKEN, US
 from tests.deferring import Deferring, client_for_asyncio, log_and_reply
@@ -426,3 +429,26 @@ def test_a_store_that_is_down_is_logged_once_and_asked_again(
 
     assert caplog.text.count("until the store answers: it does not answer (down)") == 1
     assert caplog.text.count("work is taken again") == 1
+
+
+def test_a_signal_handler_may_ring_at_any_moment_of_the_wait() -> None:
+    """As SIGTERM of ``convostate work`` does, in the thread that waits."""
+    bell, rings = ThreadBell(), list[str]()
+
+    def interrupt(_frame: Any, event: str, _arg: Any) -> Any:
+        if event == "line":
+            rings.append(event)
+            bell.ring()
+        return interrupt
+
+    def work() -> None:
+        sys.settrace(interrupt)
+        with suppress(StopIteration):
+            bell.wait(0).send(None)
+
+    waiting = threading.Thread(target=work, daemon=True)
+    waiting.start()
+    waiting.join(PATIENCE_S)
+
+    assert rings
+    assert not waiting.is_alive()

@@ -338,7 +338,7 @@ class PhoneSession:
         self.transcript.add_entry(phone, "received", now, **message, **delivery)
 
     def _answered(self, pair: PhonePair, error: Exception | None) -> None:
-        """Remember that an answer has ended; its state is stored a moment later."""
+        """Remember that an answer has ended; its conversation is released a moment later."""
         with self._collecting:
             self._answers.append((self.transcript.add_phone(pair.theirs, pair.ours), error))
 

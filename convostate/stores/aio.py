@@ -54,39 +54,27 @@ def as_async_store(store: object) -> AsyncStore:
     return make() if make is not None else InThreads(cast("Store", store))
 
 
-class Ring:
-    """Wakes a task that waits, from any thread.
-
-    A ring that comes early ends the next wait, so no ring is missed.
-    """
+class LoopBell:
+    """The `Bell` of a task."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._rung = False
-        self._waiting: asyncio.Future[None] | None = None
+        self._rung = asyncio.Event()
+        self.ring_here = self._rung.set  # from the task's loop
 
     def ring(self) -> None:
-        """Wake the task, or end its next wait at once."""
+        """See `Bell`."""
         with suppress(RuntimeError):  # its loop is closed, so there is no task
             self._loop.call_soon_threadsafe(self.ring_here)
 
-    def ring_here(self) -> None:
-        """The same, in the task's loop."""
-        self._rung = True
-        if self._waiting is not None and not self._waiting.done():
-            self._waiting.set_result(None)
-
     async def wait(self, seconds: float) -> None:
-        """Wait to be woken, or for so long."""
-        if not self._rung:
-            self._waiting = self._loop.create_future()
-            patience = self._loop.call_later(seconds, self.ring_here)
-            try:
-                await self._waiting
-            finally:
-                patience.cancel()
-                self._waiting = None
-        self._rung = False
+        """See `Bell`."""
+        patience = self._loop.call_later(seconds, self.ring_here)
+        try:
+            await self._rung.wait()
+        finally:
+            patience.cancel()
+        self._rung.clear()
 
 
 # The tasks that `Tasks` has started, in all event loops. Nothing cancels them.

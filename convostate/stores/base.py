@@ -13,7 +13,9 @@ server's), ``busy`` (waited too long, or too many wait), ``lost`` (the lease is 
 from __future__ import annotations
 
 from abc import abstractmethod
+from contextlib import suppress
 from functools import wraps
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar
 
 from convostate.errors import StoreError
@@ -323,6 +325,36 @@ class AsyncStore(Protocol):
     async def close(self) -> None:
         """As `Store.close`; frees what belongs to the running event loop."""
         return
+
+
+class Bell(Protocol):
+    """What a turn or a worker waits for.
+
+    A ring that comes early ends the next wait, so no ring is missed.
+    """
+
+    def ring(self) -> None:
+        """End the wait; from any thread."""
+
+    async def wait(self, seconds: float) -> None:
+        """Wait for a ring, or for so long."""
+
+
+class ThreadBell:
+    """The `Bell` of a thread or a greenlet. A signal handler may ring it: an `Event` could be locked just then."""
+
+    def __init__(self) -> None:
+        self._silent = Lock()
+        self._silent.acquire()
+
+    def ring(self) -> None:
+        """See `Bell`."""
+        with suppress(RuntimeError):  # it has been rung already
+            self._silent.release()
+
+    async def wait(self, seconds: float) -> None:
+        """See `Bell`; blocks."""
+        self._silent.acquire(timeout=seconds)
 
 
 def blocking(

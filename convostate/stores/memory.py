@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict, deque
-from threading import Event, Lock
-from typing import TYPE_CHECKING, Protocol
+from threading import Lock
+from typing import TYPE_CHECKING
 
 from convostate.stores.base import (
     CALL_S,
@@ -30,6 +30,7 @@ from convostate.stores.base import (
     Replay,
     Reply,
     Store,
+    ThreadBell,
     blocking,
     lost,
     mailbox_full,
@@ -39,29 +40,10 @@ from convostate.stores.base import (
 from convostate.stores.memory_work import MemoryWork, Work
 
 if TYPE_CHECKING:
-    from convostate.stores.base import AsyncStore
+    from convostate.stores.base import AsyncStore, Bell
 
 # Conversations that are checked for each new one. With 2, each is checked before their number has doubled.
 _SWEPT_AT_ONCE = 2
-
-
-class _Bell(Protocol):
-    """Wakes a turn that waits."""
-
-    def ring(self) -> None: ...
-    async def wait(self, seconds: float) -> None: ...
-
-
-class _ThreadBell:
-    """Wakes a thread or a greenlet."""
-
-    def __init__(self) -> None:
-        self._rung = Event()
-        self.ring = self._rung.set
-
-    async def wait(self, seconds: float) -> None:
-        self._rung.wait(seconds)
-        self._rung.clear()
 
 
 class _Lease:
@@ -69,7 +51,7 @@ class _Lease:
 
     __slots__ = ("bell", "deferred", "ends", "queue", "wakes")
 
-    def __init__(self, bell: _Bell) -> None:
+    def __init__(self, bell: Bell) -> None:
         self.ends = 0.0
         self.wakes = 0.0  # when it asks again without being woken
         self.bell = bell
@@ -193,21 +175,21 @@ class MemoryStore(Store):
 
     def for_asyncio(self) -> AsyncStore:
         """The same conversations for the tasks of an event loop; a task that waits holds no thread."""
-        from convostate.stores.aio import InLoop, Ring  # noqa: PLC0415  # asyncio is not for everyone
+        from convostate.stores.aio import InLoop, LoopBell  # noqa: PLC0415  # asyncio is not for everyone
 
         store = self
 
         class InMemory(InLoop):
             async def begin(self, claim: Claim, cookies: str, now: float) -> Begun | Replay:
-                return await store.begin_with(Ring(), claim, now)
+                return await store.begin_with(LoopBell(), claim, now)
 
         return InMemory(self)
 
     @blocking
     async def begin(self, claim: Claim, cookies: str, now: float) -> Begun | Replay:
-        return await self.begin_with(_ThreadBell(), claim, now)
+        return await self.begin_with(ThreadBell(), claim, now)
 
-    async def begin_with(self, bell: _Bell, claim: Claim, now: float) -> Begun | Replay:
+    async def begin_with(self, bell: Bell, claim: Claim, now: float) -> Begun | Replay:
         """Begin a turn, which waits for the bell."""
         lease, deadline = _Lease(bell), time.monotonic() + self._wait_s
         try:

@@ -20,7 +20,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from convostate.errors import StoreError
-from convostate.stores.aio import Ring, Tasks
+from convostate.stores.aio import LoopBell, Tasks
 from convostate.stores.base import MAX_WAITING_IN_LOOP, Begun
 from convostate.stores.redis.client import (
     BLOCK_S,
@@ -264,7 +264,7 @@ class Listener:
     def __init__(self, client: AsyncioClient) -> None:
         self._client = client
         self._channel = b"cs1:" + client.node
-        self._rings: dict[bytes, Ring] = {}
+        self._bells: dict[bytes, LoopBell] = {}
         self._early: set[bytes] = set()  # messages to turns that did not wait yet
         self._task: asyncio.Task[None] | None = None
         self._transport: AsyncioTransport | None = None
@@ -286,18 +286,18 @@ class Listener:
             self._ask()
         elif self._since is None:
             poll_s = BLOCK_S
-        ring = self._rings[turn_id] = Ring()
+        bell = self._bells[turn_id] = LoopBell()
         for message in (turn_id, turn_id + _SOON):
             if message in self._early:
                 self._early.discard(message)
                 self._wake(message)
         if self._since is not None and asked_s < self._since:
-            ring.ring_here()  # its message may have come before the subscription
+            bell.ring_here()  # its message may have come before the subscription
         try:
             # When the lease ends there may be nobody to wake it.
-            await ring.wait(max(0.01, min(left_s, poll_s, lease_s + 0.005)))
+            await bell.wait(max(0.01, min(left_s, poll_s, lease_s + 0.005)))
         finally:
-            del self._rings[turn_id]
+            del self._bells[turn_id]
 
     def stop(self) -> None:
         """End the subscription."""
@@ -346,7 +346,7 @@ class Listener:
                 self._take(message)
             elif self._asked:  # forgotten on its way
                 return
-            elif self._rings:
+            elif self._bells:
                 self._ask()
 
     def _take(self, message: Any) -> None:
@@ -355,8 +355,8 @@ class Listener:
             self._wake(message[2])
 
     def _wake_all(self) -> None:
-        for ring in self._rings.values():
-            ring.ring_here()
+        for bell in self._bells.values():
+            bell.ring_here()
 
     def _ask(self) -> None:
         if self._transport is not None and not self._asked:
@@ -364,16 +364,16 @@ class Listener:
             _do_now(self._transport.send("PING"))
 
     def _wake(self, message: bytes) -> None:
-        ring = self._rings.get(message[:16])
-        if ring is None:
+        bell = self._bells.get(message[:16])
+        if bell is None:
             if len(self._early) >= _MOST_EARLY:  # to turns that were cancelled
                 self._early.clear()
             self._early.add(message)
         elif message.endswith(_SOON, 16):
             # It asks when this hand-over has lapsed; a ring that comes first wakes it.
-            asyncio.get_running_loop().call_later(HANDOVER_MS / 1000 + 0.005, ring.ring_here)
+            asyncio.get_running_loop().call_later(HANDOVER_MS / 1000 + 0.005, bell.ring_here)
         else:
-            ring.ring_here()
+            bell.ring_here()
 
 
 _Method = TypeVar("_Method", bound="Callable[..., Coroutine[Any, Any, Any]]")
