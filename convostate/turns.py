@@ -506,7 +506,7 @@ def finish(turn: Turn, status: int, now: float, nonce: bytes) -> Outcome | None:
     opted_out = _OPTED_OUT[turn.opt_out]
     stops = turn.opt_out == "STOP" and config.ends_on_opt_out
     ends = state.ended or stops
-    outcome: Outcome = Leave(opted_out)
+    outcome: Outcome
     if (
         (stops or not turn.read_only)
         and (ends or state or state.touched or not state.is_new)
@@ -522,6 +522,8 @@ def finish(turn: Turn, status: int, now: float, nonce: bytes) -> Outcome | None:
         content = Opened(now_ms, now_ms + lifetime_ms, state.started_ms, turn.digest + data)
         token = turn.sealer.seal(content, turn.sealed_to, nonce)
         outcome = (End if ends else Keep)(token, lifetime_ms / 1000, opted_out)
+    else:
+        outcome = Leave(opted_out)
     if turn.begun is None:
         turn.came_to("unwritten", turn.reason)
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -160,7 +161,7 @@ def test_a26_a_shared_key_signs_what_names_it(
     request = posted(text(), signature=signature, scheme=f"key={named},algorithm={algorithm}")
     assert status_of(request, secrets(auth_token=TOKEN, shared_keys=KEYS)) == status
     assert (
-        status_of(request._replace(scheme=""), secrets(auth_token=TOKEN, shared_keys=KEYS)) == 403
+        status_of(replace(request, scheme=""), secrets(auth_token=TOKEN, shared_keys=KEYS)) == 403
     )
 
 

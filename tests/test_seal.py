@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from dataclasses import replace
 
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -97,7 +98,7 @@ FROZEN = "01fd8023634ce36e10000102030405060708090a0b0c0d0e0f1011121314151617275c
 
 @pytest.mark.parametrize("length", [0, 1, 35, 36, 37, 99, 100, 101, 1000])
 def test_a_length_shows_in_steps_of_64_bytes(length: int) -> None:
-    token = SEALER.seal(CONTENT._replace(data=bytes(length)), CONTEXT, NONCE)
+    token = SEALER.seal(replace(CONTENT, data=bytes(length)), CONTEXT, NONCE)
     assert len(token) == 33 + -(-(28 + length) // 64) * 64 + 16
     assert SEALER.open(token, CONTEXT, NOW).data == bytes(length)
 

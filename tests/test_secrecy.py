@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -91,7 +92,7 @@ def whole(error: BaseException) -> str:
 
 
 def request(**changes: Any) -> Request:
-    return posted(PARAMS, url=URL, token=TOKEN)._replace(**changes)
+    return replace(posted(PARAMS, url=URL, token=TOKEN), **changes)
 
 
 QUERY = f"{URL}?From=%2B15551234567&Body=canary"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from base64 import b64encode
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -94,12 +95,12 @@ def changes(raw: bytes, others: list[bytes] = ALL) -> Iterator[bytes]:
 def accepted(request: Request, part: str, changed: bytes) -> bool:
     """Whether a request with one part changed is accepted."""
     if part == "body":
-        return status_of(request._replace(body=changed), secrets_of(request)) == 200
+        return status_of(replace(request, body=changed), secrets_of(request)) == 200
     value = changed.decode("latin-1")
     if part == "signature":
-        changed_request = request._replace(signature=value)
+        changed_request = replace(request, signature=value)
     else:
-        changed_request = request._replace(url=value, query=value.partition("?")[2])
+        changed_request = replace(request, url=value, query=value.partition("?")[2])
     return status_of(changed_request, secrets_of(request)) == 200
 
 

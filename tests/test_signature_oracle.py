@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -194,8 +195,8 @@ HARDENINGS = {
     "a get signature on a post of plain text: the body is not signed": Request("POST", URL, "", "text/plain", b"From=x", oracle_sign(URL), ""),
     "a get signature on a multipart post: file parts are not signed": Request(
         "POST", URL, "", "multipart/form-data; boundary=x", b"--x--", oracle_sign(URL), ""),
-    "a get with a body: it is not signed": got(URL)._replace(body=b"From=%2B15550100009"),
-    "another method: the method is not signed": got(URL)._replace(method="DELETE"),
+    "a get with a body: it is not signed": replace(got(URL), body=b"From=%2B15550100009"),
+    "another method: the method is not signed": replace(got(URL), method="DELETE"),
     "another charset: frameworks disagree on it": posted(text(), content_type=f"{FORM}; charset=utf-16"),
     "a sender twice: frameworks disagree on which": posted([*text().items(), ("From", VICTIM)]),
     "the same sender twice: how often is not signed": posted([*text().items(), ("From", ADA)]),

@@ -13,6 +13,7 @@ import json
 import os
 import time
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from convostate.asgi.request import (
@@ -198,7 +199,7 @@ class ConversationMiddleware(Middleware):
             # https://www.twilio.com/docs/usage/security#validating-requests-are-coming-from-twilio
             path, mark, query = request.url.partition("?")
             with suppress(RequestError):
-                return authenticate(request._replace(url=f"{path}/{mark}{query}"), self._secrets)[0]
+                return authenticate(replace(request, url=f"{path}/{mark}{query}"), self._secrets)[0]
             raise
 
     async def _open_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -49,7 +49,7 @@ SERIALIZED_HEAD = b"\xda" + _SERIALIZED_TAG.to_bytes(4, "big")
 _SET_TAG = 258  # https://www.iana.org/assignments/cbor-tags
 
 _TO_URL = bytes.maketrans(b"+/", b"-_")
-_FROM_URL = bytes.maketrans(b"-_", b"+/")
+_FROM_URL = bytes.maketrans(b"-_+/", b"+/!!")
 _length = struct.Struct(">I").pack
 _NUMBER = re.compile(r"[0-9]{5,}(?=[0-9]{2})")
 _ATOMS = frozenset({str, int, bool, type(None), bytes, date, UUID})
@@ -290,11 +290,11 @@ def to_base64url(data: bytes) -> str:
 def from_base64url(text: str) -> bytes | None:
     """Decode what `to_base64url` made; None for anything else, other spellings included."""
     try:
-        # Padding beyond what is missing does not matter.
-        data = binascii.a2b_base64(text.encode("ascii").translate(_FROM_URL) + b"==")
+        raw = text.encode("ascii").translate(_FROM_URL)
+        data = binascii.a2b_base64(raw + b"==")  # more padding than is missing does not matter
     except ValueError:
         return None
-    return data if to_base64url(data) == text else None
+    return data if binascii.b2a_base64(data, newline=False).rstrip(b"=") == raw else None
 
 
 def prefixed(*parts: bytes) -> bytes:

@@ -24,7 +24,8 @@ values). It derives a fresh AES-256-GCM key from the first half of the nonce:
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext, algorithms, modes
@@ -62,7 +63,8 @@ def most_data_bytes(token_bytes: int) -> int:
     return plain_bytes - plain_bytes % PADDING_BYTES - _FRAME.size
 
 
-class Opened(NamedTuple):
+@dataclass(slots=True, repr=False)
+class Opened:
     """What a token held.
 
     Attributes:
@@ -154,8 +156,10 @@ class Sealer:
             The token's raw bytes.
         """
         cipher, associated = self._ciphers[self._head[1:]]
-        issued_ms, expires_ms, started_ms, data = content
-        plain = _FRAME.pack(issued_ms, expires_ms, started_ms, len(data)) + data
+        data = content.data
+        plain = (
+            _FRAME.pack(content.issued_ms, content.expires_ms, content.started_ms, len(data)) + data
+        )
         plain += bytes(-len(plain) % PADDING_BYTES)
         return (
             self._head + nonce + cipher.at(nonce).encrypt(nonce[12:], plain, associated + context)

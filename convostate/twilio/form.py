@@ -15,8 +15,10 @@ Rules of this file:
 from __future__ import annotations
 
 import re
+from codecs import unicode_escape_decode
+from dataclasses import dataclass
 from operator import itemgetter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 from urllib.parse import unquote_plus
 
 from convostate.errors import RequestError
@@ -106,7 +108,8 @@ _not_either = re.compile(f"%(?!{_written()})", re.IGNORECASE).search
 _lower_escape = re.compile("%[0-9a-f]?[a-f]").search
 
 
-class Shape(NamedTuple):
+@dataclass(slots=True)
+class Shape:
     """What follows from a form's names alone if all are documented. Twilio sends few such sets, so each is kept.
 
     Attributes:
@@ -149,7 +152,8 @@ _MOST_SHAPES = 32  # with one number of &
 _MOST_MATCHED_CHARS = 8192
 
 
-class Form(NamedTuple):
+@dataclass(slots=True, repr=False)
+class Form:
     """A parsed form.
 
     Attributes:
@@ -192,10 +196,8 @@ def parse_form(raw: bytes) -> Form:
     plain = text.replace("+", " ").replace("%2B", "+")
     if _not_upper(plain):
         _check_lower(text)
-    if len(text) > _MOST_MATCHED_CHARS:
-        _check_length(text)
-        return _read(text, bare_names=False)._replace(is_unknown=False)
-    for match, shape in _SHAPES.get(text.count("&"), ()):
+    is_matched = len(text) <= _MOST_MATCHED_CHARS
+    for match, shape in _SHAPES.get(text.count("&"), ()) if is_matched else ():
         found = match(plain)
         if found is not None:
             first = found.groupdict()
@@ -205,7 +207,9 @@ def parse_form(raw: bytes) -> Form:
                         first[name] = _unescape(value)
             return Form(first, None, shape)
     _check_length(text)
-    return _read(text, bare_names=False)
+    form = _read(text, bare_names=False)
+    form.is_unknown &= is_matched
+    return form
 
 
 def parse_query(query: str) -> Form:
@@ -281,7 +285,7 @@ def _unescape(text: str) -> str:
     """Decode a text whose escapes have been checked."""
     # Python's own escapes, which C decodes: a third of the time of any loop.
     python = text.replace("\\", "\\\\").replace("%", "\\x")
-    decoded = python.encode("ascii").decode("unicode_escape")
+    decoded = unicode_escape_decode(python)[0]
     if decoded.isascii():
         return decoded
     try:

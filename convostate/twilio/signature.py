@@ -18,8 +18,9 @@ import binascii
 import hashlib
 import hmac
 import re
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from convostate.errors import RequestError
 from convostate.twilio.form import Form
@@ -48,7 +49,8 @@ _hashes = re.compile("(?:^|&)(bodySHA256(?:=[^&]*|(?![^&])))", re.IGNORECASE).fi
 _DEFAULT_PORTS = {"http": "80", "https": "443", "ws": "80", "wss": "443"}
 
 
-class Request(NamedTuple):
+@dataclass(slots=True, repr=False)
+class Request:
     """A request as it arrived: nothing in it is proven.
 
     Attributes:
