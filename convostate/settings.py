@@ -700,12 +700,14 @@ def unknown_variables(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Find variables that are named like settings and are not; what is wrong with each, and what to do."""
     known = {each.variable for each in SETTINGS}
     for variable in environ:
+        plain = re.sub(r"\W", "", variable)  # without the byte order mark of an env file
         # The package's name may be misspelled as well, or written as two words.
-        package, _, name = variable.lower().replace("convo_", "convo", 1).partition("_")
-        if variable not in known and get_close_matches(package, ["convostate"], cutoff=0.8):
+        package, _, name = plain.lower().replace("convo_", "convo", 1).partition("_")
+        is_ours = plain in known or get_close_matches(package, ["convostate"], cutoff=0.8)
+        if variable not in known and is_ours:
             near = _nearest(name)
             advice = f"Rename it to {near.variable}" if near else "Remove it"
-            yield f"{variable} is not a known setting and is ignored", advice
+            yield f"{ascii(variable)[1:-1]} is not a known setting and is ignored", advice
 
 
 def _nearest(name: str) -> Setting[Any, Any] | None:

@@ -53,6 +53,16 @@ def test_a_pipe_without_a_line_is_a_chat_without_a_word() -> None:
     assert (chat().exit_code, chat().stdout) == (0, "")
 
 
+def test_without_standard_input_it_is_a_chat_without_a_word(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(os, "environ", unset())
+    monkeypatch.setattr(sys, "stdin", None)
+
+    assert main(["chat"], standalone_mode=False) == 0
+    assert capsys.readouterr().out == ""
+
+
 def test_time_can_pass() -> None:
     before = chat("hello", "/wait 239m", "again")
     after = chat("hello", "/wait 4h", "again")

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from redis import Redis
 
 FIRST, SECOND = Keyring.generate(), Keyring.generate()
+TOKEN = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
 SOUND = {
-    "TWILIO_AUTH_TOKEN": "the-token",
+    "TWILIO_AUTH_TOKEN": TOKEN,
     "CONVOSTATE_KEYS": FIRST,
     "CONVOSTATE_PUBLIC_URL": "https://example.com",
 }
@@ -37,6 +38,7 @@ def test_sound_settings_have_no_fault() -> None:
     assert (result.exit_code, result.stderr) == (0, "")
     assert "fault" not in result.stdout
     assert "Host" not in result.stdout
+    assert "unlike Twilio's" not in result.stdout
 
 
 @pytest.mark.parametrize(
@@ -106,6 +108,12 @@ def test_all_wrong_settings_are_named_at_once() -> None:
     [
         ({"CONVOSTATE_PUBLIC_URL": None}, "the Host header is trusted"),
         ({"CONVOSTATE_PUBLIC_URL": "http://example.com"}, "plain http"),
+        ({"TWILIO_AUTH_TOKEN": "vault:twilio#token"}, "TWILIO_AUTH_TOKEN holds a token unlike"),
+        ({"CONVOSTATE_AUTH_TOKENS": f"{TOKEN},{TOKEN[1:]}"}, "AUTH_TOKENS holds a token unlike"),
+        (
+            {"CONVOSTATE_ACCOUNT_TOKENS": f"AC{'1' * 32}={TOKEN}#prod"},
+            "CONVOSTATE_ACCOUNT_TOKENS holds a token unlike",
+        ),
         ({"CONVOSTATE_STORE": "memory"}, "another worker does not see them"),
         ({"CONVOSTATE_STORE": "memory"}, "Append #rc=3&rp=5xx to the webhook's URL"),
         (
@@ -126,10 +134,10 @@ def test_all_wrong_settings_are_named_at_once() -> None:
         ),
     ],
 )
-def test_what_is_worth_knowing_is_a_note_and_no_fault(
+def test_o9_what_is_worth_knowing_is_a_note_and_no_fault(
     worth_knowing: dict[str, str | None], said: str
 ) -> None:
-    result = doctor(**worth_knowing)
+    result = doctor(**{"TWILIO_ACCOUNT_SID": f"AC{'2' * 32}"} | worth_knowing)
 
     assert result.exit_code == 0
     assert said in " ".join(result.stdout.split())

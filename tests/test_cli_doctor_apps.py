@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import subprocess
 import sys
@@ -233,6 +234,23 @@ def test_o8_proxy_fix_inside_the_middleware_is_a_fault_until_it_is_outside_or_no
     assert "is wrapped" in well.stdout
     again = module(tmp_path, monkeypatch, f"{FLASK}{PROXY_FIX}{FIX}{WRAP}# with a URL\n")
     assert doctor(again).exit_code == 0
+
+
+def test_o8_logging_that_drops_the_reason_of_a_refusal_is_worth_a_note(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in SOUND.items():
+        monkeypatch.setenv(name, value)
+    app = module(tmp_path, monkeypatch, FLASK + WRAP)
+    well = doctor(app)
+    # As logging.config.dictConfig leaves it.
+    monkeypatch.setattr(logging.getLogger("convostate"), "disabled", True)
+    ill = doctor(app)
+
+    assert "the app's logging drops" not in well.stdout
+    assert "note  the app's logging drops the warnings of convostate" in ill.stdout
+    assert "Set disable_existing_loggers to False" in ill.stdout
+    assert ill.exit_code == 0
 
 
 OWN_STORE = """

@@ -263,9 +263,12 @@ def test_an_unknown_setting_is_an_error_that_suggests_the_nearest(name: str, adv
         ("Convostate_Max_Waiting", "Rename it to CONVOSTATE_MAX_WAITING"),
         ("CONVOSATE_PUBLIC_URI", "Rename it to CONVOSTATE_PUBLIC_URL"),
         ("CONVOSTATE_QQQQQQQQ", "Remove it"),
+        ("\ufeffTWILIO_AUTH_TOKEN", "Rename it to TWILIO_AUTH_TOKEN"),
+        ("\ufeffCONVOSTATE_KEYS", "Rename it to CONVOSTATE_KEYS"),
+        ("TWILIO_ACCOUNT_SID ", "Rename it to TWILIO_ACCOUNT_SID"),
     ],
 )
-def test_a_misspelt_variable_is_logged_once_with_the_nearest_setting_and_without_its_value(
+def test_o9_a_misspelt_variable_is_logged_once_with_the_nearest_setting_and_without_its_value(
     variable: str, advice: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     _warn.cache_clear()
@@ -273,7 +276,8 @@ def test_a_misspelt_variable_is_logged_once_with_the_nearest_setting_and_without
         Settings.from_environ({**LEAST, variable: "canary"})
 
     (record,) = caplog.records
-    said = f"{variable} is not a known setting and is ignored. {advice}"
+    shown = variable.replace("\ufeff", r"\ufeff")
+    said = f"{shown} is not a known setting and is ignored. {advice}"
     assert (record.name, record.levelname, record.getMessage()) == ("convostate", "WARNING", said)
 
 
@@ -281,7 +285,7 @@ def test_the_settings_variables_and_those_of_others_are_not_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     others = dict.fromkeys(
-        ["CONVOY_KEYS", "STATE_PATHS", "PATH", "TWILIO_PHONE_NUMBER", "_CONVOSTATE_X"], "x"
+        ["CONVOY_KEYS", "STATE_PATHS", "PATH", "TWILIO_AUTH_TOKEN_2", "_CONVOSTATE_X"], "x"
     )
     Settings.from_environ({**others, **dict.fromkeys(VARIABLES, ""), **LEAST})
 

@@ -90,7 +90,7 @@ def chat(
         name, messages = words[0], words[1:]
     elif words and (correction := correct_app(words[0])):
         raise UsageError(f"chat takes an app, a URL or texts. Write {correction}")
-    typing = not messages and sys.stdin.isatty()
+    typing = not messages and sys.stdin is not None and sys.stdin.isatty()
     module = name.partition(":")[0]
     with _reported(f"loading {name}"):
         target = make_target(name, **options)
@@ -385,8 +385,8 @@ def _enter(session: ChatSession, line: str, *, interactive: bool) -> None:
 
 
 def _piped() -> Iterator[str]:
-    """The lines of standard input."""
-    for line in sys.stdin.buffer:
+    """The lines of standard input, which a service may not have."""
+    for line in () if sys.stdin is None else sys.stdin.buffer:
         try:
             text = line.decode(sys.stdin.encoding).rstrip("\r\n")
         except UnicodeDecodeError:

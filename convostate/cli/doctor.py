@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from shlex import quote
 from typing import TYPE_CHECKING, Any
@@ -62,6 +63,8 @@ def _examine(name: str | None) -> Iterator[Finding]:
         settings, store = middleware.settings, middleware.store
         yield from _examine_setup(settings, store)
         yield Finding("ok", f"{name} is wrapped")
+        if not logging.getLogger("convostate").isEnabledFor(logging.WARNING):
+            yield _NO_LOG
         inside = {type(layer).__name__ for layer in layers(middleware.app)}
         if settings.public_url is None and "ProxyFix" in inside:
             yield _INNER_PROXY_FIX
@@ -117,6 +120,11 @@ _INNER_PROXY_FIX = Finding(
 )
 
 
+_NO_LOG = Finding(
+    "note",
+    "the app's logging drops the warnings of convostate, such as why a webhook is refused",
+    "Set disable_existing_loggers to False in its configuration, and the level of the logger convostate to WARNING",
+)
 _NOTHING_DEFERRED = Finding(
     "note",
     "the answer function gets no texts: no path is deferred",

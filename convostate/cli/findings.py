@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from inspect import iscoroutinefunction
+from itertools import chain
 from typing import TYPE_CHECKING, Literal, NamedTuple
 from urllib.parse import urlsplit
 
@@ -22,6 +23,8 @@ Level = Literal["ok", "note", "fault"]
 RETRY_SUFFIX = (
     "#rc=3&rp=5xx"  # https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides
 )
+
+_is_usual_token = re.compile("[0-9a-f]{32}").fullmatch  # Twilio documents no form
 
 _GUNICORN = (r"(?:-w|--workers)[= ]*([0-9]+)", r"--threads[= ]*([0-9]+)")
 
@@ -62,10 +65,18 @@ def examine_settings(settings: Settings, store: Store | AsyncStore) -> Iterator[
         )
     yield from examine_prefix(settings, settings.paths)
     tokens = {
-        "TWILIO_AUTH_TOKEN": settings.auth_token,
+        "TWILIO_AUTH_TOKEN": (settings.auth_token,) if settings.auth_token else (),
         "CONVOSTATE_AUTH_TOKENS": settings.auth_tokens,
     }
-    unowned = [name for name, token in tokens.items() if token]
+    owned = {"CONVOSTATE_ACCOUNT_TOKENS": (*chain(*settings.account_tokens.values()),)}
+    for name, given in (tokens | owned).items():
+        if not all(map(_is_usual_token, given)):
+            yield Finding(
+                "note",
+                f"{name} holds a token unlike Twilio's, which have 32 hexadecimal digits",
+                "Copy the auth token from the Twilio console; only a test can have another one",
+            )
+    unowned = [name for name, given in tokens.items() if given]
     if settings.account_tokens and unowned and settings.account_sid is None:
         several = len(unowned) > 1
         yield Finding(

@@ -46,6 +46,8 @@ _HINT = re.compile(r'(?:(?i:host)=)?"?(?P<hint>(?![a-zA-Z]+=)[!#-~]+)"?')
 # An IP address, or a name in a network that Twilio cannot reach.
 _is_inside = re.compile(r"\[.*\]|[0-9.]+|localhost|[^.]+|.+\.(?:local|internal|lan)").fullmatch
 
+_is_signature = re.compile("(?:[A-Za-z0-9+/]{27}|[A-Za-z0-9+/]{43})=").fullmatch
+
 FIXABLE = "signature"
 """The category of refusals for which the diagnosis tries what would have verified."""
 
@@ -159,6 +161,8 @@ def diagnose_refusal(
         return Diagnosis(False, checked, str(error), advice)
     if error.category != FIXABLE:
         return Diagnosis(False, checked, *_named(error))
+    if not _is_signature(request.signature):
+        return Diagnosis(False, checked, *_NO_SIGNATURE)
     if (
         len(request.url) + len(request.body) > _MOST_REQUEST_BYTES
         or request.body.count(b"&") > _MOST_FIELDS
@@ -221,6 +225,12 @@ _UNKNOWN = "no usual change of the URL or the parameters makes it valid"
 _TOO_LONG = "the request is too large to try every usual change"
 _PATH = "have the proxy pass on the path as Twilio sent it"
 _PARAMETERS = "sign the parameters as they are sent"
+_PLUS = "escape + as %2B where they are sent: an unescaped one is a blank"
+_ESCAPED = "escape them once where they are sent, and write them unescaped for convostate explain"
+_NO_SIGNATURE = (
+    "X-Twilio-Signature is not a signature, which has 28 characters (44 with a shared key)",
+    "pass it on, or copy it, as Twilio sent it: whole, and without quotes, blanks or the header's name",
+)
 _AS_JSON = "it was signed as JSON or GET: send it the same way, with bodySHA256 in the URL of a JSON webhook"
 
 
@@ -430,15 +440,31 @@ def _other_change(request: Request, form: Form, trial: _Trial) -> tuple[str, str
                 return reason, "have the proxy pass on the query as Twilio sent it"
     if not form.first:
         return None
-    filled = Form({name: value for name, value in form.items() if value}, None)
-    trimmed = Form({name: value.strip() for name, value in form.items()}, None)
-    if trial.verifies(request.url, filled):
-        return "would verify without its blank parameters", _PARAMETERS
-    if trial.verifies(request.url, trimmed):
-        return "would verify with blanks trimmed", _PARAMETERS
-    if trial.verifies(request.url, EMPTY):
-        return "would verify without its form parameters", _AS_JSON
+    for reason, advice, other in _forms(form):
+        if trial.verifies(request.url, other):
+            return reason, advice
     return None
+
+
+def _forms(form: Form) -> Iterator[tuple[str, str, Form]]:
+    """The reason, the advice, and other parameters that Twilio may have signed."""
+    items = form.items()
+    filled = [(name, value) for name, value in items if value]
+    trimmed = [(name, value.strip()) for name, value in items]
+    signed = [(name, re.sub(r"^ (?=[0-9])", "+", value)) for name, value in items]
+    yield "would verify without its blank parameters", _PARAMETERS, Form({}, filled)
+    yield "would verify with blanks trimmed", _PARAMETERS, Form({}, trimmed)
+    yield "would verify with + before its numbers", _PLUS, Form({}, signed)
+    yield "would verify with its parameters unescaped once more", _ESCAPED, _unescaped(items)
+    yield "would verify without its form parameters", _AS_JSON, EMPTY
+
+
+def _unescaped(items: list[tuple[str, str]]) -> Form:
+    """The form of a body that was escaped twice, or was given to convostate explain whole."""
+    try:
+        return parse_form("&".join(map("=".join, items)).encode("ascii"))
+    except (RequestError, UnicodeError):
+        return EMPTY
 
 
 def _queries(url: str) -> Iterator[tuple[str, str]]:
