@@ -201,7 +201,7 @@ def test_o1_a_cookie_of_a_host_whose_clock_is_ahead_says_by_how_much() -> None:
             )
         return str(caught.value)
 
-    assert "61 s in the future: synchronise the hosts' clocks" in why(61_000, HOUR)
+    assert "sealed 61 s in the future: synchronise the hosts' clocks" in why(61_000, HOUR)
     assert "clocks" not in why(-HOUR, 0)
 
 
