@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convostate import SealError, StateError
+from convostate.sealing import codec
 from convostate.sealing.codec import MAX_DEPTH, decode, encode, heaviest
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -117,6 +118,32 @@ def test_a_datetime_of_a_place_comes_back_with_its_instant_and_its_offset() -> N
     assert [moment.timestamp() for moment in back["twice"]] == [
         moment.timestamp() for moment in twice
     ]
+
+
+class FrozenDatetime(datetime):
+    pass
+
+
+class FrozenDate(date):
+    pass
+
+
+def test_p13_a_test_that_freezes_the_clock_keeps_its_dates(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = {"at": [datetime(2026, 11, 26, 12, tzinfo=timezone.utc)], "on": date(2026, 11, 26)}
+    frozen = {"at": [FrozenDatetime(2026, 11, 26, 12, tzinfo=timezone.utc)], "on": FrozenDate(2026, 11, 26)}  # fmt: skip
+    with pytest.raises(StateError, match="FrozenDatetime"):
+        encode(frozen)
+
+    monkeypatch.setattr(codec, "datetime", FrozenDatetime)  # as freezegun does in every module
+    monkeypatch.setattr(codec, "date", FrozenDate)
+    assert encode(frozen) == encode(real)
+    assert type(decode(encode(frozen))["on"]) is date  # type: ignore[index]
+
+
+def test_dates_and_times_are_written_as_cbor2_does() -> None:
+    for offset in (0, 60, -330):
+        at = datetime(2026, 11, 26, 12, 30, 1, 5, tzinfo=timezone(timedelta(minutes=offset)))
+        assert encode({"at": at, "on": at.date()}) == cbor2.dumps({"at": at, "on": at.date()})
 
 
 def test_a38_similar_keys_are_kept_apart() -> None:
