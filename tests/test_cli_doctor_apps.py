@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import subprocess
@@ -427,6 +428,30 @@ def test_deferred_paths_on_a_store_that_keeps_no_texts_are_one_fault(
     assert (ill.exit_code, ill.stderr, ill.stdout.count("fault")) == (1, "", 1)
     assert "this store does not keep texts that are answered later\n      → Set" in ill.stdout
     assert doctor(*(words and [app]), **environ).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "ends", ["import sys; sys.exit(0)", "import argparse; argparse.ArgumentParser().parse_args()"]
+)
+def test_a_program_that_ends_when_it_is_imported_is_a_fault(
+    ends: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = doctor(module(tmp_path, monkeypatch, f"{FLASK}{WRAP}{ends}\n"))
+
+    assert result.exit_code == 1
+    assert "ends the process" in result.stdout
+    assert 'if __name__ == "__main__"' in result.stdout
+
+
+def test_what_an_app_prints_is_not_among_the_findings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TWILIO_AUTH_TOKEN", "the-token")
+    monkeypatch.setenv("CONVOSTATE_KEYS", FIRST)
+    result = doctor(module(tmp_path, monkeypatch, f"print('hello')\n{FLASK}{WRAP}"), "--json")
+
+    assert all(json.loads(line)["level"] for line in result.stdout.splitlines())
+    assert result.stderr.startswith("hello\n")
 
 
 def test_an_app_that_cannot_be_imported_is_a_fault() -> None:

@@ -138,3 +138,30 @@ def test_a_full_disk_under_standard_output_is_one_line_and_status_2(words: list[
         )
 
     assert (done.returncode, done.stderr) == (2, "convostate: No space left on device\n")
+
+
+def test_an_app_that_cannot_open_a_file_is_not_taken_for_standard_output(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    Path("without_file.py").write_text("open('/nowhere/config.toml')", encoding="utf-8")
+
+    result = CliRunner().invoke(main, ["work", "without_file:conversations"])
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "'/nowhere/config.toml'" in result.stderr
+    assert result.stderr.endswith(
+        "convostate: loading without_file:conversations raises FileNotFoundError. Fix the error in the traceback\n"
+    )
+
+
+def test_an_error_of_the_system_that_is_not_standard_outputs_is_raised(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def unreadable() -> str:
+        raise PermissionError(13, "not allowed", "/somewhere")
+
+    monkeypatch.setattr(Keyring, "generate", unreadable)
+
+    assert isinstance(CliRunner().invoke(main, ["keygen"]).exception, PermissionError)

@@ -11,6 +11,7 @@ import io
 import sys
 from contextlib import suppress
 from pathlib import Path
+from traceback import walk_tb
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -56,6 +57,9 @@ class OneLineErrors(click.Group):
         except click.Abort:
             sys.exit(130)  # as shells report an interrupt
         except OSError as error:
+            *_, (frame, _) = walk_tb(error.__traceback__)
+            if frame.f_code is not click.echo.__code__:
+                raise
             # Such as a full disk under standard output, which is flushed again at the end.
             sys.stdout = io.StringIO()
             _fail(error.strerror or str(error))

@@ -15,11 +15,10 @@ import click
 
 from convostate.cli.arguments import check_utf8, json_option, number_option
 from convostate.cli.conversation import for_json
-from convostate.cli.loading import correct_app, is_app, is_url
+from convostate.cli.loading import correct_app, is_app, is_url, reported
 from convostate.cli.target import DEMO, make_target, target_options
 from convostate.errors import ConvostateError, UsageError
 from convostate.phone.inspector import StateInspector
-from convostate.phone.views import traceback_of
 from convostate.settings import span_of
 from convostate.testing.codes import describe
 from convostate.twilio.webhook import is_address
@@ -92,12 +91,12 @@ def chat(
         raise UsageError(f"chat takes an app, a URL or texts. Write {correction}")
     typing = not messages and sys.stdin is not None and sys.stdin.isatty()
     module = name.partition(":")[0]
-    with _reported(f"loading {name}"):
+    with reported(f"loading {name}"):
         target = make_target(name, **options)
     session = ChatSession(target, number, texting, as_json=as_json, echo=not typing)
     with target.simulator.caught_clients(), session.listening(prompt="> " if typing else ""):
         if start:
-            with _reported(f"start() of {module}"):
+            with reported(f"start() of {module}"):
                 session.start(module)
         for line in messages or (_typed() if typing else _piped()):
             _enter(session, line, interactive=typing)
@@ -357,20 +356,6 @@ def _warn(message: str) -> None:
 
 def _speak(call: Call, words: str) -> Call:
     return call.record(words) if call.waits_for == "Record" else call.say(words)
-
-
-@contextlib.contextmanager
-def _reported(what: str) -> Iterator[None]:
-    """Report an exception of the app's own code: its traceback, and a line of advice."""
-    try:
-        yield
-    except (ConvostateError, click.ClickException):
-        raise
-    except Exception as error:
-        click.echo(traceback_of(error), nl=False, err=True)
-        raise UsageError(
-            f"{what} raises {type(error).__name__}. Fix the error in the traceback"
-        ) from error
 
 
 def _enter(session: ChatSession, line: str, *, interactive: bool) -> None:

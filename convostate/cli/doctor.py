@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import os
+import sys
+from contextlib import redirect_stdout
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
@@ -143,7 +145,8 @@ def _answers(value: object) -> bool:
 def _load(name: str) -> tuple[tuple[Any, Any], Finding | None]:
     """The app, or the error of loading it."""
     try:
-        return load(name), None
+        with redirect_stdout(sys.stderr):  # what an app prints is not a finding
+            return load(name), None
     except ConvostateError as error:
         return _NOTHING, Finding.fault(error)
     except Exception as error:  # noqa: BLE001  # of the app's own code; its message may hold a secret

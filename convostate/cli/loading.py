@@ -13,14 +13,18 @@ import importlib
 import inspect
 import re
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convostate.errors import UsageError
+import click
+
+from convostate.errors import ConvostateError, UsageError
 from convostate.middleware import accepts, interface_of
+from convostate.phone.views import traceback_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 _APP = re.compile(
     r"(?P<module>[\w./\\-]*[A-Za-z_][\w./\\-]*|.+\.py):(?P<name>[A-Za-z_][\w.]*(?:\(.*\))?)",
@@ -76,6 +80,20 @@ def load(word: str) -> tuple[Any, Any]:
     return _evaluate(word, module, expression), module
 
 
+@contextmanager
+def reported(what: str) -> Iterator[None]:
+    """Report an exception of the app's own code: its traceback, and a line of advice."""
+    try:
+        yield
+    except (ConvostateError, click.ClickException):
+        raise
+    except Exception as error:
+        click.echo(traceback_of(error), nl=False, err=True)
+        raise UsageError(
+            f"{what} raises {type(error).__name__}. Fix the error in the traceback"
+        ) from error
+
+
 def load_object(word: str) -> Any:
     """Import the object of ``module:name``."""
     match = _APP.fullmatch(word)
@@ -106,6 +124,11 @@ def _import(name: str) -> Any:
         raise UsageError(
             f"Cannot import {module}: {error}. "
             "Check the name and the directory, or install what is missing"
+        ) from error
+    except SystemExit as error:  # of a program, such as one that reads the command line
+        raise UsageError(
+            f"Importing {module} ends the process. See why with python -c 'import {module}', and put what it does "
+            'as a program under if __name__ == "__main__"'
         ) from error
 
 

@@ -12,7 +12,7 @@ import click
 
 from convostate.cli.arguments import json_option
 from convostate.cli.conversation import reachable_settings
-from convostate.cli.loading import load_object
+from convostate.cli.loading import load_object, reported
 from convostate.conversations import AsyncConversations, Conversations
 from convostate.errors import UsageError
 from convostate.replies import GRACE_S, LoopWorkers, ThreadWorkers
@@ -41,7 +41,8 @@ def work(conversations: str, threads: int | None) -> None:
     like, on any host. After SIGTERM the running answers have 20 seconds to end; a second SIGTERM returns
     them to the queue.
     """
-    target = load_object(conversations)
+    with reported(f"loading {conversations}"):
+        target = load_object(conversations)
     if not isinstance(target, (Conversations, AsyncConversations)):
         raise UsageError(
             f"{conversations} is not a Conversations object. Write module:name, such as shop.sms:conversations"
