@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 from typing import TYPE_CHECKING, Any
 
 from twilio.http.async_http_client import AsyncTwilioHttpClient
@@ -98,10 +97,7 @@ class Deferring:
 
     def run(self, result: Any) -> Any:
         """The result of a method of `conversations`, in the app's loop if it has one."""
-        if not inspect.isawaitable(result):
-            return result
-        called: Any = self.twilio._local
-        return called._loop.run(result)
+        return self.twilio.result_of(result)
 
     def close(self) -> None:
         """Close the connections."""
