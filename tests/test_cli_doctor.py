@@ -129,6 +129,10 @@ def test_all_wrong_settings_are_named_at_once() -> None:
             "can keep 9 workers or threads busy of your 8; 0 are left for everyone else",
         ),
         (
+            {"CONVOSTATE_STORE": "memory", "GUNICORN_CMD_ARGS": "-w 2 -k gevent"},
+            "can keep 3 workers or threads busy: 1 runs, 2 wait",
+        ),
+        (
             {"CONVOSTATE_STORE": "memory", "CONVOSTATE_MAX_WAITING": "0"},
             "can keep 1 worker or thread busy: 1 runs, 0 wait",
         ),

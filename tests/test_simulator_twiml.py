@@ -82,6 +82,13 @@ def test_plain_text_is_the_message_itself(content_type: str, body: bytes) -> Non
     assert (reply.messages, reply.error, reply.twiml) == (["¡hola!"], None, "")
 
 
+def test_e8_plain_text_is_read_aloud_in_a_call_which_then_ends() -> None:
+    app = Answering(Answer(b"Hello\n  there", "text/plain"))
+    call = TwilioSimulator(app, "the-token").phone(ADA, texting=US).call()
+
+    assert (call.said, call.messages, call.error, call.over) == (["Hello there"], [], None, True)
+
+
 def test_a_document_may_have_another_encoding() -> None:
     document = (
         '<?xml version="1.0" encoding="ISO-8859-1"?><Response><Message>ä</Message></Response>'

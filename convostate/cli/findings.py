@@ -110,7 +110,9 @@ def _capacity(settings: Settings, environ: Mapping[str, str]) -> Finding:
     workers, threads = (re.search(option, options) for option in _GUNICORN)
     count = workers[1] if workers else environ.get("WEB_CONCURRENCY", "")
     rest = ""
-    if count.isdecimal():
+    if count.isdecimal() and not re.search(
+        "gevent|eventlet", options
+    ):  # a worker has 1,000 greenlets
         total = int(count) * int(threads[1] if threads else 1)
         rest = f" of your {total}; {max(total - busy, 0)} {'is' if total - busy == 1 else 'are'} left for everyone else"
     places = "worker or thread" if busy == 1 else "workers or threads"

@@ -1,6 +1,6 @@
 """Interpreting TwiML: what a reply makes Twilio do.
 
-Sources: https://www.twilio.com/docs/messaging/twiml (content types, verbs),
+Sources: https://www.twilio.com/docs/messaging/twiml, https://www.twilio.com/docs/voice/twiml (content types, verbs),
 https://www.twilio.com/docs/api/errors (the codes).
 """
 
@@ -76,9 +76,11 @@ def read(response: Response, kind: Kind) -> Document:
         return Document(error=12300, fatal=True)
     if not response.body:
         return Document(error=11770, fatal=True)
-    if content_type == "text/plain":
+    if content_type == "text/plain":  # sent as a message, or read aloud
         body = text.strip()
-        return Document([Message(body)] if body and kind == "message" else [])
+        if kind == "call":
+            return Document(said=[" ".join(body.split())])
+        return Document([Message(body)] if body else [])
     return parse(text, response.body, kind)
 
 
