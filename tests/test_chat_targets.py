@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import TYPE_CHECKING
 
@@ -182,6 +183,32 @@ def app(environ, start_response):
     )
     assert got.stdout == "> hello\n< GET\n"
     assert "Type /call" in chat("e5_hotline:app", "/press 1").stderr
+
+
+def test_e8_a_chat_says_that_the_phone_rings_until_the_call_is_answered() -> None:
+    caller = """
+from urllib.parse import parse_qs
+from twilio.rest import Client
+def app(environ, start_response):
+    told = parse_qs(environ["wsgi.input"].read().decode())
+    if told.get("Body") == ["call me"]:
+        ends = {"to": told["From"][0], "from_": told["To"][0]}
+        Client("AC" + "1" * 32, "the-token").calls.create(twiml="<Response><Say>Hello</Say></Response>", **ends)
+    start_response("200 OK", [("Content-Type", "text/xml")])
+    return [b"<Response/>"]
+"""
+    from pathlib import Path
+
+    Path("e5_caller.py").write_text(caller, encoding="utf-8")
+    environ = {"TWILIO_ACCOUNT_SID": "AC" + "1" * 32, "TWILIO_AUTH_TOKEN": "the-token"}
+    called = chat("e5_caller:app", "hi", "call me", "/call", "bye", **environ)
+    as_json = chat("e5_caller:app", "--json", "hi", "call me", **environ)
+
+    assert called.stdout == (
+        "> hi\n> call me\n-- the phone rings: /call answers\n"
+        "> /call\n< Hello\n-- the call has ended\n> bye\n"
+    )
+    assert [json.loads(line).get("ringing", False) for line in as_json.stdout.splitlines()] == [False, True]  # fmt: skip
 
 
 ASGI = """

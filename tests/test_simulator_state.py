@@ -170,3 +170,11 @@ def test_e16_an_asgi_app_inside_a_wsgi_app_is_texted_and_its_state_set() -> None
     ada = TwilioSimulator(app, TOKEN).phone(ADA, texting=US)
     ada.state = {"n": 5}
     assert (ada.text("hello").messages, ada.state) == (["6"], {"n": 6})
+
+
+def test_work_takes_conversations_or_nothing() -> None:
+    twilio = simulator()
+
+    assert twilio.work() == []
+    with pytest.raises(UsageError, match="got str"):
+        twilio.work("app:conversations")

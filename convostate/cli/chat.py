@@ -314,13 +314,17 @@ class ChatSession:
             _warn(f"Twilio reports {describe(code)}{answered}")
 
     def _print(self, turn: dict[str, Any], more: list[str]) -> None:
+        rings = bool(self._phone.ringing)
         if self._as_json:
+            turn |= {"ringing": True} if rings else {}
             click.echo(json.dumps(turn, ensure_ascii=False))
             return
         for message in [*turn["messages"], *more]:
             click.echo("< " + message.replace("\n", "\n  "))
         if "from_twilio" in turn:
             click.echo(f"-- Twilio answers: {turn['from_twilio']}")
+        if rings:
+            click.echo("-- the phone rings: /call answers")
 
     def _print_new(self) -> None:
         turn = {"from": self._phone.texting, "to": self._phone.number}

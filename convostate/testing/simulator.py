@@ -234,11 +234,16 @@ class TwilioSimulator:
             The messages that were sent, in order; also by workers that had to be stopped.
 
         Raises:
-            UsageError: The app runs elsewhere.
+            UsageError: The app runs elsewhere, or `conversations` is something else.
             Exception: An exception of the answer function, unless `raise_app_errors` is false.
         """
         if self._local is None:
             raise UsageError("The app runs elsewhere, and so do its workers. Run: convostate work")
+        if conversations is not None and not hasattr(conversations, "answer_due"):
+            raise UsageError(
+                "work() takes the Conversations with the answer function, or nothing; "
+                f"got {type(conversations).__name__}"
+            )
         before, errors = len(self._account.arrived), list[Exception]()
         for each in self._local.answering if conversations is None else [conversations]:
             if self._local.stop_workers(each):
