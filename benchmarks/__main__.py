@@ -72,6 +72,7 @@ def main(
 ) -> None:
     """Run the command."""
     logging.basicConfig(filename=os.devnull)  # log lines are made, and read by nobody
+    os.environ["PYTHONHASHSEED"] = "0"  # for the processes of the contenders
     where, found = (environment(), {}) if given is None else json.loads(given.read_text())
     print("\n".join(f"{name:10} {value}" for name, value in where.items()), flush=True)
     results: dict[str, list[Figure]] = {}

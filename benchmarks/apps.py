@@ -10,12 +10,15 @@ import asyncio
 import json
 import os
 from collections.abc import Iterable, MutableMapping
-from importlib import import_module
+from functools import partial
+from itertools import count as count_up
+from itertools import islice
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 import convostate  # which loads what is used of it: bare apps use nothing
-from benchmarks.webhooks import KEY, KINDS, TOKEN, Signed, environ_of
-from benchmarks.worker import Work
+from benchmarks.measure import Work
+from benchmarks.webhooks import KEY, KINDS, TOKEN, Signed, environ_of, sms
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -73,8 +76,7 @@ def passing(**changes: Any) -> WSGIApplication:
 
 def make(app: str, **options: Any) -> Any:
     """Make an app by its name, such as ``apps.plain``."""
-    module, _, name = app.rpartition(".")
-    return getattr(import_module(f"benchmarks.{module}"), name)(**options)
+    return resolve_name("benchmarks." + app.replace(".", ":"))(**options)
 
 
 def served() -> Any:
@@ -107,6 +109,12 @@ async def serve_asgi(app: Any, environ: WSGIEnvironment) -> Answer:
     sent = Sent()
     await app(scope, receiving(body), sent)
     return sent.status, cookie_from((name.decode(), value.decode()) for name, value in sent.headers)
+
+
+def texting(app: WSGIApplication) -> Work:
+    """Each call is the first text of somebody else."""
+    environs = (environ_of(sms(person)) for person in count_up())
+    return Work(partial(islice, environs), partial(serve, app))
 
 
 def contender(

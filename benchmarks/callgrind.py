@@ -7,16 +7,20 @@ encryption counts for more than it costs.
 from __future__ import annotations
 
 import ctypes
+import json
 import mmap
 import platform
 import shutil
+import subprocess
+import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any, NamedTuple
 
-from benchmarks.measure import Contender, Process
+from benchmarks.measure import ROOT, Contender, Work
 
 WARM = 60  # calls; CPython specialises what runs often
 _LINE_BYTES, _PAGE_BYTES = 64, 4096
@@ -57,23 +61,25 @@ def footprint(contender: Contender, calls: int) -> Footprint:
 def parts(contender: Contender, calls: int, functions: Sequence[str]) -> list[float]:
     """The instructions of functions that a call calls once, with those of what they call.
 
-    Each is named ``module:function`` or ``module:class.method``.
+    Each is named ``module.function`` or ``module.class.method``.
     """
-    asked = [(calls, part) for part in ("__main__:nothing", *functions)]
+    asked = [(calls, part) for part in ("__main__.nothing", *functions)]
     nothing, *each = collected(contender, *asked)
     return [(one.instructions - nothing.instructions) / calls for one in each]
 
 
 def collected(contender: Contender, *asked: tuple[Any, ...]) -> list[Footprint]:
-    """What callgrind counts in a warm process, for each request to `collect`."""
+    """What callgrind counts in a warm process, for each request to `Collector.collect`."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, "out")
         options = ("instr-atstart=no", "collect-atstart=no", "dump-instr=yes", "compress-pos=no")
-        words = ["valgrind", "-q", "--tool=callgrind", f"--callgrind-out-file={out}"]
-        with Process(contender, *words, *(f"--{option}" for option in options)) as process:
-            process.ask("cpu", WARM)
-            for each in asked:
-                process.ask("collect", *each)
+        subprocess.run(
+            ["valgrind", "-q", "--tool=callgrind", f"--callgrind-out-file={out}"]
+            + [f"--{option}" for option in options]
+            + [sys.executable, "-m", "benchmarks.callgrind", json.dumps([contender, asked])],
+            cwd=ROOT,
+            check=True,
+        )
         return [read(Path(f"{out}.{number}")) for number in range(1, len(asked) + 1)]
 
 
@@ -93,9 +99,9 @@ def read(out: Path) -> Footprint:
 
 
 class Collector:
-    """Has callgrind, if it runs this process, count what runs between two calls of `toggle`.
+    """Has callgrind, which runs this process, count what runs between two calls of `toggle`.
 
-    It counts some of these calls themselves. `dump` writes what was counted since the last one.
+    It counts some of these calls themselves.
     """
 
     def __init__(self) -> None:
@@ -109,8 +115,17 @@ class Collector:
         self.dump = partial(request, words(_DUMP))
         request(words(_START))
 
-    def around(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The function, counted."""
+    def collect(self, work: Work, calls: int, inside: str = "__main__.call_all") -> None:
+        """Make calls, count what runs inside a function meanwhile, and write that to a file."""
+        owner, _, name = inside.rpartition(".")
+        place = resolve_name(owner)
+        function = getattr(place, name)
+        setattr(place, name, self._around(function))
+        call_all(work, work.inputs(calls))
+        setattr(place, name, function)
+        self.dump()
+
+    def _around(self, function: Callable[..., Any]) -> Callable[..., Any]:
         toggle = self.toggle
 
         def counted(*args: Any, **kwargs: Any) -> Any:
@@ -121,3 +136,23 @@ class Collector:
                 toggle()
 
         return counted
+
+
+def call_all(work: Work, items: Iterable[Any]) -> None:
+    """Make the calls."""
+    for item in items:
+        nothing()
+        work.call(item)
+
+
+def nothing() -> None:
+    """What counting a function costs by itself."""
+
+
+if __name__ == "__main__":
+    given, asked = json.loads(sys.argv[1])
+    made = Contender(*given).make()
+    made.us(WARM)
+    collector = Collector()
+    for each in asked:
+        collector.collect(made, *each)

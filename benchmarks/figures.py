@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from statistics import median
 from typing import NamedTuple
@@ -69,37 +70,21 @@ class Figure(NamedTuple):
         return f"{_number(self.value):>9} {self.unit:6} {spread:22}{held}{verdict}".rstrip()
 
 
-def spread(label: str, values: Sequence[float], unit: str) -> Figure:
-    """The figure of some repetitions."""
+def figure(label: str, unit: str, *values: float) -> Figure:
+    """The figure of some repetitions, or of one number."""
     return Figure(label, median(values), unit, min(values), max(values))
 
 
-def counted(label: str, value: float, unit: str = "") -> Figure:
-    """A number that has no range."""
-    return Figure(label, value, unit, value, value)
-
-
-def bounded(case: str, figure: Figure) -> Figure:
-    """The figure of a case with its bound."""
-    name = f"{case}: {figure.label}"
+def bounded(case: str, one: Figure) -> Figure:
+    """A figure of a case with its bound."""
+    name = f"{case}: {one.label}"
     fitting = (bound for pattern, bound in BOUNDS.items() if fnmatchcase(name, pattern))
-    return figure._replace(bound=next(fitting, None))
+    return one._replace(bound=next(fitting, None))
 
 
-def less(first: Iterable[float], second: Iterable[float]) -> list[float]:
-    """The difference, repetition by repetition."""
-    return [a - b for a, b in zip(first, second, strict=True)]
-
-
-def over(first: Iterable[float], second: Iterable[float]) -> list[float]:
-    """The ratio, repetition by repetition."""
-    return [a / b for a, b in zip(first, second, strict=True)]
-
-
-def percentile(values: Iterable[float], percent: float) -> float:
-    """The smallest value that so many percent of all do not exceed."""
-    ordered = sorted(values)
-    return ordered[max(0, -int(-len(ordered) * percent // 100) - 1)]
+def p99(values: Sequence[float]) -> float:
+    """The smallest value that 99 % of all do not exceed."""
+    return sorted(values)[math.ceil(len(values) * 99 / 100) - 1]
 
 
 def table(figures: Sequence[Figure]) -> str:

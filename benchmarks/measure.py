@@ -9,20 +9,23 @@ repetitions, with the lowest and the highest; ratios are taken within a repetiti
 
 from __future__ import annotations
 
-import json
+import gc
+import logging
 import os
-import subprocess
-import sys
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
+from pkgutil import resolve_name
 from statistics import fmean
+from time import clock_gettime, perf_counter, thread_time
 from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parent.parent
 FASTEST = 0.02
 EXTRAS = ("flask_session", "starsessions")
+CLOCKS = {"cpu": thread_time, "wall": perf_counter}  # processor time, or also what waiting takes
 
 
 class Scale(NamedTuple):
@@ -48,11 +51,33 @@ SCALES = {
 }
 
 
-class Contender(NamedTuple):
-    """One row of a comparison: a label, and a factory ``module:function`` with what it is called with.
+class Work(NamedTuple):
+    """What a contender does: `inputs` makes the arguments of so many calls, which is not measured."""
 
-    The factory is called in the fresh process and returns a `benchmarks.worker.Work`. The options are
-    such as JSON can carry.
+    inputs: Callable[[int], Iterable[Any]]
+    call: Callable[[Any], Any]
+
+    def us(self, calls: int, clock: str = "cpu") -> list[float]:
+        """The time of each of some calls, in µs."""
+        now, call, times = CLOCKS[clock], self.call, []
+        for item in self.inputs(calls):
+            begun = now()
+            call(item)
+            times.append((now() - begun) * 1e6)
+        return times
+
+    def do(self, calls: int = 1) -> list[Any]:
+        """What each of some calls returns."""
+        return [self.call(item) for item in self.inputs(calls)]
+
+
+_MADE: list[Work] = []  # in a contender's process, its own
+
+
+class Contender(NamedTuple):
+    """One row of a comparison: a label, and ``module:function`` that makes its `Work` of these options.
+
+    It is made in another process, so the options are such as JSON can carry.
     """
 
     label: str
@@ -65,61 +90,84 @@ class Contender(NamedTuple):
         name = self.options.get("app", "").partition(".")[2]
         return name not in EXTRAS or find_spec(name) is not None
 
-
-class Process:
-    """A contender in a fresh process, which ends with the block; `under` is a program that runs it."""
-
-    def __init__(self, contender: Contender, *under: str) -> None:
-        words = [contender.factory, json.dumps(contender.options)]
-        self._process = subprocess.Popen(
-            [*under, sys.executable, "-m", "benchmarks.worker", *words],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
-            env={**os.environ, "PYTHONHASHSEED": "0"},
-        )  # fmt: skip
-        self.pid = self._process.pid
-        self._answer()  # it is ready
-
-    def __enter__(self) -> Process:
-        return self
-
-    def __exit__(self, *failure: object) -> None:
-        self._process.communicate()  # the end of its input ends it
-
-    def ask(self, what: str, calls: int = 1, *more: str) -> Any:
-        """Ask for one of the answers that `benchmarks.worker` lists."""
-        assert self._process.stdin is not None
-        print(json.dumps([what, calls, *more]), file=self._process.stdin, flush=True)
-        return self._answer()
-
-    def _answer(self) -> Any:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            self._process.communicate()
-            raise RuntimeError("a contender's process ended early; its error is above")
-        return json.loads(line)
+    def make(self) -> Work:
+        """Make it, and keep what there is out of the garbage collection of its calls."""
+        logging.basicConfig(filename=os.devnull)  # log lines are made, and read by nobody
+        work: Work = resolve_name(self.factory)(**self.options)
+        gc.collect()
+        gc.freeze()
+        return work
 
 
-def fastest(values: Sequence[float]) -> float:
-    """The mean of the fastest 2 %, of one value at least."""
-    return fmean(sorted(values)[: max(1, round(len(values) * FASTEST))])
+@contextmanager
+def fresh(contender: Contender) -> Iterator[Callable[..., Any]]:
+    """Make a contender in a process of its own, which ends with the block.
+
+    The block gets a function that asks that process for what ``function(work, *arguments)`` returns.
+    """
+    from concurrent.futures import ProcessPoolExecutor  # memory, for an app that is served
+    from multiprocessing import get_context
+
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        pool.submit(_begin, contender).result()
+        yield lambda function, *arguments: pool.submit(_ask, function, *arguments).result()
+
+
+def _begin(contender: Contender) -> None:
+    _MADE.append(contender.make())
+
+
+def _ask(function: Callable[..., Any], *arguments: Any) -> Any:
+    return function(*_MADE, *arguments)
+
+
+def pin(_: Work) -> None:
+    """Keep this process on one core, if the system can."""
+    with suppress(AttributeError):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+
+
+def by_label(rounds: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:
+    """The values of each label, round by round."""
+    return {label: [each[label] for each in rounds] for label in rounds[0]}
+
+
+def fastest(chunks: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The mean of the fastest 2 % of each label's chunks, of one chunk at least."""
+    some = max(1, round(len(chunks) * FASTEST))
+    return {label: fmean(sorted(us)[:some]) for label, us in by_label(chunks).items()}
 
 
 def compare(
     contenders: Sequence[Contender], scale: Scale, clock: str = "cpu"
 ) -> dict[str, list[float]]:
     """Measure contenders in turns: for each label the µs of one call in each repetition."""
-    us: dict[str, list[float]] = {one.label: [] for one in contenders}
+    repetitions = []
     for _ in range(scale.repeats):
         with ExitStack() as stack:
-            running = {one.label: stack.enter_context(Process(one)) for one in contenders}
-            with suppress(AttributeError):  # not everywhere
-                for process in running.values():
-                    os.sched_setaffinity(process.pid, {max(os.sched_getaffinity(0))})
-            chunks: dict[str, list[float]] = {label: [] for label in running}
-            for _ in range(scale.chunks):
-                for label, process in running.items():
-                    chunks[label].append(fmean(process.ask(clock, scale.calls)))
-        for label, times in chunks.items():
-            us[label].append(fastest(times))
-    return us
+            asked = {one.label: stack.enter_context(fresh(one)) for one in contenders}
+            for ask in asked.values():
+                ask(pin)
+            chunks = [
+                {label: fmean(ask(Work.us, scale.calls, clock)) for label, ask in asked.items()}
+                for _ in range(scale.chunks)
+            ]
+        repetitions.append(fastest(chunks))
+    return by_label(repetitions)
+
+
+def cpu_us(pids: Iterable[int], calls: int, call: Callable[[], object]) -> list[float]:
+    """What one of some calls takes of the processor time of each of these processes, on Linux."""
+    # clock_getcpuclockid(3): the process in the upper bits, 2 for "all its threads".
+    clocks = [~pid << 3 | 2 for pid in pids]
+    begun = [clock_gettime(clock) for clock in clocks]
+    for _ in range(calls):
+        call()
+    ended = [clock_gettime(clock) for clock in clocks]
+    return [(end - begin) / calls * 1e6 for begin, end in zip(begun, ended, strict=True)]
+
+
+def memory_mib(pid: int, which: str = "VmRSS") -> float:
+    """The memory of a process on Linux, or the most that it had (``VmHWM``)."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    return int(re.findall(rf"{which}:\s*(\d+) kB", status)[0]) / 1024

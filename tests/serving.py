@@ -89,11 +89,11 @@ class Server:
 
 
 @contextmanager
-def serving(name: str, app: str, **environ: str) -> Iterator[Server]:
+def serving(name: str, app: str, *options: str, **environ: str) -> Iterator[Server]:
     """Run a server, from the moment it listens."""
     command = (SERVERS | ASGI_SERVERS | {"uvicorn factory": (*_UVICORN, "--factory")})[name]
     with subprocess.Popen(
-        [word.replace("PORT", str(free_port())) for word in command] + [app],
+        [word.replace("PORT", str(free_port())) for word in command] + [*options, app],
         stdout=subprocess.PIPE if name == "granian" else None,
         stderr=subprocess.STDOUT if name == "granian" else subprocess.PIPE,
         text=True,

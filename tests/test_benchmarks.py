@@ -15,8 +15,8 @@ import pytest
 from benchmarks import callgrind
 from benchmarks.__main__ import CASES, environment
 from benchmarks.cases.counts import crossed, turns
-from benchmarks.figures import BOUNDS, Figure, bounded, counted, percentile, spread
-from benchmarks.measure import EXTRAS, SCALES, Contender, Process, compare, fastest
+from benchmarks.figures import BOUNDS, Figure, bounded, figure, p99
+from benchmarks.measure import EXTRAS, SCALES, Contender, Work, compare, fastest, fresh
 
 if TYPE_CHECKING:
     from tests.redis_servers import RedisServer
@@ -93,8 +93,8 @@ def test_what_must_be_right_is_right_in_a_tiny_run_too(cases: dict[str, list[Fig
     assert figures_of(cases, "redis")["reads of its socket a turn"].value == 2
     counts = [figure for figure in figures_of(cases).values() if figure.bound == 0]
     assert len(counts) == 3 * 4 + 2 * 2  # three ways to write at once, two to answer later
-    for figure in counts:
-        assert figure.value == 0 or figure.label.endswith("overtaken"), figure
+    for each in counts:
+        assert each.value == 0 or each.label.endswith("overtaken"), each
 
 
 @pytest.mark.parametrize(("way", "functions", "files"), [("cookie", 50, 12), ("Redis", 70, 16)])
@@ -102,7 +102,9 @@ def test_a_turn_crosses_no_more_functions_and_files_than_its_bound(
     way: str, functions: int, files: int, server: RedisServer
 ) -> None:
     [turn] = [one for one in turns(server.url) if one.label == way]
-    found = {figure.label.partition(": ")[2]: figure.value for figure in crossed(turn)}
+    with fresh(turn) as ask:
+        ask(Work.us, 10)
+        found = ask(crossed, 40)
     assert 10 < found["files"] <= files, found
     assert found["files"] < found["functions"] <= functions, found
     assert found["functions"] < found["lines loaded"]
@@ -111,8 +113,9 @@ def test_a_turn_crosses_no_more_functions_and_files_than_its_bound(
 def test_a_contender_runs_in_a_process_of_its_own() -> None:
     us = compare([Contender("ours", {"app": "apps.plain"})], SCALES["once"])
     assert [len(times) for times in us.values()] == [1]
-    with pytest.raises(RuntimeError, match="ended early"):
-        Process(Contender("broken", {}, "benchmarks.no_such_module:contender"))
+    broken = Contender("broken", {}, "benchmarks.no_such_module:contender")
+    with pytest.raises(ModuleNotFoundError, match="no_such_module"), fresh(broken):
+        pass
 
 
 def test_callgrinds_lines_are_read_without_what_was_called(tmp_path: Path) -> None:
@@ -150,7 +153,7 @@ def test_a_run_that_is_kept_is_shown_and_drawn_again(run: list[Path], tmp_path: 
 
 
 def test_a_bound_is_that_of_the_first_pattern_that_fits_the_case_and_the_label() -> None:
-    figures = (counted("64 threads: lost", 1), counted("64 threads: wake-up p99", 4.5, "ms"))
+    figures = (figure("64 threads: lost", "", 1), figure("64 threads: wake-up p99", "ms", 4.5))
     assert [bounded("contention", each).bound for each in figures] == [0, 5]
     assert [bounded("served", each).bound for each in figures] == [None, None]
 
@@ -166,14 +169,14 @@ def test_every_bound_is_one_of_a_figure(cases: dict[str, list[Figure]]) -> None:
 
 
 def test_a_figure_is_compared_with_its_bound() -> None:
-    assert spread("a", [1.0, 9.0, 2.0], "µs") == Figure("a", 2.0, "µs", 1.0, 9.0)
-    assert counted("a", 2)._replace(bound=2).within
-    assert not counted("a", 3)._replace(bound=2).within
-    assert counted("a", 3).within is None
+    assert figure("a", "µs", 1.0, 9.0, 2.0) == Figure("a", 2.0, "µs", 1.0, 9.0)
+    assert figure("a", "", 2)._replace(bound=2).within
+    assert not figure("a", "", 3)._replace(bound=2).within
+    assert figure("a", "", 3).within is None
 
 
 def test_the_fastest_and_the_percentiles_are_some_of_the_values() -> None:
-    assert fastest([*range(100, 0, -1)]) == 1.5
-    assert fastest([7]) == 7
-    assert [percentile(range(1, 101), percent) for percent in (50, 99, 100)] == [50, 99, 100]
-    assert percentile([7], 99) == 7
+    chunks = [{"a": number, "b": 7} for number in range(100, 0, -1)]
+    assert fastest(chunks) == {"a": 1.5, "b": 7}
+    assert fastest([{"a": 7}]) == {"a": 7}
+    assert [p99(range(1, 101)), p99([7])] == [99, 7]

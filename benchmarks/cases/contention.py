@@ -13,15 +13,15 @@ import threading
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from itertools import pairwise
+from itertools import chain, pairwise
+from operator import attrgetter
 from time import monotonic
 from typing import Any, NamedTuple
 
 from benchmarks.apps import answer, serve, serve_asgi, settings
-from benchmarks.figures import Figure, counted, percentile
-from benchmarks.measure import Contender, Process, Scale
+from benchmarks.figures import Figure, figure, p99
+from benchmarks.measure import Contender, Scale, Work, fresh
 from benchmarks.webhooks import environ_of, sms
-from benchmarks.worker import Work
 from convostate import ConversationMiddleware, asgi, state_from, webhook_from
 from tests.redis_servers import redis_server
 
@@ -96,7 +96,7 @@ def contender(store: str, texts: list[list[int]], as_tasks: bool) -> Work:
         return list(pool.map(lambda numbers: asyncio.run(do(numbers)), texts))
 
     each(begin)
-    return Work(range, lambda _: [one for ran in each(write) for one in ran])
+    return Work(range, lambda _: [*chain.from_iterable(each(write))])
 
 
 def gather(store: str, processes: int, writers: int, turns: int, as_tasks: bool) -> list[Text]:
@@ -106,10 +106,10 @@ def gather(store: str, processes: int, writers: int, turns: int, as_tasks: bool)
         running = []
         for one in range(processes):
             options = {"store": store, "texts": texts[one::processes], "as_tasks": as_tasks}
-            process = Process(Contender("", options, f"{__name__}:contender"))
+            process = fresh(Contender("", options, f"{__name__}:contender"))
             running.append(stack.enter_context(process))
-        ran = pool.map(lambda process: process.ask("do")[0], running)
-        return sorted((Text(*text) for each in ran for text in each), key=lambda text: text.began)
+        ran = pool.map(lambda ask: ask(Work.do)[0], running)
+        return sorted(chain.from_iterable(ran), key=attrgetter("began"))
 
 
 def run(scale: Scale) -> Iterator[Figure]:
@@ -128,7 +128,7 @@ def run(scale: Scale) -> Iterator[Figure]:
             serve(ConversationMiddleware(read, settings(store=server.url)), environ_of(sms(1)))
         yield from _judged(f"{scale.writers} {name}", texts, kept)
         ratio = duration_s(texts) / duration_s(serial)
-        yield counted(f"{scale.writers} {name}: total ÷ one after the other", ratio, "×")
+        yield figure(f"{scale.writers} {name}: total ÷ one after the other", "×", ratio)
 
 
 def _judged(name: str, texts: list[Text], kept: list[int]) -> Iterator[Figure]:
@@ -138,16 +138,16 @@ def _judged(name: str, texts: list[Text], kept: list[int]) -> Iterator[Figure]:
         any(later.asked < text.asked - MARGIN_S for later in ran[place + 1 :])
         for place, text in enumerate(ran)
     )
-    yield counted(f"{name}: not answered 200", len(texts) - len(answered))
-    yield counted(f"{name}: lost", len(answered - set(kept)))
-    yield counted(f"{name}: doubled", len(kept) - len(set(kept)))
-    yield counted(f"{name}: overtaken", overtaken)
+    yield figure(f"{name}: not answered 200", "", len(texts) - len(answered))
+    yield figure(f"{name}: lost", "", len(answered - set(kept)))
+    yield figure(f"{name}: doubled", "", len(kept) - len(set(kept)))
+    yield figure(f"{name}: overtaken", "", overtaken)
     gaps_ms = [
         (after.began - before.ended) * 1000
         for before, after in pairwise(ran)
         if after.asked < before.ended
     ]
-    yield counted(f"{name}: wake-up p99", percentile(gaps_ms or [0], 99), "ms")
+    yield figure(f"{name}: wake-up p99", "ms", p99(gaps_ms or [0]))
 
 
 def duration_s(texts: list[Text]) -> float:

@@ -5,34 +5,38 @@ Comprehensions count as functions. The instructions of a stage include those of 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
+import convostate
 from benchmarks.callgrind import footprint, lacks, parts
 from benchmarks.cases.times import comparisons
-from benchmarks.figures import Figure, counted, spread
-from benchmarks.measure import Contender, Process, Scale
+from benchmarks.figures import Figure, figure
+from benchmarks.measure import Contender, Scale, Work, fresh
 from tests.redis_servers import redis_server
 
 DOOR, PROOF = "convostate.wsgi.middleware", "convostate.twilio.authenticate"
 STAGES = {
-    "reading the request": f"{DOOR}:read_request",
-    "the proof": f"{DOOR}:authenticate",
-    "making the turn": f"{DOOR}:webhook_turn",
+    "reading the request": f"{DOOR}.read_request",
+    "the proof": f"{DOOR}.authenticate",
+    "making the turn": f"{DOOR}.webhook_turn",
     "store: begin": "{}.begin",
-    "opening": f"{DOOR}:open_turn",
-    "the app, and collecting its response": f"{DOOR}:collect",
-    "sealing, and checking the app's headers": f"{DOOR}:finish_response",
+    "opening": f"{DOOR}.open_turn",
+    "the app, and collecting its response": f"{DOOR}.collect",
+    "sealing, and checking the app's headers": f"{DOOR}.finish_response",
     "store: commit": "{}.commit",
 }
 PARTS = {  # of these
-    "parsing the form": f"{PROOF}:parse_form",
-    "the signature": f"{PROOF}:verify",
-    "the re-split guard": f"{PROOF}:check_split",
-    "sealing": "convostate.turns:finish",
+    "parsing the form": f"{PROOF}.parse_form",
+    "the signature": f"{PROOF}.verify",
+    "the re-split guard": f"{PROOF}.check_split",
+    "sealing": "convostate.turns.finish",
 }
 STORES = {
-    "cookie": "convostate.stores.cookie:CookieStore",
-    "Redis": "convostate.stores.redis:RedisStore",
+    "cookie": "convostate.stores.cookie.CookieStore",
+    "Redis": "convostate.stores.redis.RedisStore",
 }
 
 
@@ -44,12 +48,34 @@ def turns(store: str) -> list[Contender]:
     ]
 
 
-def crossed(turn: Contender) -> Iterator[Figure]:
-    """The functions and files of the package that a warm turn crosses, and the lines that are loaded."""
-    with Process(turn) as process:
-        process.ask("cpu", 10)
-        for what, number in process.ask("crossed", 40).items():
-            yield counted(f"{turn.label} turn: {what}", number)
+def crossed(work: Work, calls: int) -> dict[str, int]:
+    """Count the distinct functions of the package that a call runs, their files, and the lines that are loaded.
+
+    Of some calls the one with the fewest counts: others may do what is due once in a while.
+    """
+    package = str(Path(convostate.__file__).parent)
+    seen: list[set[Any]] = []
+
+    def look(frame: Any, event: str, _: object) -> None:
+        if event == "call" and frame.f_code.co_filename.startswith(package):
+            seen[-1].add(frame.f_code)
+
+    for item in work.inputs(calls):
+        seen.append(set())
+        sys.setprofile(look)
+        work.call(item)
+        sys.setprofile(None)
+    fewest = min(seen, key=len)
+    loaded = [
+        Path(module.__file__)
+        for name, module in sys.modules.items()
+        if name.partition(".")[0] == "convostate" and module.__file__
+    ]
+    return {
+        "functions": len(fewest),
+        "files": len({code.co_filename for code in fewest}),
+        "lines loaded": sum(len(path.read_bytes().splitlines()) for path in loaded),
+    }
 
 
 def run(scale: Scale) -> Iterator[Figure]:
@@ -57,7 +83,10 @@ def run(scale: Scale) -> Iterator[Figure]:
     calls = scale.calls // 2
     with redis_server() as server:
         for turn in turns(server.url):
-            yield from crossed(turn)
+            with fresh(turn) as ask:
+                ask(Work.us, 10)
+                for what, number in ask(crossed, 40).items():
+                    yield figure(f"{turn.label} turn: {what}", "", number)
         if lacks():
             return
         for turn in turns(server.url):
@@ -68,11 +97,11 @@ def run(scale: Scale) -> Iterator[Figure]:
             for one in (each.bare, each.rival, *each.ours):
                 found = footprint(one, calls)
                 k[one.label] = [found.instructions / 1000]
-                yield counted(f"{each.name}: {one.label}: code touched", found.code_kb, "kB")
+                yield figure(f"{each.name}: {one.label}: code touched", "kB", found.code_kb)
             for label, added, ratio in each.ratios(k):
                 name = label.partition(" ÷")[0]
-                yield spread(f"{name} over bare: instructions", added, "k")
-                yield spread(f"{label}: instructions", ratio, "×")
+                yield figure(f"{name} over bare: instructions", "k", *added)
+                yield figure(f"{label}: instructions", "×", *ratio)
 
 
 def _stages(turn: Contender, calls: int) -> Iterator[Figure]:
@@ -83,4 +112,4 @@ def _stages(turn: Contender, calls: int) -> Iterator[Figure]:
     k = {name: one / 1000 for name, one in zip(stages, each, strict=True)}
     rest = all_k - sum(k[name] for name in STAGES)
     for name, one in {"all": all_k, **k, "the middleware itself": rest}.items():
-        yield counted(f"of a {turn.label} turn: {name}", one, "k")
+        yield figure(f"of a {turn.label} turn: {name}", "k", one)

@@ -7,18 +7,17 @@ The function waits as for a language model, and what it sends is counted instead
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
-from collections.abc import Iterable, Iterator
-from time import monotonic, perf_counter
+from collections.abc import Callable, Iterable, Iterator
+from time import monotonic
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.apps import answer, serve, settings
-from benchmarks.cases.served import resident_mib
-from benchmarks.figures import Figure, counted, percentile
-from benchmarks.measure import Contender, Process, Scale
-from benchmarks.webhooks import PATH, environ_of, sms
-from benchmarks.worker import Work
+from benchmarks.apps import answer, settings, texting
+from benchmarks.figures import Figure, figure, p99
+from benchmarks.measure import Contender, Scale, Work, fresh, memory_mib
+from benchmarks.webhooks import PATH
 from convostate import Answering, AsyncConversations, ConversationMiddleware, Conversations
 from tests.redis_servers import redis_server
 
@@ -37,13 +36,16 @@ def contender(kind: str, most: int, seconds: float, store: str) -> Work:
     workers: list[Any] = []
     answered: list[str] = []
 
+    def reply(turn: Answering) -> None:
+        turn.reply(" ".join(text.params["MessageSid"] for text in turn.texts))
+
     def in_thread(turn: Answering) -> None:
         threading.Event().wait(seconds)
-        turn.reply(" ".join(text.params["MessageSid"] for text in turn.texts))
+        reply(turn)
 
     async def in_loop(turn: Answering) -> None:
         await asyncio.sleep(seconds)
-        turn.reply(" ".join(text.params["MessageSid"] for text in turn.texts))
+        reply(turn)
 
     def create(**message: Any) -> None:
         answered.extend(message["body"].split())
@@ -77,6 +79,11 @@ def contender(kind: str, most: int, seconds: float, store: str) -> Work:
     return Work(range, counts)
 
 
+def peak_mib(_: Work) -> float:
+    """The most memory that this process had."""
+    return memory_mib(os.getpid(), "VmHWM")
+
+
 def run(scale: Scale) -> Iterator[Figure]:
     """Measure both kinds, each with an empty server."""
     for kind, most in AT_ONCE.items():
@@ -91,38 +98,28 @@ def _measure(kind: str, most: int, scale: Scale) -> Iterator[Figure]:
             owner.answer_later(environ)
             return answer(environ, start_response)
 
-        wrapped = ConversationMiddleware(app, owner.settings, store=owner.store)
-
-        def text(person: int) -> float:
-            environ = environ_of(sms(person))
-            begun = perf_counter()
-            status, _ = serve(wrapped, environ)
-            if status != 200:
-                raise RuntimeError(f"the app answered {status}")
-            return (perf_counter() - begun) * 1000
-
-        for person in range(most):
-            text(person)
+        webhooks = texting(ConversationMiddleware(app, owner.settings, store=owner.store))
+        webhooks.us(most)
         options = {"kind": kind, "most": most, "seconds": scale.answer_s, "store": server.url}
-        with Process(Contender(kind, options, f"{__name__}:contender")) as process:
-            at_once, _, _ = _wait(process, 0, most, PATIENCE_S)
+        with fresh(Contender(kind, options, f"{__name__}:contender")) as ask:
+            at_once, _, _ = _wait(ask, 0, most, PATIENCE_S)
             more = min(most, scale.served)
-            took_ms = [text(most + number) for number in range(more)]
+            took_us = webhooks.us(more, "wall")
             rounds = 1 + -(-(most + more) // most)
             patience_s = PATIENCE_S + rounds * scale.answer_s
-            _, answered, replies = _wait(process, 1, most + more, patience_s)
-            peak_mib = resident_mib(process.pid, "VmHWM")
-    yield counted(f"{kind}: answers at once", at_once)
-    yield counted(f"{kind}: not answered in the end", most + more - answered)
-    yield counted(f"{kind}: answered again", replies - answered)
-    yield counted(f"{kind}: most memory of the process", peak_mib, "MiB")
-    yield counted(f"{kind}: a webhook meanwhile, p99", percentile(took_ms, 99), "ms")
+            _, answered, replies = _wait(ask, 1, most + more, patience_s)
+            peak = ask(peak_mib)
+    yield figure(f"{kind}: answers at once", "", at_once)
+    yield figure(f"{kind}: not answered in the end", "", most + more - answered)
+    yield figure(f"{kind}: answered again", "", replies - answered)
+    yield figure(f"{kind}: most memory of the process", "MiB", peak)
+    yield figure(f"{kind}: a webhook meanwhile, p99", "ms", p99(took_us) / 1000)
 
 
-def _wait(process: Process, which: int, wanted: int, patience_s: float) -> list[int]:
+def _wait(ask: Callable[..., Any], which: int, wanted: int, patience_s: float) -> list[int]:
     """What was counted, once that is as many as wanted or patience has ended."""
     pause, ends = threading.Event(), monotonic() + patience_s
-    while (counts := process.ask("do")[0])[which] < wanted and monotonic() < ends:
+    while (counts := ask(Work.do)[0])[which] < wanted and monotonic() < ends:
         pause.wait(0.05)
     found: list[int] = counts
     return found

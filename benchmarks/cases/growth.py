@@ -7,10 +7,9 @@ from typing import Any
 
 from benchmarks import apps
 from benchmarks.callgrind import WARM, collected, lacks
-from benchmarks.figures import Figure, counted
-from benchmarks.measure import Contender, Scale
+from benchmarks.figures import Figure, figure
+from benchmarks.measure import Contender, Scale, Work
 from benchmarks.webhooks import ACCOUNT, TOKEN
-from benchmarks.worker import Work
 from convostate import Keyring
 
 TIMES = 10
@@ -52,12 +51,11 @@ def run(scale: Scale) -> Iterator[Figure]:
     every = Contender("growth", {"amounts": amounts}, f"{__name__}:contender")
     found = collected(every, *[(scale.calls,)] * (1 + 2 * len(names)))
     usual_k, *k = (each.instructions / scale.calls / 1000 for each in found)
-    yield counted("the usual text", usual_k, "k")
+    yield figure("the usual text", "k", usual_k)
     halves = k[: len(names)], k[len(names) :]
     for name, few_k, many_k in zip(names, *halves, strict=True):
-        yield counted(f"{name}: {few} of it", few_k - usual_k, "k more")
-        yield counted(f"{name}: {many} of it", many_k - usual_k, "k more")
+        more_k = many_k - usual_k
+        yield figure(f"{name}: {few} of it", "k more", few_k - usual_k)
+        yield figure(f"{name}: {many} of it", "k more", more_k)
         proportional = max(TIMES * (few_k - usual_k), usual_k / 20)
-        yield counted(
-            f"{name}: what {many} take ÷ {TIMES} × {few}", (many_k - usual_k) / proportional, "×"
-        )
+        yield figure(f"{name}: what {many} take ÷ {TIMES} × {few}", "×", more_k / proportional)

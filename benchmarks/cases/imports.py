@@ -11,8 +11,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from operator import sub
 
-from benchmarks.figures import Figure, less, spread
+from benchmarks.figures import Figure, figure
 from benchmarks.measure import ROOT, Scale
 
 PROGRAM = """
@@ -48,9 +49,10 @@ def run(scale: Scale) -> Iterator[Figure]:
             {name: measured(statement, cache) for name, statement in STATEMENTS.items()}
             for _ in range(scale.repeats * 3 + 1)
         ][1:]
-    ms = {name: [each[name][0] for each in rounds] for name in STATEMENTS}
-    for name, times in ms.items():
-        yield spread(name, times, "ms")
-        yield spread(f"{name}: memory of the process", [each[name][1] for each in rounds], "MiB")
-    over_werkzeug = less(ms["the middleware"], ms["werkzeug"])
-    yield spread("the middleware over werkzeug", over_werkzeug, "ms")
+    ms = {}
+    for name in STATEMENTS:
+        ms[name], mib = zip(*(each[name] for each in rounds), strict=True)
+        yield figure(name, "ms", *ms[name])
+        yield figure(f"{name}: memory of the process", "MiB", *mib)
+    over_werkzeug = map(sub, ms["the middleware"], ms["werkzeug"])
+    yield figure("the middleware over werkzeug", "ms", *over_werkzeug)

@@ -5,14 +5,12 @@ Dead is a stopped process whose sockets still accept, so that only the time-out 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from time import perf_counter
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from benchmarks.apps import answer, plain, serve, settings
-from benchmarks.figures import Figure, counted, percentile
+from benchmarks.apps import answer, contender, settings, texting
+from benchmarks.figures import Figure, figure, p99
 from benchmarks.measure import Scale
-from benchmarks.webhooks import environ_of, sms
 from convostate import ConversationMiddleware
 from tests.redis_servers import redis_server
 
@@ -20,34 +18,25 @@ UNTIL_BREAKER = 5  # failures in a row
 COMMITS = 4  # failures, too: below what opens the breaker
 
 
-def took_ms(app: Any) -> float:
-    """Send a webhook of somebody's."""
-    environ = environ_of(sms())
-    begun = perf_counter()
-    serve(app, environ)
-    return (perf_counter() - begun) * 1000
-
-
 def run(scale: Scale) -> Iterator[Figure]:
     """Measure each with a server of its own."""
     with redis_server() as server:
-        app: Any = plain(store=server.url)
-        serve(app, environ_of(sms()))
+        work = contender("apps.plain", store=server.url)
         server.pause()
-        first_ms = max(took_ms(app) for _ in range(UNTIL_BREAKER))
-        later_ms = [took_ms(app) for _ in range(scale.chunks * scale.calls // 4 + 1)]
-    yield counted("at BEGIN: longest", first_ms, "ms")
-    yield counted("breaker open: p99", percentile(later_ms, 99), "ms")
+        first_us = work.us(UNTIL_BREAKER, "wall")
+        later_us = work.us(scale.chunks * scale.calls // 4 + 1, "wall")
+    yield figure("at BEGIN: longest", "ms", max(first_us) / 1000)
+    yield figure("breaker open: p99", "ms", p99(later_us) / 1000)
     with redis_server() as server:
 
-        def stopping(environ: Any, start_response: Any) -> Any:
+        def stopping(environ: Any, start_response: Any) -> Iterable[bytes]:
             environ["convostate.state"]["texts"] = 1
             server.pause()
             return answer(environ, start_response)
 
-        app = ConversationMiddleware(stopping, settings(store=server.url))
-        longest_ms = 0.0
+        work = texting(ConversationMiddleware(stopping, settings(store=server.url)))
+        us = []
         for _ in range(min(scale.repeats, COMMITS)):
             server.go_on()
-            longest_ms = max(longest_ms, took_ms(app))
-    yield counted("at COMMIT: longest", longest_ms, "ms")
+            us += work.us(1, "wall")
+    yield figure("at COMMIT: longest", "ms", max(us) / 1000)

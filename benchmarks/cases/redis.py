@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from statistics import median
 from typing import Any
 
-from benchmarks.apps import plain, serve
-from benchmarks.figures import Figure, counted, percentile
+from benchmarks.apps import plain, texting
+from benchmarks.figures import Figure, figure
 from benchmarks.measure import Scale
-from benchmarks.webhooks import environ_of, sms
 from convostate.stores.base import REPLY_S
 from convostate.stores.redis.store import BEGIN, COMMIT
 from tests.redis_servers import let_time_pass, redis_server
@@ -22,29 +22,27 @@ def run(scale: Scale) -> Iterator[Figure]:
     logged = min(scale.conversations, LOGGED)
     with redis_server() as server:
         client: Any = server.admin
-        app = plain(store=server.url)
-        serve(app, environ_of(sms(0)))  # connects, and loads the scripts
+        work = texting(plain(store=server.url))
+        work.us(1)  # connects, and loads the scripts
         client.config_set("slowlog-log-slower-than", 0)
         client.config_set("slowlog-max-len", MOST_ENTRIES)
         client.config_resetstat()
-        for person in range(logged):
-            serve(app, environ_of(sms(person)))
+        work.us(logged)
         reads = client.info("stats")["total_reads_processed"] - 1
         entries = client.slowlog_get(MOST_ENTRIES)
         client.config_set("slowlog-log-slower-than", -1)
         client.slowlog_reset()
         client.flushall()
         before = client.info("memory")["used_memory"]
-        for person in range(scale.conversations):
-            serve(app, environ_of(sms(person)))
+        work.us(scale.conversations)
         recorded = client.info("memory")["used_memory"]
         let_time_pass(client, REPLY_S)
         at_rest = client.info("memory")["used_memory"]
-    yield counted("reads of its socket a turn", reads / logged)
+    yield figure("reads of its socket a turn", "", reads / logged)
     for name, script in (("BEGIN", BEGIN), ("COMMIT", COMMIT)):
         sent = f"EVALSHA {script.sha}".encode()
         us = [one["duration"] for one in entries if one["command"].startswith(sent)]
-        yield counted(f"{name}: the server's time, p50", percentile(us, 50), "µs")
-    yield counted("a conversation at rest", (at_rest - before) / scale.conversations, "bytes")
+        yield figure(f"{name}: the server's time, p50", "µs", median(us))
+    yield figure("a conversation at rest", "bytes", (at_rest - before) / scale.conversations)
     more = (recorded - at_rest) / scale.conversations
-    yield counted("more, while a reply is recorded", more, "bytes")
+    yield figure("more, while a reply is recorded", "bytes", more)

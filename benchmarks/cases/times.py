@@ -7,9 +7,10 @@ of RequestValidator alone it is the check of parameters that are already parsed.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from operator import sub, truediv
 from typing import NamedTuple
 
-from benchmarks.figures import Figure, less, over, spread
+from benchmarks.figures import Figure, figure
 from benchmarks.measure import Contender, Scale, compare
 from tests.redis_servers import redis_server
 
@@ -31,9 +32,13 @@ class Comparison(NamedTuple):
         """What each of ours adds to the bare app, and that ÷ what the rival adds, of what they take."""
         bare, rival = found[self.bare.label], found[self.rival.label]
         for label in (one.label for one in self.ours):
-            added = less(found[label], bare)
-            theirs = rival if self.rival.label == ALONE else less(rival, bare)
-            yield f"{self.name}: {label} ÷ {self.rival.label}", added, over(added, theirs)
+            added = [*map(sub, found[label], bare)]
+            theirs = rival if self.rival.label == ALONE else map(sub, rival, bare)
+            yield (
+                f"{self.name}: {label} ÷ {self.rival.label}",
+                added,
+                [*map(truediv, added, theirs)],
+            )
 
 
 def comparisons(store: str) -> Iterator[Comparison]:
@@ -73,8 +78,9 @@ def run(scale: Scale) -> Iterator[Figure]:
     with redis_server() as server:
         for each in comparisons(server.url):
             us = compare([each.bare, each.rival, *each.ours], scale, each.clock)
-            yield spread(f"{each.name}: {each.bare.label}, {each.clock}", us[each.bare.label], "µs")
-            yield spread(f"{each.name}: {each.rival.label}", us[each.rival.label], "µs")
+            bare, rival = each.bare.label, each.rival.label
+            yield figure(f"{each.name}: {bare}, {each.clock}", "µs", *us[bare])
+            yield figure(f"{each.name}: {rival}", "µs", *us[rival])
             for label, added, ratio in each.ratios(us):
-                yield spread(label.partition(" ÷")[0], added, "µs")
-                yield spread(label, ratio, "×")
+                yield figure(label.partition(" ÷")[0], "µs", *added)
+                yield figure(label, "×", *ratio)

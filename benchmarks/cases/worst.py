@@ -6,14 +6,13 @@ Every request is as large as CONVOSTATE_MAX_BODY_BYTES allows, or its header as 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from time import thread_time
 from typing import Any
 
 from benchmarks.apps import answer, count, serve, settings
-from benchmarks.figures import Figure, counted
-from benchmarks.measure import Scale
+from benchmarks.figures import Figure, figure
+from benchmarks.measure import Scale, Work
 from benchmarks.webhooks import FORM, ORIGIN, PATH, TOKEN, Signed, environ_of, sms
 from convostate import ConversationMiddleware
 
@@ -87,24 +86,19 @@ def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
     return answer(environ, start_response)
 
 
+def least_ms(apps: Sequence[ConversationMiddleware], request: Callable[[], Any]) -> float:
+    """The least that a request takes of these apps."""
+    work = Work(lambda _: ((each, request()) for each in apps), lambda asked: serve(*asked))
+    return min(work.us(len(apps))) / 1000
+
+
 def run(scale: Scale) -> Iterator[Figure]:
     """Measure each, explained and not; the fastest of some, and the dearest first."""
     ms = {}
+    tries = TRIES * scale.repeats
     for name, (request, changes) in CASES.items():
-        known = ConversationMiddleware(app, settings(**changes))
+        known, *fresh = (ConversationMiddleware(app, settings(**changes)) for _ in range(1 + tries))
         serve(known, request())
-        fresh = [
-            ConversationMiddleware(app, settings(**changes)) for _ in range(TRIES * scale.repeats)
-        ]
-        ms[name] = max(
-            min(_ms(one, request()) for one in each)
-            for each in ([known] * TRIES * scale.repeats, fresh)
-        )
+        ms[name] = max(least_ms([known] * tries, request), least_ms(fresh, request))
     for name in sorted(ms, key=ms.__getitem__, reverse=True):
-        yield counted(name, ms[name], "ms")
-
-
-def _ms(middleware: ConversationMiddleware, environ: dict[str, Any]) -> float:
-    begun = thread_time()
-    serve(middleware, environ)
-    return (thread_time() - begun) * 1000
+        yield figure(name, "ms", ms[name])
