@@ -10,6 +10,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from django.test.client import Client as DjangoClient
+from django.test.client import ClientHandler
 from django.test.utils import override_settings
 from flask import Flask, current_app, redirect, request, session
 from flask.testing import FlaskClient
@@ -352,6 +354,33 @@ def test_e3_django_s_client_goes_through_the_wrapped_application(name: str) -> N
         assert answers[0].wsgi_request.POST["From"] == ADA
         assert answers[0]["Cache-Control"] == "no-store"
         assert (page.content, later.content, client.get_state()) == (b"1", b"9", {"n": 9})
+
+
+class OwnHandler(ClientHandler):  # type: ignore[misc]
+    def get_response(self, request: Any) -> Any:
+        response = super().get_response(request)
+        response["X-Own"] = "yes"
+        return response
+
+
+class OwnClient(DjangoClient):  # type: ignore[misc]
+    """A client with a handler of its own, as Django REST framework's APIClient."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.handler = OwnHandler()
+
+
+@pytest.mark.parametrize(
+    "bases", [(SignedDjangoClient, OwnClient), (OwnClient, SignedDjangoClient)]
+)
+def test_e3_django_s_client_signs_with_a_client_that_has_a_handler_of_its_own(bases: Any) -> None:
+    with override_settings(WSGI_APPLICATION=f"{__name__}.application"):
+        client, extra = type("Both", bases, {})(), {django_project.VIEW: count}
+        answers = [client.post("/turn", {"Body": "hi"}, **extra) for _ in range(2)]
+
+        assert [(each.content, each["X-Own"]) for each in answers] == [(b"1", "yes"), (b"2", "yes")]
+        assert answers[0].wsgi_request.POST["From"] == ADA
 
 
 def test_e3_django_s_client_shows_what_a_view_raises_and_what_is_refused() -> None:

@@ -42,9 +42,19 @@ class SignedDjangoClient(Client, SigningClient):  # type: ignore[misc]
         auth_token: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(enforce_csrf_checks, *args, **kwargs)
         self._signing = Signing(get_internal_wsgi_application, auth_token)
-        self.handler = _ThroughMiddleware(self._signing, enforce_csrf_checks)
+        super().__init__(enforce_csrf_checks, *args, **kwargs)
+
+    @property
+    def handler(self) -> Any:
+        """Runs the requests: Django's handler, or that of Django REST framework's APIClient, inside the middleware."""
+        return self._handler
+
+    @handler.setter
+    def handler(self, handler: Any) -> None:
+        inside = type("SignedHandler", (_ThroughMiddleware, type(handler)), {})
+        handler.__class__, handler.signing = inside, self._signing
+        self._handler = handler
 
     def _get_cookie(self, name: str) -> str | None:
         return self.cookies[name].value if name in self.cookies else None
@@ -54,11 +64,9 @@ class SignedDjangoClient(Client, SigningClient):  # type: ignore[misc]
 
 
 class _ThroughMiddleware(ClientHandler):  # type: ignore[misc]
-    """Django's handler for tests, inside a copy of the WSGI application's middleware."""
+    """A handler for tests, inside a copy of the WSGI application's middleware."""
 
-    def __init__(self, signing: Signing, enforce_csrf_checks: bool) -> None:
-        super().__init__(enforce_csrf_checks)
-        self._signing = signing
+    signing: Signing
 
     def __call__(self, environ: dict[str, Any]) -> Any:
         middleware = find_middleware(get_internal_wsgi_application())
@@ -67,7 +75,7 @@ class _ThroughMiddleware(ClientHandler):  # type: ignore[misc]
                 "SignedDjangoClient sends its requests through the application that WSGI_APPLICATION names, and "
                 "there is no ConversationMiddleware around it. Wrap it in wsgi.py, also if asgi.py serves the project"
             )
-        self._signing.sign(environ)
+        self.signing.sign(environ)
         call_django, responses = super().__call__, []
 
         def django(inner: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
