@@ -56,7 +56,7 @@ def _is_withheld(caller: str) -> bool:
     words = _words(user)
     return (
         host.endswith(".invalid")  # RFC 2606 §2: no host has such a name
-        or (set(user) <= set("+0 "))
+        or not user.strip("+0 ")
         or ("no" in words and "id" in words)
         or ("not" in words and "available" in words)
         or (not _WITHHELD.isdisjoint(words) and set(words) <= _BESIDE_WITHHELD | _WITHHELD)
