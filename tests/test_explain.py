@@ -114,6 +114,9 @@ ELSEWHERE = {
     "a trailing slash received": ("https://example.com/sms/", "https://example.com/sms",
         "configure https://example.com/sms/ as the webhook's URL at Twilio, or route /sms to the app"),
     "a doubled slash": ("https://example.com//sms", "https://example.com/sms", "configure https://example.com//sms as the webhook's URL at Twilio"),
+    "o20 a slash that the proxy merged": ("https://example.com/sms", "https://example.com//sms",
+        "configure https://example.com/sms as the webhook's URL at Twilio, or route //sms to the app"),
+    "o20 one further in": ("https://example.com/bots/sms", "https://example.com/bots//sms", "configure https://example.com/bots/sms as the webhook's URL at Twilio"),
     "a query in another order": ("https://example.com/sms?b=2&a=1", "https://example.com/sms?a=1&b=2", "would verify with its query sorted"),
     "an apostrophe escaped on the way": ("https://example.com/sms?a=it%27s", "https://example.com/sms?a=it's", "with its query escaped otherwise"),
     "a space spelled otherwise": ("https://example.com/sms?a=b+c", "https://example.com/sms?a=b%20c", "with its query escaped otherwise"),
@@ -129,6 +132,7 @@ ELSEWHERE = {
         "configure https://example.com/caf%c3%a9/%7Eada as the webhook's URL at Twilio, or route /caf%C3%A9/~ada to the app"),
     "a path that something put before": ("https://example.com/a/b/sms", "https://example.com/sms", "have the proxy pass on the path as Twilio sent it, without /a/b before it"),
     "three parts too many": ("https://example.com/a/b/c/sms", "https://example.com/sms", "have the proxy pass on the path as Twilio sent it, without /a/b/c before it"),
+    "o7 a parameter added to the query": ("https://example.com/sms?a=1&stage=prod&b=2", "https://example.com/sms?a=1&b=2", "without one parameter of its query"),
     "a query added on the way": ("https://example.com/sms?stage=prod", "https://example.com/sms", "would verify without its query"),
 }  # fmt: skip
 

@@ -35,6 +35,7 @@ _MOST_FIELDS = 150
 _MOST_RESPELLED_CHARS = 4096
 _MOST_HINT_CHARS = 255  # RFC 1035 §2.3.4: a host name; a prefix is shorter
 _MOST_HINTS = 4  # of one header: proxies in a row
+_MOST_FEW = 8  # parameters in a query, of which something on the way may have added one
 _MOST_SHOWN_CHARS = 250  # of a URL or a path
 
 # Some webhook URLs hold a phone number: its last two digits are enough to recognise it.
@@ -414,8 +415,10 @@ def _paths(target: str, arrival: Arrival) -> Iterator[tuple[str, str, str]]:
         return
     slashed = target.rstrip("/") if target.endswith("/") else f"{target}/"
     requoted = quote(unquote(target), safe="/;=,:@!$&'()*+~")
-    spellings = dict.fromkeys([slashed, requoted, re.sub("/+", "/", target)])
-    shorter = [target[cut.start() :] for cut in islice(re.finditer("/", target), 1, 4)]
+    cuts = [cut.start() for cut in islice(re.finditer("/", target), 4)]
+    doubled = [f"{target[:cut]}/{target[cut:]}" for cut in cuts]
+    spellings = dict.fromkeys([slashed, requoted, re.sub("/+", "/", target), *doubled])
+    shorter = [target[cut:] for cut in cuts[1:]]
     for kind, paths in (("spelling", spellings), ("longer", shorter)):
         yield from ((kind, prefix, path) for path in paths if path != target for prefix in prefixes)
 
@@ -473,6 +476,9 @@ def _queries(url: str) -> Iterator[tuple[str, str]]:
         return
     fields = query.split("&")
     yield place, "would verify without its query"
+    for index in range(min(len(fields), _MOST_FEW)):
+        rest = "&".join(fields[:index] + fields[index + 1 :])
+        yield f"{place}?{rest}", "would verify without one parameter of its query"
     yield f"{place}?{'&'.join(sorted(fields))}", "would verify with its query sorted"
     for safe in ("", "'", "!'()*~", ":@!$'()*,;/?~"):
         again = "&".join(
