@@ -64,7 +64,7 @@ def test_the_shapes_that_are_kept_are_bounded(monkeypatch: pytest.MonkeyPatch) -
 
     for raw in (b"From=1", b"To=1", b"Body=1", b"other=1", b"To=1&To=2"):
         learn(parse_form(raw))
-    assert [shape.signed[0] for _, shape in kept[0]] == ["From", "To"]
+    assert [shape.names for _, shape in kept[0]] == [("From",), ("To",)]
     learn(parse_form(b"From=1&To=1"))
     assert {fields: len(alike) for fields, alike in kept.items()} == {0: 2, 1: 1}
 

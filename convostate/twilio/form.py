@@ -113,6 +113,7 @@ class Shape:
     """What follows from a form's names alone if all are documented. Twilio sends few such sets, so each is kept.
 
     Attributes:
+        names: The names in the order received.
         signed: The names in the order in which they are signed, each with room for its value behind it.
         values: Gives the values in that order.
         senders: How often ``From`` occurs in the names.
@@ -123,6 +124,7 @@ class Shape:
         numbered: The names whose values are SIDs.
     """
 
+    names: tuple[str, ...]
     signed: list[str]
     values: Callable[[dict[str, str]], tuple[str, ...]]
     senders: int
@@ -142,7 +144,7 @@ def _shape_of(names: tuple[str, ...]) -> Shape:
     ordered = sorted(names)
     signed = [part for name in ordered for part in (name, "")]
     values = itemgetter(*ordered) if len(ordered) > 1 else lambda first: tuple(first.values())
-    return Shape(signed, values, senders, receivers, sids, directions, addresses, numbered)
+    return Shape(names, signed, values, senders, receivers, sids, directions, addresses, numbered)
 
 
 # By the number of &: an expression that finds the values of a form with the names of a shape, and the shape.
@@ -200,11 +202,8 @@ def parse_form(raw: bytes) -> Form:
     for match, shape in _SHAPES.get(text.count("&"), ()) if is_matched else ():
         found = match(plain)
         if found is not None:
-            first = found.groupdict()
-            if "%" in plain:
-                for name, value in first.items():
-                    if "%" in value:
-                        first[name] = _unescape(value)
+            fields = zip(shape.names, found.groups(), strict=True)
+            first = {name: _unescape(value) if "%" in value else value for name, value in fields}
             return Form(first, None, shape)
     _check_length(text)
     form = _read(text, bare_names=False)
@@ -277,7 +276,7 @@ def learn(form: Form) -> None:
     if form.shape is not None:
         alike = _SHAPES.setdefault(len(form.first) - 1, [])
         if len(alike) < _MOST_SHAPES:
-            fields = "&".join(f"{name}=(?P<{name}>[^&]*)" for name in form.first)
+            fields = "&".join(f"{name}=([^&]*)" for name in form.shape.names)
             alike.append((re.compile(fields).fullmatch, form.shape))
 
 

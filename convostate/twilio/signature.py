@@ -44,7 +44,6 @@ MAX_URL_CHARS = 32_768
 _ORIGIN = re.compile(
     r"(?P<scheme>https?|wss?)://(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?"
 )
-_URL_BYTES = bytes(range(0x21, 0x7F))  # printable
 _hashes = re.compile("(?:^|&)(bodySHA256(?:=[^&]*|(?![^&])))", re.IGNORECASE).findall
 _DEFAULT_PORTS = {"http": "80", "https": "443", "ws": "80", "wss": "443"}
 
@@ -212,7 +211,7 @@ def url_variants(url: str) -> Sequence[str]:
     start = url.find("/", 8)  # behind https:// or http://x
     origin = url[:start] if start > 0 else url.partition("?")[0].partition("#")[0]
     other = _toggle_port(origin)
-    if not other or not url.isascii() or url.encode("ascii").translate(None, _URL_BYTES):
+    if not other or not (url.isascii() and url.isprintable()) or " " in url:
         return ()
     return url, other + url[len(origin) :]
 
