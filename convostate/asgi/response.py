@@ -20,6 +20,8 @@ UNCOLLECTED = frozenset(
     for name in ("pathsend", "zerocopysend", "trailers", "early_hint", "push")
 )
 
+_PHRASES = {status.value: status.phrase for status in HTTPStatus}
+
 
 class Collector:
     """One response while it is collected.
@@ -63,10 +65,7 @@ class Collector:
     def response(self) -> Response:
         """The response as a WSGI server would be given it: so both doors record the same."""
         assert self._status is not None
-        try:
-            phrase = HTTPStatus(self._status).phrase
-        except ValueError:
-            phrase = "Unknown"
+        phrase = _PHRASES.get(self._status, "Unknown")
         return Response(f"{self._status} {phrase}", self._headers, b"".join(self._chunks))
 
     def _start(self, message: Message) -> None:
