@@ -113,7 +113,8 @@ def test_o6_a_setting_for_the_url_of_a_handshake_has_https(
     caplog.set_level(logging.WARNING)
     opened(handshake(sign("wss://example.com/other", (), TOKEN)))
     assert "without the /stream at its end, and with https instead of wss" in caplog.text
-    of_a_text = str(diagnose(posted(text(), signature="A" * 28), Secrets((TOKEN,))))
+    other = sign("https://example.com/other", (), TOKEN)
+    of_a_text = str(diagnose(posted(text(), signature=other), Secrets((TOKEN,))))
     assert "CONVOSTATE_PUBLIC_URL" in of_a_text
     assert "wss" not in of_a_text
 
