@@ -14,7 +14,8 @@ No message holds a key, a token, a phone number, a message or a value of the sta
 
 from __future__ import annotations
 
-from typing import Literal
+from copyreg import __newobj__  # type: ignore[attr-defined]
+from typing import Any, Literal
 
 SealReason = Literal["malformed", "version", "unknown-key", "forged", "expired"]
 StoreReason = Literal["down", "busy", "lost"]
@@ -22,6 +23,10 @@ StoreReason = Literal["down", "busy", "lost"]
 
 class ConvostateError(Exception):
     """The base class of all errors that this package raises on purpose."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Some take more than their message.
+        return __newobj__, (type(self), *self.args), vars(self)
 
 
 class UsageError(ConvostateError):

@@ -21,7 +21,6 @@ from abc import ABC, abstractmethod
 from contextlib import contextmanager, suppress
 from functools import partial
 from threading import current_thread, main_thread
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from convostate.errors import SealError, StateError, StoreError, UsageError
@@ -34,7 +33,7 @@ from convostate.stores.aio import LoopBell
 from convostate.stores.base import WORK_S, ThreadBell, blocking, lost
 from convostate.stores.work import ANSWER_LEASE_S, Backlog
 from convostate.turns import Turn, finish, open_turn
-from convostate.twilio.webhook import FIRST_FAILING_STATUS, PhonePair, Webhook
+from convostate.twilio.webhook import FIRST_FAILING_STATUS, Params, PhonePair, Webhook
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -470,7 +469,7 @@ class Answers(ABC):
                 await self.work.settle(taken, [entry], error.reason, self.now())
                 _log("a text does not open, and is a dead letter", error.reason)
             else:
-                texts.append(Webhook("message", pair, MappingProxyType(params), url))
+                texts.append(Webhook("message", pair, Params(params), url))
         return texts
 
     async def _send_all(self, run: Run, taken: Taken, replies: list[bytes]) -> tuple[int, float]:

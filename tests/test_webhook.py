@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
-from dataclasses import FrozenInstanceError
+import json
+from dataclasses import FrozenInstanceError, asdict
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 
-from convostate import PhonePair, Webhook
+from convostate import PhonePair, RequestError, SealError, StoreError, Webhook
 from convostate.twilio.signature import Request
 from tests.proving import got, oracle_sign, posted, prove
 from tests.served import ACCOUNT, ADA, SID, URL, US, text
@@ -118,6 +120,32 @@ def test_the_facts_are_those_of_the_parameters() -> None:
 
     empty = prove(posted({"x": "1"}))
     assert (empty.account_sid, empty.message_sid, empty.body, empty.media) == ("", "", "", ())
+
+
+@pytest.mark.parametrize("method", ["__setitem__", "__delitem__", "__ior__", "clear", "pop", "popitem", "setdefault", "update"])  # fmt: skip
+def test_parameters_are_read_only(method: str) -> None:
+    params = prove(posted(text("hi"))).params
+    with pytest.raises(TypeError, match="read-only"):
+        getattr(params, method)("From", "")
+
+    assert params == text("hi")
+
+
+def test_a_webhook_can_be_copied_as_for_another_process() -> None:
+    webhook = prove(posted(text("hi")))
+    copied = copy.deepcopy(webhook)
+
+    assert copied == webhook
+    assert asdict(webhook)["params"] == json.loads(json.dumps(webhook.params)) == text("hi")
+    with pytest.raises(TypeError, match="read-only"):
+        copied.params["Body"] = "bye"  # type: ignore[index]
+
+
+@pytest.mark.parametrize("error", [StoreError("down", "away"), SealError("forged", "changed"), RequestError(403, "form", "odd", parameter="From")])  # fmt: skip
+def test_an_error_can_be_copied_as_for_another_process(error: Exception) -> None:
+    copied = copy.deepcopy(error)
+
+    assert (type(copied), str(copied), vars(copied)) == (type(error), str(error), vars(error))
 
 
 def test_a_webhook_is_read_only_and_its_repr_shows_no_number() -> None:

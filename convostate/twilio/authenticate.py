@@ -6,7 +6,6 @@ authenticate(request, secrets)   → Webhook and the signed string, or RequestEr
 from __future__ import annotations
 
 import re
-from types import MappingProxyType
 
 from convostate.errors import RequestError
 from convostate.twilio.ambiguity import check_split
@@ -21,7 +20,7 @@ from convostate.twilio.form import (
     parse_query,
 )
 from convostate.twilio.signature import Request, Secrets, body_hash_matches, body_hash_of, verify
-from convostate.twilio.webhook import LIVE_CALL, Webhook, kind_and_pair
+from convostate.twilio.webhook import LIVE_CALL, Params, Webhook, kind_and_pair
 
 FORM = "application/x-www-form-urlencoded"
 _OF_MESSAGES = MESSAGE_SIDS | {"MessageStatus", "SmsStatus"}
@@ -76,7 +75,7 @@ def authenticate(request: Request, secrets: Secrets) -> tuple[Webhook, str]:
         raise _misidentified("the account is only in the query, as in a GET webhook", "AccountSid")
     check_split(signed, signed_form, request.query, secrets.own_params)
     kind, pair = kind_and_pair(params) if body_hash is None else ("other", None)
-    return Webhook(kind, pair, MappingProxyType(params), request.url), signed
+    return Webhook(kind, pair, Params(params), request.url), signed
 
 
 def _check_body(request: Request, body_hash: str | None) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 from urllib.parse import unquote
 
 from convostate.errors import UsageError
@@ -119,6 +119,20 @@ class PhonePair:
         )
 
     __str__ = __repr__
+
+
+class Params(dict[str, str]):
+    """The parameters of a webhook: a dict that cannot be changed."""
+
+    __slots__ = ()
+
+    def _refuse(self, *_: object, **__: object) -> NoReturn:
+        raise TypeError("the parameters of a webhook are read-only. Change a copy: dict(params)")
+
+    __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Params, (dict(self),)
 
 
 @dataclass(frozen=True)
