@@ -127,7 +127,7 @@ def end_lease(store: Store) -> None:
                 kept.holder.ends = 0.0
                 kept.wake_next(always=True)
     elif isinstance(store, RedisStore):
-        client: Any = store._turns.client._make_client()
+        client: Any = store._turns.clients.current()._make_client()
         lease, queue = (f"cs1:{{{CLAIM.name}}}{what}" for what in "lq")
         client.delete(lease)
         for token in client.lrange(queue, 0, -1):  # so that they ask at once

@@ -135,5 +135,5 @@ def driven(driver: str, module: str, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
 def failures(store: Any) -> int:
     """How many failures the breakers have counted."""
-    clients = store.store.client._of_loops.values() if is_looped(store) else [store._turns.client]
-    return sum(client.breaker.failures for client in clients)
+    turns = store.store if is_looped(store) else store._turns
+    return sum(client.breaker.failures for client in turns.clients._of.values())

@@ -149,7 +149,7 @@ class Installation:
             await asyncio.sleep(0.001)
         assert self.held() == []
         assert not self.middleware.tasks._running
-        pool = self.redis.client.current()._route
+        pool = self.redis.clients.current()._route
         if isinstance(pool, AsyncioPool):
             for _ in range(2000):  # the subscription may be asking
                 if pool.slots._value == EXCHANGES:

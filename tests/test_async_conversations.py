@@ -289,7 +289,7 @@ def test_a_reply_of_redis_that_comes_in_the_round_in_which_its_timeout_fires_is_
 
     async def ask() -> bytes:
         store = aio.AsyncRedisStore.from_url(url)
-        pool: Any = await (await store.client.current().route()).to("key")
+        pool: Any = await (await store.clients.current().route()).to("key")
         transport = aio.AsyncioTransport(pool)
         await transport.connect()
         try:

@@ -108,13 +108,13 @@ def test_f27_errors_that_a_living_server_answers_with_do_not_open_it() -> None:
         for _ in range(2 * FAILURES):
             with refused():
                 begin(store)
-        assert store._turns.client.breaker.closed
+        assert store._turns.clients.current().breaker.closed
 
 
 def test_f27_threads_do_not_pile_up_before_a_dead_redis(server: RedisServer) -> None:
     with proxied(server.port) as proxy, ThreadPoolExecutor(50) as pool:
         store = RedisStore.from_url(proxy.url)
-        store._turns.client.breaker = Breaker(clock=Clock())  # between two probes
+        store._turns.clients.current().breaker = Breaker(clock=Clock())  # between two probes
         proxy.hole = True
         assert not any(pool.map(lambda _: served(store), range(50)))
         said = pool.map(lambda _: refusal(store), range(50))
@@ -137,12 +137,13 @@ def test_a_child_process_shares_neither_connection_nor_breaker(server: RedisServ
     server.admin.flushall()
     store = RedisStore.from_url(server.url)
     assert add_one(store) == 1
+    parents = store._turns.clients.current()
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         try:
             counted = [add_one(store) for _ in range(50)]
-            own = store._turns.client.current().pid == os.getpid()
+            own = store._turns.clients.current() is not parents
             os.write(writing, b"right" if own and None not in counted else b"wrong")
         finally:
             os._exit(0)

@@ -71,7 +71,7 @@ async def cancelled(work: Coroutine[Any, Any, Any], at: int) -> bool:
 
 async def settle(store: AsyncRedisStore, server: RedisServer) -> None:
     """Wait for what goes on after a cancellation, and check that nothing is left."""
-    client = store.client.current()
+    client = store.clients.current()
     while [task for tasks in (store._tasks, client.tasks) for task in tasks._running  # type: ignore[attr-defined]
            if "_listen" not in repr(task)]:  # fmt: skip
         await asyncio.sleep(0.001)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import multiprocessing
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -9,14 +10,16 @@ from threading import Barrier, Event
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import redis.asyncio
 from redis import Redis
 from redis.sentinel import Sentinel
 
 from convostate.errors import UsageError
 from convostate.stores import RedisStore
-from convostate.stores.base import Keep
+from convostate.stores.base import Begun, Keep
+from convostate.stores.redis.aio import AsyncRedisStore
 from tests.redis_servers import clients_of, wait_until
-from tests.redis_stage import BASE, add_one, begin, claim, refused, token
+from tests.redis_stage import BASE, add_one, begin, claim, count_in, refused, token
 
 if TYPE_CHECKING:
     from tests.redis_servers import RedisServer
@@ -69,6 +72,39 @@ def test_a_turn_in_flight_is_committed_and_its_connection_closed_then(
 
     store.commit(held, Keep(token(1), 3600), None, 0)
     wait_until(lambda: not clients_of(server), "a server that nobody is connected to")
+
+
+def test_turns_of_an_event_loop_that_run_or_wait_go_on_and_leave_nothing_open(
+    server: RedisServer,
+) -> None:
+    server.admin.flushall()
+    made: list[Any] = []
+
+    def make_client() -> Any:
+        made.append(redis.asyncio.Redis(port=server.port))
+        return made[-1]
+
+    async def take_turns() -> None:
+        store = AsyncRedisStore(make_client)
+        held = await store.begin(claim(), "", 0)
+        waiting = asyncio.create_task(store.begin(claim(), "", 0))
+        while not (await store.queue(claim())).waiting:
+            await asyncio.sleep(0.001)
+        await store.close()
+        assert isinstance(held, Begun)
+        await store.commit(held, Keep(token(1), 3600), None, 0)
+        held = await waiting
+        assert isinstance(held, Begun)
+        assert count_in(held.token) == 1
+        await store.commit(held, Keep(token(2), 3600), None, 0)
+        assert len(made) == 1
+        while clients_of(server):
+            await asyncio.sleep(0.001)
+        assert count_in(await store.peek(claim(), 0)) == 2  # over another client
+        await store.close()
+
+    asyncio.run(asyncio.wait_for(take_turns(), 20))
+    assert len(made) == 2
 
 
 def test_a_turn_in_flight_that_redis_refuses_makes_no_client_anew(server: RedisServer) -> None:
@@ -164,12 +200,13 @@ def test_a_factory_of_a_replicas_client_is_refused_with_advice(server: RedisServ
 
 
 def test_a_child_makes_its_servers_once(store: RedisStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    parents = store._turns.client
-    assert parents.current() is parents
-    monkeypatch.setattr("os.getpid", lambda: parents.pid + 1)
+    clients = store._turns.clients
+    parents = clients.current()
+    assert clients.current() is parents
+    monkeypatch.setattr(clients, "_place", lambda: -1)
 
-    assert parents.current() is parents.current()
-    assert parents.current() is not parents
+    assert clients.current() is clients.current()
+    assert clients.current() is not parents
 
 
 def test_close_in_a_forked_child_leaves_the_parent_its_connections(

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
     from tests.redis_servers import RedisServer
     from tests.toxics import Proxy
 
-LATE_S = 5.0  # for a busy machine; what counts the time-outs that were waited for is `failures`
-
 
 @pytest.fixture(autouse=True, params=DRIVERS)
 def _driver(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
@@ -56,14 +53,6 @@ def store(proxy: Proxy) -> RedisStore:
     return store
 
 
-@contextmanager
-def in_time() -> Iterator[None]:
-    """Check that the block does not wait until TCP gives up."""
-    began = time.monotonic()
-    yield
-    assert time.monotonic() - began < LATE_S
-
-
 def test_g10_with_seven_idle_connections_that_are_forgotten_twelve_texts_are_answered(
     proxy: Proxy,
 ) -> None:
@@ -74,8 +63,7 @@ def test_g10_with_seven_idle_connections_that_are_forgotten_twelve_texts_are_ans
     assert proxy.forget() >= 1
 
     for number in range(12):
-        with in_time():
-            assert world.phone.text(str(number)).status == 200
+        assert world.phone.text(str(number)).status == 200
     assert log_of(world) == [str(number) for number in range(12)]
     assert failures(world.store) == 0
 
@@ -85,8 +73,7 @@ def test_g10_texts_at_once_on_forgotten_connections_are_all_answered(proxy: Prox
     names = [f"{number}".ljust(22, "-") for number in range(8)]
     with ThreadPoolExecutor(8) as pool:
         for expected in (1, 2, 3):
-            with in_time():
-                counted = list(pool.map(lambda name: add_one(store, None, name), names))
+            counted = list(pool.map(lambda name: add_one(store, None, name), names))
             assert counted == [expected] * 8
             proxy.forget()
     assert failures(store) == 0
@@ -98,14 +85,11 @@ def test_g10_a_connection_that_is_forgotten_while_the_app_runs_costs_no_text(
 ) -> None:
     held = begin(store, claim(fingerprint))
     proxy.forget()
-    with in_time():
-        store.commit(held, Keep(token(7), 3600), None, 0)
+    store.commit(held, Keep(token(7), 3600), None, 0)
     proxy.forget()
-    with in_time():
-        assert count_in(store.peek(claim(), 0)) == 7
+    assert count_in(store.peek(claim(), 0)) == 7
     proxy.forget()
-    with in_time():
-        store.erase(claim(), replies=True)
+    store.erase(claim(), replies=True)
     assert failures(store) == 0
 
 
@@ -114,8 +98,7 @@ def test_g10_an_abort_on_a_forgotten_connection_lets_the_next_text_in(
 ) -> None:
     held = begin(store)
     proxy.forget()
-    with in_time():
-        store.abort(held)
+    store.abort(held)
     assert not server.admin.exists(f"{BASE}l")
 
 
@@ -129,13 +112,11 @@ def test_g10_a_text_that_waits_is_let_in_although_all_connections_are_forgotten(
         store.commit(held, Leave(), None, 0)
         wait_until(lambda: count_in(store.peek(claim(), 0)) == 2)
         proxy.forget()  # those of turns, and the subscription of an event loop
-        with in_time():
-            held = begin(store)
+        held = begin(store)
         waiting = pool.submit(add_one, store)
         wait_until(lambda: server.admin.llen(f"{BASE}q") == 1, "another one")
         store.commit(held, Leave(), None, 0)
-        with in_time():
-            assert waiting.result(10) == 3
+        assert waiting.result(10) == 3
 
 
 @pytest.mark.parametrize("ends_by", ["commit", "commit with a reply", "abort"])
@@ -152,8 +133,7 @@ def test_g10_a_begin_that_arrives_when_its_turn_is_over_holds_nothing_up(
     proxy.deliver_late()
 
     assert not server.admin.exists(f"{BASE}l")
-    with in_time():
-        assert add_one(store)
+    assert add_one(store)
 
 
 def test_g10_a_begin_that_arrives_late_takes_the_lease_if_it_was_never_asked_again(
@@ -200,8 +180,7 @@ def test_g10_sentinels_that_are_asked_over_forgotten_connections_are_asked_again
         wait_until(lambda: add_one(store, None, "warm".ljust(22)), "a master that is known")
         between.forget()
         server.admin.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
-        with in_time():
-            assert add_one(store) == 1
+        assert add_one(store) == 1
 
 
 @pytest.mark.parametrize("_driver", ["threads"], indirect=True)

@@ -75,7 +75,7 @@ def test_f17_interrupted_at_any_line_the_next_turn_is_right(server: RedisServer)
 
     assert line > 200, "the turn has fewer lines than were meant to be interrupted"
     gc.collect()
-    pool = store._turns.client._route
+    pool = store._turns.clients.current()._route
     assert isinstance(pool, Pool)
     assert len(pool._alive) <= 2
     wait_until(lambda: server.admin.info("clients")["connected_clients"] <= 4)

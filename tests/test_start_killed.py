@@ -42,7 +42,7 @@ def world(redis: Redis) -> Iterator[World]:
     redis.flushall()
     store = RedisStore(redis)
     yield World(store)
-    store._turns.client.moved()  # which closes its idle connections
+    store._turns.clients.current().moved()  # which closes its idle connections
 
 
 def test_the_reply_finds_the_state_once_the_lease_has_ended(world: World, redis: Redis) -> None:

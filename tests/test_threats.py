@@ -114,7 +114,7 @@ class Shared:
         return list(self.redis.keys("cs1:*}"))
 
     def close(self) -> None:
-        self.middleware.store._turns.client.moved()  # type: ignore[attr-defined]
+        self.middleware.store._turns.clients.current().moved()  # type: ignore[attr-defined]
 
 
 @pytest.fixture

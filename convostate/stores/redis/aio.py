@@ -199,6 +199,8 @@ class AsyncioPool(Pool):
 class AsyncioClient(Client):
     """What one event loop knows about the servers."""
 
+    place = staticmethod(asyncio.get_running_loop)
+    by_place = WeakKeyDictionary
     keeps_transport = False
     kinds: ClassVar[tuple[Any, Any]] = (redis_asyncio.Redis, redis_asyncio.RedisCluster)
     mark = b"\0\0"  # by which release.lua recognises the turns of event loops
@@ -206,21 +208,12 @@ class AsyncioClient(Client):
     def __init__(self, make_client: Callable[[], Any], *, theirs: bool) -> None:
         super().__init__(make_client, theirs=theirs)
         self.tasks = Tasks()
-        self._of_loops: WeakKeyDictionary[Any, AsyncioClient] = WeakKeyDictionary()
         self._lock = asyncio.Lock()
         self._listener = Listener(self)
 
     def make_pool(self, pool: Any) -> Pool:
         """The connections to one server."""
         return AsyncioPool(pool, self.breaker)
-
-    def current(self) -> Client:
-        """The one of the loop that runs."""
-        loop = asyncio.get_running_loop()
-        found = self._of_loops.get(loop)
-        if found is None:
-            found = self._of_loops[loop] = type(self)(self._make_client, theirs=self._theirs)
-        return found
 
     async def route(self) -> Any:
         """The way to the servers."""
@@ -300,7 +293,8 @@ class Listener:
             del self._bells[turn_id]
 
     def stop(self) -> None:
-        """End the subscription."""
+        """End the subscription; turns that still wait ask by themselves."""
+        self._not_before = float("inf")
         if self._task is not None:
             self._task.cancel()
 

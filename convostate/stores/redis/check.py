@@ -20,7 +20,7 @@ Findings = list[tuple[str, str, str]]
 async def check(turns: RedisTurns) -> Findings:
     """Check the server's rights, version, kind, eviction policy and clock."""
     try:
-        client = turns.client.current()
+        client = turns.clients.current()
         route = await client.route()
         await settled(client.redis.eval("return 1", 0))  # if a server has forgotten its scripts
     except FAULTS as error:
@@ -57,7 +57,7 @@ async def check(turns: RedisTurns) -> Findings:
 async def check_work(turns: RedisTurns) -> Findings:
     """Check whether deferred texts survive a server that stops."""
     try:
-        client = turns.client.current()
+        client = turns.clients.current()
         await client.route()
         info = _first_node(await settled(client.redis.info("persistence")))
     except FAULTS:  # `check` says which rights are missing

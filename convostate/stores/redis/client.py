@@ -13,6 +13,7 @@ import socket
 import threading
 import time
 from contextlib import contextmanager, suppress
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import WeakSet
@@ -27,7 +28,7 @@ from convostate.errors import UsageError
 from convostate.stores.redis.errors import FAULTS, ExhaustedError, StaleError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator, Sequence
+    from collections.abc import Callable, Coroutine, Iterator, MutableMapping, Sequence
 
     from convostate.stores.redis.cluster import Cluster
     from convostate.stores.redis.connection import Connection
@@ -308,16 +309,18 @@ class Client:
         theirs: The client belongs to the caller, who closes it.
 
     Attributes:
+        place: What has a `Client` of its own: a process or, under asyncio, an event loop.
         keeps_transport: A turn keeps its connection from BEGIN to COMMIT, which saves time. A thread runs
             one turn at once; an event loop runs thousands, and lends a connection for one exchange.
     """
 
+    place: ClassVar[Callable[[], Any]] = staticmethod(os.getpid)
+    by_place: ClassVar[Callable[[], MutableMapping[Any, Client]]] = dict
     keeps_transport = True
     kinds: ClassVar[tuple[Any, Any]] = (Redis, RedisCluster)
     mark = b"\0\1"  # by which release.lua recognises the turns of threads
 
     def __init__(self, make_client: Callable[[], Any], *, theirs: bool) -> None:
-        self.pid = os.getpid()
         self.breaker = Breaker()
         self.node = self.mark + os.urandom(6)
         self._count = count(int.from_bytes(os.urandom(4), "big"))
@@ -326,7 +329,6 @@ class Client:
         self._route: Pool | Cluster | None = None
         self.redis: Any = None  # the client of redis-py, once there is a route
         self._finding = threading.Lock()  # so that a client is made once
-        self._successors: dict[int, Client] = {}
 
     def make_pool(self, pool: Any) -> Pool:
         """The connections to one server."""
@@ -335,13 +337,6 @@ class Client:
     def unique(self) -> bytes:
         """16 bytes that are unique: the id of this object, and a number in 8 hexadecimal digits."""
         return b"%b%08x" % (self.node, next(self._count) & 0xFFFF_FFFF)
-
-    def current(self) -> Client:
-        """This object, or after a fork another: a child shares neither sockets nor locks with its parent."""
-        if self.pid == os.getpid():
-            return self
-        made = type(self)(self._make_client, theirs=self._theirs)
-        return self._successors.setdefault(made.pid, made)  # the same for all of a child's threads
 
     async def route(self) -> Pool | Cluster:
         """The route to the servers, found on first use; a Cluster's client then asks a server."""
@@ -411,12 +406,34 @@ class Client:
             work.send(None)
 
     async def close(self) -> None:
-        """Close the route to the servers; the next use finds it again."""
-        route, redis, self._route = self._route, self.redis, None
-        if route is not None:
-            route.close()
+        """Close the route to the servers. Turns that run may still take it, and leave nothing open."""
+        if self._route is not None:
+            self._route.close()
             if not self._theirs:
-                await close_client(redis)
+                await close_client(self.redis)
+
+
+class Clients:
+    """A store's clients: one for each place, until it is closed.
+
+    So a child process shares neither sockets nor locks with its parent.
+    """
+
+    def __init__(self, kind: type[Client], make_client: Callable[[], Any], *, theirs: bool) -> None:
+        self._make = partial(kind, make_client, theirs=theirs)
+        self._place = kind.place
+        self._of: MutableMapping[Any, Client] = kind.by_place()
+
+    def current(self) -> Client:
+        """The client of this place."""
+        place = self._place()
+        return self._of.get(place) or self._of.setdefault(place, self._make())
+
+    async def close(self) -> None:
+        """Close the client of this place; the next turn makes another."""
+        client = self._of.pop(self._place(), None)
+        if client is not None:
+            await client.close()
 
 
 def check_client(client: Any, kinds: tuple[Any, Any]) -> None:

@@ -59,7 +59,7 @@ from convostate.stores.base import (
     too_many_wait,
     waited_too_long,
 )
-from convostate.stores.redis.client import HANDOVER_MS, Client, check_client
+from convostate.stores.redis.client import HANDOVER_MS, Client, Clients, check_client
 from convostate.stores.redis.connection import Connection, Script
 from convostate.stores.redis.url import client_maker
 
@@ -125,7 +125,7 @@ class RedisTurns(AsyncStore):
         if not callable(client):
             check_client(client, self.client_type.kinds)
         make = client if callable(client) else lambda: client
-        self.client = self.client_type(make, theirs=not callable(client))
+        self.clients = Clients(self.client_type, make, theirs=not callable(client))
         self._max_waiting = max_waiting
         self._wait_s = wait_s
         self._lease_ms = _ms(lease_s)
@@ -302,7 +302,7 @@ class RedisTurns(AsyncStore):
 
     def _connection(self, claim: Claim) -> Connection:
         """A connection to a conversation's server, unless it is known to be down."""
-        client = self.client.current()
+        client = self.clients.current()
         if not client.breaker.admits():
             raise StoreError(
                 "down",
@@ -322,7 +322,7 @@ class RedisTurns(AsyncStore):
 
         A client that was passed in stays open; one that a function made is closed.
         """
-        await self.client.current().close()
+        await self.clients.close()
 
 
 class RedisStore:

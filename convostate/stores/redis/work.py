@@ -80,7 +80,7 @@ class RedisWork:
     async def take(
         self, hint: Hint, burst_s: float, lease_s: float, now: float | None
     ) -> Taken | None:
-        claim, worker = Claim(hint.name), self._turns.client.current().unique()
+        claim, worker = Claim(hint.name), self._turns.clients.current().unique()
         _, answer, *rest = await self._turns.ask(
             TAKE, claim, ("", "l", "q", "o"), worker, int(lease_s * 1000), int(burst_s * _S),
             LONGEST_BURST_S * _S, _us(now), _KEEP_MS, _BUSY_US, after_timeout=True,
@@ -200,7 +200,7 @@ class RedisWork:
     async def _shards(self, queue: str) -> list[str]:
         """The names of a queue's sorted sets."""
         try:
-            route = await self._turns.client.current().route()
+            route = await self._turns.clients.current().route()
         except FAULTS as error:
             raise store_error(error) from error
         if not route.is_cluster:
