@@ -13,7 +13,7 @@ import pytest
 from convostate.stores import MemoryStore
 from convostate.stores.aio import as_async_store
 from convostate.stores.base import Begun, Claim, Keep, Leave, Replay, Reply
-from convostate.stores.memory import _Conversation, _Lease
+from convostate.stores.memory import _Conversation, _Turn
 from tests.redis_stage import token
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def test_a_turn_that_never_ended_does_not_keep_its_conversation_for_ever() -> No
 def test_a_write_gives_the_turn_a_whole_lease_again() -> None:
     store = MemoryStore()
     held = begin(store, "a")
-    assert isinstance(held.lease, _Lease)
+    assert isinstance(held.lease, _Turn)
     held.lease.ends -= 15
     store.write(held, token(1), 60, 0.0)
     assert (store.queue(held.claim).lease_s or 0) > 10

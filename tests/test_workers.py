@@ -97,7 +97,7 @@ def test_the_lease_of_an_answer_that_runs_is_renewed(monkeypatch: pytest.MonkeyP
     async def noted(*args: Any) -> None:
         await renew(*args)
         (kept,) = store._conversations.values()
-        ends.append(kept.work.lease_ends)
+        ends.append(kept.work.lease.ends)
         if len(ends) == 3:
             renewed.set()
 

@@ -32,12 +32,11 @@ from convostate.stores.base import (
     Store,
     ThreadBell,
     blocking,
-    lost,
     mailbox_full,
     too_many_wait,
     waited_too_long,
 )
-from convostate.stores.memory_work import MemoryWork, Work
+from convostate.stores.memory_work import Lease, MemoryWork, Work, held, left_s
 
 if TYPE_CHECKING:
     from convostate.stores.base import AsyncStore, Bell
@@ -46,16 +45,16 @@ if TYPE_CHECKING:
 _SWEPT_AT_ONCE = 2
 
 
-class _Lease:
+class _Turn(Lease):
     """One turn's lease of a conversation, or its place in a queue. Times are `time.monotonic`'s."""
 
-    __slots__ = ("bell", "deferred", "ends", "queue", "wakes")
+    __slots__ = ("bell", "deferred", "queue", "wakes")
 
     def __init__(self, bell: Bell) -> None:
-        self.ends = 0.0
+        super().__init__()
         self.wakes = 0.0  # when it asks again without being woken
         self.bell = bell
-        self.queue: deque[_Lease] | None = None  # while it waits
+        self.queue: deque[_Turn] | None = None  # while it waits
         self.deferred: tuple[str, bytes, float | None] | None = None
 
     def leave_queue(self) -> None:
@@ -78,9 +77,9 @@ class _Conversation:
         # By fingerprint, in the order in which they expire.
         self.replies: OrderedDict[str, tuple[Reply, bytes, float]] | None = None
         self.calls: dict[str, float] | None = None  # the names of a pair's calls; when they expire
-        self.holder: _Lease | None = None
-        self.queue: deque[_Lease] | None = None
-        self.deferring: deque[_Lease] | None = None  # of the turns that do not wait for answers
+        self.holder: _Turn | None = None
+        self.queue: deque[_Turn] | None = None
+        self.deferring: deque[_Turn] | None = None  # of the turns that do not wait for answers
         self.work: Work | None = None  # texts that are answered later
 
     def state(self, now: float) -> bytes | None:
@@ -108,19 +107,25 @@ class _Conversation:
             nothing_kept = nothing_kept and not self.calls
         if self.work is not None and self.work.idle(now):
             self.work = None
-        held = self.holder is not None and self.holder.ends > time.monotonic()
-        return nothing_kept and not (held or self.queue or self.deferring or self.work)
+        used = self.queue or self.deferring or self.work or left_s(self.holder) > 0
+        return nothing_kept and not used
+
+    def carry_out(self, outcome: Outcome, now: float) -> None:
+        if isinstance(outcome, Keep):
+            self.token, self.expires = outcome.token, now + outcome.lifetime_s
+        elif isinstance(outcome, End):
+            self.token = None
+
+    def busy_s(self, claim: Claim) -> float:
+        """For how much longer a turn or a worker may keep another turn waiting."""
+        held_s = left_s(self.holder)
+        return held_s if claim.defers else max(held_s, self.answering_s())
 
     def answering_s(self) -> float:
         """For how much longer a worker may have it."""
-        return 0.0 if self.work is None else self.work.answering_s()
+        return 0.0 if self.work is None else left_s(self.work.lease)
 
-    def busy_s(self, claim: Claim, moment: float) -> float:
-        """For how much longer a turn or a worker may keep another turn waiting."""
-        held_s = 0.0 if self.holder is None else self.holder.ends - moment
-        return held_s if claim.defers else max(held_s, self.answering_s())
-
-    def queue_of(self, claim: Claim) -> deque[_Lease]:
+    def queue_of(self, claim: Claim) -> deque[_Turn]:
         """The queue in which such a turn waits."""
         if claim.defers:
             self.deferring = self.deferring or deque()
@@ -128,7 +133,7 @@ class _Conversation:
         self.queue = self.queue or deque()
         return self.queue
 
-    def first(self) -> _Lease | None:
+    def first(self) -> _Turn | None:
         """The turn that is next."""
         if self.deferring:
             return self.deferring[0]
@@ -191,7 +196,7 @@ class MemoryStore(Store):
 
     async def begin_with(self, bell: Bell, claim: Claim, now: float) -> Begun | Replay:
         """Begin a turn, which waits for the bell."""
-        lease, deadline = _Lease(bell), time.monotonic() + self._wait_s
+        lease, deadline = _Turn(bell), time.monotonic() + self._wait_s
         try:
             while True:
                 found = self._ask(claim, lease, now, deadline)
@@ -205,7 +210,7 @@ class MemoryStore(Store):
             raise
 
     def _ask(
-        self, claim: Claim, lease: _Lease, now: float, deadline: float
+        self, claim: Claim, lease: _Turn, now: float, deadline: float
     ) -> Begun | Replay | None:
         """Hold the conversation or find the recorded reply; or return None, to wait."""
         moment = time.monotonic()
@@ -218,11 +223,11 @@ class MemoryStore(Store):
                 lease.leave_queue()
                 kept.wake_next()
                 return replay
-            busy_s = kept.busy_s(claim, moment)
+            busy_s = kept.busy_s(claim)
             if busy_s <= 0 and kept.first() in (None, lease):
                 lease.leave_queue()
                 kept.holder = lease
-                lease.ends = moment + self._lease_s
+                lease.renew(self._lease_s)
                 if claim.listed_under and kept.state(now) is None:
                     pair = self._find(claim.listed_under, now)
                     pair.calls = {**(pair.calls or {}), claim.name: now + CALL_S}
@@ -244,23 +249,21 @@ class MemoryStore(Store):
 
     def write(self, begun: Begun, token: bytes | None, lifetime_s: float, now: float) -> None:
         with self._lock:
-            kept, lease = self._held(begun)
+            kept = self._kept(begun.claim)
+            held(kept.holder, begun.lease).renew(self._lease_s)
             kept.token, kept.expires = token, now + lifetime_s
-            lease.ends = time.monotonic() + self._lease_s
 
     def commit(self, begun: Begun, outcome: Outcome, reply: Reply | None, now: float) -> Headers:
         claim = begun.claim
         with self._lock:
-            kept, lease = self._held(begun)
+            kept = self._kept(claim)
+            lease = held(kept.holder, begun.lease)
             if isinstance(outcome, End) and outcome.opted_out:
                 kept.work = None
             elif lease.deferred is not None and not self.work.post(kept, *lease.deferred):
                 kept.release(lease)
                 raise mailbox_full()
-            if isinstance(outcome, Keep):
-                kept.token, kept.expires = outcome.token, now + outcome.lifetime_s
-            elif isinstance(outcome, End):
-                kept.token = None
+            kept.carry_out(outcome, now)
             if outcome.opted_out is not None:
                 kept.opted_out_until = now + OPT_OUT_S if outcome.opted_out else 0.0
             if reply is not None and claim.fingerprint is not None:
@@ -285,9 +288,9 @@ class MemoryStore(Store):
     def queue(self, claim: Claim) -> Queue:
         with self._lock:
             kept = self._kept(claim)
-            left_s = 0.0 if kept.holder is None else kept.holder.ends - time.monotonic()
+            lease_s = left_s(kept.holder)
             waiting = len(kept.queue or ()) + len(kept.deferring or ())
-            return Queue(left_s if left_s > 0 else None, waiting)
+            return Queue(lease_s if lease_s > 0 else None, waiting)
 
     def erase(self, claim: Claim, *, replies: bool) -> None:
         with self._lock:
@@ -316,13 +319,3 @@ class MemoryStore(Store):
             kept = self._conversations[name] = _Conversation(name)
             self._to_sweep.append(kept)
         return kept
-
-    def _held(self, begun: Begun) -> tuple[_Conversation, _Lease]:
-        kept, lease = self._kept(begun.claim), begun.lease
-        if (
-            not isinstance(lease, _Lease)
-            or kept.holder is not lease
-            or lease.ends <= time.monotonic()
-        ):
-            raise lost()
-        return kept, lease

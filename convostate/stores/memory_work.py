@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from convostate.stores.base import MOST_TEXTS, WORK_S, Begun, Claim, End, Keep, Outcome, lost
+from convostate.stores.base import MOST_TEXTS, WORK_S, Begun, Claim, Outcome, lost
 from convostate.stores.work import LENT_S, LONGEST_BURST_S, Backlog, DeadLetter, Hint, Taken
 
 if TYPE_CHECKING:
@@ -15,8 +15,32 @@ if TYPE_CHECKING:
 _BUSY_S = 0.05  # until the next look at a conversation whose turn runs
 
 
+class Lease:
+    """A turn's or a worker's lease of a conversation; `ends` is `time.monotonic`'s."""
+
+    __slots__ = ("ends",)
+
+    def __init__(self) -> None:
+        self.ends = 0.0
+
+    def renew(self, seconds: float) -> None:
+        self.ends = time.monotonic() + seconds
+
+
+def left_s(lease: Lease | None) -> float:
+    """How much longer somebody may have a conversation."""
+    return 0.0 if lease is None else lease.ends - time.monotonic()
+
+
+def held(lease: Any, by: object) -> Any:
+    """A lease that is still the caller's; else StoreError ``lost``."""
+    if left_s(lease) <= 0 or lease is not by:
+        raise lost()
+    return lease
+
+
 class Work:
-    """The work of a conversation. Times are Unix time in seconds; `lease_ends` is monotonic time."""
+    """The work of a conversation. Times are Unix time in seconds."""
 
     def __init__(self) -> None:
         self.texts: list[tuple[float, bytes]] = []  # the time of arrival, and the text
@@ -25,18 +49,12 @@ class Work:
         self.batch = 0  # how many texts, from the first, are answered together
         self.tries = 0  # how often their answer or the first reply was tried
         self.not_before = self.touched = 0.0
-        self.lease: object = None
-        self.lease_ends = 0.0
-
-    def answering_s(self) -> float:
-        """How much longer a worker may have the conversation."""
-        return 0.0 if self.lease is None else self.lease_ends - time.monotonic()
+        self.lease: Lease | None = None  # of the worker that answers
 
     def idle(self, now: float) -> bool:
         """Whether nothing is left to do or to show."""
-        if self.answering_s() > 0:
-            return False
-        return now >= self.touched + WORK_S or not (self.texts or self.replies or self.dead)
+        over = now >= self.touched + WORK_S or not (self.texts or self.replies or self.dead)
+        return over and left_s(self.lease) <= 0
 
     def wait_s(self, burst_s: float, now: float) -> float:
         """How long until it may be taken."""
@@ -44,7 +62,7 @@ class Work:
         if burst_s and self.texts and not (self.replies or self.batch):
             quiet = min(self.texts[-1][0] + burst_s, self.texts[0][0] + LONGEST_BURST_S)
             until = max(until, quiet)
-        return max(self.answering_s(), until - now)
+        return max(left_s(self.lease), until - now)
 
 
 class MemoryWork:
@@ -86,15 +104,16 @@ class MemoryWork:
             kept = self._find(hint.name, moment)
             if kept.work is not None and kept.work.idle(moment):
                 kept.work = None
-            work, holder = kept.work, kept.holder
-            if holder is not None and holder.ends > time.monotonic():
+            work = kept.work
+            if left_s(kept.holder) > 0:
                 self._look(hint, moment + _BUSY_S)
             elif work is None or not (work.texts or work.replies):
                 self._look(hint, None)
             elif work.wait_s(burst_s, moment) > 0:
                 self._look(hint, moment + work.wait_s(burst_s, moment))
             else:
-                work.lease, work.lease_ends = object(), time.monotonic() + lease_s
+                work.lease = Lease()
+                work.lease.renew(lease_s)
                 work.tries += 1
                 texts: Iterable[tuple[float, bytes]] = ()
                 if not work.replies:
@@ -108,7 +127,7 @@ class MemoryWork:
 
     async def renew(self, taken: Taken, lease_s: float) -> None:
         with self._lock:
-            self._held(taken).work.lease_ends = time.monotonic() + lease_s
+            self._held(taken).work.lease.renew(lease_s)
 
     async def keep(
         self, taken: Taken, outcome: Outcome, replies: list[bytes], now: float | None
@@ -116,10 +135,7 @@ class MemoryWork:
         moment = _moment(now)
         with self._lock:
             kept = self._held(taken)
-            if isinstance(outcome, Keep):
-                kept.token, kept.expires = outcome.token, moment + outcome.lifetime_s
-            elif isinstance(outcome, End):
-                kept.token = None
+            kept.carry_out(outcome, moment)
             work = kept.work
             del work.texts[: work.batch]
             work.replies += replies
@@ -179,15 +195,13 @@ class MemoryWork:
         with self._lock:
             work = self._find(claim.name, 0).work or Work()
             return Backlog(
-                len(work.texts), work.answering_s() > 0, len(work.replies), len(work.dead)
+                len(work.texts), left_s(work.lease) > 0, len(work.replies), len(work.dead)
             )
 
     def _held(self, taken: Taken) -> Any:
         """The conversation, if its worker still holds the lease; else StoreError ``lost``."""
         kept = self._find(taken.hint.name, 0)
-        lease = taken.begun.lease
-        if kept.work is None or kept.work.lease is not lease or kept.work.answering_s() <= 0:
-            raise lost()
+        held(kept.work and kept.work.lease, taken.begun.lease)
         return kept
 
     def _look(self, hint: Hint, at: float | None) -> None:
