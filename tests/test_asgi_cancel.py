@@ -89,7 +89,8 @@ class Suspending(InLoop):
 
     async def commit(self, *args: Any) -> Headers:
         await asyncio.sleep(0)
-        return self.store.commit(*args)
+        headers: Headers = self.store.commit(*args)
+        return headers
 
     async def abort(self, begun: Begun) -> None:
         await asyncio.sleep(0)

@@ -12,7 +12,7 @@ import redis.asyncio
 
 from convostate.stores import RedisStore
 from convostate.stores.base import End, Keep, Leave, Outcome, Reply
-from convostate.stores.redis.aio import RING, AsyncioClient, Listener
+from convostate.stores.redis.aio import PUBLISH, AsyncioClient, Listener
 from convostate.stores.redis.client import HANDOVER_MS
 from convostate.stores.redis.connection import Connection, Script
 from convostate.stores.redis.store import BEGIN, COMMIT, OVER_S, WRITE
@@ -329,7 +329,7 @@ def test_o4_a_turn_of_a_loop_that_is_rung_before_the_subscription_is_proven_wake
     turn, ask_server = turn_id(1, 1), Connection.run
 
     async def ring_first(self: Connection, script: Script, *args: Any, **named: Any) -> list[Any]:
-        if script is RING:
+        if script is PUBLISH:
             server.admin.publish(args[1].decode("latin-1"), turn)
         return await ask_server(self, script, *args, **named)
 

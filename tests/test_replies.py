@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,11 +23,12 @@ from convostate import (
 )
 from convostate.replies import ANSWER_AGAIN_S, MOST_CHARS, SEND_AGAIN_S, fate_of
 from convostate.stores import CookieStore, MemoryStore, RedisStore, memory_work
-from convostate.stores.base import WAIT_S
+from convostate.stores.base import WAIT_S, Claim
 from convostate.stores.redis import store as redis_store
 from convostate.stores.redis.aio import AsyncRedisStore
 from tests.conversing import ADA, BOB, PAIR, US, settings
 from tests.deferring import Deferring
+from tests.redis_servers import wait_until
 
 if TYPE_CHECKING:
     from convostate import Answering
@@ -467,6 +469,17 @@ def test_an_answer_that_is_under_way_is_lost_when_the_conversation_is_ended(
 
 def turn_claim(world: Deferring) -> Any:
     return world.conversations._turn(US, ADA, None).claim
+
+
+def test_who_looks_at_the_queue_sees_a_deferred_text_that_waits(make: Make) -> None:
+    store, claim = make().conversations.store, Claim("ada".ljust(22, "-"), defers=True)
+    held = store.begin(claim, "", 0)
+    with ThreadPoolExecutor(1) as thread:
+        waiting = thread.submit(store.begin, claim, "", 0)
+        wait_until(lambda: store.queue(claim).waiting == 1, "a text that waits", 5)
+        store.abort(held)
+        store.abort(waiting.result())
+    assert store.queue(claim) == (None, 0)
 
 
 def test_another_turn_waits_for_the_answer_and_gives_up(make: Make) -> None:

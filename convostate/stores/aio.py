@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from concurrent.futures import Future
 
-    from convostate.stores.work import BlockingWork
-
 # A begin that waits for an earlier turn occupies its thread for up to 8 s. The calls that end a turn have
 # threads of their own, or they would wait for the turns that wait for them.
 BEGINNING_THREADS, ENDING_THREADS = 32, 8
@@ -125,28 +123,33 @@ class InLoop:
     What is not a method, such as `server_side`, is the store's own.
 
     Args:
-        store: The store.
+        store: The store, or another object with such methods.
+        call: Calls one of them in another place.
 
     Attributes:
         store: As given.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(
+        self, store: Any, call: Callable[..., Coroutine[Any, Any, Any]] | None = None
+    ) -> None:
         self.store = store
+        self._call = call or _call_here
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self.store, name)
         return partial(self._call, found) if callable(found) else found
 
-    async def _call(self, method: Callable[..., Any], *args: Any, **named: Any) -> Any:
-        return method(*args, **named)
+
+async def _call_here(method: Callable[..., Any], *args: Any, **named: Any) -> Any:
+    return method(*args, **named)
 
 
 class InThreads(InLoop):
     """A store that blocks, called in threads; what has reached a thread is carried out."""
 
     def __init__(self, store: Store) -> None:
-        super().__init__(store)
+        super().__init__(store, self._call_in_thread)
         self._beginning = ThreadPoolExecutor(BEGINNING_THREADS, "convostate-begin")
         self._ending = ThreadPoolExecutor(ENDING_THREADS, "convostate-end")
         self._tasks = Tasks()
@@ -157,7 +160,7 @@ class InThreads(InLoop):
         from convostate.stores.work import BlockingWork  # noqa: PLC0415  # for apps that defer
 
         work = super().__getattr__("work")
-        return work and _WorkInThreads(BlockingWork(work), self._in_thread)
+        return work and InLoop(BlockingWork(work), self._call)
 
     async def begin(self, claim: Claim, cookies: str, now: float) -> Begun | Replay:
         """As `Store.begin`; the time until a thread is free counts as waiting."""
@@ -193,7 +196,7 @@ class InThreads(InLoop):
         else:
             await asyncio.wrap_future(closing)
 
-    async def _call(self, method: Callable[..., Any], *args: Any, **named: Any) -> Any:
+    async def _call_in_thread(self, method: Callable[..., Any], *args: Any, **named: Any) -> Any:
         """Call a method; if it takes a turn, after the earlier calls that took it."""
         work = partial(self._in_thread, method, *args, **named)
         if args and isinstance(args[0], Begun):
@@ -202,15 +205,3 @@ class InThreads(InLoop):
 
     async def _in_thread(self, call: Callable[..., Any], *args: Any, **named: Any) -> Any:
         return await asyncio.wrap_future(self._ending.submit(call, *args, **named))
-
-
-class _WorkInThreads:
-    """The methods of a `WorkStore` that blocks, run in threads."""
-
-    def __init__(
-        self, work: BlockingWork, in_thread: Callable[..., Coroutine[Any, Any, Any]]
-    ) -> None:
-        self._work, self._in_thread = work, in_thread
-
-    def __getattr__(self, name: str) -> Callable[..., Coroutine[Any, Any, Any]]:
-        return partial(self._in_thread, getattr(self._work, name))

@@ -60,9 +60,9 @@ POLL_S = 4.0  # how often a turn asks by itself while messages arrive; BLOCK_S w
 PING_S = 2.0  # how long a subscription may be silent while turns wait
 RETRY_S = 60.0  # until a subscription that the server refuses is tried again
 _MOST_EARLY = 1000
-_SOON = b"+"  # as release.lua ends a message for the next but one
+_SOON = b"+"  # as _turn.lua ends a message for the next but one
 
-RING = Script.load("ring")
+PUBLISH = Script.load("publish")
 
 
 class AsyncioTransport(Transport):
@@ -203,7 +203,7 @@ class AsyncioClient(Client):
     by_place = WeakKeyDictionary
     keeps_transport = False
     kinds: ClassVar[tuple[Any, Any]] = (redis_asyncio.Redis, redis_asyncio.RedisCluster)
-    mark = b"\0\0"  # by which release.lua recognises the turns of event loops
+    mark = b"\0\0"  # by which _turn.lua recognises the turns of event loops
 
     def __init__(self, make_client: Callable[[], Any], *, theirs: bool) -> None:
         super().__init__(make_client, theirs=theirs)
@@ -314,7 +314,7 @@ class Listener:
             self._wake_all()  # who was next before may have been
             # The path and the right to publish are shown by a message of one's own.
             connection = Connection(self._client, key)
-            await connection.run(RING, [key], self._channel, self._client.node)
+            await connection.run(PUBLISH, [key], self._channel, self._client.node)
             message = await transport.read(PING_S)
             if message is None:
                 self._not_before = time.monotonic() + RETRY_S

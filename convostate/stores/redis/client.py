@@ -318,7 +318,7 @@ class Client:
     by_place: ClassVar[Callable[[], MutableMapping[Any, Client]]] = dict
     keeps_transport = True
     kinds: ClassVar[tuple[Any, Any]] = (Redis, RedisCluster)
-    mark = b"\0\1"  # by which release.lua recognises the turns of threads
+    mark = b"\0\1"  # by which _turn.lua recognises the turns of threads
 
     def __init__(self, make_client: Callable[[], Any], *, theirs: bool) -> None:
         self.breaker = Breaker()

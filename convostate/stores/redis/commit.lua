@@ -10,7 +10,7 @@
 --          '' for not at all: the reply shows it
 --       12 id of the turn ‖ redirects ‖ idempotency ‖ name of the request, 47 bytes  13 sealed reply
 --       14 how long a reply is kept, ms                      (12 to 14 absent without 5 and 6)
---       15 a text that is to be answered later  16 the time as time.lua takes it  17 the most that may wait
+--       15 a text that is to be answered later  16 the time as _time.lua takes it  17 the most that may wait
 --       18 how long it is kept, ms                           (15 to 18 absent if there is none)
 -- The newest reply has a name that erase.lua knows; it is renamed when a newer one comes, and each
 -- names the one before it, so that all can be found without a list.

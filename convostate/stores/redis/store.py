@@ -18,7 +18,7 @@ through the loop's subscription. The keys, for a conversation ``h``:
     cs1:{h}d        ids of turns that are over, if no reply shows it           2 minutes
     cs1:{h}c        names of the conversations of the pair's calls             4 hours
     cs1:{h}p        as q, of texts that are answered later                     10 s
-    cs1:{h}a … x    what is to be answered and sent, as work.lua has it        24 hours
+    cs1:{h}a … x    what is to be answered and sent, as _work.lua has it        24 hours
 
 All keys expire, all are in one slot of a Cluster, and none shows who talks. A call is a conversation with its
 own name and slot: a pair's call is listed under the pair once, in a third round trip. Times are the
@@ -76,15 +76,15 @@ OVER_S = 120
 _MOST_CALLS = 1000  # that are listed under a pair
 _LONGEST_BREAK_S = 2  # between two BEGINs of a waiting turn; then its place in the queue may go
 
-BEGIN = Script.load("release", "begin")
-COMMIT = Script.load("release", "time", "commit")
-ABORT = Script.load("release", "abort")
+BEGIN = Script.load("_turn", "begin")
+COMMIT = Script.load("_turn", "_time", "commit")
+ABORT = Script.load("_turn", "abort")
 WRITE = Script.load("write")
-ERASE = Script.load("release", "erase")
+ERASE = Script.load("_turn", "erase")
 PEEK = Script.load("peek")
-QUEUE = Script.load("queue")
-CLOCK = Script.load("clock")
-LIST = Script.load("list")
+STATUS = Script.load("status")
+CLOCK = Script.load("_time", "clock")
+LIST_CALL = Script.load("list_call")
 CALLS = Script.load("calls")
 
 
@@ -161,7 +161,7 @@ class RedisTurns(AsyncStore):
                         # Before its app runs, so that `erase` of the pair reaches a turn in flight.
                         pair = Claim(claim.listed_under)
                         what = (claim.name, CALL_S * 1000, _MOST_CALLS)
-                        await self.ask(LIST, pair, ("c",), *what, after_timeout=True)
+                        await self.ask(LIST_CALL, pair, ("c",), *what, after_timeout=True)
                     connection.on_close = None
                     left_s = None if state is None else max(left_ms, 1) / 1000
                     lease = Lease(connection, turn_id, keys, (state or b"")[:HEAD_BYTES])
@@ -260,7 +260,7 @@ class RedisTurns(AsyncStore):
         return state
 
     async def queue(self, claim: Claim) -> Queue:
-        _, lease_ms, waiting = await self.ask(QUEUE, claim, ("l", "q"))
+        _, lease_ms, waiting, *_ = await self.ask(STATUS, claim, ("",))
         return Queue(lease_ms / 1000 if lease_ms > 0 else None, waiting)
 
     async def calls(self, claim: Claim) -> list[str]:
@@ -278,11 +278,10 @@ class RedisTurns(AsyncStore):
         """How far this host's clock is ahead of the server's, in seconds; None without the right to ask."""
         before = time.time()
         try:
-            _, *there = await self.ask(CLOCK, claim, ("",))
+            there_us: int = (await self.ask(CLOCK, claim, ("",)))[1]
         except StoreError:
             return None
-        here = (before + time.time()) / 2
-        return here - int(there[0]) - int(there[1]) / 1e6 if there else None
+        return (before + time.time()) / 2 - there_us / 1e6
 
     async def ask(
         self,

@@ -4,7 +4,7 @@ The work of a conversation is in the conversation's slot. Workers find it by a h
 in a sorted set, scored by when to look. A hint is written before its text. It is removed only if nothing is
 left and no text has arrived meanwhile, so every text has a hint.
 
-    cs1:{h}a … x    the work of a conversation h; work.lua lists the keys      24 hours; the lease a 30 s
+    cs1:{h}a … x    the work of a conversation h; _work.lua lists the keys      24 hours; the lease a 30 s
     cs1:{w}z        hints, by time                                             24 hours
     cs1:{w}x        conversations with dead letters                            24 hours
 
@@ -23,7 +23,7 @@ from convostate.stores.base import WORK_S, Begun, Claim, Outcome, lost
 from convostate.stores.redis.client import HANDOVER_MS
 from convostate.stores.redis.connection import Script
 from convostate.stores.redis.errors import FAULTS, store_error
-from convostate.stores.redis.store import carried_out
+from convostate.stores.redis.store import STATUS, carried_out
 from convostate.stores.work import LENT_S, LONGEST_BURST_S, Backlog, DeadLetter, Hint, Taken
 
 if TYPE_CHECKING:
@@ -38,15 +38,14 @@ _BUSY_US = 50_000  # until the next look at a conversation whose turn runs: a we
 _KEEP_MS = WORK_S * 1000
 _S = 1_000_000
 
-SCHEDULE = Script.load("time", "schedule")
-DUE = Script.load("time", "due")
-TAKE = Script.load("work", "time", "take")
-RENEW = Script.load("work", "renew")
-KEEP = Script.load("work", "keep")
-SETTLE = Script.load("work", "time", "settle")
-REST = Script.load("release", "work", "time", "rest")
-LETTERS = Script.load("work", "letters")
-BACKLOG = Script.load("backlog")
+SCHEDULE = Script.load("_time", "schedule")
+DUE = Script.load("_time", "due")
+TAKE = Script.load("_work", "_time", "take")
+RENEW = Script.load("_work", "renew")
+KEEP = Script.load("_work", "keep")
+SETTLE = Script.load("_work", "_time", "settle")
+REST = Script.load("_turn", "_work", "_time", "rest")
+DEAD_LETTERS = Script.load("_work", "dead_letters")
 
 
 class RedisWork:
@@ -134,7 +133,7 @@ class RedisWork:
         if retry:
             await self._schedule(hint._replace(ticket=""), 0, now)
         args = ("1" if retry else "0", _KEEP_MS)
-        _, *letters = await self._turns.ask(LETTERS, claim, ("",), *args, after_timeout=retry)
+        _, *letters = await self._turns.ask(DEAD_LETTERS, claim, ("",), *args, after_timeout=retry)
         if retry or not letters:
             await self._list(hint, listed=False)
         return [
@@ -148,7 +147,7 @@ class RedisWork:
         ]
 
     async def backlog(self, claim: Claim) -> Backlog:
-        _, texts, answering, replies, dead = await self._turns.ask(BACKLOG, claim, ("",))
+        _, _, _, texts, answering, replies, dead = await self._turns.ask(STATUS, claim, ("",))
         return Backlog(texts, bool(answering), replies, dead)
 
     async def check(self) -> list[tuple[str, str, str]]:

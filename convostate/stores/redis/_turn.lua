@@ -1,4 +1,4 @@
--- Stands before every script that lets a turn go.
+-- Stands before every script that may let a turn go.
 -- KEYS  1 state  2 lease  3 queue
 
 -- A worker's lease, and the queue of texts that are answered later. These do not wait for an answer that

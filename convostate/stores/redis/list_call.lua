@@ -1,4 +1,4 @@
--- LIST: list a call under its pair, so that erasing the pair reaches it.
+-- LIST_CALL: list a call under its pair, so that erasing the pair reaches it.
 --
 -- KEYS  1 list of the pair's calls
 -- ARGV  1 nonce, echoed  2 how it was sent (not read)  3 name of the call  4 life of the list, ms

@@ -1,4 +1,4 @@
--- LETTERS: the dead letters of a conversation, which can be put back.
+-- DEAD_LETTERS: the dead letters of a conversation, which can be put back.
 --
 -- KEYS  1 state (its name only)
 -- ARGV  1 nonce, echoed  2 how it was sent (not read)  3 '1' to put them back: texts before those that wait

@@ -1,4 +1,4 @@
--- RING: whether a user may publish, shown by a message to those who listen.
+-- PUBLISH: send a message to those who listen, to see whether the user may.
 --
 -- ARGV  1 nonce, echoed  2 how it was sent (not read)  3 channel  4 message
 --
