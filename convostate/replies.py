@@ -191,7 +191,7 @@ class Answers(ABC):
             may hold texts.
     """
 
-    bell: Callable[[], Bell]
+    bell: type[Bell]
     workers_type: type[Workers]
 
     def __init__(self, owner: _Conversations) -> None:

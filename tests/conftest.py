@@ -178,6 +178,16 @@ def _closed_stores(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         store.close()
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stores that wait ten times as long, as a handshake of TLS on a busy machine may take more than a second."""
+    from convostate.stores.redis import aio, client
+
+    monkeypatch.setattr(aio, "TIMEOUT_S", 5.0)
+    for bound in ("socket_timeout", "socket_connect_timeout"):
+        monkeypatch.setitem(client._OURS, bound, 5.0)
+
+
 @pytest.fixture(params=["wsgi", "asgi"])
 def both_doors(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """The requests of `tests.served` go through one door, then through the other."""

@@ -90,6 +90,7 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path]]:
         yield running
 
 
+@pytest.mark.usefixtures("patient")
 def test_rediss_takes_a_certificate_that_it_is_given(tls: tuple[int, Path]) -> None:
     port, certificate = tls
     store = RedisStore.from_url(f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={certificate}")
@@ -97,6 +98,7 @@ def test_rediss_takes_a_certificate_that_it_is_given(tls: tuple[int, Path]) -> N
     assert [add_one(store), add_one(store)] == [1, 2]
 
 
+@pytest.mark.usefixtures("patient")
 def test_rediss_refuses_an_untrusted_certificate(tls: tuple[int, Path]) -> None:
     with refused():
         begin(RedisStore.from_url(f"rediss://127.0.0.1:{tls[0]}/0"))
@@ -112,6 +114,7 @@ def assert_says(url: str, words: str) -> None:
     assert words in str(caught[0])
 
 
+@pytest.mark.usefixtures("patient")
 def test_the_error_of_an_untrusted_certificate_names_the_setting(tls: tuple[int, Path]) -> None:
     port, certificate = tls
     assert_says(f"rediss://127.0.0.1:{port}/0", "name the issuer's certificate in ssl_ca_certs")

@@ -262,6 +262,7 @@ def reached(how: str, door: str, folder: Path) -> Iterator[str]:
             assert server.admin.execute_command("ACL", "LOG") == []
 
 
+@pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize("how", ["TLS", "Sentinel", "least rights"])
 @pytest.mark.parametrize("door", ["threads", "loop"])
 def test_texts_are_answered_refused_and_retried_on(how: str, door: str, tmp_path: Path) -> None:

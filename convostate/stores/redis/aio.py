@@ -201,6 +201,7 @@ class AsyncioClient(Client):
 
     place = staticmethod(asyncio.get_running_loop)
     by_place = WeakKeyDictionary
+    bell = LoopBell
     keeps_transport = False
     kinds: ClassVar[tuple[Any, Any]] = (redis_asyncio.Redis, redis_asyncio.RedisCluster)
     mark = b"\0\0"  # by which _turn.lua recognises the turns of event loops
@@ -229,10 +230,6 @@ class AsyncioClient(Client):
     ) -> None:
         """Wait until the turn is woken, or for a moment."""
         await self._listener.wait(connection.key, turn_id, connection.asked_s, left_s, lease_s)
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait."""
-        await asyncio.sleep(seconds)
 
     def run_aside(self, work: Coroutine[Any, Any, Any]) -> None:
         """Run what the caller does not wait for."""

@@ -25,11 +25,13 @@ from redis.exceptions import SlotNotCoveredError
 from redis.retry import Retry
 
 from convostate.errors import UsageError
+from convostate.stores.base import ThreadBell
 from convostate.stores.redis.errors import FAULTS, ExhaustedError, StaleError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, MutableMapping, Sequence
 
+    from convostate.stores.base import Bell
     from convostate.stores.redis.cluster import Cluster
     from convostate.stores.redis.connection import Connection
 
@@ -316,6 +318,7 @@ class Client:
 
     place: ClassVar[Callable[[], Any]] = staticmethod(os.getpid)
     by_place: ClassVar[Callable[[], MutableMapping[Any, Client]]] = dict
+    bell: ClassVar[type[Bell]] = ThreadBell
     keeps_transport = True
     kinds: ClassVar[tuple[Any, Any]] = (Redis, RedisCluster)
     mark = b"\0\1"  # by which _turn.lua recognises the turns of threads
@@ -395,10 +398,6 @@ class Client:
             StoreError: ``down``.
         """
         await connection.block_on(wake, max(0.01, min(BLOCK_S, left_s)))  # BLPOP takes 0 for ever
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait; a thread blocks."""
-        threading.Event().wait(seconds)
 
     def run_aside(self, work: Coroutine[Any, Any, Any]) -> None:
         """Run work whose result the caller does not need; here it blocks."""

@@ -111,7 +111,7 @@ class Connection:
         while True:
             try:
                 if slot_asks < SLOT_ASKS:  # half of the keys are on their way to another server
-                    await client.sleep(SLOT_PAUSE_S)
+                    await client.bell().wait(SLOT_PAUSE_S)
                 reply = await self._ask(script, keys, args, again=again)
             except FAULTS as error:  # noqa: PERF203  # the loop is for them
                 if isinstance(error, TryAgainError) and slot_asks:
