@@ -186,23 +186,16 @@ class _Conversations:
         """Wait for the conversation's earlier turns, then hold it until the block ends or commits."""
         check_free(turn.claim)
         store = self.observer.timed(self._store, turn)
-        try:
-            begun = await store.begin(turn.claim, "", self.clock())
-            assert not isinstance(begun, Replay)  # without a fingerprint nothing is recorded
-            turn.begun = begun
-            yield store, begun
-        except BaseException as error:
-            if turn.outcome != "aborted":
-                if isinstance(error, StoreError):
-                    turn.came_to("unavailable", error.reason)
-                else:
-                    turn.came_to("aborted", "exception")
-            raise
-        finally:
-            turn.leave()
-            if turn.begun is not None:
-                await store.abort(turn.begun)  # does nothing after a commit
-            self.observer.report(turn, None)
+        with reported(turn, self.observer):
+            try:
+                begun = await store.begin(turn.claim, "", self.clock())
+                assert not isinstance(begun, Replay)  # without a fingerprint nothing is recorded
+                turn.begun = begun
+                yield store, begun
+            finally:
+                turn.leave()
+                if turn.begun is not None:
+                    await store.abort(turn.begun)  # does nothing after a commit
 
     def _turn(
         self,
@@ -584,6 +577,22 @@ class AsyncConversations(_Conversations):
     dead_letters = suspending(Conversations.dead_letters)
     end = suspending(Conversations.end)
     forget = suspending(Conversations.forget)
+
+
+@contextmanager
+def reported(turn: Turn, observer: TurnObserver) -> Iterator[None]:
+    """Note how a turn ends, and report it."""
+    try:
+        yield
+    except BaseException as error:
+        if turn.outcome != "aborted":
+            if isinstance(error, StoreError):
+                turn.came_to("unavailable", error.reason)
+            else:
+                turn.came_to("aborted", "exception")
+        raise
+    finally:
+        observer.report(turn, None)
 
 
 @contextmanager

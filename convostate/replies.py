@@ -23,6 +23,7 @@ from functools import partial
 from threading import current_thread, main_thread
 from typing import TYPE_CHECKING, Any
 
+from convostate.conversations import app_runs, reported
 from convostate.errors import SealError, StateError, StoreError, UsageError
 from convostate.middleware import accepts
 from convostate.sealing import codec
@@ -427,35 +428,26 @@ class Answers(ABC):
         turn = Turn(owner.turn_config, pair, "answer")
         turn.store_decides = owner.clock is time.time
         turn.begun = taken.begun
-        try:
+        with reported(turn, owner.observer):
             answering = Answering(texts, open_turn(turn, owner.clock()), pair)
-            began_s = time.perf_counter()
             try:
-                await self._call(answering)
+                with app_runs(turn):
+                    await self._call(answering)
+                self._go_on(run)
+                now = owner.clock()
+                outcome = finish(turn, 200, now, os.urandom(NONCE_BYTES))
             except StoreError as error:  # of a store that the function has asked
                 raise _FunctionError from error
             finally:
                 answering.is_over = True
-                turn.app_s = time.perf_counter() - began_s
-            self._go_on(run)
-            now = owner.clock()
-            outcome = finish(turn, 200, now, os.urandom(NONCE_BYTES))
+                turn.leave()
             assert outcome is not None
             name = taken.hint.name
             replies = [
                 self._sealer.seal(name, pair, now, reply=message) for message in answering.messages
             ]
             await self._persist(run, partial(self.work.keep, taken, outcome, replies, self.now()))
-            self.ended(pair, None)
-        except StoreError as error:
-            turn.came_to("unavailable", error.reason)
-            raise
-        except BaseException:
-            turn.came_to("aborted", "exception")
-            raise
-        finally:
-            turn.leave()
-            owner.observer.report(turn, None)
+        self.ended(pair, None)
         return replies
 
     async def _open_texts(self, taken: Taken) -> list[Webhook]:

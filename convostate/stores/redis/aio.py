@@ -11,7 +11,7 @@ import sys
 import time
 from contextlib import suppress
 from functools import partial, wraps
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import WeakKeyDictionary
 
 from redis import asyncio as redis_asyncio
@@ -367,10 +367,7 @@ class Listener:
             bell.ring_here()
 
 
-_Method = TypeVar("_Method", bound="Callable[..., Coroutine[Any, Any, Any]]")
-
-
-def _in_order(method: _Method) -> _Method:
+def _in_order(method: Callable[..., Coroutine[Any, Any, Any]]) -> Any:
     """A method that takes a turn: it follows the turn's earlier ones, and is carried out if its caller is cancelled."""
 
     @wraps(method)
@@ -378,7 +375,7 @@ def _in_order(method: _Method) -> _Method:
         work = partial(method, self, begun, *args, **named)
         return await self._tasks.in_order(begun, work)
 
-    return cast("_Method", call)
+    return call
 
 
 class AsyncRedisStore(RedisTurns):
