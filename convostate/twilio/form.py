@@ -202,8 +202,9 @@ def parse_form(raw: bytes) -> Form:
     for match, shape in _SHAPES.get(text.count("&"), ()) if is_matched else ():
         found = match(plain)
         if found is not None:
-            fields = zip(shape.names, found.groups(), strict=True)
-            first = {name: _unescape(value) if "%" in value else value for name, value in fields}
+            first = {}
+            for name, value in zip(shape.names, found.groups(), strict=True):
+                first[name] = _unescape(value) if "%" in value else value
             return Form(first, None, shape)
     _check_length(text)
     form = _read(text, bare_names=False)
