@@ -21,8 +21,8 @@ from typing import Any, NamedTuple
 from benchmarks.apps import answer, serve, serve_asgi, settings
 from benchmarks.figures import Figure, figure, p99
 from benchmarks.measure import Contender, Scale, Work, fresh
-from benchmarks.webhooks import environ_of, sms
-from convostate import ConversationMiddleware, asgi, state_from, webhook_from
+from benchmarks.webhooks import ACCOUNT, OURS, environ_of, sms
+from convostate import ConversationMiddleware, Conversations, asgi, state_from, webhook_from
 from tests.redis_servers import redis_server
 
 HANDLER_S = 0.002  # a short query
@@ -99,55 +99,52 @@ def contender(store: str, texts: list[list[int]], as_tasks: bool) -> Work:
     return Work(range, lambda _: [*chain.from_iterable(each(write))])
 
 
-def gather(store: str, processes: int, writers: int, turns: int, as_tasks: bool) -> list[Text]:
-    """Let all writers text at once; what became of their texts, in the order in which they ran."""
-    texts = [list(range(start, start + turns)) for start in range(0, writers * turns, turns)]
-    with ThreadPoolExecutor(processes) as pool, ExitStack() as stack:
-        running = []
+def gather(
+    processes: int, writers: int, turns: int, as_tasks: bool
+) -> tuple[list[Text], list[int]]:
+    """Let all writers text at once, on an empty server.
+
+    Returns:
+        What became of their texts, in the order in which they ran, and the numbers that were kept.
+    """
+    numbers = [list(range(start, start + turns)) for start in range(0, writers * turns, turns)]
+    with redis_server() as server, ThreadPoolExecutor(processes) as pool, ExitStack() as stack:
+        asked = []
         for one in range(processes):
-            options = {"store": store, "texts": texts[one::processes], "as_tasks": as_tasks}
+            options = {"store": server.url, "texts": numbers[one::processes], "as_tasks": as_tasks}
             process = fresh(Contender("", options, f"{__name__}:contender"))
-            running.append(stack.enter_context(process))
-        ran = pool.map(lambda ask: ask(Work.do)[0], running)
-        return sorted(chain.from_iterable(ran), key=attrgetter("began"))
+            asked.append(stack.enter_context(process))
+        ran = chain.from_iterable(pool.map(lambda ask: ask(Work.do)[0], asked))
+        texts = sorted(ran, key=attrgetter("began"))
+        owner = Conversations(settings(store=server.url, account_sid=ACCOUNT))
+        state = owner.peek(ours=OURS, theirs=sms(1).params["From"])
+    return texts, state["texts"] if state else []
 
 
 def run(scale: Scale) -> Iterator[Figure]:
-    """Let one writer text, then all writers as many texts, each on an empty server."""
-    with redis_server() as server:
-        serial = gather(server.url, 1, 1, scale.writers * scale.turns, False)
-    for name, processes, as_tasks in WAYS:
-        with redis_server() as server:
-            texts = gather(server.url, processes, scale.writers, scale.turns, as_tasks)
-            kept: list[int] = []
-
-            def read(environ: Any, start_response: Any, kept: list[int] = kept) -> Any:
-                kept += state_from(environ)["texts"]
-                return answer(environ, start_response)
-
-            serve(ConversationMiddleware(read, settings(store=server.url)), environ_of(sms(1)))
-        yield from _judged(f"{scale.writers} {name}", texts, kept)
+    """Let one writer text, then all writers as many texts."""
+    serial, _ = gather(1, 1, scale.writers * scale.turns, False)
+    for way, processes, as_tasks in WAYS:
+        name = f"{scale.writers} {way}"
+        texts, kept = gather(processes, scale.writers, scale.turns, as_tasks)
+        ran = [text for text in texts if text.began]
+        answered = {text.number for text in texts if text.status == 200}
+        overtaken = sum(
+            any(later.asked < text.asked - MARGIN_S for later in ran[place + 1 :])
+            for place, text in enumerate(ran)
+        )
+        gaps_ms = [
+            (after.began - before.ended) * 1000
+            for before, after in pairwise(ran)
+            if after.asked < before.ended
+        ]
+        yield figure(f"{name}: not answered 200", "", len(texts) - len(answered))
+        yield figure(f"{name}: lost", "", len(answered - set(kept)))
+        yield figure(f"{name}: doubled", "", len(kept) - len(set(kept)))
+        yield figure(f"{name}: overtaken", "", overtaken)
+        yield figure(f"{name}: wake-up p99", "ms", p99(gaps_ms or [0]))
         ratio = duration_s(texts) / duration_s(serial)
-        yield figure(f"{scale.writers} {name}: total ÷ one after the other", "×", ratio)
-
-
-def _judged(name: str, texts: list[Text], kept: list[int]) -> Iterator[Figure]:
-    ran = [text for text in texts if text.began]
-    answered = {text.number for text in texts if text.status == 200}
-    overtaken = sum(
-        any(later.asked < text.asked - MARGIN_S for later in ran[place + 1 :])
-        for place, text in enumerate(ran)
-    )
-    yield figure(f"{name}: not answered 200", "", len(texts) - len(answered))
-    yield figure(f"{name}: lost", "", len(answered - set(kept)))
-    yield figure(f"{name}: doubled", "", len(kept) - len(set(kept)))
-    yield figure(f"{name}: overtaken", "", overtaken)
-    gaps_ms = [
-        (after.began - before.ended) * 1000
-        for before, after in pairwise(ran)
-        if after.asked < before.ended
-    ]
-    yield figure(f"{name}: wake-up p99", "ms", p99(gaps_ms or [0]))
+        yield figure(f"{name}: total ÷ one after the other", "×", ratio)
 
 
 def duration_s(texts: list[Text]) -> float:
