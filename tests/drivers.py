@@ -7,6 +7,7 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+import pytest
 import redis.asyncio
 from redis import Redis, RedisCluster
 
@@ -16,8 +17,6 @@ from convostate.stores.redis.client import close_client
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    import pytest
 
 DRIVERS = ("threads", "loop")
 PATIENCE_S = 60
@@ -121,16 +120,21 @@ def is_looped(store: Any) -> bool:
     return store is LoopedRedisStore or isinstance(store, LoopedRedisStore)
 
 
-def driven(driver: str, module: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Have the tests of a module use that driver under the name `RedisStore`."""
-    made = LoopedRedisStore if driver == "loop" else RedisStore
-    monkeypatch.setattr(f"{module}.RedisStore", made)
-    monkeypatch.setattr("tests.redis_stage.RedisStore", made)
-    try:
-        yield
-    finally:
-        while LoopedRedisStore.made:
-            LoopedRedisStore.made.pop().stop()
+def each_driver(*, autouse: bool = True) -> Any:
+    """A fixture for a module: its tests use each driver in turn, under the name `RedisStore`."""
+
+    @pytest.fixture(autouse=autouse, params=DRIVERS)
+    def driver(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+        made = LoopedRedisStore if request.param == "loop" else RedisStore
+        monkeypatch.setattr(request.module, "RedisStore", made)
+        monkeypatch.setattr("tests.redis_stage.RedisStore", made)
+        try:
+            yield
+        finally:
+            while LoopedRedisStore.made:
+                LoopedRedisStore.made.pop().stop()
+
+    return driver
 
 
 def failures(store: Any) -> int:

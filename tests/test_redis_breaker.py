@@ -12,20 +12,16 @@ from convostate.errors import StoreError
 from convostate.stores import RedisStore
 from convostate.stores.redis.client import FAILURES, PAUSE_S, Breaker
 from tests.conversing import World
-from tests.drivers import DRIVERS, driven
+from tests.drivers import each_driver
 from tests.redis_servers import free_port, redis_server, wait_until
 from tests.redis_stage import add_one, begin, refused
 from tests.toxics import proxied
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.redis_servers import RedisServer
 
 
-@pytest.fixture(params=DRIVERS)
-def driver(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    yield from driven(request.param, __name__, monkeypatch)
+driver = each_driver(autouse=False)
 
 
 class Clock:

@@ -14,20 +14,16 @@ from convostate.stores.base import Keep
 from convostate.stores.redis import aio
 from convostate.stores.redis.errors import code_of
 from tests.conversing import ADA, US, World
-from tests.drivers import DRIVERS, driven
+from tests.drivers import each_driver
 from tests.redis_servers import redis_server, wait_until
 from tests.redis_stage import BASE, add_one, begin, claim, each_server, name_of, refused, token
 from tests.toxics import proxied
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.redis_servers import RedisServer
 
 
-@pytest.fixture(autouse=True, params=DRIVERS)
-def _driver(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    yield from driven(request.param, __name__, monkeypatch)
+_driver = each_driver()
 
 
 server = each_server("function")

@@ -18,7 +18,7 @@ from convostate.stores.redis.client import (
     connection_kwargs,
 )
 from tests.conversing import World
-from tests.drivers import DRIVERS, driven, failures
+from tests.drivers import each_driver, failures
 from tests.redis_servers import wait_until
 from tests.redis_stage import BASE, NAME, add_one, begin, claim, count_in, log_of, refused, token
 from tests.test_redis_sentinel import sentinel_of
@@ -31,12 +31,14 @@ if TYPE_CHECKING:
     from tests.toxics import Proxy
 
 
-@pytest.fixture(autouse=True, params=DRIVERS)
-def _driver(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Each driver, for which every connection that was used before is an idle one."""
+_driver = each_driver()
+
+
+@pytest.fixture(autouse=True)
+def _every_connection_is_idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every connection that was used before is an idle one."""
     monkeypatch.setattr("convostate.stores.redis.client.IDLE_S", -1)
     monkeypatch.setattr("convostate.stores.redis.aio.IDLE_S", -1)
-    yield from driven(request.param, __name__, monkeypatch)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from convostate.stores import RedisStore
 from convostate.stores.base import Keep
 from convostate.stores.redis.store import ABORT, BEGIN, COMMIT, PEEK, WRITE
 from tests.conversing import World
-from tests.drivers import DRIVERS, driven, failures
+from tests.drivers import each_driver, failures
 from tests.redis_servers import free_port, wait_until
 from tests.redis_stage import BASE, add_one, begin, claim, count_in, log_of, refused, token
 from tests.toxics import deaf_port, proxied
@@ -26,9 +26,7 @@ if TYPE_CHECKING:
     from tests.toxics import Fault, Proxy
 
 
-@pytest.fixture(autouse=True, params=DRIVERS)
-def _driver(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    yield from driven(request.param, __name__, monkeypatch)
+_driver = each_driver()
 
 
 SCRIPTS = {"BEGIN": BEGIN, "COMMIT": COMMIT, "ABORT": ABORT}

@@ -9,13 +9,11 @@ import pytest
 from convostate import Keyring, Settings, UsageError
 from convostate.stores import RedisStore
 from tests.conversing import KEY, TOKEN, World
-from tests.drivers import DRIVERS, driven
+from tests.drivers import each_driver
 from tests.redis_servers import redis_server
 from tests.redis_stage import fresh_world, name_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from convostate import State, Webhook
     from convostate.testing.reply import Reply
     from tests.redis_servers import RedisServer
@@ -23,9 +21,7 @@ if TYPE_CHECKING:
 NEW_KEY = "n8P0YxZr3cV7dQkL2mTfWb5sHaJe9uGiXo1RqBt4wMU"
 
 
-@pytest.fixture(autouse=True, params=DRIVERS)
-def _driver(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    yield from driven(request.param, __name__, monkeypatch)
+_driver = each_driver()
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from convostate.stores.redis.client import HANDOVER_MS
 from convostate.stores.redis.connection import Connection, Script
 from convostate.stores.redis.store import BEGIN, COMMIT, OVER_S, WRITE
 from tests.conversing import PAIR, World
-from tests.drivers import DRIVERS, driven
+from tests.drivers import each_driver
 from tests.redis_stage import BASE, add_one, begin, claim, count_in, each_server, refused, token
 from tests.toxics import proxied
 
@@ -31,9 +31,7 @@ if TYPE_CHECKING:
 server = each_server()
 
 
-@pytest.fixture(autouse=True, params=DRIVERS)
-def _driver(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    yield from driven(request.param, __name__, monkeypatch)
+_driver = each_driver()
 
 
 @pytest.fixture

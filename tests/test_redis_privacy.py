@@ -9,12 +9,10 @@ import pytest
 
 from convostate.stores import RedisStore
 from tests.conversing import ADA, US, World
-from tests.drivers import DRIVERS, driven
+from tests.drivers import each_driver
 from tests.redis_stage import add_one, each_server, fresh_world
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.redis_servers import RedisServer
 
 BODY = "the canary sings at 2200"
@@ -23,9 +21,7 @@ BODY = "the canary sings at 2200"
 server = each_server()
 
 
-@pytest.fixture(params=DRIVERS)
-def driver(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    yield from driven(request.param, __name__, monkeypatch)
+driver = each_driver(autouse=False)
 
 
 @pytest.fixture

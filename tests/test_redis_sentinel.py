@@ -13,7 +13,7 @@ from convostate.errors import StoreError, UsageError
 from convostate.stores import RedisStore
 from convostate.stores.base import Keep
 from tests.conversing import World
-from tests.drivers import DRIVERS, driven
+from tests.drivers import each_driver
 from tests.redis_servers import BINARIES, RedisServer, clients_of, redis_server, wait_until
 from tests.redis_stage import BASE, add_one, begin, log_of, refused, token
 
@@ -21,9 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-@pytest.fixture(autouse=True, params=DRIVERS)
-def _driver(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    yield from driven(request.param, __name__, monkeypatch)
+_driver = each_driver()
 
 
 class Watched(NamedTuple):

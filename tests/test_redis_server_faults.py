@@ -15,7 +15,7 @@ from convostate.stores.base import End, Keep
 from convostate.stores.redis.aio import AsyncioTransport
 from convostate.stores.redis.client import Transport
 from tests.conversing import World
-from tests.drivers import DRIVERS, driven, failures, is_looped
+from tests.drivers import each_driver, failures, is_looped
 from tests.redis_servers import redis_server, wait_until
 from tests.redis_stage import BASE, NAME, add_one, begin, claim, count_in, log_of, refused, token
 
@@ -25,9 +25,7 @@ if TYPE_CHECKING:
     from tests.redis_servers import RedisServer
 
 
-@pytest.fixture(autouse=True, params=DRIVERS)
-def _driver(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    yield from driven(request.param, __name__, monkeypatch)
+_driver = each_driver()
 
 
 @pytest.fixture

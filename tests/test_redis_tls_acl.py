@@ -19,7 +19,7 @@ from convostate.errors import StoreError
 from convostate.stores import RedisStore
 from tests.conversing import World
 from tests.documentation import page
-from tests.drivers import DRIVERS, driven, is_looped
+from tests.drivers import each_driver, is_looped
 from tests.redis_servers import free_port, redis_server
 from tests.redis_stage import add_one, begin, claim, each_server, refused
 from tests.toxics import proxied
@@ -31,9 +31,7 @@ if TYPE_CHECKING:
     from tests.redis_servers import RedisServer
 
 
-@pytest.fixture(autouse=True, params=DRIVERS)
-def _driver(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    yield from driven(request.param, __name__, monkeypatch)
+_driver = each_driver()
 
 
 def make_certificate(folder: Path) -> tuple[Path, Path]:

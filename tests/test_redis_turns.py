@@ -15,14 +15,12 @@ from convostate.stores.base import Begun, Leave
 from convostate.testing import TwilioSimulator
 from tests.answering import Answer, Answering, message
 from tests.conversing import ADA, TOKEN, US, World, settings
-from tests.drivers import DRIVERS, driven
+from tests.drivers import each_driver
 from tests.redis_servers import IN_SCRIPTS, wait_until
 from tests.redis_stage import claim, each_server, fresh_world, log_of, name_of
 from tests.toxics import proxied
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from convostate import State, Webhook
     from tests.redis_servers import RedisServer
 
@@ -30,9 +28,7 @@ if TYPE_CHECKING:
 server = each_server()
 
 
-@pytest.fixture(autouse=True, params=DRIVERS)
-def _driver(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    yield from driven(request.param, __name__, monkeypatch)
+_driver = each_driver()
 
 
 PATIENCE_S = 20
