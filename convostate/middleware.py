@@ -158,7 +158,7 @@ def interface_of(app: Any) -> str:
     if not callable(app):
         return ""
     if any(map(inspect.iscoroutinefunction, (app, type(app).__call__))):
-        return "ASGI"
+        return "ASGI" if accepts(app, None, None, None) else ""
     if accepts(app, None, None):
         return "WSGI"
     if accepts(app, None, None, None):

@@ -105,9 +105,9 @@ def test_an_empty_reply_is_an_error_without_a_status() -> None:
     [
         (["app_missing:app", "hello"], "Cannot import app_missing: No module named 'app_missing'"),
         (["app_echo:other"], "There is no other in app_echo. Check the name"),
-        (["app_echo:text"], "app_echo:text is not a WSGI app. Write module:name"),
-        (["app_factory:make"], "app_factory:make is not a WSGI app. Write module:name"),
-        (["json:dumps"], "json:dumps is not a WSGI app. Write module:name"),
+        (["app_echo:text"], "app_echo:text is not a WSGI or ASGI app. Write module:name"),
+        (["app_factory:make"], "app_factory:make is not a WSGI or ASGI app. Write module:name"),
+        (["json:dumps"], "json:dumps is not a WSGI or ASGI app. Write module:name"),
         (["http:///sms", "hello"], "Write http"),
         (["ftp://example.com/sms"], "Write http://127.0.0.1:8000/sms"),
         (["127.0.0.1:8000/sms", "hello"], "Write http://127.0.0.1:8000/sms for the URL"),

@@ -35,6 +35,9 @@ def two(config=None, debug=False):
 def rest(*args, **kwargs):
     return app(*args, **kwargs)
 asynchronous = 5
+
+async def make_later():
+    return app
 """
 FAILING = """
 def create_app():
@@ -107,11 +110,13 @@ def test_e5_a_module_of_a_package_has_its_full_name() -> None:
     [
         ("e5_app:nothing", "There is no nothing in e5_app"),
         ("e5_app:nothing()", "There is no nothing in e5_app"),
-        ("e5_app:asynchronous", "is not a WSGI app"),
+        ("e5_app:make_later", "is not a WSGI or ASGI app"),
+        ("e5_app:make_later()", "is not a WSGI or ASGI app"),
+        ("e5_app:asynchronous", "is not a WSGI or ASGI app"),
         ("e5_app:Holder.nothing", r"There is no Holder\.nothing in e5_app"),
         ("e5_app:create_app(1, 2, 3)", "does not take these arguments"),
         ("e5_app:create_app(open)", "literal arguments only"),
-        ("e5_app:create_app(1)(2)", "does not take|not a WSGI app|literal"),
+        ("e5_app:create_app(1)(2)", "does not take|not a WSGI or ASGI app|literal"),
         ("e5_missing:app", "Cannot import e5_missing"),
         ("src/e5_missing:app", "There is no file src/e5_missing"),
         ("./e5_missing.py", "There is no file"),

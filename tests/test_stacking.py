@@ -133,11 +133,16 @@ def create_app() -> Any:
     return counting
 
 
+async def create_app_later() -> Any:
+    """Makes an app."""
+    return counting
+
+
 @pytest.mark.parametrize("wrap", [ConversationMiddleware, asgi.ConversationMiddleware])
 @pytest.mark.parametrize(
     "app",
-    [create_app, cache(create_app), AsgiObject, len],
-    ids=["factory", "cached", "class", "too few"],
+    [create_app, create_app_later, cache(create_app), AsgiObject, len],
+    ids=["factory", "async factory", "cached", "class", "too few"],
 )
 def test_e1_what_makes_the_app_is_refused_at_start_up(wrap: Any, app: Any) -> None:
     with pytest.raises(UsageError, match=r"If it makes the app, call it: \w+\(create_app\(\)\)$"):

@@ -160,9 +160,11 @@ def _evaluate(word: str, module: Any, expression: str) -> Any:
         app = _call(word, app, args, kwargs)
     elif _is_factory(app):
         app = _call(word, app, [], {})  # as in Flask
+    if inspect.iscoroutine(app):
+        app.close()
     if not interface_of(app):
         raise UsageError(
-            f"{word} is not a WSGI app. Write module:name, such as convostate.demo.counter:app"
+            f"{word} is not a WSGI or ASGI app. Write module:name, such as convostate.demo.counter:app"
         )
     return app
 
