@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from tests.redis_servers import free_port, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from contextlib import AbstractContextManager
 
 ROOT, BIN = Path(__file__).parent.parent, Path(sys.executable).parent
 # A worker that is told to stop before it has begun misses that, and is killed after this time.
@@ -88,22 +90,35 @@ class Server:
         return f"127.0.0.1:{self.address[1]}"
 
 
-@contextmanager
-def serving(name: str, app: str, *options: str, **environ: str) -> Iterator[Server]:
-    """Run a server, from the moment it listens."""
+def serving(name: str, app: str, *options: str, **environ: str) -> AbstractContextManager[Server]:
+    """Run one of the servers, from the moment it listens."""
     command = (SERVERS | ASGI_SERVERS | {"uvicorn factory": (*_UVICORN, "--factory")})[name]
+    words = [word.replace("PORT", str(free_port())) for word in command]
+    return running([*words, *options, app], ROOT, {**os.environ, **environ})
+
+
+@contextmanager
+def running(command: list[str], folder: Path, environ: dict[str, str]) -> Iterator[Server]:
+    """Run a server's command, from the moment it listens."""
+    is_granian = Path(command[0]).name == "granian"  # which logs to its standard output
     with subprocess.Popen(
-        [word.replace("PORT", str(free_port())) for word in command] + [*options, app],
-        stdout=subprocess.PIPE if name == "granian" else None,
-        stderr=subprocess.STDOUT if name == "granian" else subprocess.PIPE,
+        command,
+        stdout=subprocess.PIPE if is_granian else None,
+        stderr=subprocess.STDOUT if is_granian else subprocess.PIPE,
         text=True,
-        cwd=ROOT,
-        env={**os.environ, "PYTHONUNBUFFERED": "1", **environ},
+        cwd=folder,
+        env={"PYTHONUNBUFFERED": "1", **environ},
+        start_new_session=True,
     ) as process:
         try:
             yield Server(process)
         finally:
-            end(process)
+            try:
+                end(process)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                if not is_granian:  # whose worker may never end if it is still starting
+                    raise
 
 
 def end(process: subprocess.Popen[str]) -> None:

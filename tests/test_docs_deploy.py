@@ -27,13 +27,15 @@ from tests.documentation import PAGES, blocks, python_files
 from tests.packaged import closure, install
 from tests.redis_servers import free_port, wait_until
 from tests.served import KEY
-from tests.serving import BIN, PATIENCE_S, START_S, Server
+from tests.serving import BIN, PATIENCE_S, START_S, running
 from tests.test_redis_tls_acl import make_certificate, tls_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from tests.packaged import Built
+    from tests.serving import Server
 
 pytestmark = pytest.mark.slow
 
@@ -84,36 +86,16 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@contextmanager
-def running(words: list[str], folder: Path, environ: dict[str, str]) -> Iterator[Server]:
-    """Run a server's command on a free port, from the moment it listens."""
+def served(
+    words: list[str], folder: Path, environ: dict[str, str]
+) -> AbstractContextManager[Server]:
+    """Run a server's command of the page on a free port."""
     port = str(free_port())
-    own = [
-        "127.0.0.1:" + port if word in ("127.0.0.1:8000", "0.0.0.0:8000") else word
-        for word in words
-    ]
-    own = [port if word == "8000" else word for word in own]
+    ports = {"8000": port, "127.0.0.1:8000": f"127.0.0.1:{port}"}
+    ports["0.0.0.0:8000"] = ports["127.0.0.1:8000"]
+    own = [ports.get(word, word) for word in words]
     assert own != words
-    stdout = Path(own[0]).name == "granian"  # where it logs
-    with subprocess.Popen(
-        own,
-        stdout=subprocess.PIPE if stdout else None,
-        stderr=subprocess.STDOUT if stdout else subprocess.PIPE,
-        text=True,
-        cwd=folder,
-        env={"PATH": os.environ["PATH"], "PYTHONUNBUFFERED": "1", **environ},
-        start_new_session=True,
-    ) as process:
-        try:
-            yield Server(process)
-        finally:
-            process.terminate()
-            try:
-                process.wait(PATIENCE_S)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                if not stdout:  # a worker of granian's that is starting may never end
-                    raise
+    return running(own, folder, {"PATH": os.environ["PATH"], **environ})
 
 
 def gunicorn(app: str = "bot:app") -> list[str]:
@@ -167,7 +149,7 @@ def test_o9_an_env_file_s_quotes_are_named(quote: str, name: str) -> None:
 
 
 def test_gunicorn_serves_the_app(folder: Path) -> None:
-    with running(gunicorn(), folder, SETTINGS) as server:
+    with served(gunicorn(), folder, SETTINGS) as server:
         assert texts(server.url) == ["Text 1", "Text 2"]
         checked = TwilioSimulator(f"http://{server.host}/healthz", TOKEN)
         assert checked.phone(ADA).text("no signature is looked at").status == 405  # GET alone
@@ -183,7 +165,7 @@ def test_the_systemd_unit_starts_the_same_server(folder: Path) -> None:
     assert command[1:] == gunicorn()[1:]
     assert command[0].startswith(f"{service['WorkingDirectory']}/.venv/bin/")
     assert service["EnvironmentFile"] == "/etc/bot.env"
-    with running([str(BIN / Path(command[0]).name), *command[1:]], folder, SETTINGS) as server:
+    with served([str(BIN / Path(command[0]).name), *command[1:]], folder, SETTINGS) as server:
         assert texts(server.url) == ["Text 1", "Text 2"]
         # What ExecReload sends: new workers, on the same socket.
         assert service["ExecReload"] == "/bin/kill -s HUP $MAINPID"
@@ -201,7 +183,7 @@ def asgi_command(server: str) -> list[str]:
 
 @pytest.mark.parametrize("server", ["uvicorn", "hypercorn", "granian", "daphne"])
 def test_the_asgi_servers_serve_the_app(server: str, folder: Path) -> None:
-    with running(asgi_command(server), folder, SETTINGS) as started:
+    with served(asgi_command(server), folder, SETTINGS) as started:
         if server == "granian":  # it does not end while a worker is starting
             wait_until(lambda: "Started worker-2" in "".join(started.log))
         assert texts(started.url) == ["Text 1", "Text 2"]
@@ -225,7 +207,7 @@ def test_an_asgi_server_does_not_start_with_a_wrong_setting(server: str, folder:
 
 def test_daphne_answers_500_and_logs_a_wrong_setting(folder: Path) -> None:
     wrong = {**SETTINGS, "CONVOSTATE_LIFETIME": "9h"}
-    with running(asgi_command("daphne"), folder, wrong) as started:
+    with served(asgi_command("daphne"), folder, wrong) as started:
         phone = TwilioSimulator(started.url, TOKEN, "https://example.com/sms").phone(ADA)
         assert phone.text("hi").status == 500
         wait_until(lambda: "CONVOSTATE_LIFETIME must be from 60 s to 4 h" in "".join(started.log))
@@ -290,7 +272,7 @@ def test_nginx_with_a_stripped_prefix(
     environ = SETTINGS | (as_docker_reads(block("nginx", "sh")) if prefix_is_said else {})
 
     with ExitStack() as stack:
-        app = stack.enter_context(running(gunicorn("filling:app"), folder, environ))
+        app = stack.enter_context(served(gunicorn("filling:app"), folder, environ))
         site = site if room else BUFFERS.sub("", site)
         url = stack.enter_context(nginx(site, folder, app, monkeypatch))
         simulator = TwilioSimulator(url, TOKEN, "https://example.com/bots/sms")
@@ -323,7 +305,7 @@ def test_the_dockerfile_s_steps_in_an_empty_environment(
     words = json.loads(dict(steps)["CMD"])
     check = dict(steps)["HEALTHCHECK"].removeprefix("CMD ")
     environ = {**SETTINGS, "PATH": str(image.bin)}
-    with running([str(image.bin / "python"), "-m", *words], image.home, environ) as server:
+    with served([str(image.bin / "python"), "-m", *words], image.home, environ) as server:
         assert texts(server.url) == ["Text 1", "Text 2"]
         own = check.replace("127.0.0.1:8000", server.host)
         assert own != check
@@ -342,7 +324,7 @@ def test_the_procfile_takes_the_platform_s_port_and_its_redis(folder: Path) -> N
         environ["PATH"] = f"{BIN}:{os.environ['PATH']}"
         command = command.replace("0.0.0.0:", "127.0.0.1:")
         words = ["sh", "-c", f"PORT=$0; exec env {command}", "8000"]
-        with running(words, folder, environ) as server:
+        with served(words, folder, environ) as server:
             assert texts(server.url) == ["Text 1", "Text 2"]
         checked = {**environ, "CONVOSTATE_STORE": environ["REDIS_URL"]}
         refused = subprocess.run(

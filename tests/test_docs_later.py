@@ -15,7 +15,7 @@ from convostate.testing import TwilioSimulator
 from tests.documentation import PAGES, blocks, python_files
 from tests.sending import sent_here
 from tests.serving import BIN, PATIENCE_S, ROOT
-from tests.test_docs_deploy import SETTINGS, TOKEN, block, running
+from tests.test_docs_deploy import SETTINGS, TOKEN, block, served
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -85,7 +85,7 @@ def test_the_app_and_its_worker_answer_from_a_redis(folder: Path, redis: Redis) 
                 cwd=folder,
                 env={"PATH": os.environ["PATH"], **settings},
             ) as working,
-            running([str(BIN / web[0]), *web[1:]], folder, settings) as server,
+            served([str(BIN / web[0]), *web[1:]], folder, settings) as server,
         ):
             assert texts_and_answers(server.url, sent) == HELLO
             working.terminate()
@@ -99,7 +99,7 @@ def test_one_process_answers_in_itself(folder: Path) -> None:
 
     with sent_here(US, TOKEN) as sent:
         settings = environ(sent, "memory")
-        with running([str(BIN / words[0]), *words[1:]], folder, settings) as server:
+        with served([str(BIN / words[0]), *words[1:]], folder, settings) as server:
             assert texts_and_answers(server.url, sent) == HELLO
 
 
