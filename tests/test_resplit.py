@@ -36,12 +36,14 @@ FREE = (
     "Cz",
     "DirectionA",
     "E",
+    "ErrorUrl",
     "G",
     "GroupName",
     "Label",
     "Fro",
     "SipHeader_X",
     "SpeechResult",
+    "StableSpeechResult",
     "DialSipCallId",
     "DialSipHeader_X",
     "HandoffData",
@@ -210,6 +212,10 @@ FORGERIES: dict[str, tuple[Params, Params]] = {
     "a06 the receiver of a text lengthened by the next parameter": case(sms("hi", WaId="1555"), "WaId", To=f"{US}WaId1555"),
     "a06 a receiver in what a caller says":
         case(call(SpeechResult=f"xTo{VICTIM}ToCity"), SpeechResult="x", To=VICTIM, ToCity=f"To{US}"),
+    **{f"a06 {caller} in the query of a GET that failed": case(call(From=caller, ErrorUrl="https://example.com/a?q=xFrom15550100001G"),
+        ErrorUrl="https://example.com/a?q=x", From="15550100001", G=f"From{caller}") for caller in (MALLORY, "anonymous")},
+    "a06 a receiver in what a caller says so far":
+        case(call(StableSpeechResult=f"xTo{VICTIM}ToCity", UnstableSpeechResult=""), StableSpeechResult="x", To=VICTIM, ToCity=f"To{US}"),
     "a05 a boundary moved in a conference's call": case(
         {"AccountSid": ACCOUNT, "CallSid": CALL, "ConferenceSid": f"CF{'1' * 32}", "Muted": "false"}, "CallSid", "ConferenceSid",
         CallSidCA=f"{CALL[2:]}ConferenceSidCF{'1' * 32}"),

@@ -95,7 +95,7 @@ def believed_of_the_listed() -> list[str]:
 
 
 @pytest.mark.parametrize("rule", [
-    "check_product", "check_names", "check_values", "check_places", "check_words", "_is_of_message", "_fits", "_goes_on",
+    "check_product", "check_names", "check_values", "check_places", "check_words", "_is_caller", "_is_of_message", "_fits", "_goes_on",
 ])  # fmt: skip
 def test_a06_without_a_rule_of_the_guard_a_forgery_is_believed(
     rule: str, monkeypatch: pytest.MonkeyPatch
@@ -118,12 +118,20 @@ def test_a06_a09_without_a_rule_about_the_url_the_search_finds_a_forgery(
 
 
 @pytest.mark.parametrize(("kind", "field"), [
-    (guard._MESSAGE, "From"), (guard._MESSAGE, "SmsMessageSid"), (guard._CALL, "Direction"), (guard._CALL, "From"), (guard._CALL, "To"),
+    (guard._MESSAGE, "From"), (guard._MESSAGE, "SmsMessageSid"), (guard._CALL, "Direction"), (guard._CALL, "To"),
 ])  # fmt: skip
 def test_a06_without_a_field_of_the_guard_a_forgery_is_believed(
     kind: tuple[str, ...], field: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delitem(guard._FREE[kind], field)
+
+    assert believed_of_the_listed()
+
+
+def test_a06_without_the_urls_of_a_call_a_forgery_is_believed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(guard._FREE[guard._CALL], "From", re.compile("(?!)"))
 
     assert believed_of_the_listed()
 

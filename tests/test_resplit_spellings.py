@@ -161,8 +161,9 @@ def test_g4_g5_a_link_that_names_a_sender_hides_none(params: Params) -> None:
 
 
 @pytest.mark.parametrize(
-    "sender", ["Mallory", "(555) 0100", "#31#", "&Co", "_x", "-x", "Äpfel", "1234"]
-)
+    "sender",
+    ["Mallory", "(555) 0100", "#31#", "&Co", "_x", "-x", "Äpfel", "1234", *(f"{mark}x" for mark in "!@$£€%'\"./,;:<>?\\^`{|}~[])¡§")],
+)  # fmt: skip
 def test_a06_a_sender_that_is_no_number_is_found_behind_a_picture(sender: str) -> None:
     true = text(f"hiFrom{ADA}MediaUrl0x", From=sender)
     read = {
@@ -186,18 +187,39 @@ def test_g5_a_word_may_follow_from_if_no_sender_is_a_word(params: Params, change
         prove(posted(params | changes))
 
 
-def test_a06_a_caller_in_the_query_of_a_get_that_failed_is_not_the_caller() -> None:
-    url = "https://example.com/voice?SpeechResult=xFrom15550100001"
-    true = call(ErrorUrl=f"{url}G", SpeechResult="x")
-    read = {
-        **changed(true, "SpeechResult"),
-        "ErrorUrl": url.removesuffix("From15550100001"),
-        "From": "15550100001",
-        "G": f"From{MALLORY}SpeechResultx",
-    }
+CALLERS = [MALLORY, "anonymous", "Restricted", "0", "+1", "1234", "!x", "Äpfel", "", "sip:mallory@example.com"]  # fmt: skip
+
+
+@pytest.mark.parametrize("caller", CALLERS)
+@pytest.mark.parametrize("behind", ["G", "FromA", "Label", "SipDomain"])
+@pytest.mark.parametrize("before", [{"ErrorUrl": "https://example.com/voice?SpeechResult=x"}, {"ForwardedFrom": "sip:x"}])  # fmt: skip
+def test_a06_a_caller_in_a_url_is_not_the_caller(before: Params, behind: str, caller: str) -> None:
+    """The URL of a GET that failed holds what a caller said, and that of a forwarder what the telephone says."""
+    [(name, url)] = before.items()
+    true = call(From=caller, **{name: f"{url}From15550100001{behind}"})
+    read = {**true, name: url, "From": "15550100001", behind: f"From{caller}"}
     assert glued(read) == glued(true)
     assert status_of(posted(read, signature=oracle_sign(URL, true))) == 403
-    assert status_of(posted({**true, "ErrorUrl": "https://example.com/voice"})) == 200
+    assert status_of(posted({**true, name: url})) == 200
+
+
+@pytest.mark.parametrize(
+    "caller", [*filter(None, CALLERS), "client:ada", "client:Fromm", "HSBC UK"]
+)
+def test_g4_g5_a_fallback_may_repeat_the_get_that_failed(caller: str) -> None:
+    said = call(From=caller, SpeechResult="I am From home. From: me", FromCity="St. From", CallerCity="St. From",
+                FromState="", FromZip="", FromCountry="US", ForwardedFrom=ADA)  # fmt: skip
+    url = f"https://example.com/voice?step=2&{urlencode(said)}"
+    for params in (said, call(From=caller)):
+        failed = {**params, "ErrorCode": "11200", "ErrorUrl": url}
+        assert dict(prove(posted(failed)).params) == failed
+
+
+def test_o12_a_call_with_more_senders_than_a_person_can_write_is_refused() -> None:
+    params = call(From="client:ada", E="From1=" * 820)
+    assert dict(prove(posted(params)).params) == params
+    with pytest.raises(RequestError, match="too many places"):
+        prove(posted({**params, "E": "From1=" * 821}))
 
 
 WORKSPACE = f"WorkspaceSidWS{HEX}{HEX}"

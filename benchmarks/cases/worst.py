@@ -62,6 +62,7 @@ BODIES = {
 }
 TEXTS = {
     "200 kB of senders that are words": "Froma" * 40_000,
+    "200 kB of URLs": "ErrorUrl" * 25_000,
     "200 kB of calls": f"CallSidCA{'0' * 32}Direction" * 4000,
 }
 ANOTHER = f"AccountSid={max(ACCOUNTS)}&Body=hi".encode()

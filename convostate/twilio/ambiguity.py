@@ -24,7 +24,7 @@ The rule (`check_places`):
      webhook could not hide it.
 
 A sender that does not look like an address is found by the word `From`: between the sender and the SIDs of an
-SMS, or between the direction and the sender of a call (`check_words`).
+SMS, or between the direction and the sender of a call, and in what follows a URL before that (`check_words`).
 
 The guard also refuses
 
@@ -35,10 +35,10 @@ The guard also refuses
 
 Limits: the author of a flow in Twilio Studio chooses the names of its parameters. If the flow calls a URL with
 a query, a text under an unusual name could spell a form of its own. People's own words can move between their
-own parameters (`Body`, `ButtonText`). `To` of a call from `client:` is what that client asked for, so it is not
-guarded; and a client may lengthen its own identity by the names of its parameters, or take another call's SID by one
-such as `CallSidC`. Parameters that match CONVOSTATE_OWN_PARAMS are trusted: `callFrom` with `client:x` may also be the
-`c` of a client that chooses the names.
+own parameters (`Body`, `ButtonText`). A sender that begins with a blank or ``=`` is not found. `To` of a call
+from `client:` is what that client asked for, so it is not guarded; and a client may lengthen its own identity by
+the names of its parameters, or take another call's SID by one such as `CallSidC`. Parameters that match
+CONVOSTATE_OWN_PARAMS are trusted: `callFrom` with `client:x` may also be the `c` of a client that chooses the names.
 """
 
 from __future__ import annotations
@@ -112,9 +112,9 @@ _FREE = {
             ("CallSid", "Direction"), re.compile("AddOns|CallerName|DialSip(?:CallId|Header_)")
         ),
         # The query of a GET that failed holds what a caller said.
-        "From": re.compile(r"ErrorUrl[!->@-~]*\?|ForwardedFromsips?:"),
+        "From": re.compile(r"ErrorUrlhttp[!->@-~]*(?P<query>\?)?|ForwardedFromsips?:(?P<user>)"),
         "To": re.compile(
-            "SpeechResult(?<!bleSpeechResult)|HandoffData|ReferTransferTarget|SipCallId|SipHeader_(?<!DialSipHeader_)"
+            "(?:Stable|(?<!ble))SpeechResult|HandoffData|ReferTransferTarget|SipCallId|SipHeader_(?<!DialSipHeader_)"
         ),
     },
 }
@@ -133,8 +133,10 @@ _OF_ANOTHER_PRODUCT = [
 _WITHOUT_SENDER = IDENTITY - {"AccountSid", "Body", "CallSid", "MessageSid"}
 _PLACES_OF_SENDERS = frozenset({"FromCity", "FromCountry", "FromState", "FromZip"})
 _begins_as_place = re.compile("(?:From)?(?:City|Country|State|Zip)").match
-# What a sender that is a word or a raw caller ID begins with; From= is of a link, and From" of JSON.
-_glued_sender = re.compile(r"From(?=[\w(*#&+-])(?!From[CSZ])")
+# A sender that is a word or a raw caller ID begins with any character but a blank; From= is of a link. Beside a call
+# there may be URLs (From%3A), a client's JSON (From") and prose (From: me).
+_word_of_message = re.compile(r"From(?![\s=]|From[CSZ])(?=.)").finditer
+_word_of_call = re.compile(r'From(?!\W?\s|["%=\\]|From[CSZ])(?=.)').finditer
 # A place takes up to 20 µs. The longest text is WhatsApp's, with 4,096 characters: at most 819 places (`To+12`).
 _MOST_PLACES = 820
 
@@ -255,7 +257,7 @@ class Reading:
         self.firsts: dict[str, int] = {}
         self.lasts: dict[str, int] = {}
         self.later: dict[tuple[str, str, frozenset[str]], int] = {}
-        self.windows: dict[tuple[tuple[str, ...], str], tuple[int, int, bool]] = {}
+        self.windows: dict[tuple[tuple[str, ...], str], tuple[int, int, int]] = {}
         self.channel = _channel_of(form.first.get("From", ""))
         self.receivers_channel = _channel_of(form.first.get("To", ""))
         self.decides = not _DECIDING.isdisjoint(form.first)
@@ -422,17 +424,25 @@ class Reading:
         if name not in _FREE[kind]:
             return False
         opens, closes, hides = self.windows.get((kind, name)) or self._window(kind, name)
-        is_hidden = hides or own is None or at < own or at <= self.client
+        is_hidden = at <= hides or own is None or at < own or at <= self.client
         return is_hidden and opens <= at and place.end <= closes
 
-    def _window(self, kind: tuple[str, ...], name: str) -> tuple[int, int, bool]:
-        """Where a field could begin and end, and whether a parameter with free text is before the form's own one."""
+    def _window(self, kind: tuple[str, ...], name: str) -> tuple[int, int, int]:
+        """Where a field could begin and end, and how far a parameter with free text before the form's own one could go, or -1."""
         opens = max((self._first(field) for field in kind if field < name), default=0)
         closes = min(
             (self._last(field) for field in kind if field > name), default=len(self.signed)
         )
-        own = self.begins.get(name, 0)
-        hides = _FREE[kind][name].search(self.signed, self.start, own) is not None
+        own, free, signed = self.begins.get(name, 0), _FREE[kind][name], self.signed
+        if kind is _CALL and name == "From":  # in a URL
+            urls = [url.end() for url in free.finditer(signed, self.start, own) if url.lastgroup]
+            hides = _run_from(signed, urls[-1], len(signed)) if urls else -1
+        elif (found := free.search(signed, self.start, own)) is None:
+            hides = -1
+        elif found[0] == "StableSpeechResult":  # what may follow comes behind the receiver
+            hides = signed.rfind("UnstableSpeechResult")
+        else:
+            hides = len(signed)
         self.windows[kind, name] = opens, closes, hides
         return opens, closes, hides
 
@@ -482,8 +492,9 @@ class Reading:
         sender, own = first.get("From", ""), self.begins.get("From", self.begin)
         is_missing = not sender or _begins_as_place(sender) is not None
         sids = [at for name, at in self.begins.items() if name in MESSAGE_SIDS and first[name][:2] != "IM"]  # fmt: skip
+        words = _word_of_message if sids or is_missing else _word_of_call
         begin, end = self.begin, len(self.signed)
-        ours = {self.begins.get(name) for name in ("From", *_PLACES_OF_SENDERS)}
+        ours = {self.begins.get(name) for name in _PLACES_OF_SENDERS}
         if sids:
             if ":" in first.get("To", "") and not is_missing:
                 return  # every sender on a channel looks like an address
@@ -491,13 +502,29 @@ class Reading:
             end = min(sids)
         elif is_missing and "Direction" not in first:
             return
-        elif not is_missing:  # of a call: between its direction and the sender
-            direction = _SHOWN["Direction"].search(self.signed, self.start, own + 1)
-            begin, end = direction.end() if direction else own, own
+        else:
             ours.add(self.begins.get("ForwardedFrom", 0) + len("Forwarded"))
-        for found in _glued_sender.finditer(self.signed, begin, max(begin, end)):
-            if found.start() not in ours:
-                self.refuse(self.holder(found.start()), "a sender could begin in it")
+        if words is _word_of_call:  # behind its direction, up to the sender or in a URL before it
+            begin = self._first("Direction")
+            end = max(own, self._window(_CALL, "From")[2] + len("From."))
+        self.later.clear()  # words come in order as places do
+        found = words(self.signed, begin, max(begin, end))
+        for each in islice(found, _MOST_PLACES):
+            name = self.holder(each.start())
+            if name == "From" or each.start() in ours:
+                continue
+            if words is _word_of_message or self._is_caller(each.end(), own):
+                self.refuse(name, "a sender could begin in it")
+        if next(found, None):
+            self.refuse("", "there are too many places where it could be split")
+
+    def _is_caller(self, at: int, own: int) -> bool:
+        """Whether a parameter follows a word as it follows a caller: not in the query of a URL, nor behind the form's own caller."""
+        end = at + MAX_ADDRESS_CHARS if at > own else min(own, at + MAX_ADDRESS_CHARS)
+        name = _later("From").match(self.signed, self._next("From", at))
+        if name is None or name.end() > end:
+            return False
+        return self.signed.find("=", at, name.end() + 1) < 0
 
 
 def _fields_of(name: str) -> tuple[str, ...]:
@@ -511,7 +538,7 @@ def _is_lengthened(field: str, address: str) -> bool:
     channel, number = _channel_of(address), _WITH_NUMBER.match(address)
     if any(begins.search(address, 1) for begins in _ADDRESSES.values()):
         return True
-    if field == "From" and channel not in _ANY_TEXT and _glued_sender.search(address, 1):
+    if field == "From" and channel not in _ANY_TEXT and next(_word_of_call(address, 1), None):
         return True
     if channel and channel not in _ANY_TEXT:
         return _later(field).search(address, len(channel) + 1) is not None
