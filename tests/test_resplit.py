@@ -37,6 +37,7 @@ FREE = (
     "DirectionA",
     "E",
     "ErrorUrl",
+    "FriendlyName",
     "G",
     "GroupName",
     "Label",
@@ -50,6 +51,7 @@ FREE = (
     "ItemData",
     "ReferTransferTarget",
     "TranscriptionData",
+    "TranscriptionText",
 )  # what a sender writes
 
 
@@ -246,6 +248,11 @@ FORGERIES: dict[str, tuple[Params, Params]] = {
     "a06 a message in the command of a device": case(
         {"AccountSid": ACCOUNT, "Command": f"xFrom{VICTIM}MessageSid{OTHER_SID}To{US}Zz", "CommandSid": f"DC{'1' * 32}", "SimSid": f"DE{'1' * 32}"},
         "CommandSid", "SimSid", Command="x", From=VICTIM, MessageSid=OTHER_SID, To=US, Zz=f"CommandSidDC{'1' * 32}SimSidDE{'1' * 32}"),
+    "a06 a receiver in what a caller has said, the true one swallowed by a place": case(call(FromCity="X", TranscriptionText=f"xTo{VICTIM}"),
+        "TranscriptionText", FromCity=f"XTo{US}TranscriptionTextx", To=VICTIM),
+    "a06 a sender in a conference's name, its event in a header": case(
+        {"AccountSid": ACCOUNT, "CallSid": CALL, "FriendlyName": f"hiFrom{VICTIM}SipHeader_X", "StatusCallbackEvent": "participant-join"},
+        "StatusCallbackEvent", FriendlyName="hi", From=VICTIM, SipHeader_X="StatusCallbackEventparticipant-join"),
     "a06 a receiver in what a language model hands over": case(call(HandoffData=f"xTo{VICTIM}ToCity"), HandoffData="x", To=VICTIM, ToCity=f"To{US}"),
     "a06 a receiver in what a SIP telephone transfers to":
         case(call(ReferTransferTarget=f"sip:xTo{VICTIM}ToCity"), ReferTransferTarget="sip:x", To=VICTIM, ToCity=f"To{US}"),
@@ -262,6 +269,10 @@ FORGERIES: dict[str, tuple[Params, Params]] = {
     "a06 the sid lengthened by the next parameter":
         case(sms("hi"), "NumMedia", MessageSid=f"{SID}NumMedia0"),
     "a06 the other sid at the end of the parameter before it": case(sms("hi"), "SmsMessageSid", NumMedia=f"0SmsMessageSid{SID}"),
+    "a06 the other sid of a channel at the end of the parameter before it": case(there("hi"), "SmsMessageSid", NumMedia=f"0SmsMessageSid{SID}"),
+    "a06 the sid of a message of Twilio Conversations at the end of the parameter before it": case(
+        {"AccountSid": ACCOUNT, "Body": "hi", "ConversationSid": f"CH{'1' * 32}", "MessageSid": f"IM{'1' * 32}"}, "MessageSid",
+        ConversationSid=f"CH{'1' * 32}MessageSidIM{'1' * 32}"),
     "a06 the call lengthened by the next parameter": case(call(), "CallStatus", CallSid=f"{CALL}CallStatusringing"),
     "a07 another sender and sid, the tail swallowed":
         body_that_forges(From=VICTIM, MessageSid=OTHER_SID, NumMedia="0", SmsMessageSid=OTHER_SID, SmsSid=OTHER_SID, To=US),

@@ -12,7 +12,17 @@ from convostate.twilio.authenticate import authenticate
 from convostate.twilio.signature import Secrets
 from tests.proving import oracle_sign, posted, prove, status_of
 from tests.served import ACCOUNT, ADA, BOB, SID, TOKEN, URL, US, text
-from tests.test_resplit import CALL, MALLORY, OTHER_ACCOUNT, Params, call, changed, glued, there
+from tests.test_resplit import (
+    CALL,
+    MALLORY,
+    OTHER_ACCOUNT,
+    OTHER_CALL,
+    Params,
+    call,
+    changed,
+    glued,
+    there,
+)
 
 HEX = "0123456789abcdef"
 ADDRESSES = [
@@ -154,8 +164,9 @@ LINK = f"https://example.com/a?From=%2B15550100001&To=%2B15550100002&MessageSid=
     call(ErrorUrl=LINK, ErrorCode="11200"), call(From="Restricted", ErrorUrl=f"https://example.com/a?q=From%2B1&CallSid={CALL}"),
     call(ErrorUrl="https://example.com/voice", SpeechResult=f"From{BOB}To{US}Zz"), call(From="sip:a@b", ErrorUrl="https://example.com/voice", **{"SipHeader_X-From": BOB}),
     call(From="client:ada", Extra=f'{{"From":"{BOB}","CallSid":"{CALL}"}}'),
+    there("hi", ListTitle=f"From{BOB}"),
     {"AccountSid": ACCOUNT, "From": "FromTheBank", "To": BOB, "MessageSid": SID, "SmsSid": SID, "MessageStatus": "sent", "SmsStatus": "sent"},
-], ids=["a picture's link", "a word's picture", "a call's fallback", "a hidden caller's fallback", "a fallback and speech", "a fallback and a header", "a client's JSON", "our own name, in a status"])  # fmt: skip
+], ids=["a picture's link", "a word's picture", "a call's fallback", "a hidden caller's fallback", "a fallback and speech", "a fallback and a header", "a client's JSON", "a list's entry", "our own name, in a status"])  # fmt: skip
 def test_g4_g5_a_link_that_names_a_sender_hides_none(params: Params) -> None:
     assert dict(prove(posted(params)).params) == params
 
@@ -250,6 +261,8 @@ def test_g9_whoever_declares_the_parameter_that_a_refusal_names_gets_the_webhook
         {"BodyText": "hi", "Directions": "left"},
         {"CustomerAccountSid": ACCOUNT},
         {"SpeechResult": "hi", "callTo": BOB},
+        {"AgentCallSid": OTHER_CALL},
+        {"ForwardedFrom": BOB},
         {"From": "client:Tom_Price"},
     ],
 )
@@ -292,7 +305,8 @@ def test_a_place_before_the_form_names_no_parameter() -> None:
 def test_g3_a_sip_call_may_be_about_a_message() -> None:
     """What has the SIDs of a text behind its words is a text; a call's headers have one of them or none before."""
     params = call(From="sip:bob@example.com", To="sip:us@example.com", AddOns='{"x": "Body"}')
-    about = {"SipHeader_X-MessageSid": SID, "SipHeader_X-From": BOB, "SipHeader_X-Body": "hi"}
+    about = {"SipHeader_X-MessageSid": SID, "SipHeader_X-From": BOB, "SipHeader_X-Body": "hi", "SipHeader_X-Orig-CallSid": OTHER_CALL,
+             "SipHeader_X-PayloadType": "application/json"}  # fmt: skip
     assert dict(prove(posted(params | about)).params) == params | about
 
 
@@ -458,5 +472,5 @@ def test_g1_g2_a_query_that_could_not_be_another_webhook_s_may_name_an_account(q
 
 
 def test_g3_a_form_of_no_conversation_may_have_a_name_that_goes_on_after_one_of_twilio_s() -> None:
-    params = {"AccountSid": ACCOUNT, "ToNumber": US, "FromNumber": BOB}
-    assert dict(prove(posted(params)).params) == params
+    for params in ({"AccountSid": ACCOUNT, "ToNumber": US, "FromNumber": BOB}, {"messageSid": SID}):
+        assert dict(prove(posted(params)).params) == params
