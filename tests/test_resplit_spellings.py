@@ -274,6 +274,7 @@ def test_g3_a_client_may_name_parameters_like_those_of_twilio(own: Params) -> No
 @pytest.mark.parametrize("own", [
     {"HandoffData": '{"reason": "From Tokyo"}', "SessionStatus": "completed"}, {"QueuePosition": "1", "QueueTime": "3"},
     {"PaymentToken": "tok_1", "PaymentMethod": "credit-card"}, {"TrunkSid": f"TK{HEX}{HEX}", "Direction": "trunking-terminating"},
+    {"ExpirationDate": "0530", "SecurityCode": "xxx"}, {"To": "sip:us@us.sip.twilio.com", "VirtualAgentStatus": "completed"}, {"To": "sip:us@us.sip.twilio.com", "VirtualAgentProviderData": '{"x": "To me"}'},
 ])  # fmt: skip
 def test_g4_a_caller_without_a_number_and_a_place_uses_every_product(own: Params) -> None:
     params = call(From="anonymous", **own)

@@ -73,6 +73,8 @@ DOCUMENTED = IDENTITY | frozenset(
     AvgQueueTime ByocTrunkSid CallReason CallSidEndingConference CallSidToCoach CurrentQueueSize EncryptionDetails
     HandoffData LanguageCode MaxQueueSize ParticipantCallStatus PaymentCardPostalCode PaymentMethod PaymentToken
     QueuePosition SequenceId SessionDuration SessionStatus TranscriptionData TranscriptionEvent TrunkSid
+    BankAccountNumber BankRoutingNumber ExpirationDate SecurityCode VirtualAgentError VirtualAgentErrorCode
+    VirtualAgentProvider VirtualAgentProviderData VirtualAgentProviderError VirtualAgentStatus
 
     interactionAccountSid msg
     """.split()
