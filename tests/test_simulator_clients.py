@@ -93,6 +93,17 @@ def test_e3_a_post_is_signed_and_the_state_goes_on_from_one_to_the_next(client_o
     assert [post("/sms", {**SMS, "MessageSid": f"SM{n}"}).json["n"] for n in range(3)] == [1, 2, 3]
 
 
+@pytest.mark.parametrize("store", ["cookie", "memory"])
+def test_e16_a_client_sets_and_reads_the_state_of_its_call(client_of: Any, store: str) -> None:
+    client, post = client_of(flask_app(store=store))
+    client.set_state({"n": 4}, call=True)
+
+    assert post("/voice", {"Digits": "1"}).json["n"] == 5
+    assert (client.get_state(call=True), client.get_state()) == ({"n": 5}, None)
+    another, post = client_of(flask_app(store=store))
+    assert (another.get_state(call=True), post("/voice", {"Digits": "1"}).json["n"]) == (None, 1)
+
+
 def test_e3_a_client_that_does_not_sign_is_refused() -> None:
     app = flask_app()
 

@@ -23,7 +23,7 @@ from convostate.testing.configured import (
 from convostate.testing.fetch import Fetcher, Secret
 from convostate.testing.inprocess import WsgiTransport, find_middleware_at
 from convostate.testing.jar import Jar
-from convostate.testing.params import Params, encode, message_params, new_sid
+from convostate.testing.params import Params, call_params, encode, merged, message_params, new_sid
 from convostate.testing.stored_state import StoredState
 
 if TYPE_CHECKING:
@@ -96,22 +96,33 @@ class Signing:
         return url
 
     def stored_state(
-        self, get_cookie: Callable[[str], str | None], account_sid: str, ours: str, theirs: str
+        self,
+        get_cookie: Callable[[str], str | None],
+        account_sid: str,
+        ours: str,
+        theirs: str,
+        *,
+        call: bool,
     ) -> tuple[StoredState, Jar]:
-        """The state of a conversation, and the cookie jar that may hold it; an account of "" is the app's."""
+        """The state of a conversation or of the client's call, and the cookie jar that may hold it.
+
+        An account of "" is the app's.
+        """
         app = self._find_app()
         middleware, _ = find_middleware_at(app)
         if middleware is None:
             raise UsageError("This app has no state. Wrap it: ConversationMiddleware(app)")
         settings, jar = middleware.settings, Jar(time.time)
-        cookie = get_cookie(settings.cookie_name)
-        if cookie:
-            jar.put(settings.cookie_name, cookie)
+        for name in (settings.cookie_name, f"{settings.cookie_name}_call"):
+            if cookie := get_cookie(name):
+                jar.put(name, cookie)
         prefix = configured_prefix(settings)
         transport = WsgiTransport(app, time.time, raise_app_errors=True, stripped_prefix=prefix)
         account_sid = account_sid or signing(settings)[0]
         fetcher = Fetcher(transport, self._secret(settings, account_sid))
         params = message_params(account_sid, ours, theirs, "")
+        if call:
+            params = merged(call_params(account_sid, ours, theirs), {"CallSid": self._call_sid})
         return StoredState(fetcher, jar, configured_url(settings), params), jar
 
     def _secret(self, settings: Any, account_sid: str) -> Secret:
@@ -149,6 +160,7 @@ class SigningClient(Protocol):
         ours: str = OUR_NUMBER,
         theirs: str = THEIR_NUMBER,
         account_sid: str = "",
+        call: bool = False,
     ) -> dict[Any, Any] | None:
         """A copy of a conversation's stored state, or None if there is none.
 
@@ -156,8 +168,11 @@ class SigningClient(Protocol):
             ours: The app's address, To of a text.
             theirs: The person's address, From of a text.
             account_sid: AccountSid of a text; the app's own account if "".
+            call: Whether it is the state of this client's call.
         """
-        stored, _ = self._signing.stored_state(self._get_cookie, account_sid, ours, theirs)
+        stored, _ = self._signing.stored_state(
+            self._get_cookie, account_sid, ours, theirs, call=call
+        )
         return stored.read()
 
     def set_state(
@@ -167,13 +182,16 @@ class SigningClient(Protocol):
         ours: str = OUR_NUMBER,
         theirs: str = THEIR_NUMBER,
         account_sid: str = "",
+        call: bool = False,
     ) -> None:
         """Set the state of a conversation, or end it with None; the arguments name it as in `get_state`.
 
         Raises:
             StateError: The state cannot be stored.
         """
-        stored, jar = self._signing.stored_state(self._get_cookie, account_sid, ours, theirs)
+        stored, jar = self._signing.stored_state(
+            self._get_cookie, account_sid, ours, theirs, call=call
+        )
         stored.write(state)
         for name, value in jar.values().items():
             self._put_cookie(name, value)
