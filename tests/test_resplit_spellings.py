@@ -164,9 +164,9 @@ LINK = f"https://example.com/a?From=%2B15550100001&To=%2B15550100002&MessageSid=
     call(ErrorUrl=LINK, ErrorCode="11200"), call(From="Restricted", ErrorUrl=f"https://example.com/a?q=From%2B1&CallSid={CALL}"),
     call(ErrorUrl="https://example.com/voice", SpeechResult=f"From{BOB}To{US}Zz"), call(From="sip:a@b", ErrorUrl="https://example.com/voice", **{"SipHeader_X-From": BOB}),
     call(From="client:ada", Extra=f'{{"From":"{BOB}","CallSid":"{CALL}"}}'),
-    there("hi", ListTitle=f"From{BOB}"),
+    there("hi", ListTitle=f"From{BOB}"), call(StableSpeechResult="hi", UnstableSpeechResult=f"to To{BOB}"),
     {"AccountSid": ACCOUNT, "From": "FromTheBank", "To": BOB, "MessageSid": SID, "SmsSid": SID, "MessageStatus": "sent", "SmsStatus": "sent"},
-], ids=["a picture's link", "a word's picture", "a call's fallback", "a hidden caller's fallback", "a fallback and speech", "a fallback and a header", "a client's JSON", "a list's entry", "our own name, in a status"])  # fmt: skip
+], ids=["a picture's link", "a word's picture", "a call's fallback", "a hidden caller's fallback", "a fallback and speech", "a fallback and a header", "a client's JSON", "a list's entry", "speech behind the receiver", "our own name, in a status"])  # fmt: skip
 def test_g4_g5_a_link_that_names_a_sender_hides_none(params: Params) -> None:
     assert dict(prove(posted(params)).params) == params
 
