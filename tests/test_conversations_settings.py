@@ -148,3 +148,12 @@ def test_a_store_that_is_not_derived_is_taken() -> None:
     with conversations.turn(**PAIR) as state:
         state["step"] = 1
     assert conversations.peek(**PAIR) == {"step": 1}
+
+
+@pytest.mark.parametrize("missing", ["ours", "theirs"])
+def test_a_turn_with_one_end_alone_is_refused(missing: str) -> None:
+    conversations = Conversations(settings(), store=MemoryStore())
+    one_end = {name: value for name, value in PAIR.items() if name != missing}
+
+    with pytest.raises(UsageError, match=f"{missing} is not an address"):
+        conversations.turn(**one_end).__enter__()
