@@ -219,7 +219,7 @@ def test_a06_a_caller_in_a_url_is_not_the_caller(before: Params, behind: str, ca
 )
 def test_g4_g5_a_fallback_may_repeat_the_get_that_failed(caller: str) -> None:
     said = call(From=caller, SpeechResult="I am From home. From: me", FromCity="St. From", CallerCity="St. From",
-                FromState="", FromZip="", FromCountry="US", ForwardedFrom=ADA)  # fmt: skip
+                FromState="", FromZip="", FromCountry="US", ForwardedFrom=ADA, CallerName="From Home", CallToken="x")  # fmt: skip
     url = f"https://example.com/voice?step=2&{urlencode(said)}"
     for params in (said, call(From=caller)):
         failed = {**params, "ErrorCode": "11200", "ErrorUrl": url}

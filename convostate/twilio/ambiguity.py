@@ -137,6 +137,7 @@ _begins_as_place = re.compile("(?:From)?(?:City|Country|State|Zip)").match
 # there may be URLs (From%3A), a client's JSON (From") and prose (From: me).
 _word_of_message = re.compile(r"From(?![\s=]|From[CSZ])(?=.)").finditer
 _word_of_call = re.compile(r'From(?!\W?\s|["%=\\]|From[CSZ])(?=.)').finditer
+_in_name_of_query = re.compile("(?<=To)[a-z]+=").match  # CallToken=
 # A place takes up to 20 µs. The longest text is WhatsApp's, with 4,096 characters: at most 819 places (`To+12`).
 _MOST_PLACES = 820
 
@@ -522,7 +523,7 @@ class Reading:
         """Whether a parameter follows a word as it follows a caller: not in the query of a URL, nor behind the form's own caller."""
         end = at + MAX_ADDRESS_CHARS if at > own else min(own, at + MAX_ADDRESS_CHARS)
         name = _later("From").match(self.signed, self._next("From", at))
-        if name is None or name.end() > end:
+        if name is None or name.end() > end or _in_name_of_query(self.signed, name.end()):
             return False
         return self.signed.find("=", at, name.end() + 1) < 0
 
