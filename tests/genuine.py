@@ -214,6 +214,13 @@ def call(by: Sender, caller: str = "", called: str = US, **more: str) -> Params:
             "Direction": by.some(["inbound", "outbound-api", "outbound-dial"]), "From": caller, "To": called, **legacy, **by.places("From", "To"), **more}  # fmt: skip
 
 
+def fallback(by: Sender) -> Params:
+    """A call whose GET failed: `ErrorUrl` repeats it."""
+    failed = call(by, **by.few({"Digits": "1", "SpeechResult": "From home. From: me", "Confidence": "0.9"}))  # fmt: skip
+    failed = {name: failed[name] for name in failed if name not in ("AddOns", "CallReason")}
+    return {**failed, "ErrorCode": "11200", "ErrorUrl": f"{ORIGIN}/voice?{urlencode(failed)}"}
+
+
 OWN_NAMES = [
     "PhoneTo",
     "callTo",
@@ -395,7 +402,7 @@ def other_product(by: Sender) -> Params:
     ])  # fmt: skip
 
 
-_PRODUCTS = [sms, mms, whatsapp, rcs, messenger, message_status, call, client_call, sip_call, gather, recording, transcription, live_transcription, dial, relay, conference,
+_PRODUCTS = [sms, mms, whatsapp, rcs, messenger, message_status, call, fallback, client_call, sip_call, gather, recording, transcription, live_transcription, dial, relay, conference,
              task_router, debugger, conversation, studio, other_product, beside_a_call]  # fmt: skip
 FORMS: dict[str, Callable[[Sender], Params]] = {each.__name__: each for each in _PRODUCTS}
 
