@@ -269,6 +269,8 @@ FORGERIES: dict[str, tuple[Params, Params]] = {
     "a06 the sid lengthened by the next parameter":
         case(sms("hi"), "NumMedia", MessageSid=f"{SID}NumMedia0"),
     "a06 the other sid at the end of the parameter before it": case(sms("hi"), "SmsMessageSid", NumMedia=f"0SmsMessageSid{SID}"),
+    "a06 the last sid at the end of the parameter before it":
+        case(changed(sms("hi"), "SmsMessageSid"), "SmsSid", NumMedia=f"0SmsSid{SID}"),
     "a06 the other sid of a channel at the end of the parameter before it": case(there("hi"), "SmsMessageSid", NumMedia=f"0SmsMessageSid{SID}"),
     "a06 the sid of a message of Twilio Conversations at the end of the parameter before it": case(
         {"AccountSid": ACCOUNT, "Body": "hi", "ConversationSid": f"CH{'1' * 32}", "MessageSid": f"IM{'1' * 32}"}, "MessageSid",
