@@ -99,7 +99,7 @@ def test_a_parameter_whose_name_ends_in_that_of_a_sid_is_one(name: str) -> None:
 
 
 @pytest.mark.parametrize("sender", ["client:a b", "client:12345ab", "sip:+15550100001@example.com", "sips:12345@example.com", "sip:a@example.com;x=From", "+1555 (0100)",
-                                    "messenger:CallerAda", "132500SES", "55555A", "HSBC UK", "Äpfel", "MyFrom", "1234", "a", "A" * 256])  # fmt: skip
+                                    "messenger:CallerAda", "132500SES", "55555A", "HSBC UK", "Äpfel", "MyFrom", "MyLabel", "1234", "a", "A" * 256])  # fmt: skip
 def test_g4_a_sender_in_its_place_may_be_spelled_as_it_likes(sender: str) -> None:
     params = call(From=sender) if sender[:2] in ("cl", "si") else text(From=sender)
     webhook = prove(posted(params))
