@@ -25,7 +25,7 @@ class ConvostateError(Exception):
     """The base class of all errors that this package raises on purpose."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Some take more than their message.
+        # Some take more than their message, so a copy cannot be made by calling them with it.
         return __newobj__, (type(self), *self.args), vars(self)
 
 

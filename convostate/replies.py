@@ -158,11 +158,11 @@ class Run:
     Attributes:
         hint: Which conversation.
         taken: Its work; None before it is taken, and after it is given up.
-        pair: Whose texts are answered; None before they are.
+        pair: Whose texts are answered; None until they are opened.
         sending: The reply that is on its way to Twilio, or None.
         ends: When the function, or sending one reply, will have taken too long.
         held_until: Until then no other worker can take the conversation; 0 if its lease is lost.
-        task: What does the work on an event loop; None in a thread.
+        task: The task that does the work on an event loop; None in a thread.
     """
 
     def __init__(self, hint: Hint) -> None:
@@ -641,7 +641,7 @@ class Workers(ABC):
 
     @abstractmethod
     def _begin(self, run: Run) -> None:
-        """Have `_handle` run beside this."""
+        """Run `_handle` concurrently."""
 
 
 class ThreadWorkers(Workers):

@@ -210,7 +210,7 @@ def app(environ, start_response):
     as_json = chat("e5_caller:app", "--json", "hi", "call me", **environ)
 
     assert called.stdout == (
-        "> hi\n> call me\n-- the phone rings: /call answers\n"
+        "> hi\n> call me\n-- the phone rings; /call answers it\n"
         "> /call\n< Hello\n-- the call has ended\n> bye\n"
     )
     assert [json.loads(line).get("ringing", False) for line in as_json.stdout.splitlines()] == [False, True]  # fmt: skip

@@ -59,15 +59,15 @@ def test_of_a_get_the_account_in_the_query_picks_its_token() -> None:
         (URL, signed(), [*WORDS, "New=1"], "no usual change"),
         (URL, signed("other"), WORDS, "compare TWILIO_AUTH_TOKEN"),
         (URL, "", WORDS, "carries no X-Twilio-Signature"),
-        (URL, "nonsense", WORDS, "is not a signature"),
+        (URL, "nonsense", WORDS, "does not hold a signature"),
         (
             URL,
             f"X-Twilio-Signature: {signed()}",
             WORDS,
             "without quotes, blanks or the header's name",
         ),
-        (URL, signed()[:-1], WORDS, "is not a signature, which has 28 characters"),
-        (URL, signed(), [encode(PARAMS.items())], "write them unescaped for convostate explain"),
+        (URL, signed()[:-1], WORDS, "does not hold a signature, which has 28 characters"),
+        (URL, signed(), [encode(PARAMS.items())], "give them to convostate explain unescaped"),
     ],
 )
 def test_an_invalid_one_is_status_1_and_says_why(

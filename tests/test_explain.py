@@ -242,7 +242,7 @@ def test_o7_a_mount_that_is_not_in_twilios_url_is_for_the_server_to_clear(
 
 ADVICE = {
     "without its form parameters": "it was signed as JSON or GET: send it the same way, with bodySHA256",
-    "with + before its numbers": "escape + as %2B where they are sent",
+    "with + before its numbers": "escape + as %2B where the numbers are sent",
     "with its parameters unescaped once more": "escape them once where they are sent",
 }
 

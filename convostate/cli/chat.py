@@ -324,7 +324,7 @@ class ChatSession:
         if "from_twilio" in turn:
             click.echo(f"-- Twilio answers: {turn['from_twilio']}")
         if rings:
-            click.echo("-- the phone rings: /call answers")
+            click.echo("-- the phone rings; /call answers it")
 
     def _print_new(self) -> None:
         turn = {"from": self._phone.texting, "to": self._phone.number}

@@ -68,13 +68,13 @@ def examine_settings(settings: Settings, store: Store | AsyncStore) -> Iterator[
         "TWILIO_AUTH_TOKEN": (settings.auth_token,) if settings.auth_token else (),
         "CONVOSTATE_AUTH_TOKENS": settings.auth_tokens,
     }
-    owned = {"CONVOSTATE_ACCOUNT_TOKENS": (*chain(*settings.account_tokens.values()),)}
+    owned = {"CONVOSTATE_ACCOUNT_TOKENS": tuple(chain(*settings.account_tokens.values()))}
     for name, given in (tokens | owned).items():
         if not all(map(_is_usual_token, given)):
             yield Finding(
                 "note",
-                f"{name} holds a token unlike Twilio's, which have 32 hexadecimal digits",
-                "Copy the auth token from the Twilio console; only a test can have another one",
+                f"{name} holds a token that does not look like Twilio's (32 hexadecimal digits)",
+                "Copy the auth token from the Twilio console; only one made up for tests may look different",
             )
     unowned = [name for name, given in tokens.items() if given]
     if settings.account_tokens and unowned and settings.account_sid is None:
@@ -110,9 +110,8 @@ def _capacity(settings: Settings, environ: Mapping[str, str]) -> Finding:
     workers, threads = (re.search(option, options) for option in _GUNICORN)
     count = workers[1] if workers else environ.get("WEB_CONCURRENCY", "")
     rest = ""
-    if count.isdecimal() and not re.search(
-        "gevent|eventlet", options
-    ):  # a worker has 1,000 greenlets
+    has_greenlets = re.search("gevent|eventlet", options)  # 1,000 for each worker
+    if count.isdecimal() and not has_greenlets:
         total = int(count) * int(threads[1] if threads else 1)
         rest = f" of your {total}; {max(total - busy, 0)} {'is' if total - busy == 1 else 'are'} left for everyone else"
     places = "worker or thread" if busy == 1 else "workers or threads"

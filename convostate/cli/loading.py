@@ -127,8 +127,8 @@ def _import(name: str) -> Any:
         ) from error
     except SystemExit as error:  # of a program, such as one that reads the command line
         raise UsageError(
-            f"Importing {module} ends the process. See why with python -c 'import {module}', and put what it does "
-            'as a program under if __name__ == "__main__"'
+            f"Importing {module} ends the process. Run python -c 'import {module}' to see why, and put the code that "
+            'only a program runs under if __name__ == "__main__"'
         ) from error
 
 

@@ -227,7 +227,7 @@ _FITTERS: dict[type, Callable[[Any, int], Any]] = {
     set: lambda value, depth: cbor2.CBORTag(
         _SET_TAG, sorted(_fit_items(list(value), depth), key=cbor2.dumps)
     ),
-    # Not by cbor2, which may see freezegun's types first, and then knows no others.
+    # cbor2 keeps the types that it finds first. Those may be freezegun's, and then it encodes no others.
     datetime: _fit_datetime,
     date: _fit_date,
     Decimal: _fit_decimal,

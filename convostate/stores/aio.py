@@ -124,7 +124,7 @@ class InLoop:
 
     Args:
         store: The store, or another object with such methods.
-        call: Calls one of them in another place.
+        call: Calls a method of the store, such as in a thread; if absent, it is called in the event loop.
 
     Attributes:
         store: As given.

@@ -337,11 +337,15 @@ class Bell(Protocol):
         """End the wait; from any thread."""
 
     async def wait(self, seconds: float) -> None:
-        """Wait for a ring, or for so long."""
+        """Wait for a ring, at most so many seconds."""
 
 
 class ThreadBell:
-    """The `Bell` of a thread or a greenlet. A signal handler may ring it: an `Event` could be locked just then."""
+    """The `Bell` of a thread or a greenlet.
+
+    It is a lock and not an `Event`, so that a signal handler may ring it: the handler may have interrupted the
+    wait while the event's own lock is taken, and would never get it.
+    """
 
     def __init__(self) -> None:
         self._silent = Lock()

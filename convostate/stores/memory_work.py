@@ -16,7 +16,7 @@ _BUSY_S = 0.05  # until the next look at a conversation whose turn runs
 
 
 class Lease:
-    """A turn's or a worker's lease of a conversation; `ends` is `time.monotonic`'s."""
+    """A turn's or a worker's lease of a conversation, which ends at a time of `time.monotonic`."""
 
     __slots__ = ("ends",)
 
@@ -28,12 +28,12 @@ class Lease:
 
 
 def left_s(lease: Lease | None) -> float:
-    """How much longer somebody may have a conversation."""
+    """How much longer a lease lasts, in seconds; 0 or less if it has ended."""
     return 0.0 if lease is None else lease.ends - time.monotonic()
 
 
 def held(lease: Any, by: object) -> Any:
-    """A lease that is still the caller's; else StoreError ``lost``."""
+    """The lease, if it is still the caller's; else StoreError ``lost``."""
     if left_s(lease) <= 0 or lease is not by:
         raise lost()
     return lease

@@ -102,8 +102,8 @@ class WsgiTransport:
         settings = with_every_path(middleware.settings)
         transport = transport_of(middleware.interface)
         app = type(middleware)(transport.acting(act), settings, store=middleware.store)
-        # It knows of no mount and no proxy: what it strips is in its own settings. Its store may
-        # belong to the loop.
+        # It has no mount and no proxy: what it strips is in its own settings. It runs on the same loop, to which
+        # its store may belong.
         prefix = configured_prefix(settings)
         inside: WsgiTransport = transport(
             app, self._clock, raise_app_errors=True, stripped_prefix=prefix, loop=self.loop
@@ -175,7 +175,7 @@ class WsgiTransport:
 
     @contextmanager
     def _checked_inside(self, seen: dict[str, Any]) -> Iterator[None]:
-        """Have the middleware call the app inside a validator until the block ends; it fills `seen`."""
+        """Have the middleware call the app inside a validator until the block ends; the validator fills `seen`."""
         middleware = self.middleware
         token = seen_by_test.set(seen)
         with self._lock:
@@ -300,9 +300,9 @@ def _is_content_type(name: object = None) -> bool:
 
 
 def find_middleware(app: object) -> Middleware | None:
-    """The middleware in a stack of apps, or None: under the names of `layers`, else in whatever a layer holds."""
+    """The middleware in a stack of apps, or None: the stack by `layers`, then what its layers hold under any name."""
     found = list(layers(app))
-    for layer in found:  # which grows
+    for layer in found:  # the list grows meanwhile
         if isinstance(layer, Middleware):
             return layer
         if len(found) < 200:  # a stack, not a whole program

@@ -168,7 +168,7 @@ class SigningClient(Protocol):
             ours: The app's address, To of a text.
             theirs: The person's address, From of a text.
             account_sid: AccountSid of a text; the app's own account if "".
-            call: Whether it is the state of this client's call.
+            call: Read the state of this client's call instead of that of its texts.
         """
         stored, _ = self._signing.stored_state(
             self._get_cookie, account_sid, ours, theirs, call=call

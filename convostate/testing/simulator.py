@@ -234,14 +234,14 @@ class TwilioSimulator:
             The messages that were sent, in order; also by workers that had to be stopped.
 
         Raises:
-            UsageError: The app runs elsewhere, or `conversations` is something else.
+            UsageError: The app runs elsewhere, or `conversations` is not a Conversations.
             Exception: An exception of the answer function, unless `raise_app_errors` is false.
         """
         if self._local is None:
             raise UsageError("The app runs elsewhere, and so do its workers. Run: convostate work")
         if conversations is not None and not hasattr(conversations, "answer_due"):
             raise UsageError(
-                "work() takes the Conversations with the answer function, or nothing; "
+                "work() takes the Conversations object with the answer function, or nothing; "
                 f"got {type(conversations).__name__}"
             )
         before, errors = len(self._account.arrived), list[Exception]()

@@ -24,7 +24,8 @@ The rule (`check_places`):
      webhook could not hide it.
 
 A sender that does not look like an address is found by the word `From`: between the sender and the SIDs of an
-SMS, or between the direction and the sender of a call, and in what follows a URL before that (`check_words`).
+SMS, or between the direction and the sender of a call, and behind that sender as far as a URL before it could reach
+(`check_words`).
 
 The guard also refuses
 

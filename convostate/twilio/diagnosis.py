@@ -35,7 +35,7 @@ _MOST_FIELDS = 150
 _MOST_RESPELLED_CHARS = 4096
 _MOST_HINT_CHARS = 255  # RFC 1035 §2.3.4: a host name; a prefix is shorter
 _MOST_HINTS = 4  # of one header: proxies in a row
-_MOST_FEW = 8  # parameters in a query, of which something on the way may have added one
+_MOST_ADDED = 8  # parameters of a query that are left out in turn: a proxy may have added one
 _MOST_SHOWN_CHARS = 250  # of a URL or a path
 
 # Some webhook URLs hold a phone number: its last two digits are enough to recognise it.
@@ -226,11 +226,11 @@ _UNKNOWN = "no usual change of the URL or the parameters makes it valid"
 _TOO_LONG = "the request is too large to try every usual change"
 _PATH = "have the proxy pass on the path as Twilio sent it"
 _PARAMETERS = "sign the parameters as they are sent"
-_PLUS = "escape + as %2B where they are sent: an unescaped one is a blank"
-_ESCAPED = "escape them once where they are sent, and write them unescaped for convostate explain"
+_PLUS = "escape + as %2B where the numbers are sent: an unescaped + means a blank"
+_ESCAPED = "escape them once where they are sent, and give them to convostate explain unescaped"
 _NO_SIGNATURE = (
-    "X-Twilio-Signature is not a signature, which has 28 characters (44 with a shared key)",
-    "pass it on, or copy it, as Twilio sent it: whole, and without quotes, blanks or the header's name",
+    "X-Twilio-Signature does not hold a signature, which has 28 characters (44 with a shared key)",
+    "pass it on or copy it as Twilio sent it: whole, and without quotes, blanks or the header's name",
 )
 _AS_JSON = "it was signed as JSON or GET: send it the same way, with bodySHA256 in the URL of a JSON webhook"
 
@@ -463,7 +463,7 @@ def _forms(form: Form) -> Iterator[tuple[str, str, Form]]:
 
 
 def _unescaped(items: list[tuple[str, str]]) -> Form:
-    """The form of a body that was escaped twice, or was given to convostate explain whole."""
+    """The form of a body that was escaped twice, or that convostate explain was given whole."""
     try:
         return parse_form("&".join(map("=".join, items)).encode("ascii"))
     except (RequestError, UnicodeError):
@@ -476,7 +476,7 @@ def _queries(url: str) -> Iterator[tuple[str, str]]:
         return
     fields = query.split("&")
     yield place, "would verify without its query"
-    for index in range(min(len(fields), _MOST_FEW)):
+    for index in range(min(len(fields), _MOST_ADDED)):
         rest = "&".join(fields[:index] + fields[index + 1 :])
         yield f"{place}?{rest}", "would verify without one parameter of its query"
     yield f"{place}?{'&'.join(sorted(fields))}", "would verify with its query sorted"

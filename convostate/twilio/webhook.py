@@ -122,7 +122,7 @@ class PhonePair:
 
 
 class Params(dict[str, str]):
-    """The parameters of a webhook: a dict that cannot be changed."""
+    """The parameters of a webhook: a read-only dict."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
--- Stands before every script that needs the time.
+-- A part of every script that needs the time.
 
 -- Unix time in microseconds: the given one, a test's, or the server's if that is ''.
 local function now_us(given)

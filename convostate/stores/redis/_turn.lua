@@ -1,4 +1,4 @@
--- Stands before every script that may let a turn go.
+-- A part of every script that may release a turn.
 -- KEYS  1 state  2 lease  3 queue
 
 -- A worker's lease, and the queue of texts that are answered later. These do not wait for an answer that

@@ -1,4 +1,4 @@
--- Stands before every script on texts that are answered later.
+-- A part of every script on texts that are answered later.
 -- KEYS  1 state, whose name begins those of:
 --       a  lease of the worker that answers    m  mailbox: time of each text in us [16] ‖ text
 --       u  outbox: the replies to be sent      t  how many texts are answered together, how often that was

@@ -12,7 +12,7 @@
 --       ‖ name of the reply before it, or 22 zero bytes [22] ‖ sealed reply
 --
 -- RETURNS  {nonce, 'replay', sealed reply}
---          {nonce, 'yours', state or nil, '1' if a STOP stands or nil, ms until the state expires}
+--          {nonce, 'yours', state or nil, '1' if a STOP holds or nil, ms until the state expires}
 --          {nonce, 'wait', ms until the lease ends}   ask again then, or when the turn is woken
 --          {nonce, 'full'}
 --          {nonce, 'over'}   it arrived after the end of its turn

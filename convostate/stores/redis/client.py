@@ -405,7 +405,7 @@ class Client:
             work.send(None)
 
     async def close(self) -> None:
-        """Close the route to the servers. Turns that run may still take it, and leave nothing open."""
+        """Close the route to the servers. Turns in flight may still use it; they leave nothing open."""
         if self._route is not None:
             self._route.close()
             if not self._theirs:
@@ -413,9 +413,9 @@ class Client:
 
 
 class Clients:
-    """A store's clients: one for each place, until it is closed.
+    """A store's clients: one for each place, until the store is closed there.
 
-    So a child process shares neither sockets nor locks with its parent.
+    A child process therefore shares neither sockets nor locks with its parent.
     """
 
     def __init__(self, kind: type[Client], make_client: Callable[[], Any], *, theirs: bool) -> None:

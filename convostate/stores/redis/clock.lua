@@ -2,5 +2,5 @@
 --
 -- ARGV  1 nonce, echoed  2 how it was sent (not read)
 --
--- RETURNS  {nonce, us}
+-- RETURNS  {nonce, Unix time in us}
 return {ARGV[1], now_us('')}

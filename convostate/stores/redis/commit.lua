@@ -5,7 +5,7 @@
 -- ARGV  1 nonce, echoed  2 how it was sent: '1' if this may be a repetition  3 id of the turn
 --       4 hand-over, ms  5 first 33 bytes of the state that the turn began with, or ''
 --       6 'keep', 'end' or 'leave' the state  7 the state to keep, or ''  8 its lifetime, ms
---       9 '1' a STOP stands, '0' it is lifted, '' neither  10 how long a STOP is remembered, ms
+--       9 '1' a STOP holds, '0' it is lifted, '' neither  10 how long a STOP is remembered, ms
 --       11 how long it is kept that the turn is over, for a repetition or a BEGIN that arrives late, ms;
 --          '' for not at all: the reply shows it
 --       12 id of the turn ‖ redirects ‖ idempotency ‖ name of the request, 47 bytes  13 sealed reply

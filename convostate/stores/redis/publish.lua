@@ -1,4 +1,4 @@
--- PUBLISH: send a message to those who listen, to see whether the user may.
+-- PUBLISH: send a message to the listeners, to learn whether the user may.
 --
 -- ARGV  1 nonce, echoed  2 how it was sent (not read)  3 channel  4 message
 --

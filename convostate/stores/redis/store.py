@@ -4,8 +4,8 @@
 the state and is answered once.*
 
 BEGIN takes the conversation's lease or a place in its queue, COMMIT writes the outcome and hands the
-lease to the next: both are Lua scripts beside this file, and state their keys, arguments and replies. A file whose
-name begins with an underscore is a part of several scripts.
+lease to the next: both are Lua scripts beside this file, and document their keys, arguments and replies. A file
+whose name begins with an underscore is a part of several scripts.
 A waiting turn of a thread blocks on its own list, which the release rings; one of an event loop is woken
 through the loop's subscription. The keys, for a conversation ``h``:
 

@@ -6,7 +6,7 @@
 --       5 for how many us the person must have been silent  6 and at most how many after the first text
 --       7 the time, or ''  8 how long work is kept, ms  9 us until a turn that runs may be over
 --
--- RETURNS  {nonce, 'yours', state or nil, 1 if a STOP stands, ms until the state expires, which try this is,
+-- RETURNS  {nonce, 'yours', state or nil, 1 if a STOP holds, ms until the state expires, which try this is,
 --           {reply, …}, {text, …}}    texts only if there is no reply to be sent
 --          {nonce, 'wait', us}        ask again then
 --          {nonce, 'nothing'}

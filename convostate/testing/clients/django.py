@@ -47,7 +47,7 @@ class SignedDjangoClient(Client, SigningClient):  # type: ignore[misc]
 
     @property
     def handler(self) -> Any:
-        """Runs the requests: Django's handler, or that of Django REST framework's APIClient, inside the middleware."""
+        """Runs the requests inside the middleware: Django's handler, or that of Django REST framework's APIClient."""
         return self._handler
 
     @handler.setter
