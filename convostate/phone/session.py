@@ -364,7 +364,7 @@ class PhoneSession:
 
     def _record_answer(self, phone: int, error: Exception | None) -> None:
         stored = self.inspector.stored(self.phone(phone))
-        failed = "The answer function raised an exception, so nothing was stored. There are four attempts."
+        failed = "The answer failed, so nothing was stored. An answer has four attempts."
         turn = answer_view(error) | {
             "body": "Answer",
             "at": self.simulator.clock.now(),

@@ -454,10 +454,10 @@ def _forms(form: Form) -> Iterator[tuple[str, str, Form]]:
     items = form.items()
     filled = [(name, value) for name, value in items if value]
     trimmed = [(name, value.strip()) for name, value in items]
-    signed = [(name, re.sub(r"^ (?=[0-9])", "+", value)) for name, value in items]
+    with_plus = [(name, re.sub(r"^ (?=[0-9])", "+", value)) for name, value in items]
     yield "would verify without its blank parameters", _PARAMETERS, Form({}, filled)
     yield "would verify with blanks trimmed", _PARAMETERS, Form({}, trimmed)
-    yield "would verify with + before its numbers", _PLUS, Form({}, signed)
+    yield "would verify with + before its numbers", _PLUS, Form({}, with_plus)
     yield "would verify with its parameters unescaped once more", _ESCAPED, _unescaped(items)
     yield "would verify without its form parameters", _AS_JSON, EMPTY
 
