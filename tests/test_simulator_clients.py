@@ -467,9 +467,20 @@ def in_a_closure(app: Any) -> Any:
     return around
 
 
+def beside_an_empty_cell(app: Any) -> Any:
+    def around(environ: Any, start_response: Any) -> Any:
+        assert app is not None or a_later
+        return app(environ, start_response)
+
+    if app is None:
+        a_later = True  # never assigned, as the simulator that a test makes of the app
+    return around
+
+
 AROUND: dict[str, Callable[[Any], Any]] = {
     "an attribute": Around,
     "a closure": in_a_closure,
+    "a closure with an empty cell": beside_an_empty_cell,
     "a method": lambda app: Around(app).__call__,
     "a partial": lambda app: partial(lambda app, *args: app(*args), app),
     "two of them": lambda app: Around(in_a_closure(app)),

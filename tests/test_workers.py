@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
 import sys
 import threading
 from contextlib import suppress
@@ -429,6 +430,38 @@ def test_a_store_that_is_down_is_logged_once_and_asked_again(
 
     assert caplog.text.count("until the store answers: it does not answer (down)") == 1
     assert caplog.text.count("work is taken again") == 1
+
+
+PATCHED_LATE = """
+from convostate.stores.base import ThreadBell
+from gevent import monkey; monkey.patch_all()
+import gevent
+
+def wait():
+    try:
+        bell.wait(5).send(None)
+    except StopIteration:
+        print("woken")
+
+def ring():
+    print("rings")
+    bell.ring()
+
+bell = ThreadBell()
+gevent.joinall([gevent.spawn(wait), gevent.spawn(ring)], raise_error=True)
+"""
+
+
+def test_a_greenlet_that_waits_lets_others_run_if_gevent_patches_after_the_import() -> None:
+    """As under ``gunicorn -k gevent --preload``."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", PATCHED_LATE],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stdout.split() == ["rings", "woken"]
 
 
 def test_a_signal_handler_may_ring_at_any_moment_of_the_wait() -> None:

@@ -12,10 +12,10 @@ server's), ``busy`` (waited too long, or too many wait), ``lost`` (the lease is 
 
 from __future__ import annotations
 
+import threading
 from abc import abstractmethod
 from contextlib import suppress
 from functools import wraps
-from threading import Lock
 from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar
 
 from convostate.errors import StoreError
@@ -348,7 +348,7 @@ class ThreadBell:
     """
 
     def __init__(self) -> None:
-        self._silent = Lock()
+        self._silent = threading.Lock()  # looked up here: gevent may patch it after the import
         self._silent.acquire()
 
     def ring(self) -> None:

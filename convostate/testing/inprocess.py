@@ -316,10 +316,12 @@ def _held(layer: object) -> Iterator[object]:
     held: list[object] = []
     if isinstance(layer, partial):
         held += [layer.func, *layer.args, *layer.keywords.values()]
-    with suppress(Exception):  # a proxy such as Flask's outside of a request, or an empty cell
+    with suppress(Exception):  # a proxy such as Flask's outside of a request
         held += getattr(_built(layer), "__dict__", {}).values()
         held += [getattr(layer, "__self__", None)]
-        held += [cell.cell_contents for cell in getattr(layer, "__closure__", None) or ()]
+        for cell in getattr(layer, "__closure__", None) or ():
+            with suppress(ValueError):  # it is empty
+                held.append(cell.cell_contents)
     return (each for each in held if callable(each) and not isinstance(each, type))
 
 

@@ -56,8 +56,8 @@ _ADVICE = {
     "if it asks for a certificate, name ssl_certfile and ssl_keyfile",
     "certificate": "presented a certificate that has expired, is for a different host, or has an unknown issuer. Renew it, write the host as the "
     "certificate has it, or name the issuer's certificate in ssl_ca_certs",
-    "file": "cannot be reached, because a file does not exist or cannot be used. Check the socket's path and who may open it, or the files in "
-    "ssl_ca_certs, ssl_certfile and ssl_keyfile",
+    "file": "cannot be reached, because a file does not exist or cannot be used. Check the socket's path and who may open it, the files in "
+    "ssl_ca_certs, ssl_certfile and ssl_keyfile, or, if it is at a host and port, SELinux and the local firewall",
     "database": "has no database of that number. Write a lower one, or raise `databases` in its configuration",
     "timeout": "did not answer within 0.5 s. Check its load, its slow log and the network",
     "desync": "sent a reply to a different command; the connection is out of sync. Check what is between it and this process",
