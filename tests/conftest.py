@@ -180,7 +180,7 @@ def _closed_stores(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stores that wait ten times as long, as a handshake of TLS on a busy machine may take more than a second."""
+    """Stores that wait ten times as long: a handshake of TLS or a burst may take more than a second on a busy machine."""
     from convostate.stores.redis import aio, client
 
     monkeypatch.setattr(aio, "TIMEOUT_S", 5.0)

@@ -304,6 +304,7 @@ def test_a_reply_of_redis_that_comes_in_the_round_in_which_its_timeout_fires_is_
 
 
 @pytest.mark.unmeasured
+@pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize("place", ["memory", "redis"])
 def test_two_thousand_texts_wait_at_once_without_a_thread(
     place: str, request: pytest.FixtureRequest

@@ -436,6 +436,7 @@ def test_deferred_paths_on_a_store_that_keeps_no_texts_are_one_fault(
 def test_a_program_that_ends_when_it_is_imported_is_a_fault(
     ends: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(sys, "argv", ["convostate", "doctor", "app:app"])
     result = doctor(module(tmp_path, monkeypatch, f"{FLASK}{WRAP}{ends}\n"))
 
     assert result.exit_code == 1
