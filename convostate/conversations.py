@@ -14,7 +14,7 @@ import time
 from collections.abc import Mapping
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args, overload
 
 from convostate.errors import ConversationExistsError, OptedOutError, StoreError, UsageError
 from convostate.events import TurnObserver
@@ -36,7 +36,7 @@ from convostate.twilio.webhook import PhonePair, is_address
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
-    from contextlib import AbstractAsyncContextManager
+    from contextlib import AbstractAsyncContextManager, AbstractContextManager
 
     from twilio.rest import Client  # type: ignore[import-untyped, unused-ignore]
     from twilio.rest.api.v2010.account.message import (  # type: ignore[import-untyped, unused-ignore]
@@ -290,6 +290,14 @@ class Conversations(_Conversations):
         workers: ThreadWorkers = self.deferred.start_workers(count)
         return workers
 
+    @overload
+    def turn(
+        self, *, ours: str, theirs: str, call_sid: str = "", account_sid: str | None = None
+    ) -> AbstractContextManager[State]: ...
+    @overload
+    def turn(
+        self, *, call_sid: str, account_sid: str | None = None
+    ) -> AbstractContextManager[State]: ...
     @contextmanager
     def turn(
         self,
@@ -558,6 +566,14 @@ class AsyncConversations(_Conversations):
         workers: LoopWorkers = self.deferred.start_workers(count)
         return workers
 
+    @overload
+    def turn(
+        self, *, ours: str, theirs: str, call_sid: str = "", account_sid: str | None = None
+    ) -> AbstractAsyncContextManager[State]: ...
+    @overload
+    def turn(
+        self, *, call_sid: str, account_sid: str | None = None
+    ) -> AbstractAsyncContextManager[State]: ...
     def turn(
         self,
         *,

@@ -32,6 +32,7 @@ WRONG = [
     "ConversationMiddleware(sms, settings, on_turn=remind)",
     "state_from(sms)",
     "Conversations(settings, store=object())",
+    "Conversations(settings).turn(ours='+15550100099')",
     "Conversations(settings).start(Client(), to=5)",
     "RedisStore(5)",
     "stores[0].begin('claim', '', 0.0)",
