@@ -14,7 +14,6 @@ No message holds a key, a token, a phone number, a message or a value of the sta
 
 from __future__ import annotations
 
-from copyreg import __newobj__  # type: ignore[attr-defined]
 from typing import Any, Literal
 
 SealReason = Literal["malformed", "version", "unknown-key", "forged", "expired"]
@@ -26,7 +25,7 @@ class ConvostateError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Some take more than their message, so a copy cannot be made by calling them with it.
-        return __newobj__, (type(self), *self.args), vars(self)
+        return type(self).__new__, (type(self), *self.args), vars(self)
 
 
 class UsageError(ConvostateError):
